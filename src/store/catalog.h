@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog: everything a key server needs to answer, in memory: objects, clients and grants.
+ * Signing and Get never ask the database.
+ *
+ * One writer (the store worker) publishes; any number of loops read without a lock.  What a reader
+ * is given stays valid until its next quiescent point (base/epoch.h); object_ref() keeps an object
+ * longer.  A published change is seen by every reader at once.
+ */
+#pragma once
+#include "store/object.h"
+
+struct epoch;
+struct catalog;
+
+/* A client: known by the fingerprint of its certificate, named by the administrator. */
+struct client_row {
+	uint64_t version;
+	char name[CLIENT_NAME_SIZE];
+	bool is_revoked;
+	size_t certificates; /* valid ones; renewal keeps the old one until it is revoked or expires */
+	struct client_certificate {
+		uint8_t fingerprint[32]; /* SHA-256 of the DER certificate */
+		int64_t not_after;
+	} certificate[4];
+};
+
+/* A grant: who may do what with which keys, and under which constraints.  See policy/policy.h. */
+struct grant_row {
+	uint64_t version;
+	char id[OBJECT_ID_SIZE];
+	char who[CLIENT_NAME_SIZE]; /* a client's name, or "*" */
+	char key[128];        /* an object's id, "name:NAME", "group:GROUP", or "*" */
+	uint32_t permissions; /* bits of policy/permission.def */
+	uint32_t constraints; /* bits of policy/constraint.def */
+};
+
+/* An immutable set of all clients and grants; a new one replaces it with each change. */
+struct rights {
+	uint64_t
+		generation; /* grows with each change: whoever caches a decision compares it */
+	size_t clients, grants;
+	const struct client_row *const *client; /* sorted by name */
+	const struct grant_row *const *grant;   /* sorted by who */
+};
+
+kf_err catalog_new(struct epoch *epoch, struct catalog **ret);
+void catalog_free(struct catalog *c);
+
+/* readers */
+const struct object *catalog_find(const struct catalog *c, struct slice id);
+/* Newest object of this owner's scope with the name.  NULL owner: any owner. */
+const struct object *catalog_find_name(
+	const struct catalog *c, const char *owner, struct slice name);
+const struct rights *catalog_rights(const struct catalog *c);
+const struct client_row *rights_client(const struct rights *r, const char *name);
+const struct client_row *rights_certificate(
+	const struct rights *r, const uint8_t fingerprint[32]);
+/* Newest first.  `visit` says false to stop. */
+void catalog_each(const struct catalog *c,
+	bool (*visit)(void *arg, const struct object *o), void *arg);
+size_t catalog_count(const struct catalog *c);
+
+/* the writer: takes over the references */
+kf_err catalog_put(struct catalog *c, struct object *o);
+kf_err catalog_put_client(struct catalog *c, const struct client_row *row);
+kf_err catalog_put_grant(struct catalog *c, const struct grant_row *row);
+kf_err catalog_drop_grant(struct catalog *c, const char *id);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store: keeps objects, clients and grants for ever, and the catalog in step with them.
+ *
+ * A change goes to the store worker, which takes all that are queued, commits them as one
+ * transaction (group commit; a refused change spoils no neighbour), publishes them in the catalog
+ * and only then calls done().  An answer therefore never leaves before its commit, and every loop
+ * sees what was acknowledged.
+ *
+ * Drivers (SQLite, PostgreSQL, memory) implement struct store_driver of store/driver.h.
+ */
+#pragma once
+#include "store/catalog.h"
+
+struct keyring;
+struct store;
+
+struct store_conf {
+	const char *location; /* "sqlite:PATH", "postgresql:CONNINFO", "memory:" */
+	const char *seen; /* file with the newest sequence this server has seen, against a
+	                         store that was rolled back as a whole; NULL: none */
+	struct keyring *keyring;
+	struct epoch *epoch;
+	unsigned deadline_ms; /* of a commit; then the outcome is unknown, not failed */
+	unsigned
+		poll_ms; /* how often to look for other servers' changes without a notice */
+	size_t queue_max; /* changes that may wait; more are answered with BUSY */
+};
+
+enum mutation_kind {
+	PUT_OBJECT, /* expected_version 0: must be new */
+	PUT_CLIENT,
+	PUT_GRANT,
+	DROP_GRANT,
+};
+
+struct mutation {
+	enum mutation_kind kind;
+	uint64_t expected_version; /* CONFLICT if the store's row has another one */
+	union {
+		/* The new object; the store takes the reference.  `material` is the plaintext to be
+		 * sealed, or empty: then the sealed bytes of `was` are bound to the new row. */
+		struct {
+			struct object *object;
+			const struct object *was; /* owned reference, or NULL */
+			struct buf material;      /* wiped and freed by the store */
+		} object;
+		struct client_row client;
+		struct grant_row grant;
+	};
+};
+
+enum { CHANGE_MUTATIONS = 4 };
+
+/* All mutations or none.  Owned by whoever submitted it again once done() was called. */
+struct change {
+	struct change *next; /* the queue's */
+	size_t n;
+	struct mutation m[CHANGE_MUTATIONS];
+
+	/* Idempotency: the same client's same request id with the same hash gets the recorded
+	 * answer and changes nothing; with another hash it is refused (INVALID_FIELD). */
+	bool has_request_id;
+	char client[CLIENT_NAME_SIZE];
+	uint8_t request_id[16], request_hash[32];
+	struct buf
+		answer; /* in: what to record; out: what was recorded, when is_replay */
+	bool is_replay;
+
+	uint64_t deadline_ns; /* monotonic */
+	kf_err err;
+	void (*done)(struct change *c); /* on the store worker; posts home */
+	void *arg;
+};
+
+/* Opens, migrates, verifies and loads everything into a new catalog.  TAMPERED rows are refused one
+ * by one and counted; a wrong master key, a foreign or rolled-back store refuse to start. */
+kf_err store_open(const struct store_conf *conf, struct store **ret);
+void store_close(struct store *s); /* commits what is queued, stops the worker */
+
+struct catalog *store_catalog(struct store *s);
+
+/* Thread-safe.  BUSY when the queue is full; then done() is not called. */
+kf_err store_submit(struct store *s, struct change *c);
+
+/* Plaintext of an object's material.  Thread-safe; never waits for the database. */
+kf_err store_unseal(struct store *s, const struct object *o, struct buf *ret);
+
+/* Thread-safe facts for health and status. */
+struct store_status {
+	bool is_reachable, is_writable; /* by a probe that commits a row */
+	uint64_t sequence;              /* of the newest change seen */
+	uint64_t objects, tampered, commits, changes;
+	uint64_t old_master_keys; /* objects not yet under the newest master key */
+};
+void store_status(struct store *s, struct store_status *ret);
+
+/* Asks the worker to bind every object to the newest master key, a batch at a time. */
+void store_rotate_master(struct store *s);
