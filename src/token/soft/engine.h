@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * engine: keys in this process's memory, used by OpenSSL.  Nobody outside this folder sees a secret.
+ *
+ * A session is one thread's ready-made state: fetched digests, and a bounded number of prepared
+ * contexts for the (key, mechanism) pairs used last.  It costs nothing per signature beyond the
+ * primitive: no lock, no allocation of ours, no fetch.  A session keeps a reference to the keys it
+ * has contexts for; a destroyed key must not linger, see soft_forget().
+ */
+#pragma once
+#include "token/token.h"
+
+/* Makes a handle from PKCS#8 DER; the bytes are copied, the caller wipes its own. */
+kf_err soft_key_new(struct slice pkcs8, struct token_key **ret);
+struct slice soft_key_spki(const struct token_key *key);
+
+kf_err soft_open(struct token_session **ret);
+void soft_close(struct token_session *s);
+
+/* RSA results are verified with the public key before they leave. */
+void soft_sign(struct token_session *s, struct sign_job *const *jobs, size_t n);
+void soft_decrypt(struct token_session *s, struct decrypt_job *job);
+
+/* Drops the contexts of keys that have been put by everybody else; call it now and then (a timer),
+ * so that a destroyed key leaves the memory although no other key takes its place. */
+void soft_forget(struct token_session *s);
