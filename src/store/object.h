@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include <stdatomic.h>
 
-struct soft_key;
+struct token_key;
 
 enum {
 	OBJECT_ID_SIZE = 37, /* UUID as text, and NUL */
@@ -64,7 +64,7 @@ struct object {
 	bool is_sensitive, is_extractable, is_archived;
 
 	/* private keys that the engine holds; owned reference, set before publication */
-	struct soft_key *key;
+	struct token_key *key;
 	uint8_t key_id
 		[32]; /* SHA-256 of the SubjectPublicKeyInfo; zero where there is none */
 };
