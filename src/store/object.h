@@ -65,8 +65,8 @@ struct object {
 
 	/* private keys that the engine holds; owned reference, set before publication */
 	struct token_key *key;
-	uint8_t key_id
-		[32]; /* SHA-256 of the SubjectPublicKeyInfo; zero where there is none */
+	/* SHA-256 of the SubjectPublicKeyInfo; zero where there is none */
+	uint8_t key_id[32];
 };
 
 /* Takes copies of attrs and sealed, decodes the fields.  refs is 1. */

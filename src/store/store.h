@@ -15,16 +15,31 @@
 struct keyring;
 struct store;
 
+/* Zero means the default in brackets.  Texts and pointers outlive the store. */
 struct store_conf {
 	const char *location; /* "sqlite:PATH", "postgresql:CONNINFO", "memory:" */
-	const char *seen; /* file with the newest sequence this server has seen, against a
-	                         store that was rolled back as a whole; NULL: none */
-	struct keyring *keyring;
+	/* file with the newest sequence this server has seen, against a store that was rolled
+	 * back as a whole; NULL: none */
+	const char *seen;
+	const struct keyring *keyring;
 	struct epoch *epoch;
-	unsigned deadline_ms; /* of a commit; then the outcome is unknown, not failed */
 	unsigned
-		poll_ms; /* how often to look for other servers' changes without a notice */
-	size_t queue_max; /* changes that may wait; more are answered with BUSY */
+		deadline_ms; /* of a commit; then the outcome is unknown, not failed [5000] */
+	unsigned poll_ms; /* between looks for other servers' changes and probes [1000] */
+	size_t queue_max; /* changes that may wait; more are answered with BUSY [4096] */
+	size_t request_ids_max;    /* remembered for one client; more: LIMIT [100000] */
+	unsigned request_id_hours; /* how long they are remembered [24] */
+
+	/* Makes the handle that signs (token/soft/engine.h), of a private key's plaintext: the
+	 * canonical attributes of `o` say what it is.  Called by the opening thread and by the
+	 * store worker.  NULL: objects have no key. */
+	kf_err (*load_key)(
+		const struct object *o, struct slice material, struct token_key **ret);
+
+	/* What the program should log: the floors below it do not.  Called by the opening thread
+	 * and by the store worker; NULL is fine.  `what` is an object's id or the like. */
+	void (*event)(void *arg, kf_err why, const char *what);
+	void *event_arg;
 };
 
 enum mutation_kind {
@@ -36,7 +51,9 @@ enum mutation_kind {
 
 struct mutation {
 	enum mutation_kind kind;
-	uint64_t expected_version; /* CONFLICT if the store's row has another one */
+	/* CONFLICT if the store's row has another one; the new row's is this plus 1.  0: the row
+	 * must not exist (EXISTS). */
+	uint64_t expected_version;
 	union {
 		/* The new object; the store takes the reference.  `material` is the plaintext to be
 		 * sealed, or empty: then the sealed bytes of `was` are bound to the new row. */
@@ -89,11 +106,39 @@ kf_err store_unseal(struct store *s, const struct object *o, struct buf *ret);
 /* Thread-safe facts for health and status. */
 struct store_status {
 	bool is_reachable, is_writable; /* by a probe that commits a row */
-	uint64_t sequence;              /* of the newest change seen */
+	bool is_rolled_back; /* found while running: nothing is written any more, signing goes on */
+	uint64_t sequence; /* of the newest change seen */
 	uint64_t objects, tampered, commits, changes;
-	uint64_t old_master_keys; /* objects not yet under the newest master key */
+	uint64_t old_master_keys; /* rows not yet under the newest master key */
 };
 void store_status(struct store *s, struct store_status *ret);
 
 /* Asks the worker to bind every object to the newest master key, a batch at a time. */
 void store_rotate_master(struct store *s);
+
+/* --- backup ---
+ *
+ * A backup is one authenticated stream of the rows as they are stored (sealed), of one moment.
+ * It is of no use without the master keys that seal them: keep master.key (and the CA) beside
+ * it, in another place.  It can be restored into either kind of store. */
+
+/* Where a backup goes to; called from the calling thread only. */
+typedef kf_err (*store_sink)(void *arg, struct slice bytes);
+/* Fills at most `size` bytes; *ret 0 is the end. */
+typedef kf_err (*store_source)(void *arg, uint8_t *p, size_t size, size_t *ret);
+
+struct store_backup_facts {
+	uint64_t sequence, objects, clients, grants;
+	int64_t made_s; /* wall clock */
+};
+
+/* Any thread; reads by a connection of its own while the store goes on working. */
+kf_err store_backup(
+	struct store *s, store_sink sink, void *arg, struct store_backup_facts *ret);
+/* Reads and checks everything, writes nothing. */
+kf_err store_backup_verify(const struct keyring *keyring, store_source source, void *arg,
+	struct store_backup_facts *ret);
+/* Into an empty store (EXISTS if it is not), all or nothing.  Servers recognise the restored store
+ * by its newer incarnation, so their `seen` files need no attention. */
+kf_err store_restore(const struct store_conf *conf, store_source source, void *arg,
+	struct store_backup_facts *ret);
