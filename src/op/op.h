@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * op: what each operation does, one file an operation.  keyfleetd/req.c drives the steps:
+ * op: what each operation does, one file an operation, one row an operation in op.def.
  *
- *   decode     the payload into call->request; names the object it is about
- *   authorise  by the driver: op->permission on call->object (missing and forbidden look alike)
- *   start      checks state, mask and parameters; says what must happen before the answer
- *   answer     writes the response payload
+ * keyfleetd/req.c drives a call through these steps, and so do the tests:
  *
- * Nothing here blocks.  Runs on the connection's loop, except `work`, which runs on a worker.
+ *   op_decode()     the payload into call->request; names the object it is about
+ *   op_authorise()  the decision, for the audit record too; missing and forbidden look alike
+ *   op_start()      checks state, mask and parameters; says what must happen before the answer
+ *   ...             what it said: OP_SIGN, OP_DECRYPT, OP_WORK (op_worked), OP_COMMIT (op_committed)
+ *   op_answer()     writes the content of the response payload
+ *   op_clear()      always, once: gives back what the call holds and wipes it
+ *
+ * Nothing here blocks.  Everything runs on the connection's loop, except op_worked(), which runs on
+ * a worker.  Sign and Get neither allocate nor lock.
  */
 #pragma once
 #include "base/buf.h"
@@ -17,11 +22,12 @@
 #include "ttlv/ttlv.h"
 
 enum op_next {
-	OP_ANSWER, /* everything is known: answer */
-	OP_SIGN,   /* call->job joins the loop's batch of this round */
-	OP_WORK,   /* call->work() runs on a worker thread, then OP_ANSWER */
-	OP_COMMIT, /* call->change goes to the store, then OP_ANSWER */
-	OP_FAIL,   /* call->err says why */
+	OP_ANSWER,  /* everything is known: answer */
+	OP_SIGN,    /* call->job joins the loop's batch of this round; then OP_ANSWER */
+	OP_DECRYPT, /* the same with call->decrypt */
+	OP_WORK,    /* op_worked() on a worker thread; it says what comes next */
+	OP_COMMIT,  /* call->change goes to the store; then op_committed() */
+	OP_FAIL,    /* call->err says why */
 };
 
 enum op_audit {
@@ -41,51 +47,77 @@ struct op {
 	bool needs_object; /* decode must have named one */
 	bool changes_store;
 	kf_err (*decode)(struct op_call *call);
+	/* NULL: `permission` on the object.  Else the request decides which permission counts. */
+	struct decision (*decide)(struct op_call *call);
 	enum op_next (*start)(struct op_call *call);
 	void (*answer)(struct op_call *call, struct ttlv_writer *w);
 };
 
 enum { OP_REQUEST_SIZE = 1024 }; /* the largest decoded request struct, see op/op.c */
 
-/* One batch item on its way.  Lives in a request of the loop's free list; no allocation. */
+/* One batch item on its way.  Lives in a request of the loop's free list; no allocation.
+ * Made by zeroing; `scratch` may be kept from call to call (op_clear() empties it). */
 struct op_call {
 	/* by the driver */
 	const struct op *op;
-	struct op_server *server;
+	const struct op_server *server;
 	uint16_t version;
-	struct slice
-		payload; /* content of Request Payload; in the peer's buffer until parked */
+	bool is_lenient; /* a foreign minor version: unknown fields are skipped */
+	/* Content of Request Payload; stays valid until op_clear(), so the driver copies it before
+	 * it parks a call whose bytes are in the peer's buffer. */
+	struct slice payload;
 	const struct who *who;
 	struct slice request_id; /* 16 bytes, or empty */
-	char placeholder
-		[OBJECT_ID_SIZE]; /* KMIP ID Placeholder of the batch; ops set it */
+	/* KMIP ID Placeholder of the batch; operations set it */
+	char placeholder[OBJECT_ID_SIZE];
 	uint16_t tls_client_version,
-		tls_negotiated_version; /* vendor fields of Decrypt; 0: none */
+		tls_negotiated_version; /* vendor fields of Decrypt */
 	int64_t now_s;
-	struct decision decision;
 
-	/* by decode */
+	/* by op_decode and op_authorise */
 	alignas(16) uint8_t request[OP_REQUEST_SIZE]; /* the operation's own struct */
-	struct object *object;                        /* owned reference, or NULL */
+	char object_id[OBJECT_ID_SIZE]; /* asked for, or made by the call; "" if none */
+	struct object *object;          /* owned reference, or NULL */
+	struct decision decision;
+	const char *mechanism; /* for the audit record, "ecdsa-sha256"; NULL: none */
 
-	/* by start */
+	/* by op_start */
 	kf_err err;
-	struct sign_job job;                /* OP_SIGN */
-	void (*work)(struct op_call *call); /* OP_WORK */
-	struct change change;               /* OP_COMMIT */
-	struct buf scratch; /* plaintext, key blocks: wiped after the answer */
+	union {
+		struct sign_job job;        /* OP_SIGN */
+		struct decrypt_job decrypt; /* OP_DECRYPT */
+	};
+	enum op_next (*work)(struct op_call *call); /* OP_WORK: see op_worked() */
+	struct change change; /* OP_COMMIT; the driver sets deadline, done and arg */
+	unsigned conflicts;   /* times the object was changed under our feet */
+	struct buf scratch;   /* plaintext, key blocks, answers: wiped by op_clear() */
 };
 
-/* What operations need of the server around them. */
+/* What operations need of the server around them.  Shared by all loops; does not change. */
 struct op_server {
 	struct store *store;
 	const struct catalog *catalog;
 	size_t message_max;
-	const char *version;
+	const char *version;                        /* of the program */
+	const char *name;                           /* of this server; NULL: none */
 	uint32_t (*load)(void *arg);                /* 0..10000 */
 	void (*status)(void *arg, struct buf *ret); /* "name=value" lines */
+	kf_err (*backup)(
+		void *arg, struct buf *ret); /* where it was written; on a worker */
 	void *arg;
 };
 
-const struct op *op_find(uint32_t code);
-const struct op *op_each(size_t i); /* NULL after the last */
+const struct op *op_find(uint32_t code); /* NULL: not supported */
+const struct op *op_each(size_t i);      /* NULL after the last */
+
+/* UNSUPPORTED if the operation is newer than the call's version. */
+kf_err op_decode(struct op_call *call);
+/* NOT_FOUND for what the client must not know of; DENIED where there is nothing to know. */
+kf_err op_authorise(struct op_call *call);
+enum op_next op_start(struct op_call *call);
+enum op_next op_worked(struct op_call *call);
+/* When change.done() has come home.  OP_COMMIT: somebody else was faster; submit once more. */
+enum op_next op_committed(struct op_call *call);
+/* CRYPTO and the like when a job failed; nothing was written then. */
+kf_err op_answer(struct op_call *call, struct ttlv_writer *w);
+void op_clear(struct op_call *call);

@@ -41,7 +41,8 @@ struct rights {
 		generation; /* grows with each change: whoever caches a decision compares it */
 	size_t clients, grants;
 	const struct client_row *const *client; /* sorted by name */
-	const struct grant_row *const *grant;   /* sorted by who */
+	/* sorted by who, then by key, then by id */
+	const struct grant_row *const *grant;
 };
 
 kf_err catalog_new(struct epoch *epoch, struct catalog **ret);
