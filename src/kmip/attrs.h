@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * attrs: attributes of managed objects.
+ *
+ * The canonical form is KMIP 2.x: a set of attributes is a run of encoded items, the content of an
+ * Attributes structure.  A vendor attribute is Attribute{Vendor Identification, Attribute Name,
+ * Attribute Value}; the custom attributes "x-NAME" and "y-NAME" of 1.x are those of the vendors "x"
+ * and "y".  1.x is translated when it comes and when it leaves.  attr.def knows every attribute.
+ */
+#pragma once
+#include "kmip/message.h"
+
+struct attr_info {
+	uint32_t tag;
+	uint16_t since, until;
+	bool is_multi;      /* may have several instances */
+	bool is_settable;   /* by the client when it makes the object */
+	bool is_modifiable; /* by the client afterwards; where not: server only */
+	bool is_deletable;  /* by the client */
+	bool is_indexed;    /* Locate can use an index */
+	const char *name;   /* in 1.x, and of the tag */
+};
+const struct attr_info *attr_info(uint32_t tag);              /* NULL: not an attribute */
+const struct attr_info *attr_info_by_name(struct slice name); /* 1.x name */
+const struct attr_info *attr_info_each(size_t i);             /* NULL after the last */
+
+/* Which attribute: a standard one by tag, or one of a vendor (tag is TAG_ATTRIBUTE). */
+struct attr_ref {
+	uint32_t tag;
+	struct slice vendor, name; /* vendor attributes */
+};
+/* False for an item that can be no attribute. */
+bool attr_ref_of(const struct ttlv_item *it, struct attr_ref *ret);
+bool attr_ref_eq(const struct attr_ref *a, const struct attr_ref *b);
+
+/* --- sets --- */
+
+/* The n-th instance (from 0) of an attribute; false: there is none. */
+bool attrs_find(struct slice set, uint32_t tag, size_t n, struct ttlv_item *ret);
+bool attrs_find_ref(
+	struct slice set, const struct attr_ref *ref, size_t n, struct ttlv_item *ret);
+size_t attrs_count(struct slice set, uint32_t tag);
+/* Typed short cuts to the first instance. */
+bool attrs_get_int(struct slice set, uint32_t tag, int32_t *ret);
+bool attrs_get_enum(struct slice set, uint32_t tag, uint32_t *ret);
+bool attrs_get_bool(struct slice set, uint32_t tag, bool *ret);
+bool attrs_get_date(struct slice set, uint32_t tag, int64_t *ret);
+bool attrs_get_text(struct slice set, uint32_t tag, struct slice *ret);
+/* Name Value of the n-th Name; Linked Object Identifier of the first Link of this type. */
+bool attrs_get_name(struct slice set, size_t n, struct slice *ret);
+bool attrs_get_link(struct slice set, uint32_t link_type, struct slice *ret);
+
+/* Iterate with: struct ttlv_reader r = ttlv_read(set); while (ttlv_next(&r, &item)) */
+
+/* --- building (sticky: ask buf_err() once) --- */
+
+void attrs_add_item(struct buf *set, struct slice whole_item);
+void attrs_add_int(struct buf *set, uint32_t tag, int32_t v);
+void attrs_add_enum(struct buf *set, uint32_t tag, uint32_t v);
+void attrs_add_bool(struct buf *set, uint32_t tag, bool v);
+void attrs_add_date(struct buf *set, uint32_t tag, int64_t v);
+void attrs_add_text(struct buf *set, uint32_t tag, struct slice v);
+void attrs_add_name(struct buf *set, struct slice name);
+void attrs_add_link(struct buf *set, uint32_t link_type, struct slice uid);
+/* A vendor attribute whose value is text. */
+void attrs_add_vendor_text(
+	struct buf *set, struct slice vendor, struct slice name, struct slice value);
+/* Drops the n-th instance, or all of them. */
+bool attrs_remove(struct buf *set, uint32_t tag, size_t n);
+void attrs_remove_all(struct buf *set, uint32_t tag);
+/* Puts a new first instance in the place of all old ones. */
+void attrs_set_date(struct buf *set, uint32_t tag, int64_t v);
+void attrs_set_enum(struct buf *set, uint32_t tag, uint32_t v);
+void attrs_set_bool(struct buf *set, uint32_t tag, bool v);
+void attrs_set_item(struct buf *set, struct slice whole_item);
+
+/* Every attribute is known, well formed, of the right type, single where it must be, and may be set
+ * by a client: INVALID_FIELD, SINGLE_VALUED or READ_ONLY otherwise. */
+kf_err attrs_check_new(struct slice set);
+
+/* --- on the wire --- */
+
+/* Which set of Create Key Pair; elsewhere ATTRS_PLAIN. */
+enum attrs_role { ATTRS_PLAIN, ATTRS_COMMON, ATTRS_PRIVATE_KEY, ATTRS_PUBLIC_KEY };
+
+/* 1.x: (Common, Private Key, Public Key) Template-Attribute.  2.x: ... Attributes.  Appends to `into`
+ * in canonical form; nothing happens when the structure is absent. */
+void attrs_get_template(struct ttlv_reader *r, enum attrs_role role, struct buf *into);
+void attrs_put_template(struct ttlv_writer *w, enum attrs_role role, struct slice set);
+/* Bare attributes, as in Locate and the answer of Get Attributes: 1.x Attribute*, 2.x Attributes. */
+void attrs_get_list(struct ttlv_reader *r, struct buf *into);
+void attrs_put_list(struct ttlv_writer *w, struct slice set);
+/* One attribute; `index` is its instance (1.x writes it). */
+void attrs_put_one(struct ttlv_writer *w, const struct ttlv_item *it, int32_t index);
+
+/* Names of attributes: 1.x Attribute Name, 2.x Attribute Reference.  Names that the version does
+ * not know are not written. */
+void attr_ref_put(struct ttlv_writer *w, const struct attr_ref *ref);
+/* The next one, if there is one.  An unknown name gives tag 0: ask attr_info() no further. */
+bool attr_ref_get(struct ttlv_reader *r, struct attr_ref *ret);

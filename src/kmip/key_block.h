@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Key Block, and the managed objects around it: what Register brings and Get returns.
+ *
+ * Whoever stores an object keeps struct kmip_object's `item` byte for byte.
+ */
+#pragma once
+#include "ttlv/ttlv.h"
+
+struct key_block {
+	uint32_t format;      /* KMIP_KEY_FORMAT_TYPE_... */
+	uint32_t compression; /* 0: absent */
+	uint32_t algorithm;   /* 0: absent */
+	int32_t length;       /* in bits; 0: absent */
+	bool has_value;
+	bool is_wrapped; /* Key Wrapping Data is there */
+	/* Of a Key Value that is a structure: raw bytes, or the whole Key Material item of a transparent
+	 * format.  Of a wrapped Key Value: its bytes. */
+	struct slice material;
+	bool is_transparent;
+	struct slice attributes; /* items behind Key Material: Attribute* or Attributes */
+	struct slice wrapping_data; /* the whole item */
+};
+
+void key_block_get(struct ttlv_reader *r, struct key_block *ret);
+/* Writes no attributes: nothing unasked for inside Key Value. */
+void key_block_put(struct ttlv_writer *w, const struct key_block *kb);
+
+/* A managed object: Symmetric Key, Certificate, ... */
+struct kmip_object {
+	uint32_t type;             /* KMIP_OBJECT_TYPE_... */
+	struct slice item;         /* the whole object, as it came */
+	struct key_block block;    /* types that have one */
+	uint32_t certificate_type; /* Certificate (and its Request) */
+	struct slice
+		value; /* Certificate Value, Opaque Data Value, Certificate Request Value */
+	uint32_t secret_data_type; /* Secret Data */
+	uint32_t opaque_data_type; /* Opaque Object */
+};
+
+/* The object that comes next must be of this type. */
+void kmip_object_get(struct ttlv_reader *r, uint32_t type, struct kmip_object *ret);
+/* Parses an item that was stored. */
+kf_err kmip_object_parse(struct slice item, struct kmip_object *ret);
+/* Writes the fields of `o` (not o->item) for the writer's version. */
+void kmip_object_put(struct ttlv_writer *w, const struct kmip_object *o);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reason: our error codes as KMIP Result Reasons, and back.  One table, reason.def.
+ */
+#pragma once
+#include "base/err.h"
+#include <stdint.h>
+
+/* Never newer than the version. */
+uint32_t kmip_reason(enum kf_code code, uint16_t version);
+/* The client's side.  A reason that is not in the table is INTERNAL: the server's fault. */
+enum kf_code kmip_reason_code(uint32_t reason, uint16_t version);
