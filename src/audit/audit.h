@@ -40,7 +40,8 @@ struct audit_record {
 	uint64_t connection;
 };
 
-/* Called on the audit worker when a loop waits and its tickets became durable; must only post. */
+/* Called on the audit worker when what a loop waits for became durable, or when the audit fails
+ * closed while it waits; must only post. */
 typedef void (*audit_wake)(void *arg, unsigned loop);
 
 kf_err audit_open(
@@ -55,11 +56,16 @@ kf_err audit_add(struct audit *a, unsigned loop, const struct audit_record *r,
 void audit_flush(struct audit *a, unsigned loop); /* once a round: wakes the worker */
 uint64_t audit_durable(
 	const struct audit *a, unsigned loop); /* all tickets up to this are on disk */
-void audit_wait(
-	struct audit *a, unsigned loop); /* ask for wake() when more becomes durable */
+/* Asks for one wake() once this ticket is durable.  False: it already is, there will be no wake. */
+bool audit_wait(struct audit *a, unsigned loop, uint64_t ticket);
+
+/* The following may be called on any thread. */
+
+/* False: it fails closed.  Tickets that are not durable may stay so for long. */
+bool audit_is_healthy(const struct audit *a);
 
 struct audit_status {
-	bool is_healthy; /* false: fails closed */
+	bool is_healthy;
 	uint64_t records, syncs;
 	size_t reserve_bytes; /* that can still be written without allocating */
 };

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit/journal.h"
+#include "base/mem.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ZERO_STEP = 256 << 10, NAME_SIZE = 32 };
+static const char spare_name[] = "spare.log";
+static const uint8_t zeros[ZERO_STEP];
+
+static int allocate(int fd, off_t size) { return posix_fallocate(fd, 0, size); }
+const struct journal_ops journal_system = { allocate, pwrite, fdatasync };
+
+static const struct journal_segment no_segment = { .fd = -1 };
+
+static void segment_name(char *ret, uint64_t number)
+{
+	snprintf(ret, NAME_SIZE, "audit-%010llu.log", (unsigned long long)number);
+}
+
+static kf_err write_all(const struct journal *j, int fd, struct slice s, size_t at)
+{
+	while (s.n) {
+		ssize_t n = j->ops->write(fd, s.p, s.n, (off_t)at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return kf_fail(FULL, "audit segment cannot be written");
+		s.p += n;
+		s.n -= (size_t)n;
+		at += (size_t)n;
+	}
+	return KF_OK;
+}
+
+static int open_at(const struct journal *j, const char *name, int flags)
+{
+	return openat(j->directory, name, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* A spare that an earlier run left holds nothing but zeros, and its blocks are worth keeping when
+ * the disk is full. */
+static bool is_whole(int fd, size_t size)
+{
+	struct stat st;
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size == size &&
+	       (size_t)st.st_blocks * 512 >= size;
+}
+
+static bool reuse_spare(struct journal *j)
+{
+	CLEANUP(mem_closep) int fd = open_at(j, spare_name, 0);
+	if (fd < 0 || !is_whole(fd, j->segment_size))
+		return false;
+	j->spare = (struct journal_segment){ .fd = fd };
+	fd = -1;
+	return true;
+}
+
+static kf_err make_spare(struct journal *j)
+{
+	unlinkat(j->directory, spare_name, 0);
+	CLEANUP(mem_closep) int fd = open_at(j, spare_name, O_CREAT | O_EXCL);
+	if (fd < 0)
+		return kf_fail(FULL, "audit segment cannot be created");
+	if (j->ops->allocate(fd, (off_t)j->segment_size) != 0) {
+		unlinkat(j->directory, spare_name, 0);
+		return kf_fail(FULL, "no room for an audit segment");
+	}
+	j->spare = (struct journal_segment){ .fd = fd };
+	fd = -1;
+	return KF_OK;
+}
+
+static void close_segment(struct journal_segment *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	*s = no_segment;
+}
+
+/* Cuts the zeros off; also what a failed write may have left behind the last record. */
+static void finish_current(struct journal *j)
+{
+	if (j->current.fd < 0)
+		return;
+	if (ftruncate(j->current.fd, (off_t)j->current.used) != 0)
+		j->is_broken = true; /* zeros at the end harm nobody */
+	close_segment(&j->current);
+}
+
+/* The spare becomes the current segment. */
+static kf_err roll(struct journal *j)
+{
+	finish_current(j);
+	if (j->spare.fd < 0)
+		KF_TRY(make_spare(j));
+
+	char name[NAME_SIZE];
+	segment_name(name, j->number + 1);
+	if (renameat(j->directory, spare_name, j->directory, name) != 0 ||
+		fsync(j->directory) != 0)
+		return kf_fail(IO, "audit segment cannot be renamed");
+	j->number++;
+	j->current = j->spare;
+	j->spare = no_segment;
+	j->is_broken = false;
+	return KF_OK;
+}
+
+static kf_err append_current(struct journal *j, struct slice lines)
+{
+	if (j->current.fd < 0 || j->is_broken ||
+		lines.n > j->segment_size - j->current.used)
+		return kf_fail(FULL, "audit segment is used up");
+
+	kf_err e = write_all(j, j->current.fd, lines, j->current.used);
+	if (kf_ok(e) && j->is_synced && j->ops->sync(j->current.fd) != 0)
+		e = kf_fail(IO, "audit segment cannot be synced");
+	/* After a failed sync the kernel may have dropped the pages: the segment is not
+	 * trusted again. */
+	j->is_broken = !kf_ok(e);
+	if (kf_ok(e))
+		j->current.used += lines.n;
+	return e;
+}
+
+kf_err journal_append(struct journal *j, struct slice lines)
+{
+	if (kf_ok(append_current(j, lines)))
+		return KF_OK;
+	KF_TRY(roll(j));
+	return append_current(j, lines);
+}
+
+/* Zeros ahead of use: a sync then finds written extents and needs no journal of the file system. */
+static bool zero_step(struct journal *j, struct journal_segment *s)
+{
+	if (s->zeroed < s->used)
+		s->zeroed = s->used;
+	size_t left = j->segment_size - s->zeroed;
+	if (s->fd < 0 || left == 0)
+		return false;
+	struct slice piece = { zeros, left < ZERO_STEP ? left : ZERO_STEP };
+	bool is_written = kf_ok(write_all(j, s->fd, piece, s->zeroed));
+	s->zeroed = is_written ? s->zeroed + piece.n : j->segment_size;
+	return true;
+}
+
+bool journal_prepare(struct journal *j)
+{
+	if (j->spare.fd < 0)
+		return kf_ok(make_spare(j));
+	return (!j->is_broken && zero_step(j, &j->current)) || zero_step(j, &j->spare);
+}
+
+size_t journal_reserve(const struct journal *j)
+{
+	size_t n = j->spare.fd < 0 ? 0 : j->segment_size;
+	if (j->current.fd >= 0 && !j->is_broken)
+		n += j->segment_size - j->current.used;
+	return n;
+}
+
+static uint64_t parse_number(const char *name)
+{
+	unsigned long long number;
+	char end[5] = "";
+	if (sscanf(name, "audit-%10llu%4s", &number, end) == 2 &&
+		strcmp(end, ".log") == 0)
+		return number;
+	return 0;
+}
+
+static kf_err find_last(struct journal *j)
+{
+	int fd = openat(j->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d)
+		return kf_fail(IO, "audit directory cannot be listed");
+	for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+		uint64_t number = parse_number(e->d_name);
+		if (number > j->number)
+			j->number = number;
+	}
+	closedir(d);
+	return KF_OK;
+}
+
+/* Records end at the first zero byte; the last of them may be torn.  (Behind the first zero there may
+ * be sectors of a group that was never acknowledged.) */
+static size_t find_end(int fd, size_t *ret_torn)
+{
+	CLEANUP(mem_freep) uint8_t *piece = malloc(ZERO_STEP);
+	size_t at = 0, end = 0;
+	ssize_t n = 0;
+	while (piece && (n = pread(fd, piece, ZERO_STEP, (off_t)at)) > 0) {
+		const uint8_t *zero = memchr(piece, 0, (size_t)n);
+		size_t live = zero ? (size_t)(zero - piece) : (size_t)n;
+		const uint8_t *line = memrchr(piece, '\n', live);
+		end = line ? at + (size_t)(line - piece) + 1 : end;
+		at += live;
+		if (zero)
+			break;
+	}
+	*ret_torn = at - end;
+	return end;
+}
+
+static kf_err cut_last(struct journal *j)
+{
+	char name[NAME_SIZE];
+	segment_name(name, j->number);
+	CLEANUP(mem_closep) int fd = open_at(j, name, 0);
+	if (fd < 0)
+		return j->number == 0
+			       ? KF_OK
+			       : kf_fail(IO, "last audit segment cannot be opened");
+	size_t end = find_end(fd, &j->torn);
+	if (ftruncate(fd, (off_t)end) != 0)
+		return kf_fail(IO, "last audit segment cannot be cut");
+	return KF_OK;
+}
+
+static kf_err open_directory(struct journal *j, const char *path)
+{
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return kf_fail(CONFIG, "audit directory cannot be made");
+	j->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (j->directory < 0)
+		return kf_fail(CONFIG, "audit directory cannot be opened");
+	if (flock(j->directory, LOCK_EX | LOCK_NB) != 0)
+		return kf_fail(CONFIG, "audit directory is in use by another process");
+	return KF_OK;
+}
+
+static kf_err open_segments(struct journal *j, const char *path)
+{
+	KF_TRY(open_directory(j, path));
+	KF_TRY(find_last(j));
+	KF_TRY(cut_last(j));
+	if (!reuse_spare(j))
+		KF_TRY(make_spare(j));
+	return roll(j);
+}
+
+kf_err journal_open(
+	struct journal *j, const struct audit_conf *conf, const struct journal_ops *ops)
+{
+	*j = (struct journal){ .ops = ops,
+		.directory = -1,
+		.segment_size = conf->segment_size,
+		.is_synced = conf->is_synced,
+		.current = no_segment,
+		.spare = no_segment };
+	if (j->segment_size < JOURNAL_SEGMENT_MIN)
+		return kf_fail(CONFIG, "audit segments are at least 1 MiB");
+	kf_err e = open_segments(j, conf->directory);
+	if (!kf_ok(e))
+		journal_close(j);
+	return e;
+}
+
+void journal_close(struct journal *j)
+{
+	finish_current(j);
+	close_segment(&j->spare);
+	mem_closep(&j->directory);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * line: one audit record as one line of key=value.  Written by hand, not by printf: it is on the
+ * path of every signature.
+ */
+#pragma once
+#include "audit/audit.h"
+
+enum {
+	LINE_TEXT_MAX = 128, /* bytes of one value; more are cut and marked with "..." */
+	LINE_SIZE = 5120,    /* all values at their longest, every byte escaped */
+};
+
+struct line {
+	uint8_t p[LINE_SIZE];
+	size_t n;
+};
+
+/* Remembers the text of the current second, which is dear to compute. */
+struct line_clock {
+	int64_t second;
+	char text[24];
+};
+
+struct line_origin {
+	unsigned loop;
+	uint64_t sequence;
+	int64_t time_us;
+};
+
+void line_write(struct line *l, struct line_clock *clock,
+	const struct line_origin *origin, const struct audit_record *r);
+/* "event=NAME" instead of a record: start, stop. */
+void line_event(struct line *l, int64_t time_us, const char *event, const char *detail);

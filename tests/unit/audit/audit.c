@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit/private.h"
+#include "test.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { LOOPS = 3, RECORDS = 2000 };
+
+static char directory[] = "/tmp/keyfleet-audit-XXXXXX";
+static sem_t woken[LOOPS];
+static _Atomic bool is_disk_full, is_sync_broken;
+
+/* ---- a disk that fails when told to ---- */
+
+static int allocate(int fd, off_t size)
+{
+	return atomic_load(&is_disk_full) ? ENOSPC : ftruncate(fd, size);
+}
+
+static ssize_t write_at(int fd, const void *p, size_t n, off_t at)
+{
+	return pwrite(fd, p, n, at);
+}
+
+static int sync_data(int fd)
+{
+	(void)fd;
+	if (!atomic_load(&is_sync_broken))
+		return 0;
+	errno = EIO;
+	return -1;
+}
+
+static const struct journal_ops disk = { allocate, write_at, sync_data };
+
+/* ---- helpers ---- */
+
+static void remove_files(void)
+{
+	DIR *d = opendir(directory);
+	for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
+static void start_afresh(void)
+{
+	static bool is_made;
+	if (!is_made)
+		is_made = mkdtemp(directory) != NULL;
+	remove_files();
+	atomic_store(&is_disk_full, false);
+	atomic_store(&is_sync_broken, false);
+	for (int i = 0; i < LOOPS; i++)
+		sem_init(&woken[i], 0, 0);
+}
+
+static void wake(void *arg, unsigned loop)
+{
+	(void)arg;
+	sem_post(&woken[loop]);
+}
+
+static struct audit *open_audit(unsigned loops)
+{
+	struct audit_conf conf = { directory, JOURNAL_SEGMENT_MIN, 1 << 20, loops, true };
+	struct audit_waker waker = { wake, NULL };
+	struct audit *a = NULL;
+	return kf_ok(audit_open_on(&conf, &disk, &waker, &a)) ? a : NULL;
+}
+
+static const struct audit_record record = {
+	.client = "web1", .operation = "Sign", .object = "1", .rule = "owner"
+};
+
+static void add_some(struct audit *a)
+{
+	uint64_t ticket;
+	for (int i = 0; i < 50; i++)
+		if (!kf_ok(audit_add(a, 0, &record, &ticket)))
+			return;
+}
+
+/* Adds and waits until it is on disk, or until the audit fails closed. */
+static bool add_and_wait(struct audit *a, unsigned loop)
+{
+	uint64_t ticket;
+	if (!kf_ok(audit_add(a, loop, &record, &ticket)))
+		return false;
+	audit_flush(a, loop);
+	while (audit_is_healthy(a) && audit_wait(a, loop, ticket))
+		sem_wait(&woken[loop]);
+	return audit_durable(a, loop) >= ticket;
+}
+
+struct segment {
+	size_t lines, size;
+	bool has_zeros;
+};
+
+static struct segment read_segment(int number)
+{
+	static char bytes[2 << 20];
+	char path[128];
+	struct segment s = { 0 };
+	snprintf(path, sizeof(path), "%s/audit-%010d.log", directory, number);
+	int fd = open(path, O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : read(fd, bytes, sizeof(bytes));
+	if (fd >= 0)
+		close(fd);
+	s.size = n > 0 ? (size_t)n : 0;
+	for (size_t i = 0; i < s.size; i++) {
+		s.lines += bytes[i] == '\n';
+		s.has_zeros |= bytes[i] == 0;
+	}
+	return s;
+}
+
+static void append_to_segment(int number, const void *p, size_t n)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/audit-%010d.log", directory, number);
+	int fd = open(path, O_WRONLY | O_APPEND);
+	if (fd < 0 || write(fd, p, n) != (ssize_t)n)
+		abort();
+	close(fd);
+}
+
+static void wait_until_healthy(struct audit *a)
+{
+	while (!audit_is_healthy(a))
+		sched_yield();
+}
+
+static void wait_for_spare(struct audit *a)
+{
+	struct audit_status s;
+	do
+		audit_status(a, &s);
+	while (s.reserve_bytes <= JOURNAL_SEGMENT_MIN);
+}
+
+/* ---- claims ---- */
+
+TEST(a_durable_record_is_in_the_file)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+	OK(a);
+
+	OK(add_and_wait(a, 0));
+
+	struct segment s = read_segment(1);
+	EQ(s.lines, 2); /* start, record */
+	EQ(s.size, JOURNAL_SEGMENT_MIN);
+	audit_close(a);
+	s = read_segment(1);
+	EQ(s.lines, 3); /* stop */
+	OK(!s.has_zeros);
+}
+
+TEST(nothing_is_durable_before_its_flush)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+	uint64_t first, second;
+
+	OK(kf_ok(audit_add(a, 0, &record, &first)));
+	OK(kf_ok(audit_add(a, 0, &record, &second)));
+
+	EQ(second, first + 1);
+	EQ(audit_durable(a, 0), 0);
+	audit_close(a); /* writes them all the same */
+	EQ(read_segment(1).lines, 4);
+}
+
+TEST(a_restart_cuts_a_torn_record_and_begins_a_new_segment)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+	OK(add_and_wait(a, 0));
+	audit_close(a);
+	append_to_segment(1, "time=torn\0\0\0behind\n", 19);
+
+	a = open_audit(1);
+	OK(a);
+	OK(add_and_wait(a, 0));
+	audit_close(a);
+
+	EQ(read_segment(1).lines, 3);
+	OK(!read_segment(1).has_zeros);
+	EQ(read_segment(2).lines, 3);
+}
+
+TEST(a_directory_has_one_writer)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+
+	OK(a);
+	OK(!open_audit(1));
+	audit_close(a);
+}
+
+TEST(a_full_disk_is_outlived_on_the_reserve_then_it_fails_closed_and_recovers)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+	OK(a);
+	wait_for_spare(a);
+	atomic_store(&is_disk_full, true);
+
+	size_t taken = 0;
+	while (add_and_wait(a, 0)) {
+		add_some(a);
+		taken += 51;
+	}
+
+	OK(taken > JOURNAL_SEGMENT_MIN / 200);
+	OK(!audit_is_healthy(a));
+	uint64_t ticket;
+	OK(kf_is(audit_add(a, 0, &record, &ticket), KF_E_AUDIT));
+
+	atomic_store(&is_disk_full, false);
+	wait_until_healthy(a);
+	OK(add_and_wait(a, 0));
+	audit_close(a);
+}
+
+TEST(a_failed_sync_is_repeated_in_another_segment)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+	OK(add_and_wait(a, 0));
+	atomic_store(&is_sync_broken, true);
+	OK(!add_and_wait(a, 0));
+
+	atomic_store(&is_sync_broken, false);
+	wait_until_healthy(a);
+	OK(add_and_wait(a, 0));
+	audit_close(a);
+
+	EQ(read_segment(1).lines, 2);
+	OK(!read_segment(1).has_zeros);
+}
+
+struct writer {
+	struct audit *audit;
+	unsigned loop;
+};
+
+static void *be_a_loop(void *arg)
+{
+	struct writer *w = arg;
+	uint64_t ticket = 0;
+	for (int i = 0; i < RECORDS; i++) {
+		while (!kf_ok(audit_add(w->audit, w->loop, &record, &ticket)))
+			audit_flush(w->audit, w->loop);
+		if (i % 7 == 0)
+			audit_flush(w->audit, w->loop);
+	}
+	audit_flush(w->audit, w->loop);
+	while (audit_wait(w->audit, w->loop, ticket))
+		sem_wait(&woken[w->loop]);
+	return NULL;
+}
+
+TEST(loops_lose_nothing_to_each_other)
+{
+	start_afresh();
+	struct audit *a = open_audit(LOOPS);
+	struct writer writer[LOOPS];
+	pthread_t thread[LOOPS];
+	for (unsigned i = 0; i < LOOPS; i++) {
+		writer[i] = (struct writer){ a, i };
+		pthread_create(&thread[i], NULL, be_a_loop, &writer[i]);
+	}
+	for (int i = 0; i < LOOPS; i++)
+		pthread_join(thread[i], NULL);
+	audit_close(a);
+
+	size_t lines = 0;
+	for (int i = 1; i < 10; i++)
+		lines += read_segment(i).lines;
+	EQ(lines, LOOPS * RECORDS + 2);
+}
+
+int main(void)
+{
+	int result = test_main_();
+	remove_files();
+	rmdir(directory);
+	return result;
+}
