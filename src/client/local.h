@@ -4,7 +4,7 @@
  * at a time over a Unix socket to keyfleet-agent (docs/wire.md, "Between guests and the agent").
  *
  *     struct local_call c;
- *     local_begin(l, &c);
+ *     KF_TRY(local_begin(l, &c));
  *     sign_put_request(local_request(&c), ...);         any KMIP message
  *     local_send(&c);
  *     while (!local_is_done(&c))                        a guest that may not block:
@@ -53,26 +53,26 @@ struct local_conn;
 /* Opens nothing yet.  INVALID_FIELD when the socket's name is neither form or too long. */
 kf_err local_new(const struct local_conf *conf, struct local **ret);
 void local_free(struct local *l); /* no call may be in flight; NULL is fine */
-const char *local_socket(
-	const struct local *l); /* for error texts: the first name tried */
+/* For error texts: the first name tried. */
+const char *local_socket(const struct local *l);
 
 struct local_call {
 	struct local *local;
 	struct local_conn *conn;
 	uint64_t deadline_ns; /* monotonic, counted from local_begin() */
-	bool is_repeated, is_done;
+	bool is_done, is_repeated;
 	kf_err err;
 };
 
-void local_begin(struct local *l, struct local_call *ret);
-struct buf *local_request(struct local_call *c); /* empty; NULL after a failure */
+kf_err local_begin(struct local *l, struct local_call *ret); /* NOMEM */
+struct buf *local_request(struct local_call *c);             /* empty */
 void local_send(struct local_call *c);
 /* Looks once, without blocking: true when the answer is whole, or the call has failed or is late. */
 bool local_is_done(struct local_call *c);
-int local_fd(const struct local_call
-		*c); /* may be another after each local_is_done(); -1: none */
+/* May be another after each local_is_done(); -1 when there is nothing to wait for. */
+int local_fd(const struct local_call *c);
 void local_wait(struct local_call *c); /* until local_is_done() */
 /* The whole answer, a TTLV item; valid until local_end(). */
 kf_err local_answer(const struct local_call *c, struct slice *ret);
-/* Wipes request and answer.  The connection goes back to the pool, unless an answer may still come. */
+/* Wipes request and answer.  The connection is kept, unless an answer may still come over it. */
 void local_end(struct local_call *c);
