@@ -18,9 +18,10 @@ enum conf_type {
 	CONF_PATH,    /* char *       made absolute from the directory of the file */
 	CONF_INTEGER, /* int64_t      min..max */
 	CONF_SIZE,    /* int64_t      bytes, with K, M or G (1024) */
-	CONF_DURATION, /* int64_t      milliseconds, with ms, s, m, h or d; a bare number is refused */
+	CONF_DURATION, /* int64_t      milliseconds, with ms, s, m, h or d; bare numbers but 0 are refused */
 	CONF_BOOL, /* bool         yes/no, true/false, on/off */
-	CONF_ADDRESS, /* char *       HOST:PORT, [IPV6]:PORT, unix:/PATH (made absolute) or unix:@NAME */
+	CONF_ADDRESS, /* char *       HOST:PORT, [IPV6]:PORT, unix:PATH, unix:@NAME, or file:PATH of a
+		        file that holds one; paths are made absolute */
 	CONF_ENUM,     /* int          index into words[] */
 	CONF_LIST,     /* struct conf_list   texts separated by commas or white space */
 	CONF_PATHS,    /* struct conf_list   the same of paths */
@@ -82,9 +83,9 @@ kf_err conf_parse(const struct conf_table *t, const char *path, struct slice tex
 	void *target, struct buf *errors);
 void conf_free(const struct conf_table *t, void *target);
 
-/* For programs that find a mistake later: adds "path:line: why" with the line where the option was
- * last set in text form; line 0 is left out. */
-void conf_complain(struct buf *errors, const char *path, int line, const char *why);
+/* For programs that find a mistake later: adds "path: `key` in [section]: why". */
+void conf_complain(struct buf *errors, const char *path, const char *section,
+	const char *key, const char *why);
 
 /* The table for people: section, option, type, limits, default, manual line. */
 void conf_print_manual(const struct conf_table *t, struct buf *to);
