@@ -29,6 +29,7 @@ kf_err pubkey_parse_in(
 	struct ossl_lib_ctx_st *lib, struct slice spki, struct pubkey **ret);
 kf_err pubkey_from_pem(
 	struct slice pem, struct pubkey **ret); /* PUBLIC KEY or CERTIFICATE */
+/* Takes its own reference, and makes an EC key encode its point uncompressed. */
 kf_err pubkey_of_pkey(
 	struct evp_pkey_st *pkey, struct pubkey **ret); /* takes its own reference */
 void pubkey_free(struct pubkey *k);

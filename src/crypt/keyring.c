@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crypt/keyring.h"
+#include "base/mem.h"
+#include "crypt/derive.h"
+#include "crypt/ossl.h"
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What is made of a master key; the key itself is forgotten. */
+struct master {
+	uint8_t wrap[MASTER_KEY_SIZE], mac[MASTER_KEY_SIZE], check[MASTER_KEY_SIZE];
+};
+
+struct keyring {
+	size_t n;
+	char id[KEYRING_MAX][MASTER_ID_MAX + 1];
+	struct master *master; /* KEYRING_MAX of them */
+	bool is_secret;        /* master is from the arena */
+};
+
+static kf_err keyring_new(struct keyring **ret)
+{
+	CLEANUP(keyring_freep) struct keyring *k = calloc(1, sizeof(*k));
+	if (!k)
+		return kf_fail(NOMEM, "keyring");
+	k->master = secret_alloc(KEYRING_MAX * sizeof(*k->master));
+	k->is_secret = k->master != NULL;
+	if (!k->master)
+		k->master = calloc(KEYRING_MAX, sizeof(*k->master));
+	if (!k->master)
+		return kf_fail(NOMEM, "keyring");
+	*ret = k;
+	k = NULL;
+	return KF_OK;
+}
+
+void keyring_free(struct keyring *k)
+{
+	if (!k)
+		return;
+	if (k->is_secret)
+		secret_free(k->master);
+	else if (k->master)
+		explicit_bzero(k->master, KEYRING_MAX * sizeof(*k->master));
+	if (!k->is_secret)
+		free(k->master);
+	free(k);
+}
+
+void keyring_freep(struct keyring **k)
+{
+	keyring_free(*k);
+	*k = NULL;
+}
+
+/* ---- the file ---- */
+
+static struct slice trim(struct slice s)
+{
+	while (s.n && isspace(s.p[0])) {
+		s.p++;
+		s.n--;
+	}
+	while (s.n && isspace(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+static bool is_id(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!isalnum(s.p[i]) && (!s.p[i] || !strchr("._-", s.p[i])))
+			return false;
+	return s.n > 0 && s.n <= MASTER_ID_MAX;
+}
+
+static int nibble(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool from_hex(struct slice s, uint8_t ret[MASTER_KEY_SIZE])
+{
+	for (size_t i = 0; i < MASTER_KEY_SIZE; i++) {
+		int hi = nibble(s.p[2 * i]), lo = nibble(s.p[2 * i + 1]);
+		if (hi < 0 || lo < 0)
+			return false;
+		ret[i] = (uint8_t)(hi << 4 | lo);
+	}
+	return true;
+}
+
+enum { HEX_SIZE = 2 * MASTER_KEY_SIZE, BASE64_SIZE = 44 };
+
+/* OpenSSL's decoder forgives too much; encoding again shows what it forgave. */
+static bool from_base64(struct slice s, uint8_t ret[MASTER_KEY_SIZE])
+{
+	uint8_t raw[MASTER_KEY_SIZE + 1], again[BASE64_SIZE + 1];
+	bool is_good = EVP_DecodeBlock(raw, s.p, BASE64_SIZE) == MASTER_KEY_SIZE + 1 &&
+		       EVP_EncodeBlock(again, raw, MASTER_KEY_SIZE) == BASE64_SIZE &&
+		       CRYPTO_memcmp(again, s.p, BASE64_SIZE) == 0;
+	if (is_good)
+		memcpy(ret, raw, MASTER_KEY_SIZE);
+	explicit_bzero(raw, sizeof(raw));
+	explicit_bzero(again, sizeof(again));
+	return is_good;
+}
+
+static bool is_zero(const uint8_t key[MASTER_KEY_SIZE])
+{
+	uint8_t any = 0;
+	for (size_t i = 0; i < MASTER_KEY_SIZE; i++)
+		any |= key[i];
+	return any == 0;
+}
+
+static kf_err make_master(const uint8_t key[MASTER_KEY_SIZE], struct master *ret)
+{
+	KF_TRY(derive_key(key, "keyfleet wrap 1", ret->wrap));
+	KF_TRY(derive_key(key, "keyfleet mac 1", ret->mac));
+	return derive_key(key, "keyfleet check 1", ret->check);
+}
+
+static kf_err parse_key(struct slice text, struct master *ret)
+{
+	uint8_t key[MASTER_KEY_SIZE];
+	bool is_good = (text.n == HEX_SIZE && from_hex(text, key)) ||
+		       (text.n == BASE64_SIZE && from_base64(text, key));
+	kf_err err =
+		!is_good       ? kf_fail(CONFIG,
+					 "a master key is 64 hex digits or base64 of 32 bytes")
+		: is_zero(key) ? kf_fail(CONFIG, "a master key of zeros is none")
+			       : make_master(key, ret);
+	explicit_bzero(key, sizeof(key));
+	return err;
+}
+
+static kf_err parse_line(struct keyring *k, struct slice line)
+{
+	const uint8_t *eq = memchr(line.p, '=', line.n);
+	if (!eq)
+		return kf_fail(CONFIG, "expected: id = key");
+	size_t left = (size_t)(eq - line.p);
+	struct slice id = trim((struct slice){ line.p, left });
+	struct slice key = trim((struct slice){ eq + 1, line.n - left - 1 });
+	if (!is_id(id))
+		return kf_fail(
+			CONFIG, "an id is 1 to 32 letters, digits, '.', '_' or '-'");
+	if (keyring_has(k, id))
+		return kf_fail(CONFIG, "this id appears twice");
+	if (k->n == KEYRING_MAX)
+		return kf_fail(CONFIG, "too many master keys");
+	KF_TRY(parse_key(key, &k->master[k->n]));
+	memcpy(k->id[k->n++], id.p, id.n);
+	return KF_OK;
+}
+
+static struct slice cut_line(struct slice *text)
+{
+	const uint8_t *end = memchr(text->p, '\n', text->n);
+	size_t n = end ? (size_t)(end - text->p) : text->n;
+	struct slice line = { text->p, n };
+	text->p += n + (end != NULL);
+	text->n -= n + (end != NULL);
+	return trim(line);
+}
+
+static kf_err parse_lines(struct keyring *k, struct slice text, unsigned *line_number)
+{
+	while (text.n) {
+		struct slice line = cut_line(&text);
+		++*line_number;
+		if (line.n && line.p[0] != '#')
+			KF_TRY(parse_line(k, line));
+	}
+	*line_number = 0;
+	if (k->n == 0)
+		return kf_fail(CONFIG, "there is no master key in the keyring");
+	return KF_OK;
+}
+
+kf_err keyring_parse(struct slice text, unsigned *bad_line, struct keyring **ret)
+{
+	CLEANUP(keyring_freep) struct keyring *k = NULL;
+	*bad_line = 0;
+	if (text.n > KEYRING_FILE_MAX)
+		return kf_fail(CONFIG, "the keyring is too big");
+	KF_TRY(keyring_new(&k));
+	KF_TRY(parse_lines(k, text, bad_line));
+	*ret = k;
+	k = NULL;
+	return KF_OK;
+}
+
+static kf_err check_file(int fd)
+{
+	struct stat st;
+	if (fstat(fd, &st))
+		return kf_fail(CONFIG, "the keyring cannot be examined");
+	if (!S_ISREG(st.st_mode))
+		return kf_fail(CONFIG, "the keyring is not a regular file");
+	if (st.st_mode & (S_IWGRP | S_IRWXO))
+		return kf_fail(CONFIG, "the keyring is open to others: chmod 0600");
+	if (st.st_size > KEYRING_FILE_MAX)
+		return kf_fail(CONFIG, "the keyring is too big");
+	return KF_OK;
+}
+
+static kf_err read_all(int fd, struct buf *ret)
+{
+	for (;;) {
+		uint8_t *p = buf_reserve(ret, 1024);
+		if (!p)
+			return kf_fail(CONFIG, "the keyring is too big");
+		ssize_t n = read(fd, p, 1024);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return kf_fail(CONFIG, "the keyring cannot be read");
+		if (n == 0)
+			return KF_OK;
+		buf_commit(ret, (size_t)n);
+	}
+}
+
+kf_err keyring_load(const char *path, unsigned *bad_line, struct keyring **ret)
+{
+	*bad_line = 0;
+	CLEANUP(mem_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return errno == ENOENT ? kf_fail(CONFIG, "there is no such keyring file")
+				       : kf_fail(CONFIG, "the keyring cannot be opened");
+	KF_TRY(check_file(fd));
+	autobuf text = buf_new(KEYRING_FILE_MAX + 1024);
+	KF_TRY(read_all(fd, &text));
+	return keyring_parse(buf_slice(&text), bad_line, ret);
+}
+
+kf_err keyring_new_line(const char *id, struct buf *ret)
+{
+	uint8_t key[MASTER_KEY_SIZE];
+	if (!is_id(slice_of(id)))
+		return kf_fail(
+			CONFIG, "an id is 1 to 32 letters, digits, '.', '_' or '-'");
+	if (RAND_priv_bytes(key, sizeof(key)) != 1)
+		return ossl_fail(CRYPTO, "no randomness");
+	buf_add_text(ret, id);
+	buf_add_text(ret, " = ");
+	for (size_t i = 0; i < sizeof(key); i++) {
+		buf_add_u8(ret, (uint8_t) "0123456789abcdef"[key[i] >> 4]);
+		buf_add_u8(ret, (uint8_t) "0123456789abcdef"[key[i] & 15]);
+	}
+	buf_add_u8(ret, '\n');
+	explicit_bzero(key, sizeof(key));
+	return buf_err(ret);
+}
+
+/* ---- use ---- */
+
+size_t keyring_count(const struct keyring *k) { return k->n; }
+const char *keyring_id(const struct keyring *k, size_t i)
+{
+	return i < k->n ? k->id[i] : NULL;
+}
+
+static const struct master *find(const struct keyring *k, struct slice id)
+{
+	for (size_t i = 0; i < k->n; i++)
+		if (slice_is(id, k->id[i]))
+			return &k->master[i];
+	return NULL;
+}
+
+bool keyring_has(const struct keyring *k, struct slice id) { return find(k, id) != NULL; }
+
+static kf_err find_master(
+	const struct keyring *k, struct slice id, const struct master **ret)
+{
+	*ret = find(k, id);
+	return *ret ? KF_OK
+		    : kf_fail(CONFIG, "the keyring lacks the master key of this id");
+}
+
+kf_err keyring_check_value(
+	const struct keyring *k, struct slice id, uint8_t ret[MAC_SIZE])
+{
+	const struct master *m;
+	KF_TRY(find_master(k, id, &m));
+	return derive_mac(m->check, slice_of("keyfleet check value"), ret);
+}
+
+kf_err keyring_check(const struct keyring *k, struct slice id, struct slice value)
+{
+	uint8_t have[MAC_SIZE];
+	KF_TRY(keyring_check_value(k, id, have));
+	if (!kf_ok(mac_check(have, value)))
+		return kf_fail(CONFIG, "wrong master key: this id stood for another one");
+	return KF_OK;
+}
+
+kf_err keyring_mac(const struct keyring *k, struct slice id, const char *label,
+	struct slice data, uint8_t ret[MAC_SIZE])
+{
+	const struct master *m;
+	uint8_t key[MAC_SIZE];
+	KF_TRY(find_master(k, id, &m));
+	KF_TRY(derive_mac(m->mac, slice_of(label), key));
+	kf_err err = derive_mac(key, data, ret);
+	explicit_bzero(key, sizeof(key));
+	return err;
+}
+
+kf_err keyring_wrap_key(const struct keyring *k, struct slice id, struct slice salt,
+	uint8_t ret[MASTER_KEY_SIZE])
+{
+	const struct master *m;
+	KF_TRY(find_master(k, id, &m));
+	return derive_mac(m->wrap, salt, ret);
+}
+
+kf_err mac_check(const uint8_t have[MAC_SIZE], struct slice want)
+{
+	if (want.n != MAC_SIZE || CRYPTO_memcmp(have, want.p, MAC_SIZE) != 0)
+		return kf_fail(TAMPERED, "authentication code is wrong");
+	return KF_OK;
+}
