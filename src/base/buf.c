@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
-#include <assert.h>
+#include "base/check.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +56,8 @@ void buf_clear(struct buf *b)
 
 void buf_consume(struct buf *b, size_t n)
 {
-	assert(n <= b->n);
+	if (!KF_HOLDS(&b->err, n <= b->n, "dropping more than there is"))
+		return;
 	memmove(b->p, b->p + n, b->n - n);
 	explicit_bzero(b->p + b->n - n, n);
 	b->n -= n;
@@ -71,7 +72,8 @@ uint8_t *buf_reserve(struct buf *b, size_t n)
 
 void buf_commit(struct buf *b, size_t n)
 {
-	assert(n <= b->cap - b->n);
+	if (!KF_HOLDS(&b->err, n <= b->cap - b->n, "committing more than was reserved"))
+		return;
 	b->n += n;
 }
 
@@ -120,9 +122,9 @@ void buf_add_u64(struct buf *b, uint64_t v)
 
 void buf_set_u32(struct buf *b, size_t at, uint32_t v)
 {
-	if (!kf_ok(b->err))
+	if (!kf_ok(b->err) || !KF_HOLDS(&b->err, at <= b->n && b->n - at >= 4,
+				      "setting beyond the end"))
 		return;
-	assert(at <= b->n && b->n - at >= 4);
 	put32(b->p + at, v);
 }
 

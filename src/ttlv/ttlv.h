@@ -31,8 +31,9 @@ enum ttlv_tag {
 #undef X
 };
 
-/* Values of enumerations and masks, as in KMIP_OPERATION_SIGN or KMIP_STATE_ACTIVE. */
-enum ttlv_value {
+/* Values of enumerations and masks, as in KMIP_OPERATION_SIGN or KMIP_STATE_ACTIVE.  Those of
+ * vendors do not fit an int, hence the extension. */
+__extension__ enum ttlv_value {
 #define X(kind, name, value, since, until, text) KMIP_##kind##_##name = value,
 #include "ttlv/enum.def"
 };
@@ -161,6 +162,8 @@ void ttlv_put_text(struct ttlv_writer *w, enum ttlv_tag tag, struct slice value)
 void ttlv_put_bytes(struct ttlv_writer *w, enum ttlv_tag tag, struct slice value);
 void ttlv_put_date(struct ttlv_writer *w, enum ttlv_tag tag, int64_t value);
 void ttlv_put_interval(struct ttlv_writer *w, enum ttlv_tag tag, uint32_t value);
+/* The type and value of an item under another tag. */
+void ttlv_put_as(struct ttlv_writer *w, uint32_t tag, const struct ttlv_item *it);
 /* Encoded items as they are.  Only the outermost tags are checked against the version: what goes
  * deeper was checked by ttlv_fits() where it matters. */
 void ttlv_put_items(struct ttlv_writer *w, struct slice items);
@@ -170,13 +173,17 @@ kf_err ttlv_written(const struct ttlv_writer *w);
 
 /* --- text --- */
 
-/* One item a line, children indented by a tab:
+/* One item a line, children indented by a tab; names and values as in the standard:
  *
  *   Request Payload
- *   	Unique Identifier = Text "3f…"
- *   	Data = Bytes 0102… | Bytes (32 bytes, not shown)
+ *   	Unique Identifier = Text "3f2a"
+ *   	Cryptographic Usage Mask = Integer Sign | Verify
+ *   	Cryptographic Algorithm = Enumeration RSA
+ *   	Activation Date = Date 2026-01-31T12:00:00Z
+ *   	Data = Bytes 0102
+ *   	Key Material = Bytes (masked, 32 bytes)
  *
- * Masked, secret values say their length only.  Unmasked, ttlv_parse() gives the same bytes (for
- * input that has zero padding). */
+ * Text escapes control bytes, quotes and backslash as \xHH.  Unmasked, ttlv_parse() gives the same
+ * bytes (of input whose padding is zero).  Unknown tags and values are written as 0x numbers. */
 kf_err ttlv_print(struct slice items, bool is_masked, struct buf *ret);
 kf_err ttlv_parse(struct slice text, struct buf *ret);
