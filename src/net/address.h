@@ -22,6 +22,9 @@ bool address_is_unix(const struct address *a);
 kf_err address_of_socket(int fd, struct address *ret);
 kf_err address_of_peer(int fd, struct address *ret);
 
+/* TCP_NODELAY and keep-alive, where they make sense. */
+void address_tune(int fd, const struct address *a);
+
 /* Starts a connection: non-blocking, close-on-exec, TCP_NODELAY, keep-alive.  It is there when the
  * socket becomes writable and connect_result() is OK. */
 kf_err connect_start(const struct address *a, int *ret_fd);
