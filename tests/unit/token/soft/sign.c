@@ -46,8 +46,8 @@ TEST(every_mechanism_signs_data_and_digests_and_verifies)
 {
 	CLEANUP(closep) struct token_session *s = NULL;
 	CLEANUP(putp)
-	struct token_key *rsa = load(rsa_pem),
-			 *ec = load(ec_pem), *ed = load(ed25519_pem);
+	struct token_key *rsa = load(rsa_pem), *ec = load(ec_pem),
+			 *ed = load(ed25519_pem);
 	static struct sign_job job;
 	OK(rsa && ec && ed && kf_ok(soft_open(&s)));
 
