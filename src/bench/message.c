@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/bench.h"
+#include "kmip/get.h"
+#include "kmip/sign.h"
+#include <string.h>
+
+/* Each place of a group has its own Unique Batch Item ID, as keyfleet/1 wants it. */
+static struct ttlv_writer begin(struct buf *b, uint32_t operation, size_t place)
+{
+	*b = buf_new(65536);
+	const struct kmip_request_header h = {
+		.version = KMIP_2_1, .is_ordered = true, .batch_count = 1
+	};
+	struct ttlv_writer w = ttlv_write(b, KMIP_2_1);
+	kmip_put_request_header(&w, &h);
+	const uint8_t id[] = { (uint8_t)(place >> 8), (uint8_t)place };
+	kmip_put_request_item_begin(&w, operation, (struct slice){ id, sizeof(id) });
+	return w;
+}
+
+static kf_err end(struct ttlv_writer *w)
+{
+	kmip_put_request_item_end(w, NULL);
+	return kmip_put_request_end(w);
+}
+
+kf_err bench_sign_messages(const struct bench_sign *s, struct buf *ret)
+{
+	uint8_t digest[32];
+	memset(digest, 0x5a, sizeof(digest));
+	struct sign_request q = {
+		.uid = kmip_uid_text(slice_of(s->id)),
+		.has_parameters = true,
+		.parameters = { .hashing_algorithm = KMIP_HASHING_ALGORITHM_SHA_256 },
+		.has_digested_data = true,
+		.digested_data = { digest, sizeof(digest) },
+	};
+	if (s->is_rsa)
+		q.parameters.padding_method = KMIP_PADDING_METHOD_PKCS1_V1_5;
+	for (size_t i = 0; i < s->depth; i++) {
+		struct ttlv_writer w = begin(&ret[i], KMIP_OPERATION_SIGN, i);
+		sign_put_request(&w, &q);
+		KF_TRY(end(&w));
+	}
+	return KF_OK;
+}
+
+kf_err bench_get_messages(const char *id, size_t depth, struct buf *ret)
+{
+	const struct get_request q = { .uid = kmip_uid_text(slice_of(id)) };
+	for (size_t i = 0; i < depth; i++) {
+		struct ttlv_writer w = begin(&ret[i], KMIP_OPERATION_GET, i);
+		get_put_request(&w, &q);
+		KF_TRY(end(&w));
+	}
+	return KF_OK;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/call.h"
+#include "client/call.h"
+#include "kmip/get.h"
+#include "kmip/get_attributes.h"
+#include "kmip/locate.h"
+#include <string.h>
+
+void payload_init(struct payload *p)
+{
+	p->bytes = buf_new(CALL_PAYLOAD_MAX);
+	p->w = ttlv_write(&p->bytes, KMIP_2_1);
+	p->w.allows_vendor = true;
+}
+
+void payload_clear(struct payload *p) { buf_free(&p->bytes); }
+
+struct ttlv_reader answer_reader(const struct buf *answer)
+{
+	return ttlv_read_as(buf_slice(answer), KMIP_2_1, false);
+}
+
+static kf_err open_client(struct cli *c)
+{
+	if (c->client)
+		return KF_OK;
+	kf_call call = { 0 };
+	if (kf_client_open(c->config, &c->client, &call) == KF_SUCCESS)
+		return KF_OK;
+	cli_note(c, "%s", kf_error_text(&call));
+	return kf_fail(CONFIG, "the client's configuration cannot be used; see --config");
+}
+
+kf_err cli_client(struct cli *c, struct kf_client **ret)
+{
+	KF_TRY(open_client(c));
+	*ret = c->client;
+	return KF_OK;
+}
+
+kf_err cli_call(
+	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret)
+{
+	KF_TRY(ttlv_written(&p->w));
+	KF_TRY(open_client(c));
+	struct call_report report = { 0 };
+	const struct call_options options = { .report = &report };
+	kf_err e = client_call(c->client, operation, buf_slice(&p->bytes), &options, ret);
+	if (!kf_ok(e) && report.message[0])
+		cli_note(c, "%s: %s", ttlv_value_text(TTLV_KIND_OPERATION, operation),
+			report.message);
+	return e;
+}
+
+kf_err key_attributes(struct cli *c, const char *id, struct buf *ret)
+{
+	autopayload p;
+	payload_init(&p);
+	const struct get_attributes_request q = { .uid = kmip_uid_text(slice_of(id)) };
+	get_attributes_put_request(&p.w, &q);
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(cli_call(c, KMIP_OPERATION_GET_ATTRIBUTES, &p, &answer));
+
+	struct ttlv_reader r = answer_reader(&answer);
+	struct get_attributes_response a = { 0 };
+	KF_TRY(get_attributes_get_response(&r, &a, ret));
+	return buf_err(ret);
+}
+
+/* The ids of private keys with the name: at most one is expected. */
+static kf_err locate_private(struct cli *c, const char *name, struct key_ids *ret)
+{
+	autobuf attrs = buf_new(4096);
+	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_PRIVATE_KEY);
+	attrs_add_name(&attrs, slice_of(name));
+	KF_TRY(buf_err(&attrs));
+	autopayload p;
+	payload_init(&p);
+	const struct locate_request q = {
+		.maximum_items = 2, .offset_items = -1, .attributes = buf_slice(&attrs)
+	};
+	locate_put_request(&p.w, &q);
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(cli_call(c, KMIP_OPERATION_LOCATE, &p, &answer));
+
+	struct ttlv_reader r = answer_reader(&answer);
+	struct locate_response a = { 0 };
+	KF_TRY(locate_get_response(&r, &a));
+	struct ttlv_reader uids = ttlv_read(a.uids);
+	struct slice id, another;
+	if (!locate_next_uid(&uids, &id))
+		return kf_fail(NOT_FOUND, "no private key has this name");
+	if (locate_next_uid(&uids, &another))
+		return kf_fail(CONFLICT, "several keys have this name; say the id");
+	return slice_to_text(id, ret->private_key, sizeof(ret->private_key));
+}
+
+static bool looks_like_id(const char *s)
+{
+	return strlen(s) == 36 && strspn(s, "0123456789abcdef-") == 36;
+}
+
+kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret)
+{
+	struct key_ids ids = { 0 };
+	if (looks_like_id(name_or_id)) {
+		KF_TRY(slice_to_text(
+			slice_of(name_or_id), ids.private_key, sizeof(ids.private_key)));
+	} else {
+		kf_err e = locate_private(c, name_or_id, &ids);
+		if (!kf_ok(e)) {
+			cli_note(c, "%s: %s", name_or_id, e.site->text);
+			return e;
+		}
+	}
+	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(key_attributes(c, ids.private_key, &attrs));
+	struct slice link;
+	if (attrs_get_link(buf_slice(&attrs), KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &link))
+		KF_TRY(slice_to_text(link, ids.public_key, sizeof(ids.public_key)));
+	*ret = ids;
+	return KF_OK;
+}
+
+kf_err key_spki(struct cli *c, const struct key_ids *ids, struct buf *ret)
+{
+	if (!ids->public_key[0])
+		return kf_fail(NOT_FOUND, "the key has no link to its public key");
+	autopayload p;
+	payload_init(&p);
+	const struct get_request q = {
+		.uid = kmip_uid_text(slice_of(ids->public_key)),
+		.key_format_type = KMIP_KEY_FORMAT_TYPE_X_509,
+	};
+	get_put_request(&p.w, &q);
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(cli_call(c, KMIP_OPERATION_GET, &p, &answer));
+
+	struct ttlv_reader r = answer_reader(&answer);
+	struct get_response a = { 0 };
+	KF_TRY(get_get_response(&r, &a));
+	buf_add_slice(ret, a.object.block.material);
+	return buf_err(ret);
+}

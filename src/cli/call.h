@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * call: KMIP operations as the commands need them.  Messages about failures are printed here.
+ */
+#pragma once
+#include "cli/cli.h"
+#include "ttlv/ttlv.h"
+
+enum { CALL_PAYLOAD_MAX = 1 << 20 };
+
+/* A payload under construction: write with `w`, then cli_call(). */
+struct payload {
+	struct buf bytes;
+	struct ttlv_writer w;
+};
+#define autopayload CLEANUP(payload_clear) struct payload
+void payload_init(struct payload *p);
+void payload_clear(struct payload *p);
+
+/* Sends the payload; the answer's reader is over ret, which the caller made with buf_new(). */
+kf_err cli_call(
+	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret);
+struct ttlv_reader answer_reader(const struct buf *answer);
+
+enum { KEY_ID_TEXT = 129 };
+
+/* A private key by its name or id. */
+struct key_ids {
+	char private_key[KEY_ID_TEXT],
+		public_key[KEY_ID_TEXT]; /* public_key may be empty */
+};
+/* NOT_FOUND with a note if there is no such key, CONFLICT if several have the name. */
+kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret);
+/* All attributes, canonical. */
+kf_err key_attributes(struct cli *c, const char *id, struct buf *ret);
+/* SubjectPublicKeyInfo of a key pair. */
+kf_err key_spki(struct cli *c, const struct key_ids *ids, struct buf *ret);
+
+/* Pages of an administration list: while (list_next_page(c, &pages, &e)) read pages.items. */
+struct list_pages {
+	uint32_t operation;
+	int32_t offset, total;
+	bool is_started;
+	struct buf answer;
+	struct slice items;
+};
+bool list_next_page(struct cli *c, struct list_pages *p, kf_err *ret_err);

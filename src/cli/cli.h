@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cli: what the commands of `keyfleet` share: options, tables, messages, files.
+ *
+ * A command returns a kf_err; main() prints it once.  What people should know beyond the error's
+ * own text goes to cli_note() before returning it.
+ */
+#pragma once
+#include "base/buf.h"
+#include <stddef.h>
+
+struct kf_client;
+
+struct cli {
+	const char *config; /* --config, $KEYFLEET_CONFIG or /etc/keyfleet/client.conf */
+	bool is_json;       /* --json: arrays of objects instead of tables */
+	bool is_quiet;      /* --quiet: no notes, no progress */
+	struct kf_client *client; /* made at the first cli_client() */
+	int argc;                 /* the command's own arguments, without its words */
+	char **argv;
+};
+
+struct command {
+	const char *words;   /* "key create" */
+	const char *args;    /* "NAME --type rsa:2048|ec:P-256|..." */
+	const char *summary; /* one line */
+	const char *help;    /* the options, a line each; NULL: none */
+	kf_err (*run)(struct cli *c);
+};
+
+#define COMMAND(id) extern const struct command id;
+#include "cli/command.def"
+#undef COMMAND
+
+/* An option of a command: `--name VALUE`, or a flag when `value` is NULL. */
+struct cli_option {
+	const char *name;
+	const char **value;
+	bool *flag;
+};
+
+/* Takes the options out of c->argc/argv, wherever they stand; what is left are the operands.
+ * INVALID_FIELD with a note for an unknown option or a missing value. */
+kf_err cli_options(struct cli *c, const struct cli_option *options, size_t n);
+/* INVALID_FIELD with a note unless there are min..max operands. */
+kf_err cli_operands(struct cli *c, int min, int max);
+
+/* A message for people, to standard error, "keyfleet: " before it. */
+void cli_note(const struct cli *c, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same with the place in front, for an error that is about a file. */
+kf_err cli_file_error(const struct cli *c, const char *path, kf_err e);
+
+/* The client of --config; made once, freed by main(). */
+kf_err cli_client(struct cli *c, struct kf_client **ret);
+
+/* A table: header once, then rows; printed aligned, or as a JSON array of objects whose keys are the
+ * column titles in lower case with underscores. */
+struct table;
+struct table *table_new(const struct cli *c, const char *const *titles, size_t columns);
+void table_row(struct table *t, const char *const *cells);
+void table_print(struct table *t); /* and frees it */
+
+/* Whole files (conf.h reads them).  Writing is atomic: a new file is renamed into place. */
+kf_err file_write(const char *path, struct slice bytes, unsigned mode);
+/* EXISTS if there is one already. */
+kf_err file_create(const char *path, struct slice bytes, unsigned mode);
+/* DIR "/" NAME into ret. */
+kf_err path_join(const char *dir, const char *name, char *ret, size_t size);
+
+/* A progress bar on standard error, when it is a terminal and the work takes over two seconds. */
+struct progress {
+	const char *what;
+	uint64_t started_ns, shown_ns;
+};
+struct progress progress_start(const char *what);
+void progress_show(struct progress *p, const struct cli *c, double part);
+void progress_done(struct progress *p, const struct cli *c);

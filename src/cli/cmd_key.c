@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyfleet key create, import, list, show.
+ */
+#include "base/conf.h"
+#include "cli/call.h"
+#include "cli/key_import.h"
+#include "crypt/alg.h"
+#include "keyfleet.h"
+#include "kmip/locate.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static kf_err print_id(const char *id)
+{
+	puts(id);
+	return KF_OK;
+}
+
+static kf_err run_create(struct cli *c)
+{
+	const char *type = "ec:P-256";
+	bool is_inactive = false;
+	const struct cli_option options[] = { { "type", &type, NULL },
+		{ "inactive", NULL, &is_inactive } };
+	KF_TRY(cli_options(c, options, 2));
+	KF_TRY(cli_operands(c, 1, 1));
+	const struct alg *alg = alg_by_name(slice_of(type));
+	if (!alg) {
+		cli_note(c,
+			"%s: there is rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384, "
+			"ec:P-521 "
+			"and ed25519",
+			type);
+		return kf_fail(INVALID_FIELD, "unknown type of key");
+	}
+	struct kf_client *client;
+	KF_TRY(cli_client(c, &client));
+	const kf_new_object q = {
+		.algorithm = alg->name, .name = c->argv[0], .is_active = !is_inactive
+	};
+	kf_call call = { .timeout_ms = 60000 };
+	kf_id private_key, public_key;
+	if (kf_create_key_pair(client, &q, &private_key, &public_key, &call) !=
+		KF_SUCCESS) {
+		cli_note(c, "%s", kf_error_text(&call));
+		return kf_fail(UNAVAILABLE, "the key was not made");
+	}
+	return print_id(private_key.text);
+}
+
+static kf_err run_import(struct cli *c)
+{
+	struct key_import in = { .cli = c };
+	const struct cli_option options[] = {
+		{ "passphrase-file", &in.passphrase_file, NULL },
+		{ "inactive", NULL, &in.is_inactive },
+	};
+	KF_TRY(cli_options(c, options, 2));
+	KF_TRY(cli_operands(c, 2, 2));
+	in.name = c->argv[0];
+	in.file = c->argv[1];
+	char id[KEY_ID_TEXT];
+	KF_TRY(key_import(&in, id, sizeof(id)));
+	return print_id(id);
+}
+
+/* An attribute as people read it; "-" where there is none. */
+static const char *enum_text(struct slice attrs, uint32_t tag, enum ttlv_kind kind)
+{
+	uint32_t value;
+	if (!attrs_get_enum(attrs, tag, &value))
+		return "-";
+	const char *text = ttlv_value_text(kind, value);
+	return text ? text : "?";
+}
+
+static kf_err list_row(struct cli *c, const char *id, struct table *t)
+{
+	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(key_attributes(c, id, &attrs));
+	struct slice set = buf_slice(&attrs), name;
+	char name_text[256] = "-", length[16] = "-", made[32] = "-";
+	if (attrs_get_name(set, 0, &name))
+		KF_TRY(slice_to_text(name, name_text, sizeof(name_text)));
+	int32_t bits;
+	if (attrs_get_int(set, TAG_CRYPTOGRAPHIC_LENGTH, &bits))
+		snprintf(length, sizeof(length), "%d", bits);
+	int64_t when;
+	if (attrs_get_date(set, TAG_INITIAL_DATE, &when)) {
+		time_t seconds = (time_t)when;
+		struct tm day;
+		strftime(made, sizeof(made), "%Y-%m-%d %H:%M:%S",
+			gmtime_r(&seconds, &day));
+	}
+	const char *cells[] = { name_text,
+		enum_text(set, TAG_CRYPTOGRAPHIC_ALGORITHM,
+			TTLV_KIND_CRYPTOGRAPHIC_ALGORITHM),
+		length, enum_text(set, TAG_STATE, TTLV_KIND_STATE), made, id };
+	table_row(t, cells);
+	return KF_OK;
+}
+
+enum { LIST_PAGE = 1000 };
+
+static kf_err locate_page(struct cli *c, int32_t offset, struct buf *answer)
+{
+	autobuf attrs = buf_new(256);
+	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_PRIVATE_KEY);
+	autopayload p;
+	payload_init(&p);
+	const struct locate_request q = { .maximum_items = LIST_PAGE,
+		.offset_items = offset,
+		.attributes = buf_slice(&attrs) };
+	locate_put_request(&p.w, &q);
+	return cli_call(c, KMIP_OPERATION_LOCATE, &p, answer);
+}
+
+static kf_err list_page(struct cli *c, struct table *t, int32_t offset, int32_t *ret_n)
+{
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(locate_page(c, offset, &answer));
+	struct ttlv_reader r = answer_reader(&answer);
+	struct locate_response a = { 0 };
+	KF_TRY(locate_get_response(&r, &a));
+	struct ttlv_reader uids = ttlv_read(a.uids);
+	struct slice uid;
+	*ret_n = 0;
+	while (locate_next_uid(&uids, &uid)) {
+		char id[KEY_ID_TEXT];
+		KF_TRY(slice_to_text(uid, id, sizeof(id)));
+		kf_err e = list_row(c, id, t);
+		if (!kf_ok(e) && !kf_is(e, KF_E_NOT_FOUND)) /* destroyed meanwhile */
+			return e;
+		++*ret_n;
+	}
+	return KF_OK;
+}
+
+static kf_err run_list(struct cli *c)
+{
+	static const char *const titles[] = { "NAME", "TYPE", "LENGTH", "STATE",
+		"CREATED", "ID" };
+	KF_TRY(cli_options(c, NULL, 0));
+	KF_TRY(cli_operands(c, 0, 0));
+	struct table *t = table_new(c, titles, 6);
+	kf_err e = KF_OK;
+	int32_t n = LIST_PAGE;
+	for (int32_t offset = 0; kf_ok(e) && n == LIST_PAGE; offset += n)
+		e = list_page(c, t, offset, &n);
+	table_print(t);
+	return e;
+}
+
+static kf_err run_show(struct cli *c)
+{
+	KF_TRY(cli_options(c, NULL, 0));
+	KF_TRY(cli_operands(c, 1, 1));
+	struct key_ids ids;
+	KF_TRY(key_find(c, c->argv[0], &ids));
+	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(key_attributes(c, ids.private_key, &attrs));
+	autobuf text = buf_new(4 * CALL_PAYLOAD_MAX);
+	KF_TRY(ttlv_print(buf_slice(&attrs), true, &text));
+	fwrite(text.p, 1, text.n, stdout);
+	return KF_OK;
+}
+
+const struct command command_key_create = {
+	.words = "key create",
+	.args = "NAME [--type rsa:2048|ec:P-256|...] [--inactive]",
+	.summary = "make a key pair; prints the private key's id",
+	.help = "  --type TYPE  rsa:2048, rsa:3072, rsa:4096, ec:P-256 (also prime256v1, "
+		"secp256r1),\n"
+		"               ec:P-384, ec:P-521, ed25519 [ec:P-256]\n"
+		"  --inactive   do not activate it: see `keyfleet key activate`\n",
+	.run = run_create,
+};
+const struct command command_key_import = {
+	.words = "key import",
+	.args = "NAME FILE [--passphrase-file FILE] [--inactive]",
+	.summary = "store an existing private key (PEM or DER); prints its id",
+	.help = "  --passphrase-file FILE  of an encrypted key; 0600; else it is asked "
+		"for\n"
+		"  --inactive              do not activate it\n"
+		"\nRemove the file from the web servers afterwards.\n",
+	.run = run_import,
+};
+const struct command command_key_list = {
+	.words = "key list", .args = "", .summary = "list private keys", .run = run_list
+};
+const struct command command_key_show = { .words = "key show",
+	.args = "NAME|ID",
+	.summary = "print all attributes of a key",
+	.run = run_show };

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyfleet key ref, csr, activate, revoke, destroy.
+ */
+#include "cli/call.h"
+#include "client/keyref.h"
+#include "crypt/x509.h"
+#include "kmip/activate.h"
+#include "kmip/destroy.h"
+#include "kmip/revoke.h"
+#include "kmip/sign.h"
+#include <stdio.h>
+#include <string.h>
+
+static kf_err run_ref(struct cli *c)
+{
+	KF_TRY(cli_options(c, NULL, 0));
+	KF_TRY(cli_operands(c, 1, 1));
+	struct key_ids ids;
+	KF_TRY(key_find(c, c->argv[0], &ids));
+	autobuf spki = buf_new(SPKI_MAX), pem = buf_new(KEYREF_PEM_MAX);
+	KF_TRY(key_spki(c, &ids, &spki));
+	const struct keyref ref = { .id = slice_of(ids.private_key),
+		.spki = buf_slice(&spki) };
+	keyref_put_pem(&pem, &ref);
+	KF_TRY(buf_err(&pem));
+	fwrite(pem.p, 1, pem.n, stdout);
+	return KF_OK;
+}
+
+struct remote_signer {
+	struct cli *cli;
+	const char *id;
+};
+
+/* The data travel whole, so that the key server sees that it signs a request for this very key. */
+static kf_err sign_info(
+	void *arg, const struct mech *mech, struct slice info, struct buf *sig)
+{
+	const struct remote_signer *s = arg;
+	const struct hash *hash = hash_get(mech->hash);
+	const struct sign_request q = {
+		.uid = kmip_uid_text(slice_of(s->id)),
+		.has_parameters = true,
+		.parameters = {
+			.padding_method = mech->kmip_padding,
+			.hashing_algorithm = hash ? hash->kmip : 0,
+			.digital_signature_algorithm = mech->kmip_signature,
+		},
+		.has_data = true,
+		.data = info,
+	};
+	autopayload p;
+	payload_init(&p);
+	sign_put_request(&p.w, &q);
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(cli_call(s->cli, KMIP_OPERATION_SIGN, &p, &answer));
+	struct ttlv_reader r = answer_reader(&answer);
+	struct sign_response a = { 0 };
+	KF_TRY(sign_get_response(&r, &a));
+	buf_add_slice(sig, a.signature);
+	return buf_err(sig);
+}
+
+static kf_err split_names(char *text, const char **ret, size_t max)
+{
+	size_t n = 0;
+	char *state = NULL;
+	for (char *name = strtok_r(text, ", ", &state); name;
+		name = strtok_r(NULL, ", ", &state)) {
+		if (n + 1 == max)
+			return kf_fail(TOO_BIG, "too many names");
+		ret[n++] = name;
+	}
+	ret[n] = NULL;
+	return KF_OK;
+}
+
+static kf_err run_csr(struct cli *c)
+{
+	const char *subject = NULL, *names = NULL;
+	const struct cli_option options[] = { { "subject", &subject, NULL },
+		{ "names", &names, NULL } };
+	KF_TRY(cli_options(c, options, 2));
+	KF_TRY(cli_operands(c, 1, 1));
+	char text[4096] = "", cn[256];
+	const char *sans[SAN_MAX + 1];
+	KF_TRY(slice_to_text(slice_of(names), text, sizeof(text)));
+	KF_TRY(split_names(text, sans, SAN_MAX + 1));
+	snprintf(cn, sizeof(cn), "CN=%s", sans[0] ? sans[0] : c->argv[0]);
+
+	struct key_ids ids;
+	KF_TRY(key_find(c, c->argv[0], &ids));
+	autobuf spki = buf_new(SPKI_MAX), pem = buf_new(CERT_PEM_MAX);
+	KF_TRY(key_spki(c, &ids, &spki));
+	struct remote_signer signer = { c, ids.private_key };
+	const struct csr_wish wish = {
+		.spki = buf_slice(&spki),
+		.subject = subject ? subject : cn,
+		.sans = sans[0] ? sans : NULL,
+		.sign = sign_info,
+		.arg = &signer,
+	};
+	KF_TRY(csr_make(&wish, &pem));
+	fwrite(pem.p, 1, pem.n, stdout);
+	return KF_OK;
+}
+
+/* What is done to both halves of a pair, private first. */
+typedef void put_one(struct ttlv_writer *w, const char *id, const char *argument);
+
+static kf_err both_halves(
+	struct cli *c, uint32_t operation, put_one *put, const char *argument)
+{
+	struct key_ids ids;
+	KF_TRY(key_find(c, c->argv[0], &ids));
+	const char *const id[] = { ids.private_key, ids.public_key };
+	for (size_t i = 0; i < 2 && id[i][0]; i++) {
+		autopayload p;
+		payload_init(&p);
+		put(&p.w, id[i], argument);
+		autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+		KF_TRY(cli_call(c, operation, &p, &answer));
+	}
+	return KF_OK;
+}
+
+static void put_activate(struct ttlv_writer *w, const char *id, const char *unused)
+{
+	(void)unused;
+	const struct activate_request q = { .uid = kmip_uid_text(slice_of(id)) };
+	activate_put_request(w, &q);
+}
+
+static void put_destroy(struct ttlv_writer *w, const char *id, const char *unused)
+{
+	(void)unused;
+	const struct destroy_request q = { .uid = kmip_uid_text(slice_of(id)) };
+	destroy_put_request(w, &q);
+}
+
+static void put_revoke(struct ttlv_writer *w, const char *id, const char *reason)
+{
+	struct revoke_request q = {
+		.uid = kmip_uid_text(slice_of(id)),
+		.reason = KMIP_REVOCATION_REASON_CODE_UNSPECIFIED,
+	};
+	ttlv_value_find(TTLV_KIND_REVOCATION_REASON_CODE, slice_of(reason), &q.reason);
+	revoke_put_request(w, &q);
+}
+
+static kf_err run_activate(struct cli *c)
+{
+	KF_TRY(cli_options(c, NULL, 0));
+	KF_TRY(cli_operands(c, 1, 1));
+	return both_halves(c, KMIP_OPERATION_ACTIVATE, put_activate, NULL);
+}
+
+static kf_err run_revoke(struct cli *c)
+{
+	const char *reason = "unspecified";
+	const struct cli_option options[] = { { "reason", &reason, NULL } };
+	KF_TRY(cli_options(c, options, 1));
+	KF_TRY(cli_operands(c, 1, 1));
+	uint32_t code;
+	if (!ttlv_value_find(TTLV_KIND_REVOCATION_REASON_CODE, slice_of(reason), &code))
+		return kf_fail(INVALID_FIELD,
+			"the reasons are unspecified, key-compromise, ca-compromise, "
+			"affiliation-changed, "
+			"superseded, cessation-of-operation, privilege-withdrawn");
+	return both_halves(c, KMIP_OPERATION_REVOKE, put_revoke, reason);
+}
+
+static kf_err run_destroy(struct cli *c)
+{
+	bool is_sure = false;
+	const struct cli_option options[] = { { "yes", NULL, &is_sure } };
+	KF_TRY(cli_options(c, options, 1));
+	KF_TRY(cli_operands(c, 1, 1));
+	if (!is_sure)
+		return kf_fail(INVALID_FIELD, "a destroyed key never comes back; say "
+					      "--yes if that is what you want");
+	return both_halves(c, KMIP_OPERATION_DESTROY, put_destroy, NULL);
+}
+
+const struct command command_key_ref = {
+	.words = "key ref",
+	.args = "NAME|ID",
+	.summary = "print the key reference that a web server loads in place of the key",
+	.help = "It holds no secret and may lie beside the certificate.  See `keyfleet "
+		"snippet`.\n",
+	.run = run_ref,
+};
+const struct command command_key_csr = {
+	.words = "key csr",
+	.args = "NAME|ID [--names www.example,...] [--subject CN=www.example,O=Example]",
+	.summary = "print a certification request (PKCS#10) signed by the key",
+	.help = "  --names NAME,...  DNS names and addresses for the certificate\n"
+		"  --subject NAME    [CN= the first of the names]\n",
+	.run = run_csr,
+};
+const struct command command_key_activate = { .words = "key activate",
+	.args = "NAME|ID",
+	.summary = "let a key be used",
+	.run = run_activate };
+const struct command command_key_revoke = {
+	.words = "key revoke",
+	.args = "NAME|ID [--reason key-compromise|superseded|...]",
+	.summary = "let a key be used no more",
+	.run = run_revoke,
+};
+const struct command command_key_destroy = { .words = "key destroy",
+	.args = "NAME|ID --yes",
+	.summary = "destroy a revoked key for ever",
+	.run = run_destroy };

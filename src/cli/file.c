@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+#include "cli/cli.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+kf_err path_join(const char *dir, const char *name, char *ret, size_t size)
+{
+	int n = snprintf(ret, size, "%s/%s", dir, name);
+	if (n < 0 || (size_t)n >= size)
+		return kf_fail(TOO_BIG, "the path is too long");
+	return KF_OK;
+}
+
+static kf_err write_all(int fd, struct slice bytes)
+{
+	while (bytes.n) {
+		ssize_t n = write(fd, bytes.p, bytes.n);
+		if (n < 0 && errno == ENOSPC)
+			return kf_fail(FULL, "no space left for the file");
+		if (n < 0)
+			return kf_fail(IO, "the file cannot be written");
+		bytes.p += n;
+		bytes.n -= (size_t)n;
+	}
+	if (fsync(fd))
+		return kf_fail(IO, "the file cannot be made durable");
+	return KF_OK;
+}
+
+kf_err file_create(const char *path, struct slice bytes, unsigned mode)
+{
+	CLEANUP(mem_closep)
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return errno == EEXIST ? kf_fail(EXISTS, "the file exists already")
+				       : kf_fail(IO, "the file cannot be made");
+	kf_err e = write_all(fd, bytes);
+	if (!kf_ok(e))
+		unlink(path);
+	return e;
+}
+
+kf_err file_write(const char *path, struct slice bytes, unsigned mode)
+{
+	char temporary[4096];
+	int n = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
+	if (n < 0 || (size_t)n >= sizeof(temporary))
+		return kf_fail(TOO_BIG, "the path is too long");
+	CLEANUP(mem_closep) int fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return kf_fail(IO, "the file cannot be made");
+
+	kf_err e = fchmod(fd, mode) ? kf_fail(IO, "the file's mode cannot be set")
+				    : write_all(fd, bytes);
+	if (kf_ok(e) && rename(temporary, path))
+		e = kf_fail(IO, "the file cannot be renamed into place");
+	if (!kf_ok(e))
+		unlink(temporary);
+	return e;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyfleet: the administrator's tool.
+ */
+#include "cli/cli.h"
+#include "keyfleet.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+#define COMMAND(id) &id,
+#include "cli/command.def"
+#undef COMMAND
+};
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void print_usage(FILE *out)
+{
+	fputs("usage: keyfleet [--config FILE] [--json] [--quiet] COMMAND "
+	      "[ARGUMENT...]\n\n",
+		out);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-16s %s\n", commands[i]->words, commands[i]->summary);
+	fputs("\nkeyfleet COMMAND --help tells the rest.  --config is $KEYFLEET_CONFIG, "
+	      "else\n"
+	      "/etc/keyfleet/client.conf.\n",
+		out);
+}
+
+static void print_command(const struct command *c)
+{
+	printf("usage: keyfleet %s %s\n\n%s\n", c->words, c->args, c->summary);
+	if (c->help)
+		printf("\n%s", c->help);
+}
+
+/* How many of the arguments are the command's words; 0: it is another command. */
+static int matches(const struct command *c, int argc, char **argv)
+{
+	const char *at = c->words;
+	for (int i = 0; i < argc; i++) {
+		size_t n = strcspn(at, " ");
+		if (strlen(argv[i]) != n || strncmp(argv[i], at, n) != 0)
+			return 0;
+		at += n;
+		if (!*at)
+			return i + 1;
+		at++;
+	}
+	return 0;
+}
+
+static const struct command *find_command(int argc, char **argv, int *ret_words)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		*ret_words = matches(commands[i], argc, argv);
+		if (*ret_words)
+			return commands[i];
+	}
+	return NULL;
+}
+
+/* Global options may stand anywhere; they are taken out. */
+static kf_err take_globals(struct cli *c)
+{
+	int kept = 0;
+	for (int i = 0; i < c->argc; i++) {
+		if (!strcmp(c->argv[i], "--json")) {
+			c->is_json = true;
+		} else if (!strcmp(c->argv[i], "--quiet")) {
+			c->is_quiet = true;
+		} else if (!strcmp(c->argv[i], "--config")) {
+			if (++i == c->argc)
+				return kf_fail(INVALID_FIELD, "--config needs a file");
+			c->config = c->argv[i];
+		} else {
+			c->argv[kept++] = c->argv[i];
+		}
+	}
+	c->argc = kept;
+	return KF_OK;
+}
+
+static bool wants_help(const struct cli *c)
+{
+	for (int i = 0; i < c->argc; i++)
+		if (!strcmp(c->argv[i], "--help") || !strcmp(c->argv[i], "-h"))
+			return true;
+	return false;
+}
+
+static int report(const struct cli *c, kf_err e)
+{
+	if (kf_ok(e))
+		return EXIT_SUCCESS;
+	cli_note(c, "%s: %s", kf_code_name(e.code), e.site->text);
+	return kf_is(e, KF_E_INVALID_FIELD) ? 2 : EXIT_FAILURE;
+}
+
+static int run(struct cli *c, const struct command *command)
+{
+	kf_err e = command->run(c);
+	kf_client_free(c->client);
+	if (kf_ok(e) && fflush(stdout))
+		e = kf_fail(IO, "standard output cannot be written");
+	return report(c, e);
+}
+
+int main(int argc, char **argv)
+{
+	const char *config = getenv("KEYFLEET_CONFIG");
+	struct cli c = {
+		.config = config ? config : "/etc/keyfleet/client.conf",
+		.argc = argc - 1,
+		.argv = argv + 1,
+	};
+	kf_err e = take_globals(&c);
+	if (!kf_ok(e))
+		return report(&c, e);
+	if (c.argc && !strcmp(c.argv[0], "--version")) {
+		puts("keyfleet " KEYFLEET_VERSION);
+		return EXIT_SUCCESS;
+	}
+
+	int words = 0;
+	const struct command *command = find_command(c.argc, c.argv, &words);
+	if (!command) {
+		bool is_asked = c.argc && wants_help(&c);
+		if (c.argc && !is_asked)
+			cli_note(&c, "unknown command: %s", c.argv[0]);
+		print_usage(is_asked ? stdout : stderr);
+		return is_asked ? EXIT_SUCCESS : 2;
+	}
+	c.argc -= words;
+	c.argv += words;
+	if (wants_help(&c)) {
+		print_command(command);
+		return EXIT_SUCCESS;
+	}
+	return run(&c, command);
+}

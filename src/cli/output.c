@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "cli/cli.h"
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TABLE_COLUMNS = 16 };
+
+struct table {
+	bool is_json;
+	const char *const *titles;
+	size_t columns, rows;
+	struct buf cells; /* each ends with NUL */
+};
+
+void cli_note(const struct cli *c, const char *format, ...)
+{
+	if (c->is_quiet)
+		return;
+	fputs("keyfleet: ", stderr);
+	va_list args;
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+kf_err cli_file_error(const struct cli *c, const char *path, kf_err e)
+{
+	if (!kf_ok(e))
+		cli_note(c, "%s: %s", path, e.site->text);
+	return e;
+}
+
+struct table *table_new(const struct cli *c, const char *const *titles, size_t columns)
+{
+	struct table *t = calloc(1, sizeof(*t));
+	if (!t || columns > TABLE_COLUMNS)
+		abort();
+	*t = (struct table){
+		.is_json = c->is_json,
+		.titles = titles,
+		.columns = columns,
+		.cells = buf_new(256 << 20),
+	};
+	return t;
+}
+
+void table_row(struct table *t, const char *const *cells)
+{
+	for (size_t i = 0; i < t->columns; i++)
+		buf_add(&t->cells, cells[i], strlen(cells[i]) + 1);
+	t->rows++;
+}
+
+static void print_json_text(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		unsigned char ch = (unsigned char)*s;
+		if (ch == '"' || ch == '\\')
+			printf("\\%c", ch);
+		else if (ch < 0x20)
+			printf("\\u%04x", ch);
+		else
+			putchar(ch);
+	}
+	putchar('"');
+}
+
+static void print_json_key(const char *title)
+{
+	putchar('"');
+	for (; *title; title++)
+		putchar(*title == ' ' ? '_' : tolower((unsigned char)*title));
+	putchar('"');
+}
+
+static const char *next_cell(const char **at)
+{
+	const char *cell = *at;
+	*at += strlen(cell) + 1;
+	return cell;
+}
+
+static void print_as_json(const struct table *t)
+{
+	const char *at = (const char *)t->cells.p;
+	puts("[");
+	for (size_t row = 0; row < t->rows; row++) {
+		for (size_t i = 0; i < t->columns; i++) {
+			fputs(i ? ", " : "  {", stdout);
+			print_json_key(t->titles[i]);
+			fputs(": ", stdout);
+			print_json_text(next_cell(&at));
+		}
+		puts(row + 1 < t->rows ? "}," : "}");
+	}
+	puts("]");
+}
+
+/* What a terminal could take as a command is shown as a question mark. */
+static void print_cell(const char *s, size_t width, bool is_last)
+{
+	size_t n = 0;
+	for (; *s; s++, n++)
+		putchar(iscntrl((unsigned char)*s) ? '?' : *s);
+	for (; n < width && !is_last; n++)
+		putchar(' ');
+	fputs(is_last ? "\n" : "  ", stdout);
+}
+
+static void print_as_text(const struct table *t)
+{
+	size_t width[TABLE_COLUMNS];
+	for (size_t i = 0; i < t->columns; i++)
+		width[i] = strlen(t->titles[i]);
+	const char *at = (const char *)t->cells.p;
+	for (size_t i = 0; i < t->rows * t->columns; i++) {
+		size_t n = strlen(next_cell(&at));
+		if (n > width[i % t->columns])
+			width[i % t->columns] = n;
+	}
+	for (size_t i = 0; i < t->columns; i++)
+		print_cell(t->titles[i], width[i], i + 1 == t->columns);
+	at = (const char *)t->cells.p;
+	for (size_t i = 0; i < t->rows * t->columns; i++)
+		print_cell(
+			next_cell(&at), width[i % t->columns], (i + 1) % t->columns == 0);
+}
+
+void table_print(struct table *t)
+{
+	if (!kf_ok(t->cells.err))
+		fputs("keyfleet: the table is too large\n", stderr);
+	else if (t->is_json)
+		print_as_json(t);
+	else
+		print_as_text(t);
+	buf_free(&t->cells);
+	free(t);
+}
+
+struct progress progress_start(const char *what)
+{
+	return (struct progress){ .what = what, .started_ns = clock_monotonic_ns() };
+}
+
+void progress_show(struct progress *p, const struct cli *c, double part)
+{
+	enum { WIDTH = 40 };
+	uint64_t now = clock_monotonic_ns();
+	if (c->is_quiet || !isatty(STDERR_FILENO) || now - p->started_ns < 2000000000 ||
+		now - p->shown_ns < 100000000)
+		return;
+	p->shown_ns = now;
+	int filled = (int)(part * WIDTH);
+	fprintf(stderr, "\r%s [%.*s%*s] %3d %%", p->what, filled,
+		"########################################", WIDTH - filled, "",
+		(int)(part * 100));
+}
+
+void progress_done(struct progress *p, const struct cli *c)
+{
+	if (!c->is_quiet && p->shown_ns)
+		fputc('\n', stderr);
+}

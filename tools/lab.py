@@ -1,0 +1,544 @@
+# SPDX-License-Identifier: Apache-2.0
+"""lab: key servers, agents, PostgreSQL and stock web servers on 127.0.0.1, each a process of ours in one
+temporary folder.  The demo, the scenario tests and the benchmarks of web servers are written with it.
+
+Everything started is ended by PID when the lab closes, however the program ends.  Nothing sleeps for
+synchronisation: whatever is waited for is a line, a file or a port, with a deadline.
+"""
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BIN = os.environ.get("KEYFLEET_BIN", os.path.join(ROOT, "build", "bin"))
+LIB = os.environ.get("KEYFLEET_LIB", os.path.join(ROOT, "build", "lib"))
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+class LabError(Exception):
+    """What went wrong, in one line for people."""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_until(what, condition, seconds=20.0):
+    """Looks every 10 ms; the condition is what synchronises, not the pause."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise LabError(f"waited {seconds:.0f} s in vain for {what}")
+
+
+def accepts(port):
+    with socket.socket() as s:
+        s.settimeout(1)
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Process:
+    """A child of ours with its output in a file."""
+
+    def __init__(self, lab, name, argv, env=None, stdout=None, user=None):
+        self.lab, self.name, self.argv = lab, name, argv
+        self.log = lab.path(name + ".log")
+        if user and os.geteuid() == 0:
+            argv = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", *argv]
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=stdout or log, stderr=log,
+                env={**os.environ, **(env or {})}, cwd=lab.dir, start_new_session=True)
+        lab.processes.append(self)
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def family(self):
+        """Its PID and those of all its descendants."""
+        parents = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                with contextlib.suppress(OSError):
+                    stat = open(f"/proc/{entry}/stat").read().rsplit(")", 1)[1].split()
+                    parents.setdefault(int(stat[1]), []).append(int(entry))
+        found, todo = [], [self.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            todo += parents.get(pid, [])
+        return found
+
+    def cpu_seconds(self):
+        total = 0
+        for pid in self.family():
+            with contextlib.suppress(OSError):
+                stat = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+                total += int(stat[11]) + int(stat[12])
+        return total / TICK
+
+    def is_running(self):
+        return self.child.poll() is None
+
+    def must_run(self):
+        if not self.is_running():
+            raise LabError(f"{self.name} ended with status {self.child.returncode}: {self.tail()}")
+        return True
+
+    def tail(self, lines=5):
+        with contextlib.suppress(OSError):
+            return " | ".join(open(self.log, errors="replace").read().strip().splitlines()[-lines:])
+        return ""
+
+    def signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.child.wait()
+
+    def stop(self, seconds=15):
+        """SIGTERM, and SIGKILL to the whole group of those who do not listen."""
+        if self.is_running():
+            self.signal(signal.SIGTERM)
+            try:
+                self.child.wait(seconds)
+            except subprocess.TimeoutExpired:
+                pass
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.child.wait()
+
+
+class Lab:
+    def __init__(self, name="keyfleet", keep=False):
+        self.dir = tempfile.mkdtemp(prefix=name + "-")
+        os.chmod(self.dir, 0o755)  # web servers give up root and still read their references
+        self.processes, self.keep = [], keep
+        self.web_ca_made = False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, why, trace):
+        self.close()
+
+    def close(self):
+        for process in reversed(self.processes):
+            with contextlib.suppress(Exception):
+                process.stop(5)
+        self.processes.clear()
+        if not self.keep:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def write(self, name, text, mode=0o644):
+        path = self.path(name)
+        with open(path, "w") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def run(self, argv, check=True, env=None, timeout=120, stdin=None):
+        done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **(env or {})},
+                              timeout=timeout, cwd=self.dir, input=stdin)
+        if check and done.returncode:
+            raise LabError(f"{' '.join(argv)}: status {done.returncode}: {(done.stderr or done.stdout).strip()}")
+        return done
+
+    def keyfleet(self, *args, check=True):
+        return self.run([os.path.join(BIN, "keyfleet"), *args], check)
+
+    # -- PostgreSQL ------------------------------------------------------------------------------
+    def postgresql(self):
+        return PostgreSQL(self)
+
+    # -- certificates of the web servers -----------------------------------------------------------
+    def web_ca(self):
+        if not self.web_ca_made:
+            self.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                      "-keyout", "webca.key", "-out", "webca.pem", "-days", "30", "-subj", "/CN=demo web authority"])
+            self.write("leaf.ext", "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n")
+            self.web_ca_made = True
+        return self.path("webca.pem")
+
+    def certify(self, csr, out):
+        self.web_ca()
+        self.run(["openssl", "x509", "-req", "-in", csr, "-CA", "webca.pem", "-CAkey", "webca.key", "-days", "30",
+                  "-extfile", "leaf.ext", "-out", out])
+        return self.path(out)
+
+    def local_key(self, name, kind):
+        """A key on the web host, as everybody has it today, for comparison."""
+        options = ["-newkey", "rsa:2048"] if kind == "rsa" else [
+            "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        self.run(["openssl", "req", "-new", *options, "-nodes", "-keyout", name + ".key", "-out", name + ".csr",
+                  "-subj", "/CN=localhost"])
+        os.chmod(self.path(name + ".key"), 0o644)
+        return Key(self.certify(name + ".csr", name + ".pem"), self.path(name + ".key"))
+
+    def openssl_conf(self, socket_name):
+        return self.write("openssl.cnf", f"""openssl_conf = openssl_init
+[openssl_init]
+providers = provider_sect
+[provider_sect]
+default = default_sect
+keyfleet = keyfleet_sect
+[default_sect]
+activate = 1
+[keyfleet_sect]
+module = {LIB}/keyfleet.so
+agent-socket = {socket_name}
+activate = 1
+""")
+
+
+class Key:
+    """What a web server is given: a certificate and a key file or key reference."""
+
+    def __init__(self, certificate, key):
+        self.certificate, self.key = certificate, key
+
+
+class PostgreSQL:
+    """Debian's PostgreSQL with a cluster of its own, on a Unix socket only."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        binaries = sorted(e for e in os.listdir("/usr/lib/postgresql") if e.isdigit()) if os.path.isdir(
+            "/usr/lib/postgresql") else []
+        if not binaries:
+            raise LabError("PostgreSQL is not installed")
+        self.bin = f"/usr/lib/postgresql/{binaries[-1]}/bin"
+        self.user = "postgres" if os.geteuid() == 0 else None
+        self.base = lab.path("pg")
+        os.mkdir(self.base)
+        if self.user:
+            who = pwd.getpwnam(self.user)
+            os.chown(self.base, who.pw_uid, who.pw_gid)
+        self._run([f"{self.bin}/initdb", "-D", f"{self.base}/data", "-A", "trust", "-U", "postgres", "--no-sync"])
+        self.process = None
+        self.start()
+
+    def _run(self, argv):
+        if self.user:
+            argv = ["setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", *argv]
+        return self.lab.run(argv)
+
+    @property
+    def conninfo(self):
+        return f"host={self.base} dbname=postgres user=postgres"
+
+    def start(self):
+        self.process = Process(self.lab, "postgresql", [
+            f"{self.bin}/postgres", "-D", f"{self.base}/data", "-k", self.base, "-c", "listen_addresses=",
+            "-c", "max_connections=50"], user=self.user)
+        wait_until("PostgreSQL", lambda: self.process.must_run() and subprocess.run(
+            [f"{self.bin}/pg_isready", "-h", self.base, "-U", "postgres"], capture_output=True).returncode == 0)
+
+    def stop(self):
+        """Immediate: what a power failure leaves behind."""
+        self.process.signal(signal.SIGQUIT)
+        self.process.child.wait(20)
+
+
+class KeyServer:
+    """keyfleetd with its own folder; `join` is another one of the same store."""
+
+    def __init__(self, lab, name, store="sqlite", join=None, port=None):
+        self.lab, self.name = lab, name
+        self.port = port or free_port()
+        self.dir = lab.path(name)
+        options = ["--listen", f"127.0.0.1:{self.port}", "--store", store]
+        if join:
+            options += ["--join", join.dir]
+        lab.keyfleet("init", self.dir, *options)
+        self.process = None
+        self.start()
+
+    @property
+    def conf(self):
+        return os.path.join(self.dir, "client.conf")
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.port}"
+
+    def start(self, wait=True, env=None):
+        read, write = os.pipe()
+        self.process = Process(self.lab, self.name, [
+            os.path.join(BIN, "keyfleetd"), "--config", os.path.join(self.dir, "keyfleetd.conf")], stdout=write,
+            env=env)
+        os.close(write)
+        if wait:
+            self._wait_ready(read)
+        os.close(read)
+
+    def _wait_ready(self, fd, seconds=30):
+        os.set_blocking(fd, False)
+        got = b""
+
+        def ready():
+            nonlocal got
+            with contextlib.suppress(BlockingIOError):
+                got += os.read(fd, 256)
+            return got.startswith(b"ready ") and got.endswith(b"\n") or not self.process.must_run()
+        wait_until(f"{self.name} to be ready", ready, seconds)
+
+    def kill(self):
+        self.process.kill()
+
+    def keyfleet(self, *args, check=True):
+        return self.lab.keyfleet("--config", self.conf, *args, check=check)
+
+    def keyfleet_json(self, *args):
+        return json.loads(self.keyfleet("--json", *args).stdout)
+
+    def create_key(self, name, kind):
+        """A key in the key server, its reference and a certificate for it."""
+        self.keyfleet("key", "create", name, "--type", kind)
+        reference = self.lab.write(name + ".ref", self.keyfleet("key", "ref", name).stdout)
+        self.lab.write(name + ".csr", self.keyfleet("key", "csr", name, "--subject", "CN=localhost").stdout)
+        return Key(self.lab.certify(name + ".csr", name + ".pem"), reference)
+
+
+class Agent:
+    """keyfleet-agent of a web host, enrolled at the first of its key servers."""
+
+    def __init__(self, lab, name, servers, addresses=None, enrol=True):
+        self.lab, self.name = lab, name
+        self.socket = f"@{os.path.basename(lab.dir)}-{name}"
+        first = servers[0]
+        if enrol:
+            first.keyfleet("client", "add", name, "--out", lab.dir)
+            first.keyfleet("grant", "add", name, "*", "sign", "--tls-only")
+        addresses = addresses or [s.address for s in servers]
+        users = ", ".join(sorted({"root", "www-data", "haproxy", "nobody", pwd.getpwuid(os.geteuid()).pw_name}))
+        self.conf = lab.write(name + ".conf", f"""[agent]
+servers = {", ".join(addresses)}
+certificate = {lab.path(name + ".pem")}
+key = {lab.path(name + ".key")}
+ca = {first.dir}/ca.pem
+sockets = unix:{self.socket}
+[allow *]
+users = {users}
+operations = sign
+""")
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = Process(self.lab, self.name, [os.path.join(BIN, "keyfleet-agent"), "--config", self.conf])
+
+        def listens():
+            self.process.must_run()
+            with socket.socket(socket.AF_UNIX) as s:
+                return s.connect_ex("\0" + self.socket[1:]) == 0
+        wait_until(f"{self.name} to listen", listens)
+
+
+# -- stock web servers -------------------------------------------------------------------------------
+
+
+class WebServer:
+    """One of Debian's web servers; `keys` are served on self.port."""
+
+    def __init__(self, lab, name, keys, conf):
+        self.lab, self.name, self.keys, self.env = lab, name, keys, {"OPENSSL_CONF": conf} if conf else {}
+        self.port = free_port()
+        self.process = None
+
+    def start_process(self, argv):
+        self.process = Process(self.lab, self.name, argv, env=self.env)
+        wait_until(f"{self.name} to listen", lambda: self.process.must_run() and accepts(self.port))
+        return self
+
+    def url(self):
+        return f"https://localhost:{self.port}/"
+
+
+class Nginx(WebServer):
+    def __init__(self, lab, name, keys, conf, workers=1):
+        super().__init__(lab, name, keys, conf)
+        pairs = "".join(f"ssl_certificate {k.certificate};\nssl_certificate_key {k.key};\n" for k in keys)
+        temp = "".join(f"{kind}_temp_path {lab.path(name + '-' + kind)};\n" for kind in (
+            "client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        user = "user www-data;" if os.geteuid() == 0 else ""
+        self.file = lab.write(name + ".nginx.conf", f"""env OPENSSL_CONF;
+{user} worker_processes {workers}; daemon off; pid {lab.path(name + ".pid")}; error_log {lab.path(name + ".error")} warn;
+events {{ worker_connections 4096; }}
+http {{ access_log off; {temp} ssl_session_tickets off; ssl_session_cache off; ssl_protocols TLSv1.2 TLSv1.3;
+keepalive_requests 1000000;
+server {{ listen 127.0.0.1:{self.port} ssl backlog=4096; {pairs}
+location / {{ return 200 "nginx $ssl_protocol $ssl_cipher\\n"; }} }} }}
+""")
+        self.start_process(["nginx", "-c", self.file])
+
+
+class Apache(WebServer):
+    def __init__(self, lab, name, keys, conf, mpm="event"):
+        super().__init__(lab, name, keys, conf)
+        root = lab.path(name + "-root")
+        os.makedirs(root)
+        with open(os.path.join(root, "index.html"), "w") as f:
+            f.write("apache\n")
+        pairs = "".join(f"SSLCertificateFile {k.certificate}\nSSLCertificateKeyFile {k.key}\n" for k in keys)
+        user = "User www-data\nGroup www-data" if os.geteuid() == 0 else ""
+        self.file = lab.write(name + ".apache.conf", f"""ServerRoot /etc/apache2
+ServerName localhost
+PidFile {lab.path(name + ".pid")}
+DefaultRuntimeDir {lab.dir}
+Mutex file:{lab.dir} default
+ErrorLog {lab.path(name + ".error")}
+LogLevel warn
+{user}
+LoadModule mpm_{mpm}_module /usr/lib/apache2/modules/mod_mpm_{mpm}.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule dir_module /usr/lib/apache2/modules/mod_dir.so
+LoadModule mime_module /usr/lib/apache2/modules/mod_mime.so
+LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+TypesConfig /etc/mime.types
+SSLSessionCache none
+SSLSessionTickets off
+SSLRandomSeed startup builtin
+SSLProtocol +TLSv1.2 +TLSv1.3
+ListenBacklog 4096
+Listen 127.0.0.1:{self.port}
+MaxKeepAliveRequests 0
+DocumentRoot {root}
+DirectoryIndex index.html
+<Directory {root}>
+Require all granted
+</Directory>
+<VirtualHost 127.0.0.1:{self.port}>
+SSLEngine on
+{pairs}
+</VirtualHost>
+""")
+        self.start_process(["apache2", "-f", self.file, "-D", "FOREGROUND"])
+
+
+class HAProxy(WebServer):
+    """Needs no openssl.cnf: its own keywords load the provider."""
+
+    def __init__(self, lab, name, keys, provider_conf, threads=1, is_async=True, chroot=True):
+        super().__init__(lab, name, keys, provider_conf)
+        crts = ""
+        for i, k in enumerate(keys):
+            bundle = lab.write(f"{name}-{i}.pem", open(k.certificate).read() + open(k.key).read(), 0o600)
+            crts += f" crt {bundle}"
+        root = os.geteuid() == 0
+        self.socket = lab.path(name + ".sock")
+        self.file = lab.write(name + ".haproxy.cfg", f"""global
+    {"user haproxy" if root else ""}
+    {"group haproxy" if root else ""}
+    {"chroot /var/lib/haproxy" if root and chroot else ""}
+    nbthread {threads}
+    maxconn 4000
+    stats socket {self.socket} mode 600 level admin
+    {"ssl-mode-async" if is_async else ""}
+defaults
+    mode http
+    timeout client 10s
+    timeout server 10s
+    timeout connect 10s
+frontend www
+    bind 127.0.0.1:{self.port} ssl{crts} no-tls-tickets
+    http-request return status 200 content-type text/plain string "haproxy\\n"
+""")
+        self.start_process(["haproxy", "-db", "-f", self.file])
+
+
+class TcpBalancer(WebServer):
+    """HAProxy in TCP mode or nginx's stream module in front of key servers."""
+
+    def __init__(self, lab, name, kind, addresses):
+        super().__init__(lab, name, [], None)
+        if kind == "haproxy":
+            servers = "\n".join(f"    server s{i} {a} check" for i, a in enumerate(addresses))
+            self.file = lab.write(name + ".cfg", f"""global
+    maxconn 1000
+defaults
+    mode tcp
+    timeout client 60s
+    timeout server 60s
+    timeout connect 2s
+listen keyservers
+    bind 127.0.0.1:{self.port}
+    balance roundrobin
+{servers}
+""")
+            self.start_process(["haproxy", "-db", "-f", self.file])
+        else:
+            servers = " ".join(f"server {a};" for a in addresses)
+            self.file = lab.write(name + ".conf", f"""load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off; pid {lab.path(name + ".pid")}; error_log {lab.path(name + ".error")} warn;
+events {{ worker_connections 1024; }}
+stream {{ upstream keyservers {{ {servers} }} server {{ listen 127.0.0.1:{self.port}; proxy_pass keyservers; }} }}
+""")
+            self.start_process(["nginx", "-c", self.file])
+
+
+# -- clients -------------------------------------------------------------------------------------------
+
+
+def fetch(port, ca, version=None, sigalgs=None, ciphers=None, timeout=10):
+    """One page over a new TLS connection with curl; returns what the server said."""
+    env, argv = {}, ["curl", "-sS", "--fail", "--cacert", ca, "--max-time", str(timeout)]
+    if version == "1.2":
+        argv += ["--tlsv1.2", "--tls-max", "1.2"]
+    elif version == "1.3":
+        argv += ["--tlsv1.3"]
+    if ciphers:
+        argv += ["--ciphers", ciphers]
+    with tempfile.NamedTemporaryFile("w", suffix=".cnf") as conf:
+        if sigalgs:
+            conf.write(f"openssl_conf = i\n[i]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\n"
+                       f"SignatureAlgorithms = {sigalgs}\n")
+            conf.flush()
+            env["OPENSSL_CONF"] = conf.name
+        done = subprocess.run([*argv, f"https://localhost:{port}/"], capture_output=True, text=True,
+                              env={**os.environ, **env}, timeout=timeout + 5)
+    if done.returncode:
+        raise LabError(f"curl, port {port}, TLS {version}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def handshake(port, ca, timeout=10):
+    """One full handshake with Python's ssl; seconds."""
+    context = ssl.create_default_context(cafile=ca)
+    start = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout) as raw:
+        with context.wrap_socket(raw, server_hostname="localhost"):
+            return time.monotonic() - start
+
+
+def siege(lab, url, seconds, clients):
+    """New connection per request.  Returns siege's own figures."""
+    home = lab.path("siege")
+    os.makedirs(os.path.join(home, ".siege"), exist_ok=True)
+    with open(os.path.join(home, ".siege", "siege.conf"), "w") as f:
+        f.write("connection = close\nparser = false\nverbose = false\nlogging = false\nfailures = 1000000\n"
+                "timeout = 20\njson_output = true\nshow-logfile = false\n")
+    done = lab.run(["siege", "-b", "-q", "-j", "-c", str(clients), "-t", f"{seconds}S", "--no-parser", url],
+                   check=False, env={"HOME": home}, timeout=seconds + 60)
+    text = done.stdout[done.stdout.index("{"):]
+    return json.loads(text)
