@@ -260,17 +260,38 @@ class PostgreSQL:
         self.process.child.wait(20)
 
 
-class KeyServer:
-    """keyfleetd with its own folder; `join` is another one of the same store."""
+def set_option(path, section, key, value):
+    """Sets an option of a configuration file, whether it is there or not."""
+    lines, here, done = [], None, False
+    for line in open(path).read().splitlines():
+        if line.startswith("["):
+            if here == section and not done:
+                lines.append(f"{key} = {value}")
+                done = True
+            here = line[1:].split("]")[0]
+        elif here == section and line.split("=")[0].strip() == key:
+            line, done = f"{key} = {value}", True
+        lines.append(line)
+    if not done:
+        lines += ([] if here == section else [f"[{section}]"]) + [f"{key} = {value}"]
+    with open(path, "w") as f:
+        f.write("\n".join(lines) + "\n")
 
-    def __init__(self, lab, name, store="sqlite", join=None, port=None):
-        self.lab, self.name = lab, name
+
+class KeyServer:
+    """keyfleetd with its own folder; `join` is another one of the same store; `options` is
+    {(section, key): value} for its configuration; `cpu` pins it to a processor."""
+
+    def __init__(self, lab, name, store="sqlite", join=None, port=None, options=None, cpu=None):
+        self.lab, self.name, self.cpu = lab, name, cpu
         self.port = port or free_port()
         self.dir = lab.path(name)
-        options = ["--listen", f"127.0.0.1:{self.port}", "--store", store]
+        arguments = ["--listen", f"127.0.0.1:{self.port}", "--store", store]
         if join:
-            options += ["--join", join.dir]
-        lab.keyfleet("init", self.dir, *options)
+            arguments += ["--join", join.dir]
+        lab.keyfleet("init", self.dir, *arguments)
+        for (section, key), value in (options or {}).items():
+            set_option(os.path.join(self.dir, "keyfleetd.conf"), section, key, value)
         self.process = None
         self.start()
 
@@ -284,7 +305,8 @@ class KeyServer:
 
     def start(self, wait=True, env=None):
         read, write = os.pipe()
-        self.process = Process(self.lab, self.name, [
+        pin = [] if self.cpu is None else ["taskset", "-c", str(self.cpu)]
+        self.process = Process(self.lab, self.name, pin + [
             os.path.join(BIN, "keyfleetd"), "--config", os.path.join(self.dir, "keyfleetd.conf")], stdout=write,
             env=env)
         os.close(write)

@@ -11,12 +11,51 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 static kf_err print_id(const char *id)
 {
 	puts(id);
 	return KF_OK;
+}
+
+static bool is_symmetric(const char *type)
+{
+	return strncasecmp(type, "aes:", 4) == 0 || strncasecmp(type, "aes-", 4) == 0;
+}
+
+static kf_err create_symmetric(struct cli *c, const char *type, kf_new_object *q)
+{
+	char algorithm[32];
+	snprintf(algorithm, sizeof(algorithm), "aes:%.20s", type + 4);
+	q->algorithm = algorithm;
+	kf_call call = { 0 };
+	kf_id id;
+	if (kf_create(c->client, q, &id, &call) == KF_SUCCESS)
+		return print_id(id.text);
+	cli_note(c, "%s", kf_error_text(&call));
+	return kf_fail(UNAVAILABLE, "the key was not made");
+}
+
+static kf_err create_pair(struct cli *c, const char *type, kf_new_object *q)
+{
+	const struct alg *alg = alg_by_name(slice_of(type));
+	if (!alg) {
+		cli_note(c,
+			"%s: there is rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384, "
+			"ec:P-521, ed25519, aes:128, aes:192 and aes:256",
+			type);
+		return kf_fail(INVALID_FIELD, "unknown type of key");
+	}
+	q->algorithm = alg->name;
+	kf_call call = { .timeout_ms = 60000 };
+	kf_id private_key, public_key;
+	if (kf_create_key_pair(c->client, q, &private_key, &public_key, &call) ==
+		KF_SUCCESS)
+		return print_id(private_key.text);
+	cli_note(c, "%s", kf_error_text(&call));
+	return kf_fail(UNAVAILABLE, "the key was not made");
 }
 
 static kf_err run_create(struct cli *c)
@@ -27,28 +66,11 @@ static kf_err run_create(struct cli *c)
 		{ "inactive", NULL, &is_inactive } };
 	KF_TRY(cli_options(c, options, 2));
 	KF_TRY(cli_operands(c, 1, 1));
-	const struct alg *alg = alg_by_name(slice_of(type));
-	if (!alg) {
-		cli_note(c,
-			"%s: there is rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384, "
-			"ec:P-521 "
-			"and ed25519",
-			type);
-		return kf_fail(INVALID_FIELD, "unknown type of key");
-	}
 	struct kf_client *client;
 	KF_TRY(cli_client(c, &client));
-	const kf_new_object q = {
-		.algorithm = alg->name, .name = c->argv[0], .is_active = !is_inactive
-	};
-	kf_call call = { .timeout_ms = 60000 };
-	kf_id private_key, public_key;
-	if (kf_create_key_pair(client, &q, &private_key, &public_key, &call) !=
-		KF_SUCCESS) {
-		cli_note(c, "%s", kf_error_text(&call));
-		return kf_fail(UNAVAILABLE, "the key was not made");
-	}
-	return print_id(private_key.text);
+	kf_new_object q = { .name = c->argv[0], .is_active = !is_inactive };
+	return is_symmetric(type) ? create_symmetric(c, type, &q)
+				  : create_pair(c, type, &q);
 }
 
 static kf_err run_import(struct cli *c)
@@ -174,7 +196,8 @@ const struct command command_key_create = {
 	.summary = "make a key pair; prints the private key's id",
 	.help = "  --type TYPE  rsa:2048, rsa:3072, rsa:4096, ec:P-256 (also prime256v1, "
 		"secp256r1),\n"
-		"               ec:P-384, ec:P-521, ed25519 [ec:P-256]\n"
+		"               ec:P-384, ec:P-521, ed25519, aes:128, aes:192, aes:256 "
+		"[ec:P-256]\n"
 		"  --inactive   do not activate it: see `keyfleet key activate`\n",
 	.run = run_create,
 };
