@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * reject: PKCS#1 v1.5 decryption that cannot be asked whether the padding was right
+ * (draft-irtf-cfrg-rsa-guidance, 7).  A ciphertext with bad padding decrypts to a message made of
+ * the key and the ciphertext, the same each time; whoever asks cannot tell it from a real one.
+ * OpenSSL does so from 3.2 on; this gives the same messages with 3.0.
+ *
+ * No branch and no address here depends on em, but for the copy at the end, whose length is the
+ * answer's length.
+ */
+#include "token/soft/soft.h"
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <string.h>
+
+enum { LENGTHS = 128, PADDING_MIN = 10 /* 00 02, eight bytes that are not 0 */ };
+
+/* All ones if it holds, else 0. */
+static uint32_t mask_of_bit(uint32_t bit)
+{
+	__asm__("" : "+r"(bit)); /* the compiler shall not make a branch of it */
+	return 0 - bit;
+}
+static uint32_t is_less(uint32_t a, uint32_t b)
+{
+	return mask_of_bit((uint32_t)(((uint64_t)a - b) >> 63));
+}
+static uint32_t is_zero(uint32_t a) { return is_less(a, 1); }
+static uint32_t is_equal(uint32_t a, uint32_t b) { return is_zero(a ^ b); }
+static uint32_t choose(uint32_t mask, uint32_t yes, uint32_t no)
+{
+	return (mask & yes) | (~mask & no);
+}
+
+static bool hmac(const uint8_t key[32], const uint8_t *p, size_t n, uint8_t ret[32])
+{
+	unsigned made = 0;
+	return HMAC(EVP_sha256(), key, 32, p, n, ret, &made) && made == 32;
+}
+
+/* Blocks of HMAC(key, counter16 | label | bits16), cut to n bytes. */
+static bool expand(const uint8_t key[32], const char *label, uint8_t *ret, size_t n)
+{
+	uint8_t in[16], block[32];
+	size_t label_n = strlen(label);
+	bool is_good = true;
+	memcpy(in + 2, label, label_n);
+	in[2 + label_n] = (uint8_t)(n * 8 >> 8);
+	in[3 + label_n] = (uint8_t)(n * 8);
+	for (size_t at = 0; at < n && is_good; at += 32) {
+		in[0] = (uint8_t)(at / 32 >> 8);
+		in[1] = (uint8_t)(at / 32);
+		is_good = hmac(key, in, label_n + 4, block);
+		memcpy(ret + at, block, n - at < 32 ? n - at : 32);
+	}
+	OPENSSL_cleanse(block, sizeof(block));
+	return is_good;
+}
+
+/* What stands for every bad ciphertext like this one. */
+struct synthetic {
+	uint8_t message[JOB_CIPHER_MAX];
+	uint32_t n; /* its last n bytes count */
+};
+
+/* The last of 128 random lengths that is short enough; all of them are looked at. */
+static uint32_t pick_length(const uint8_t lengths[2 * LENGTHS], uint32_t size)
+{
+	uint32_t max = size - PADDING_MIN, ones = max, n = 0;
+	for (uint32_t shift = 1; shift <= 8; shift *= 2)
+		ones |= ones >> shift;
+	for (size_t i = 0; i < LENGTHS; i++) {
+		uint32_t one =
+			((uint32_t)lengths[2 * i] << 8 | lengths[2 * i + 1]) & ones;
+		n = choose(is_less(one, max), one, n);
+	}
+	return n;
+}
+
+static bool make_synthetic(
+	const struct soft_key *key, struct slice cipher, struct synthetic *ret)
+{
+	uint8_t own[32], lengths[2 * LENGTHS];
+	bool is_good = hmac(key->reject, cipher.p, cipher.n, own) &&
+		       expand(own, "length", lengths, sizeof(lengths)) &&
+		       expand(own, "message", ret->message, cipher.n);
+	ret->n = pick_length(lengths, (uint32_t)cipher.n);
+	OPENSSL_cleanse(own, sizeof(own));
+	OPENSSL_cleanse(lengths, sizeof(lengths));
+	return is_good;
+}
+
+/* 00 02, at least eight bytes that are not 0, 00: where does the message begin?  ret_good is all
+ * ones or 0. */
+static uint32_t find_message(struct slice em, uint32_t *ret_good)
+{
+	uint32_t found = 0, at = 0;
+	for (uint32_t i = 2; i < em.n; i++) {
+		uint32_t zero = is_zero(em.p[i]);
+		at = choose(~found & zero, i, at);
+		found |= zero;
+	}
+	*ret_good = is_zero(em.p[0]) & is_equal(em.p[1], 2) & ~is_less(at, PADDING_MIN);
+	return at + 1;
+}
+
+kf_err reject_unpad(const struct soft_key *key, struct slice cipher, struct slice em,
+	uint8_t *ret, size_t *ret_n)
+{
+	struct synthetic fake;
+	uint32_t good, size = (uint32_t)em.n;
+	if (em.n != cipher.n || em.n > sizeof(fake.message) || em.n < 64)
+		return kf_fail(INTERNAL, "decrypted block has another length");
+	if (!make_synthetic(key, cipher, &fake))
+		return ossl_fail(CRYPTO, "HMAC");
+	uint32_t start = find_message(em, &good);
+	start = choose(good, start, size - fake.n);
+	for (uint32_t i = 0; i < size; i++)
+		fake.message[i] = (uint8_t)choose(good, em.p[i], fake.message[i]);
+	memcpy(ret, fake.message + start, size - start);
+	*ret_n = size - start;
+	OPENSSL_cleanse(&fake, sizeof(fake));
+	return KF_OK;
+}
