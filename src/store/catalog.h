@@ -43,6 +43,12 @@ struct rights {
 	const struct client_row *const *client; /* sorted by name */
 	/* sorted by who, then by key, then by id */
 	const struct grant_row *const *grant;
+	/* sorted by fingerprint, for rights_certificate() */
+	size_t certificates;
+	const struct rights_certificate {
+		const uint8_t *fingerprint;
+		const struct client_row *client;
+	} * certificate;
 };
 
 kf_err catalog_new(struct epoch *epoch, struct catalog **ret);
@@ -62,8 +68,15 @@ void catalog_each(const struct catalog *c,
 	bool (*visit)(void *arg, const struct object *o), void *arg);
 size_t catalog_count(const struct catalog *c);
 
-/* the writer: takes over the references */
+/* the writer */
+
+/* Takes over the reference, also when it fails.  Replaces the object with this id, if any; names
+ * follow, a destroyed object has none.  Only NOMEM can happen. */
 kf_err catalog_put(struct catalog *c, struct object *o);
 kf_err catalog_put_client(struct catalog *c, const struct client_row *row);
 kf_err catalog_put_grant(struct catalog *c, const struct grant_row *row);
 kf_err catalog_drop_grant(struct catalog *c, const char *id);
+/* Between hold and release, changes of clients and grants are gathered; release publishes them at
+ * once.  Nests. */
+void catalog_hold(struct catalog *c);
+kf_err catalog_release(struct catalog *c);

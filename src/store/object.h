@@ -84,6 +84,22 @@ void object_unrefp(struct object **o);
 /* The state at `now`: dates that have passed since the last change count (KMIP 2.1, State). */
 enum object_state object_state(const struct object *o, int64_t now_s);
 
+/* The n-th of its names, from 0. */
+bool object_name(const struct object *o, size_t n, struct slice *ret);
+
 /* The unambiguous byte string that binds a row to its sealed material: id, type, owner, version,
  * SHA-256 of the attributes (which hold state, dates, Sensitive, Extractable and names). */
 kf_err object_binding(const struct object *o, struct buf *ret);
+
+/* --- the store's, before an object is published --- */
+
+/* Takes the bytes; what was there is wiped. */
+void object_set_sealed(struct object *o, struct buf *take);
+/* Takes the reference; key_id follows.  NULL: none. */
+void object_set_key(struct object *o, struct token_key *take);
+
+static inline bool object_is_destroyed(const struct object *o)
+{
+	return o->stored_state == STATE_DESTROYED ||
+	       o->stored_state == STATE_DESTROYED_COMPROMISED;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * table: pointers by hash, for one writer and any number of readers that take no lock.
+ *
+ * Open addressing.  Readers load slots; the writer stores them with release, and grows by swapping
+ * in a bigger array and retiring the old one (base/epoch.h).  An entry begins with its hash, which
+ * does not change; what else makes two entries equal is the caller's.
+ */
+#pragma once
+#include "base/buf.h"
+#include <stdatomic.h>
+
+struct epoch;
+
+struct entry {
+	uint64_t hash;
+};
+
+struct slots {
+	size_t cap; /* a power of two */
+	_Atomic(struct entry *) slot[];
+};
+
+struct table {
+	_Atomic(struct slots *) slots;
+	size_t used, n; /* the writer's: slots that are not free; entries */
+	struct epoch *epoch;
+};
+
+kf_err table_init(struct table *t, struct epoch *epoch);
+void table_clear(struct table *t); /* no readers any more; entries are the caller's */
+
+kf_err table_add(struct table *t, struct entry *e);
+/* Readers may hold the entry until their next quiescent point. */
+void table_remove(struct table *t, struct entry *e);
+
+/* for (e = table_first(t, hash, &w); e; e = table_next(&w)): every entry with this hash. */
+struct table_walk {
+	const struct slots *slots;
+	uint64_t hash;
+	size_t at, left;
+};
+struct entry *table_first(const struct table *t, uint64_t hash, struct table_walk *w);
+struct entry *table_next(struct table_walk *w);
