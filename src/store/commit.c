@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The store worker: one thread, one connection, one transaction a group.
+ *
+ *     waiting --begin, apply--> group --commit--> published, answered
+ *                                 |-- lost before the commit --> waiting again
+ *                                 `-- lost during the commit --> in doubt: reconnect and ask
+ *                                     for our last nonce; then published, or waiting again
+ *
+ * A change whose deadline passes is answered "not done" while it waits, "outcome unknown" while it is
+ * in doubt; what became of it is found out all the same.
+ */
+#include "base/clock.h"
+#include "base/epoch.h"
+#include "store/work.h"
+#include <poll.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define MS_NS UINT64_C(1000000)
+enum { CONNECT_MS = 2000, DELAY_MS = 200, FORGET_MS = 60000, PROBE_POLLS = 5 };
+
+static uint64_t after_ms(uint64_t ms) { return clock_monotonic_ns() + ms * MS_NS; }
+
+/* --- lists --- */
+
+static void append(struct changes *l, struct change *c)
+{
+	c->next = NULL;
+	if (l->last)
+		l->last->next = c;
+	else
+		l->first = c;
+	l->last = c;
+}
+
+static struct change *take_first(struct changes *l)
+{
+	struct change *c = l->first;
+	if (!c)
+		return NULL;
+	l->first = c->next;
+	if (!l->first)
+		l->last = NULL;
+	c->next = NULL;
+	return c;
+}
+
+static void answer(struct store *s, struct change *c, kf_err err)
+{
+	change_release(c);
+	c->err = err;
+	atomic_fetch_sub(&s->queued, 1);
+	c->done(c);
+}
+
+/* --- coming in --- */
+
+static struct change *reversed(struct change *c)
+{
+	struct change *out = NULL;
+	while (c) {
+		struct change *next = c->next;
+		c->next = out;
+		out = c;
+		c = next;
+	}
+	return out;
+}
+
+static void accept_change(struct store *s, struct change *c)
+{
+	c->is_replay = false;
+	if (!c->deadline_ns)
+		c->deadline_ns = after_ms(s->conf.deadline_ms);
+	kf_err err = change_prepare(s, c);
+	if (kf_ok(err))
+		append(&s->waiting, c);
+	else
+		answer(s, c, err);
+}
+
+static void take_queue(struct store *s)
+{
+	struct change *c = reversed(atomic_exchange(&s->queue, NULL));
+	while (c) {
+		struct change *next = c->next;
+		accept_change(s, c);
+		c = next;
+	}
+}
+
+/* --- deadlines --- */
+
+static void expire_waiting(struct store *s, uint64_t now)
+{
+	struct changes all = s->waiting;
+	s->waiting = (struct changes){ 0 };
+	struct change *c;
+	while ((c = take_first(&all))) {
+		if (now < c->deadline_ns)
+			append(&s->waiting, c);
+		else
+			answer(s, c,
+				kf_fail(UNAVAILABLE,
+					"store is not writable: nothing was changed"));
+	}
+}
+
+static void expire_doubtful(struct store *s, uint64_t now)
+{
+	for (size_t i = 0; i < s->grouped; i++) {
+		struct item *item = &s->group[i];
+		if (!item->change || now < item->change->deadline_ns)
+			continue;
+		answer(s, item->change,
+			kf_fail(OUTCOME_UNKNOWN,
+				"the database has not confirmed the commit"));
+		item->change = NULL;
+	}
+}
+
+static void expire(struct store *s)
+{
+	uint64_t now = clock_monotonic_ns();
+	expire_waiting(s, now);
+	if (s->is_in_doubt)
+		expire_doubtful(s, now);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t earliest_deadline(const struct store *s, uint64_t latest)
+{
+	for (const struct change *c = s->waiting.first; c; c = c->next)
+		latest = earlier(latest, c->deadline_ns);
+	for (size_t i = 0; i < s->grouped; i++)
+		if (s->group[i].change)
+			latest = earlier(latest, s->group[i].change->deadline_ns);
+	return latest;
+}
+
+/* --- the connection --- */
+
+static void set_reachable(struct store *s, bool is_reachable)
+{
+	bool was = atomic_exchange(&s->status.is_reachable, is_reachable);
+	if (!is_reachable)
+		atomic_store(&s->status.is_writable, false);
+	if (was && !is_reachable)
+		store_event(s,
+			kf_fail(UNAVAILABLE, "database is out of reach: signing goes on"),
+			"store");
+	if (!was && is_reachable)
+		store_event(s, KF_OK, "database is reached again");
+}
+
+static void disconnect(struct store *s, kf_err why)
+{
+	if (s->db)
+		s->driver->close(s->db);
+	s->db = NULL;
+	s->retry_ns = after_ms(DELAY_MS);
+	store_event(s, why, "database connection given up");
+	set_reachable(s, false);
+}
+
+/* After a failure the transaction is over, and perhaps the connection. */
+static void recover(struct store *s, kf_err why)
+{
+	facts_back(&s->facts, (struct facts_mark){ 0, s->facts.head });
+	if (!s->db->is_broken)
+		s->driver->rollback(s->db);
+	if (s->db->is_broken)
+		disconnect(s, why);
+	else
+		s->retry_ns = after_ms(DELAY_MS);
+}
+
+static void set_deadline(struct store *s)
+{
+	s->db->deadline_ns = earliest_deadline(s, after_ms(s->conf.deadline_ms));
+}
+
+static bool connect_again(struct store *s)
+{
+	uint64_t deadline = earliest_deadline(s, after_ms(CONNECT_MS));
+	kf_err err = s->driver->open(s->where, DB_OWNER, deadline, &s->db);
+	if (!kf_ok(err)) {
+		s->retry_ns = after_ms(DELAY_MS);
+		set_reachable(s, false);
+		return false;
+	}
+	set_reachable(s, true);
+	s->poll_ns = 0; /* what happened meanwhile? */
+	return true;
+}
+
+/* --- groups --- */
+
+static void note_tampering(struct store *s, kf_err err)
+{
+	if (kf_is(err, KF_E_TAMPERED) &&
+		!atomic_exchange(&s->status.is_rolled_back, true))
+		store_event(s, err, "store");
+}
+
+/* From here on until the end of the transaction no other server commits. */
+static kf_err lock_and_catch_up(struct store *s)
+{
+	struct head h;
+	KF_TRY(s->driver->begin(s->db, true));
+	KF_TRY(rows_head(s->db, s->conf.keyring, true, &h));
+	return load_since(s, &h);
+}
+
+static void take_group(struct store *s)
+{
+	while (s->grouped < GROUP_MAX && s->waiting.first)
+		s->group[s->grouped++] =
+			(struct item){ .change = take_first(&s->waiting) };
+}
+
+static void put_back(struct store *s)
+{
+	struct changes all = { 0 };
+	struct change *c;
+	for (size_t i = 0; i < s->grouped; i++) {
+		buf_free(&s->group[i].recorded);
+		if (s->group[i].change)
+			append(&all, s->group[i].change);
+	}
+	s->grouped = 0;
+	while ((c = take_first(&s->waiting)))
+		append(&all, c);
+	s->waiting = all;
+}
+
+static void give_replay(struct item *item)
+{
+	struct change *c = item->change;
+	c->is_replay = true;
+	buf_free(&c->answer);
+	c->answer = item->recorded;
+	item->recorded = (struct buf){ 0 };
+}
+
+static void answer_group(struct store *s)
+{
+	for (size_t i = 0; i < s->grouped; i++) {
+		struct item *item = &s->group[i];
+		if (item->change && item->is_replay)
+			give_replay(item);
+		buf_free(&item->recorded);
+		if (item->change)
+			answer(s, item->change, item->err);
+	}
+	atomic_fetch_add(&s->status.changes, s->grouped);
+	s->grouped = 0;
+}
+
+static void fail_group(struct store *s, kf_err err)
+{
+	for (size_t i = 0; i < s->grouped; i++) {
+		s->group[i].err = err;
+		s->group[i].is_replay = false;
+	}
+	answer_group(s);
+}
+
+static void publish_group(struct store *s)
+{
+	catalog_hold(s->catalog);
+	for (size_t i = 0; i < s->grouped; i++)
+		if (kf_ok(s->group[i].err) && !s->group[i].is_replay)
+			change_publish(s, s->group[i].change);
+	if (!kf_ok(catalog_release(s->catalog)))
+		store_event(s, kf_fail(NOMEM, "rights could not be published"), "store");
+	epoch_reclaim(s->conf.epoch);
+}
+
+static kf_err finish(struct store *s)
+{
+	if (getrandom(s->nonce, sizeof(s->nonce), 0) != sizeof(s->nonce))
+		return kf_fail(INTERNAL, "no random numbers");
+	if (s->facts.n)
+		KF_TRY(rows_put_head(s->db, s->conf.keyring, &s->facts.next));
+	KF_TRY(rows_put_writer(s->db, s->writer, s->nonce));
+	return s->driver->commit(s->db);
+}
+
+static kf_err try_group(struct store *s)
+{
+	KF_TRY(lock_and_catch_up(s));
+	for (size_t i = 0; i < s->grouped; i++)
+		KF_TRY(change_apply(s, &s->group[i]));
+	bool is_needed = s->facts.n || !s->grouped;
+	if (is_needed)
+		return finish(s);
+	s->driver->rollback(s->db);
+	return KF_OK;
+}
+
+static void note_commit(struct store *s)
+{
+	bool is_new = s->facts.n > 0;
+	facts_keep(&s->facts);
+	atomic_store(&s->status.is_writable, true);
+	s->probe_ns = after_ms((uint64_t)s->conf.poll_ms * PROBE_POLLS);
+	if (!is_new)
+		return;
+	atomic_fetch_add(&s->status.commits, 1);
+	atomic_store(&s->status.sequence, s->facts.head.sequence);
+	kf_err err = seen_put(&s->seen, &s->facts.head);
+	if (!kf_ok(err))
+		store_event(s, err, s->conf.seen);
+}
+
+/* Worth another try until the deadlines?  Otherwise the answer is known: it was not done. */
+static bool may_pass(kf_err err)
+{
+	return kf_is(err, KF_E_BUSY) || kf_is(err, KF_E_UNAVAILABLE) ||
+	       kf_is(err, KF_E_TIMEOUT) || kf_is(err, KF_E_CLOSED) ||
+	       kf_is(err, KF_E_CONFLICT);
+}
+
+/* An empty group is the probe: it commits a row. */
+static void commit_group(struct store *s)
+{
+	take_group(s);
+	set_deadline(s);
+	kf_err err = try_group(s);
+	if (kf_ok(err)) {
+		note_commit(s);
+		publish_group(s);
+		answer_group(s);
+		return;
+	}
+	atomic_store(&s->status.is_writable, false);
+	note_tampering(s, err);
+	s->is_in_doubt = kf_is(err, KF_E_OUTCOME_UNKNOWN);
+	recover(s, err);
+	if (s->is_in_doubt)
+		return;
+	if (may_pass(err))
+		put_back(s);
+	else
+		fail_group(s, err);
+	s->probe_ns = after_ms(s->conf.poll_ms);
+}
+
+/* --- in doubt --- */
+
+/* The head's lock is free only when the old transaction is over, one way or the other. */
+static kf_err ask(struct store *s, bool *was_committed)
+{
+	KF_TRY(lock_and_catch_up(s));
+	KF_TRY(rows_is_written(s->db, s->writer, s->nonce, was_committed));
+	s->driver->rollback(s->db);
+	return KF_OK;
+}
+
+static void resolve(struct store *s)
+{
+	bool was_committed = false;
+	set_deadline(s);
+	kf_err err = ask(s, &was_committed);
+	if (!kf_ok(err)) {
+		note_tampering(s, err);
+		recover(s, err);
+		return;
+	}
+	s->is_in_doubt = false;
+	if (was_committed)
+		answer_group(s);
+	else
+		put_back(s);
+}
+
+/* --- others' changes, old request ids --- */
+
+static kf_err look(struct store *s)
+{
+	struct head h;
+	KF_TRY(s->driver->take_notices(s->db));
+	KF_TRY(s->driver->begin(s->db, false));
+	KF_TRY(rows_head(s->db, s->conf.keyring, false, &h));
+	KF_TRY(load_since(s, &h));
+	s->driver->rollback(s->db);
+	return KF_OK;
+}
+
+static void catch_up(struct store *s)
+{
+	set_deadline(s);
+	kf_err err = look(s);
+	s->poll_ns = after_ms(s->conf.poll_ms);
+	if (kf_ok(err))
+		return;
+	note_tampering(s, err);
+	recover(s, err);
+}
+
+static kf_err forget(struct store *s)
+{
+	int64_t since = clock_wall_s() - (int64_t)s->conf.request_id_hours * 3600;
+	KF_TRY(s->driver->begin(s->db, true));
+	KF_TRY(rows_forget_before(s->db, since));
+	KF_TRY(quota_load(s));
+	return s->driver->commit(s->db);
+}
+
+static void forget_requests(struct store *s)
+{
+	set_deadline(s);
+	s->forget_ns = after_ms(FORGET_MS);
+	kf_err err = forget(s);
+	if (!kf_ok(err))
+		recover(s, err);
+}
+
+/* --- the loop --- */
+
+static bool is_due(uint64_t when_ns) { return clock_monotonic_ns() >= when_ns; }
+
+static void work_connected(struct store *s)
+{
+	if (s->is_in_doubt) {
+		resolve(s);
+		return;
+	}
+	if (s->waiting.first || is_due(s->probe_ns))
+		commit_group(s);
+	else if (s->driver->is_shared && is_due(s->poll_ns))
+		catch_up(s);
+	else if (is_due(s->forget_ns))
+		forget_requests(s);
+}
+
+static bool has_work(const struct store *s) { return s->waiting.first || s->is_in_doubt; }
+
+static int milliseconds_until(uint64_t when_ns)
+{
+	uint64_t now = clock_monotonic_ns();
+	return when_ns <= now ? 0 : (int)((when_ns - now) / MS_NS) + 1;
+}
+
+/* Until something comes, or is due. */
+static void wait_for_work(struct store *s)
+{
+	uint64_t until = after_ms(s->conf.poll_ms);
+	if (has_work(s) || !s->db)
+		until = earlier(earliest_deadline(s, until), s->retry_ns);
+	else
+		until = earlier(earlier(until, s->probe_ns), s->forget_ns);
+	struct pollfd fds[] = { { .fd = s->wake, .events = POLLIN },
+		{ .fd = s->db ? s->driver->notice_fd(s->db) : -1, .events = POLLIN } };
+	if (poll(fds, 2, milliseconds_until(until)) <= 0)
+		return;
+	uint64_t n;
+	if (fds[0].revents && read(s->wake, &n, sizeof(n)) < 0)
+		return;
+	if (fds[1].revents)
+		s->poll_ns = 0;
+}
+
+static bool is_over(const struct store *s)
+{
+	return atomic_load(&s->is_stopping) && !has_work(s) && !atomic_load(&s->queue);
+}
+
+static void round_of_work(struct store *s)
+{
+	take_queue(s);
+	expire(s);
+	if (!is_due(s->retry_ns))
+		return;
+	if (s->db || connect_again(s))
+		work_connected(s);
+	epoch_reclaim(s->conf.epoch);
+}
+
+void *store_work(void *arg)
+{
+	struct store *s = arg;
+	while (!is_over(s)) {
+		wait_for_work(s);
+		round_of_work(s);
+	}
+	return NULL;
+}

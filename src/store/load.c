@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/epoch.h"
+#include "crypt/seal.h"
+#include "store/work.h"
+#include "token/token.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MATERIAL_MAX = 4 << 20 };
+
+/* What was read, published only when the whole fits. */
+struct news {
+	struct news *next;
+	enum table_id table;
+	bool is_dropped;
+	union {
+		struct object *object;
+		struct client_row client;
+		struct grant_row grant;
+	};
+};
+
+struct loader {
+	struct store *s;
+	bool is_first; /* nobody reads the catalog yet: publish while reading */
+	struct news *news, **end;
+};
+
+/* --- one record --- */
+
+kf_err store_unseal(struct store *s, const struct object *o, struct buf *ret)
+{
+	autobuf binding = buf_new(1024);
+	KF_TRY(object_binding(o, &binding));
+	return unseal_object(s->conf.keyring, o->sealed, buf_slice(&binding), ret);
+}
+
+static kf_err load_key(struct store *s, struct object *o)
+{
+	if (o->type != OBJECT_PRIVATE_KEY || !o->sealed.n || !s->conf.load_key)
+		return KF_OK;
+	autobuf material = buf_new(MATERIAL_MAX);
+	struct token_key *key = NULL;
+	KF_TRY(store_unseal(s, o, &material));
+	KF_TRY(s->conf.load_key(o, buf_slice(&material), &key));
+	object_set_key(o, key);
+	return KF_OK;
+}
+
+/* An object whose key the token refuses (a newer algorithm) is still there for Get. */
+static kf_err decode_object(struct store *s, const struct record *r, struct object **ret)
+{
+	CLEANUP(object_unrefp) struct object *o = NULL;
+	KF_TRY(record_to_object(r, &o));
+	kf_err err = load_key(s, o);
+	if (kf_is(err, KF_E_TAMPERED))
+		return err;
+	if (!kf_ok(err))
+		store_event(s, err, o->id);
+	*ret = o;
+	o = NULL;
+	return KF_OK;
+}
+
+static kf_err decode(struct store *s, const struct record *r, struct news *into)
+{
+	into->table = r->table;
+	KF_TRY(record_check(s->conf.keyring, r));
+	switch (r->table) {
+	case TABLE_OBJECT: return decode_object(s, r, &into->object);
+	case TABLE_CLIENT: return record_to_client(r, &into->client);
+	case TABLE_GRANT: return record_to_grant(r, &into->grant, &into->is_dropped);
+	case TABLES: break;
+	}
+	return kf_fail(INTERNAL, "unknown table");
+}
+
+static kf_err publish(struct store *s, struct news *n)
+{
+	switch (n->table) {
+	case TABLE_OBJECT: return catalog_put(s->catalog, n->object);
+	case TABLE_CLIENT: return catalog_put_client(s->catalog, &n->client);
+	case TABLE_GRANT:
+		return n->is_dropped ? catalog_drop_grant(s->catalog, n->grant.id)
+				     : catalog_put_grant(s->catalog, &n->grant);
+	case TABLES: break;
+	}
+	return KF_OK;
+}
+
+static void append(struct loader *l, struct news *n)
+{
+	n->next = NULL;
+	*l->end = n;
+	l->end = &n->next;
+}
+
+static void refuse(struct store *s, const struct record *r, kf_err why)
+{
+	char id[CLIENT_NAME_SIZE] = "?";
+	if (!kf_ok(slice_to_text(r->v[COL_ID].s, id, sizeof(id))))
+		strcpy(id, "?");
+	atomic_fetch_add(&s->status.tampered, 1);
+	store_event(s, why, id);
+}
+
+/* The sum counts what is there, right or wrong, so that one edited row costs one row. */
+static kf_err visit(void *arg, enum table_id table, const struct value *v, size_t n)
+{
+	struct loader *l = arg;
+	struct record r;
+	KF_TRY(record_read(table, v, n, &r));
+	KF_TRY(facts_put(&l->s->facts, l->s->conf.keyring, &r));
+	if (l->is_first)
+		facts_keep(&l->s->facts);
+	struct news *news = calloc(1, sizeof(*news));
+	if (!news)
+		return kf_fail(NOMEM, "loading the store");
+	kf_err err = decode(l->s, &r, news);
+	if (!kf_ok(err)) {
+		free(news);
+		refuse(l->s, &r, err);
+		return KF_OK;
+	}
+	if (!l->is_first) {
+		append(l, news);
+		return KF_OK;
+	}
+	err = publish(l->s, news);
+	free(news);
+	return err;
+}
+
+static kf_err read_tables(struct loader *l, uint64_t since)
+{
+	for (size_t i = 0; i < TABLES; i++)
+		KF_TRY(rows_each(l->s->db, i, since, visit, l));
+	return KF_OK;
+}
+
+/* --- everything --- */
+
+static kf_err check_sum(const struct facts *f, const struct head *h)
+{
+	if (f->head.rows != h->rows)
+		return kf_fail(TAMPERED,
+			"rows were removed from or added to the store outside "
+			"keyfleet: restore a backup");
+	if (memcmp(f->head.sum, h->sum, MAC_SIZE) != 0)
+		return kf_fail(TAMPERED,
+			"rows of the store were replaced or rolled back outside "
+			"keyfleet: restore a backup");
+	return KF_OK;
+}
+
+static void take_head(struct store *s, const struct head *h)
+{
+	s->facts.head = s->facts.next = *h;
+	atomic_store(&s->status.sequence, h->sequence);
+	kf_err err = seen_put(&s->seen, h);
+	if (!kf_ok(err))
+		store_event(s, err, s->conf.seen);
+}
+
+static kf_err read_all(struct store *s)
+{
+	struct head h;
+	struct loader l = { .s = s, .is_first = true };
+	KF_TRY(rows_check_masters(s->db, s->conf.keyring));
+	KF_TRY(rows_head(s->db, s->conf.keyring, false, &h));
+	KF_TRY(seen_check(&s->seen, &h));
+	KF_TRY(read_tables(&l, 0));
+	KF_TRY(check_sum(&s->facts, &h));
+	uint64_t old = 0;
+	KF_TRY(rows_count_under_other(
+		s->db, slice_of(keyring_id(s->conf.keyring, 0)), &old));
+	atomic_store(&s->status.old_master_keys, old);
+	take_head(s, &h);
+	return quota_load(s);
+}
+
+kf_err load_all(struct store *s)
+{
+	KF_TRY(s->driver->begin(s->db, false));
+	catalog_hold(s->catalog);
+	kf_err err = read_all(s);
+	kf_err released = catalog_release(s->catalog);
+	s->driver->rollback(s->db);
+	return kf_ok(err) ? released : err;
+}
+
+/* --- what others changed --- */
+
+/* Publishes in the order of the tables: objects before the grants that name them. */
+static kf_err publish_all(struct loader *l, bool is_right)
+{
+	kf_err err = KF_OK;
+	catalog_hold(l->s->catalog);
+	while (l->news) {
+		struct news *n = l->news;
+		l->news = n->next;
+		if (is_right && kf_ok(err))
+			err = publish(l->s, n);
+		else if (n->table == TABLE_OBJECT)
+			object_unref(n->object);
+		free(n);
+	}
+	kf_err released = catalog_release(l->s->catalog);
+	epoch_reclaim(l->s->conf.epoch);
+	return kf_ok(err) ? released : err;
+}
+
+static kf_err read_news(struct loader *l, const struct head *h)
+{
+	struct facts *f = &l->s->facts;
+	KF_TRY(read_tables(l, f->head.sequence));
+	f->next.sequence = h->sequence;
+	if (!head_eq(&f->next, h))
+		return kf_fail(TAMPERED,
+			"rows of the store were changed outside keyfleet: stop "
+			"the servers and restore a backup");
+	return KF_OK;
+}
+
+static kf_err check_order(const struct head *have, const struct head *h)
+{
+	if (h->incarnation != have->incarnation)
+		return kf_fail(
+			TAMPERED, "store was replaced while this server ran: restart it");
+	if (h->sequence < have->sequence)
+		return kf_fail(TAMPERED,
+			"store was rolled back while this server ran: restart "
+			"it once the newest state is restored");
+	if (h->sequence == have->sequence && !head_eq(h, have))
+		return kf_fail(TAMPERED,
+			"store has another history than this server: restart it "
+			"once the right state is restored");
+	return KF_OK;
+}
+
+kf_err load_since(struct store *s, const struct head *h)
+{
+	KF_TRY(check_order(&s->facts.head, h));
+	if (h->sequence == s->facts.head.sequence)
+		return KF_OK;
+	struct loader l = { .s = s };
+	l.end = &l.news;
+	struct facts_mark mark = facts_mark(&s->facts);
+	kf_err err = read_news(&l, h);
+	kf_err published = publish_all(&l, kf_ok(err));
+	if (!kf_ok(err)) {
+		facts_back(&s->facts, mark);
+		return err;
+	}
+	facts_keep(&s->facts);
+	take_head(s, h);
+	return published;
+}

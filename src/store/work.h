@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * work: the store from the inside.  Everything but the queue and the counters belongs to the store
+ * worker once it runs; before that, to the thread that opens.
+ */
+#pragma once
+#include "store/facts.h"
+#include "store/rows.h"
+#include "store/seen.h"
+#include "store/store.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { GROUP_MAX = 256 };
+
+/* A change in the group that is being committed. */
+struct item {
+	struct change *change; /* NULL: answered already, "outcome unknown" */
+	kf_err err;
+	bool is_replay;
+	struct buf recorded;
+};
+
+/* First come, first served. */
+struct changes {
+	struct change *first, *last;
+};
+
+struct store {
+	struct store_conf conf;
+	const struct store_driver *driver;
+	char *where;
+	struct catalog *catalog;
+
+	/* anyone's */
+	_Atomic(struct change *) queue; /* newest first */
+	_Atomic size_t queued;          /* submitted and not yet answered */
+	int wake;                       /* eventfd */
+	atomic_bool is_stopping, is_rotating;
+	struct {
+		atomic_bool is_reachable, is_writable, is_rolled_back;
+		_Atomic uint64_t sequence, tampered, commits, changes, old_master_keys;
+	} status;
+
+	/* the worker's */
+	pthread_t thread;
+	bool has_thread;
+	struct db *db; /* NULL: not connected */
+	struct facts facts;
+	struct seen seen;
+	struct map quota; /* client -> struct quota */
+	uint8_t writer[WRITER_SIZE], nonce[WRITER_SIZE];
+	struct changes waiting;
+	struct item group[GROUP_MAX];
+	size_t grouped;
+	bool is_in_doubt; /* group may be committed or not */
+	uint64_t retry_ns, probe_ns, poll_ns, forget_ns; /* when to do it next */
+};
+
+void store_event(struct store *s, kf_err why, const char *what);
+
+/* --- load.c --- */
+
+/* A fresh catalog from everything; the connection is in no transaction. */
+kf_err load_all(struct store *s);
+/* Inside a transaction whose head is `h`: other servers' changes, verified, then published. */
+kf_err load_since(struct store *s, const struct head *h);
+
+/* --- apply.c --- */
+
+/* Seals the material and makes the key, once, outside any transaction. */
+kf_err change_prepare(struct store *s, struct change *c);
+/* Inside the group's transaction; a failure of the function is the group's, item->err the item's. */
+kf_err change_apply(struct store *s, struct item *item);
+/* After the commit. */
+void change_publish(struct store *s, struct change *c);
+void change_release(struct change *c); /* what is left of what it held */
+kf_err quota_load(struct store *s);
+void quota_free(struct store *s);
+
+/* --- commit.c --- */
+void *store_work(void *store);

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One suite for every driver: the file that includes it says where its stores are.
+ *
+ *     const char *fresh_location(void);   an empty store, the same until the next call
+ */
+#pragma once
+#include "fixture.h"
+#include "test.h"
+
+static const char *fresh_location(void);
+
+TEST(what_was_acknowledged_is_there_after_a_restart)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { 0 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	struct spec spec = { .id = "one", .name = "www", .material = "secret" };
+
+	OK(kf_ok(put(f.store, &spec)));
+	OK(kf_ok(put_client(f.store, "bob", 0, 7)));
+	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
+	OK(holds(f.store, "one", "secret"));
+	if (strcmp(where, "memory:") == 0) {
+		fixture_close(&f);
+		return;
+	}
+	fixture_close(&f);
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+
+	OK(holds(g.store, "one", "secret"));
+	const struct catalog *c = store_catalog(g.store);
+	OK(catalog_find_name(c, "alice", SLICE_LIT("www")) != NULL);
+	OK(catalog_find_name(c, NULL, SLICE_LIT("www")) != NULL);
+	OK(catalog_find_name(c, "bob", SLICE_LIT("www")) == NULL);
+	OK(rights_client(catalog_rights(c), "bob") != NULL);
+	EQ(catalog_rights(c)->grants, 1);
+	fixture_close(&g);
+}
+
+TEST(a_stale_version_is_a_conflict_and_changes_nothing)
+{
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct spec spec = { .id = "one", .material = "secret" };
+	OK(kf_ok(put(f.store, &spec)));
+	OK(kf_is(put(f.store, &spec), KF_E_EXISTS));
+
+	spec.version = 2;
+	spec.name = "renamed";
+	OK(kf_ok(put_again(f.store, &spec)));
+	struct change late = { 0 };
+	OK(kf_ok(add_put(&late, &spec, NULL)));
+	OK(kf_is(submit_and_wait(f.store, &late), KF_E_CONFLICT));
+
+	OK(holds(f.store, "one", "secret"));
+	EQ(catalog_find(store_catalog(f.store), SLICE_LIT("one"))->version, 2);
+	OK(kf_is(put_client(f.store, "nobody", 3, 1), KF_E_NOT_FOUND));
+	fixture_close(&f);
+}
+
+TEST(names_are_unique_among_the_living_objects_of_an_owner)
+{
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct spec a = { .id = "a", .name = "www", .material = "x" },
+		    b = { .id = "b", .name = "www", .material = "y" };
+	OK(kf_ok(put(f.store, &a)));
+	OK(kf_is(put(f.store, &b), KF_E_NAME_NOT_UNIQUE));
+
+	a.version = 2;
+	a.material = NULL;
+	a.state = STATE_DESTROYED;
+	OK(kf_ok(put_again(f.store, &a)));
+	OK(catalog_find(store_catalog(f.store), SLICE_LIT("a"))->sealed.n == 0);
+	OK(kf_ok(put(f.store, &b)));
+
+	const struct object *o =
+		catalog_find_name(store_catalog(f.store), "alice", SLICE_LIT("www"));
+	OK(o && strcmp(o->id, "b") == 0);
+	fixture_close(&f);
+}
+
+TEST(a_name_moves_in_one_change)
+{
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct spec old = { .id = "old", .name = "www", .material = "x" };
+	OK(kf_ok(put(f.store, &old)));
+
+	struct change c = { 0 };
+	old = (struct spec){ .id = "old", .version = 2 };
+	struct spec new = { .id = "new", .name = "www", .material = "y" };
+	OK(kf_ok(add_put(
+		&c, &old, catalog_find(store_catalog(f.store), SLICE_LIT("old")))));
+	OK(kf_ok(add_put(&c, &new, NULL)));
+	OK(kf_ok(submit_and_wait(f.store, &c)));
+
+	const struct object *o =
+		catalog_find_name(store_catalog(f.store), "alice", SLICE_LIT("www"));
+	OK(o && strcmp(o->id, "new") == 0);
+	OK(holds(f.store, "old", "x"));
+	fixture_close(&f);
+}
+
+TEST(a_change_is_all_or_nothing)
+{
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct spec there = { .id = "there", .material = "x" },
+		    fresh = { .id = "fresh", .material = "y" };
+	OK(kf_ok(put(f.store, &there)));
+
+	struct change c = { 0 };
+	OK(kf_ok(add_put(&c, &fresh, NULL)));
+	OK(kf_ok(add_put(&c, &there, NULL)));
+	OK(kf_is(submit_and_wait(f.store, &c), KF_E_EXISTS));
+
+	OK(catalog_find(store_catalog(f.store), SLICE_LIT("fresh")) == NULL);
+	OK(kf_ok(put(f.store, &fresh)));
+	fixture_close(&f);
+}
+
+TEST(a_refused_change_spoils_no_neighbour_of_its_group)
+{
+	enum { N = 40 };
+	static struct change changes[N];
+	static struct wait waits[N];
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	memset(changes, 0, sizeof(changes));
+
+	for (int i = 0; i < N; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "o%d", i % 4 == 3 ? 0 : i);
+		struct spec spec = { .id = id, .material = "m" };
+		OK(kf_ok(add_put(&changes[i], &spec, NULL)));
+		waits[i] = (struct wait){ PTHREAD_MUTEX_INITIALIZER,
+			PTHREAD_COND_INITIALIZER, false };
+		changes[i].done = wait_done;
+		changes[i].arg = &waits[i];
+	}
+	for (int i = 0; i < N; i++)
+		OK(kf_ok(store_submit(f.store, &changes[i])));
+	for (int i = 0; i < N; i++) {
+		pthread_mutex_lock(&waits[i].lock);
+		while (!waits[i].done)
+			pthread_cond_wait(&waits[i].is_done, &waits[i].lock);
+		pthread_mutex_unlock(&waits[i].lock);
+	}
+
+	for (int i = 0; i < N; i++)
+		EQ(changes[i].err.code, i % 4 == 3 ? KF_E_EXISTS : KF_E_NONE);
+	EQ(catalog_count(store_catalog(f.store)), 30);
+	fixture_close(&f);
+}
+
+static struct change request(uint8_t id, uint8_t hash, const char *answer)
+{
+	struct change c = { .has_request_id = true };
+	strcpy(c.client, "alice");
+	memset(c.request_id, id, sizeof(c.request_id));
+	memset(c.request_hash, hash, sizeof(c.request_hash));
+	c.answer = buf_new(4096);
+	buf_add_text(&c.answer, answer);
+	return c;
+}
+
+TEST(a_retry_makes_no_second_key)
+{
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct spec one = { .id = "one", .material = "x" },
+		    two = { .id = "two", .material = "y" };
+	struct change first = request(1, 1, "one"), again = request(1, 1, "two"),
+		      other = request(1, 2, "two"), stranger = request(1, 1, "two");
+	strcpy(stranger.client, "mallory");
+	OK(kf_ok(add_put(&first, &one, NULL)));
+	OK(kf_ok(add_put(&again, &two, NULL)));
+	OK(kf_ok(add_put(&other, &two, NULL)));
+	OK(kf_ok(add_put(&stranger, &two, NULL)));
+
+	OK(kf_ok(submit_and_wait(f.store, &first)));
+	OK(!first.is_replay);
+	OK(kf_ok(submit_and_wait(f.store, &again)));
+	OK(again.is_replay);
+	OK(slice_is(buf_slice(&again.answer), "one"));
+	OK(catalog_find(store_catalog(f.store), SLICE_LIT("two")) == NULL);
+	OK(kf_is(submit_and_wait(f.store, &other), KF_E_INVALID_FIELD));
+	OK(kf_ok(submit_and_wait(f.store, &stranger)));
+	OK(!stranger.is_replay);
+
+	buf_free(&first.answer);
+	buf_free(&again.answer);
+	buf_free(&other.answer);
+	buf_free(&stranger.answer);
+	fixture_close(&f);
+}
+
+TEST(request_ids_have_a_quota)
+{
+	struct fixture f = { .conf.request_ids_max = 2 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+
+	for (uint8_t i = 0; i < 3; i++) {
+		char id[8];
+		snprintf(id, sizeof(id), "q%d", i);
+		struct spec spec = { .id = id, .material = "x" };
+		struct change c = request(i, 1, "a");
+		OK(kf_ok(add_put(&c, &spec, NULL)));
+		kf_err err = submit_and_wait(f.store, &c);
+		buf_free(&c.answer);
+		EQ(err.code, i < 2 ? KF_E_NONE : KF_E_LIMIT);
+	}
+	fixture_close(&f);
+}
+
+TEST(clients_are_found_by_certificate_and_a_certificate_has_one_client)
+{
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	uint8_t print[32];
+	memset(print, 9, sizeof(print));
+
+	OK(kf_ok(put_client(f.store, "carol", 0, 9)));
+	OK(kf_is(put_client(f.store, "dave", 0, 9), KF_E_EXISTS));
+	uint64_t before = catalog_rights(store_catalog(f.store))->generation;
+	OK(kf_ok(put_client(f.store, "carol", 1, 9)));
+
+	const struct rights *r = catalog_rights(store_catalog(f.store));
+	OK(r->generation > before);
+	EQ(r->clients, 1);
+	const struct client_row *c = rights_certificate(r, print);
+	OK(c && strcmp(c->name, "carol") == 0);
+	EQ(c->version, 2);
+	print[31] = 1;
+	OK(rights_certificate(r, print) == NULL);
+	fixture_close(&f);
+}
+
+TEST(a_dropped_grant_is_gone)
+{
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
+	OK(kf_ok(put_grant(f.store, "g2", 0, PUT_GRANT)));
+
+	OK(kf_ok(put_grant(f.store, "g1", 1, DROP_GRANT)));
+
+	const struct rights *r = catalog_rights(store_catalog(f.store));
+	EQ(r->grants, 1);
+	OK(strcmp(r->grant[0]->id, "g2") == 0);
+	fixture_close(&f);
+}
+
+TEST(the_status_counts)
+{
+	struct fixture f = { 0 };
+	struct store_status status;
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct spec spec = { .id = "one", .material = "x" };
+	OK(kf_ok(put(f.store, &spec)));
+
+	store_status(f.store, &status);
+
+	OK(status.is_reachable && status.is_writable && !status.is_rolled_back);
+	EQ(status.objects, 1);
+	EQ(status.sequence, 1);
+	EQ(status.tampered, 0);
+	fixture_close(&f);
+}
