@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/policy.h"
+#include "kmip/attrs.h"
+#include <string.h>
+
+enum {
+	USE = PERM_SIGN | PERM_CSR | PERM_DECRYPT | PERM_DECRYPT_TLS,
+	READ = PERM_GET | PERM_GET_ATTRIBUTES | PERM_LOCATE,
+	KNOW = PERM_GET_ATTRIBUTES | PERM_LOCATE,
+	/* More grants than this of one client are searched by key, fewer are walked through. */
+	WALK_MAX = 16,
+};
+
+static const char all[] = "*", by_name[] = "name:", by_group[] = "group:";
+
+/* --- where a client's grants are --- */
+
+/* The first of [from, to) whose owner is not before `name`, or, `after`, is behind it. */
+static uint32_t bound(const struct rights *r, const char *name, bool after)
+{
+	size_t from = 0, to = r->grants;
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		int order = strcmp(r->grant[middle]->who, name);
+		if (order < 0 || (after && order == 0))
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return (uint32_t)from;
+}
+
+static void find_grants(const struct rights *r, struct who *who)
+{
+	who->first_grant = bound(r, who->name, false);
+	who->grants = bound(r, who->name, true) - who->first_grant;
+	who->first_for_all = bound(r, all, false);
+	who->grants_for_all = bound(r, all, true) - who->first_for_all;
+}
+
+static bool is_enrolled(const struct rights *r, const struct who *who)
+{
+	const struct client_row *c = rights_certificate(r, who->fingerprint);
+	return c && !c->is_revoked && !strcmp(c->name, who->name);
+}
+
+bool policy_bind(const struct rights *r, struct who *who)
+{
+	find_grants(r, who);
+	who->generation = r->generation;
+	return who->is_admin || is_enrolled(r, who);
+}
+
+/* --- which grants cover an object --- */
+
+/* What the grants that cover the object say together. */
+struct tally {
+	const struct object *object;
+	uint32_t wanted; /* any of these permissions */
+	bool is_allowed, may_sign_csr;
+	uint32_t constraints;
+	const char *rule;
+	/* for owners: what grants to sign with this key say */
+	bool signs;
+	uint32_t sign_constraints;
+};
+
+static void count(struct tally *t, const struct grant_row *g)
+{
+	if (g->permissions & t->wanted) {
+		t->constraints =
+			t->is_allowed ? t->constraints & g->constraints : g->constraints;
+		t->is_allowed = true;
+		if (!t->rule)
+			t->rule = g->id;
+	}
+	if (g->permissions & PERM_SIGN) {
+		t->sign_constraints =
+			t->signs ? t->sign_constraints & g->constraints : g->constraints;
+		t->signs = true;
+	}
+	if (g->permissions & PERM_CSR)
+		t->may_sign_csr = true;
+}
+
+static bool has_name(const struct object *o, struct slice name)
+{
+	struct slice have;
+	for (size_t i = 0; attrs_get_name(o->attrs, i, &have); i++)
+		if (slice_eq(have, name))
+			return true;
+	return false;
+}
+
+static bool is_in_group(const struct object *o, struct slice group)
+{
+	struct ttlv_item have;
+	for (size_t i = 0; attrs_find(o->attrs, TAG_OBJECT_GROUP, i, &have); i++)
+		if (slice_eq(have.value, group))
+			return true;
+	return false;
+}
+
+static bool covers(const struct grant_row *g, const struct object *o)
+{
+	if (!strcmp(g->key, all))
+		return true;
+	if (!o)
+		return false;
+	if (!strncmp(g->key, by_name, sizeof(by_name) - 1))
+		return has_name(o, slice_of(g->key + sizeof(by_name) - 1));
+	if (!strncmp(g->key, by_group, sizeof(by_group) - 1))
+		return is_in_group(o, slice_of(g->key + sizeof(by_group) - 1));
+	return !strcmp(g->key, o->id);
+}
+
+/* strcmp() of a grant's key with prefix and text, without putting these together. */
+static int order_of(const struct grant_row *g, const char *prefix, struct slice text)
+{
+	size_t n = strlen(prefix);
+	int order = strncmp(g->key, prefix, n);
+	if (order)
+		return order;
+	const char *rest = g->key + n;
+	size_t have = strnlen(rest, sizeof(g->key) - n);
+	order = memcmp(rest, text.p, have < text.n ? have : text.n);
+	return order ? order : (have > text.n) - (have < text.n);
+}
+
+static void count_key(struct tally *t, const struct grant_row *const *grant, size_t n,
+	const char *prefix, struct slice text)
+{
+	size_t from = 0, to = n;
+	if (!text.n)
+		return;
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		if (order_of(grant[middle], prefix, text) < 0)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	for (; from < n && !order_of(grant[from], prefix, text); from++)
+		count(t, grant[from]);
+}
+
+static void search(struct tally *t, const struct grant_row *const *grant, size_t n)
+{
+	struct slice name;
+	struct ttlv_item group;
+
+	count_key(t, grant, n, "", slice_of(all));
+	if (!t->object)
+		return;
+	count_key(t, grant, n, "", slice_of(t->object->id));
+	for (size_t i = 0; attrs_get_name(t->object->attrs, i, &name); i++)
+		count_key(t, grant, n, by_name, name);
+	for (size_t i = 0; attrs_find(t->object->attrs, TAG_OBJECT_GROUP, i, &group); i++)
+		count_key(t, grant, n, by_group, group.value);
+}
+
+static void walk(struct tally *t, const struct grant_row *const *grant, size_t n)
+{
+	const uint32_t interesting = t->wanted | PERM_SIGN | PERM_CSR;
+	for (size_t i = 0; i < n; i++)
+		if ((grant[i]->permissions & interesting) && covers(grant[i], t->object))
+			count(t, grant[i]);
+}
+
+static void look(struct tally *t, const struct grant_row *const *grant, size_t n)
+{
+	if (n > WALK_MAX)
+		search(t, grant, n);
+	else
+		walk(t, grant, n);
+}
+
+static struct tally tally_grants(const struct rights *r, const struct who *who,
+	uint32_t wanted, const struct object *o)
+{
+	struct tally t = { .object = o, .wanted = wanted };
+	struct who found;
+
+	if (who->generation != r->generation || !r->generation) {
+		found = *who;
+		find_grants(r, &found);
+		who = &found;
+	}
+	look(&t, r->grant + who->first_grant, who->grants);
+	look(&t, r->grant + who->first_for_all, who->grants_for_all);
+	return t;
+}
+
+/* --- decisions --- */
+
+static struct decision by_grant(const struct tally *t)
+{
+	return (struct decision){
+		.is_allowed = t->is_allowed,
+		.constraints = t->constraints,
+		.may_sign_csr = t->may_sign_csr,
+		.rule = t->rule,
+	};
+}
+
+/* What a grant narrows, it narrows for the owner too: whoever may only sign TLS structures can
+ * neither take the key away nor use it as an oracle, unless a grant says so. */
+static struct decision by_ownership(const struct tally *t)
+{
+	const bool is_narrowed = t->signs && t->sign_constraints;
+	const uint32_t takes_away = PERM_GET | PERM_DECRYPT | PERM_DECRYPT_TLS;
+
+	if (is_narrowed && t->object->type == OBJECT_PRIVATE_KEY &&
+		(t->wanted & (takes_away | PERM_SIGN)))
+		return by_grant(t);
+	return (struct decision){
+		.is_allowed = true, .may_sign_csr = true, .rule = "owner"
+	};
+}
+
+static struct decision decide(const struct rights *r, const struct who *who,
+	uint32_t wanted, const struct object *o)
+{
+	if (who->is_admin)
+		return (struct decision){ true, 0, true, "admin" };
+	if (wanted == PERM_QUERY)
+		return (struct decision){ .is_allowed = true, .rule = "everybody" };
+	if (wanted == PERM_ADMINISTER)
+		return (struct decision){ 0 };
+
+	const struct tally t = tally_grants(r, who, wanted, o);
+	if (o && !strcmp(o->owner, who->name))
+		return by_ownership(&t);
+	return by_grant(&t);
+}
+
+struct decision policy_decide(const struct rights *r, const struct who *who,
+	enum permission wanted, const struct object *o)
+{
+	return decide(r, who, wanted & KNOW ? wanted | USE : wanted, o);
+}
+
+/* --- what belongs to a private key --- */
+
+static const struct object *linked(
+	const struct catalog *c, const struct object *o, uint32_t link_type)
+{
+	struct slice id;
+	return o && attrs_get_link(o->attrs, link_type, &id) ? catalog_find(c, id) : NULL;
+}
+
+static const struct object *private_key_of(
+	const struct catalog *c, const struct object *o)
+{
+	const struct object *public_key = o;
+	if (o->type == OBJECT_CERTIFICATE)
+		public_key = linked(c, o, KMIP_LINK_TYPE_PUBLIC_KEY_LINK);
+	const struct object *key = linked(c, public_key, KMIP_LINK_TYPE_PRIVATE_KEY_LINK);
+	return key && key->type == OBJECT_PRIVATE_KEY ? key : NULL;
+}
+
+static bool links_to(
+	const struct object *from, uint32_t link_type, const struct object *to)
+{
+	struct slice id;
+	return attrs_get_link(from->attrs, link_type, &id) && slice_is(id, to->id);
+}
+
+/* Anybody can make a certificate that claims to belong to a key. */
+static bool belongs_to(const struct object *o, const struct object *key)
+{
+	return !strcmp(o->owner, key->owner) ||
+	       links_to(key, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, o) ||
+	       links_to(key, KMIP_LINK_TYPE_CERTIFICATE_LINK, o);
+}
+
+struct decision policy_decide_linked(const struct catalog *c, const struct who *who,
+	enum permission wanted, const struct object *o)
+{
+	const struct rights *r = catalog_rights(c);
+	const struct decision direct = policy_decide(r, who, wanted, o);
+
+	if (direct.is_allowed || !o || !(wanted & READ) ||
+		(o->type != OBJECT_PUBLIC_KEY && o->type != OBJECT_CERTIFICATE))
+		return direct;
+	const struct object *key = private_key_of(c, o);
+	if (!key || !belongs_to(o, key))
+		return direct;
+	const struct decision implied = decide(r, who, USE, key);
+	return implied.is_allowed ? implied : direct;
+}
