@@ -20,6 +20,7 @@
 #include "store/store.h"
 #include "token/soft/engine.h"
 #include "ttlv/ttlv.h"
+#include <stdalign.h>
 
 enum op_next {
 	OP_ANSWER,  /* everything is known: answer */
@@ -36,6 +37,7 @@ enum op_audit {
 	AUDIT_FIRST,  /* the record is on disk before the answer leaves */
 };
 
+struct op_backup;
 struct op_call;
 
 struct op {
@@ -79,7 +81,10 @@ struct op_call {
 	char object_id[OBJECT_ID_SIZE]; /* asked for, or made by the call; "" if none */
 	struct object *object;          /* owned reference, or NULL */
 	struct decision decision;
-	const char *mechanism; /* for the audit record, "ecdsa-sha256"; NULL: none */
+	char asked_id
+		[OBJECT_ID_SIZE]; /* the placeholder, if the request meant that one */
+	struct buf attrs;         /* attributes of the request, in canonical form */
+	const char *mechanism;    /* for the audit record, "ecdsa-sha256"; NULL: none */
 
 	/* by op_start */
 	kf_err err;
@@ -88,7 +93,10 @@ struct op_call {
 		struct decrypt_job decrypt; /* OP_DECRYPT */
 	};
 	enum op_next (*work)(struct op_call *call); /* OP_WORK: see op_worked() */
+	void (*release)(struct op_call *call);      /* what `request` owns; or NULL */
 	struct change change; /* OP_COMMIT; the driver sets deadline, done and arg */
+	enum op_next next;    /* what was said last */
+	bool is_question;     /* the change only asks whether it was made before */
 	unsigned conflicts;   /* times the object was changed under our feet */
 	struct buf scratch;   /* plaintext, key blocks, answers: wiped by op_clear() */
 };
@@ -102,8 +110,7 @@ struct op_server {
 	const char *name;                           /* of this server; NULL: none */
 	uint32_t (*load)(void *arg);                /* 0..10000 */
 	void (*status)(void *arg, struct buf *ret); /* "name=value" lines */
-	kf_err (*backup)(
-		void *arg, struct buf *ret); /* where it was written; on a worker */
+	struct op_backup *backup;                   /* op/backup.h; NULL: no backups */
 	void *arg;
 };
 
@@ -120,4 +127,5 @@ enum op_next op_worked(struct op_call *call);
 enum op_next op_committed(struct op_call *call);
 /* CRYPTO and the like when a job failed; nothing was written then. */
 kf_err op_answer(struct op_call *call, struct ttlv_writer *w);
-void op_clear(struct op_call *call);
+void op_clear(struct op_call *call); /* ready for the next one */
+void op_free(struct op_call *call);  /* and gives back the memory that it kept */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * backup: the copy that the Backup operation hands out, a chunk at a time.  One a server; it is made
+ * when somebody asks for its beginning, and kept in a file without a name until the next one.  What
+ * is in it is sealed (store/store.h).  Workers call, one after the other.
+ */
+#pragma once
+#include "store/store.h"
+
+struct op_backup;
+
+/* directory: where there is room for a copy of the store. */
+kf_err op_backup_new(struct store *store, const char *directory, struct op_backup **ret);
+void op_backup_free(struct op_backup *b); /* NULL is fine */
+
+/* Offset 0 makes a new copy.  Appends at most `maximum` bytes; *ret_size is that of the whole. */
+kf_err op_backup_read(struct op_backup *b, int64_t offset, size_t maximum,
+	struct buf *chunk, int64_t *ret_size);

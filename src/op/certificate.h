@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * certificate: what the server says about a certificate that is registered.
+ */
+#pragma once
+#include "kmip/key_block.h"
+#include "op/make.h"
+
+/* Certificate Type and Length, Digest and, of an X.509 certificate, its identifier, subject and issuer
+ * as DER names.  INVALID_FIELD if an X.509 certificate cannot be read. */
+kf_err certificate_describe(const struct kmip_object *o, struct make *m);

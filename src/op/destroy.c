@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kmip/destroy.h"
+#include "op/step.h"
+
+kf_err op_destroy_decode(struct op_call *call)
+{
+	struct ttlv_reader r = op_payload(call);
+	struct destroy_request *q = OP_REQUEST(call, struct destroy_request);
+
+	KF_TRY(destroy_get_request(&r, q));
+	return op_name_object(call, &q->uid);
+}
+
+/* The material goes with the commit; the attributes stay, and the name is free again. */
+static kf_err destroy(struct op_call *call)
+{
+	const enum object_state state = object_state(call->object, call->now_s);
+	autobuf attrs = buf_new(call->server->message_max);
+
+	KF_TRY(op_check_material(call->object, call->now_s));
+	if (state == STATE_ACTIVE)
+		return kf_fail(STATE, "what is active must be revoked first");
+	buf_add_slice(&attrs, call->object->attrs);
+	attrs_set_enum(&attrs, TAG_STATE,
+		state == STATE_COMPROMISED ? STATE_DESTROYED_COMPROMISED
+					   : STATE_DESTROYED);
+	attrs_set_date(&attrs, TAG_DESTROY_DATE, call->now_s);
+	attrs_set_date(&attrs, TAG_LAST_CHANGE_DATE, call->now_s);
+	return op_replace_object(call, &attrs, false);
+}
+
+enum op_next op_destroy_start(struct op_call *call)
+{
+	return op_then(call, destroy(call), OP_COMMIT);
+}
+
+void op_destroy_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	destroy_put_response(w, &(struct destroy_response){ .uid = op_uid(call) });
+}

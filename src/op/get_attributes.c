@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Get Attributes and Get Attribute List.  A destroyed object keeps its attributes.
+ */
+#include "kmip/get_attributes.h"
+#include "kmip/get_attribute_list.h"
+#include "op/step.h"
+
+kf_err op_get_attributes_decode(struct op_call *call)
+{
+	struct ttlv_reader r = op_payload(call);
+	struct get_attributes_request *q =
+		OP_REQUEST(call, struct get_attributes_request);
+
+	KF_TRY(get_attributes_get_request(&r, q));
+	return op_name_object(call, &q->uid);
+}
+
+/* All instances of one attribute, from `all` into `ret`. */
+static void pick(struct slice all, const struct attr_ref *ref, struct buf *ret)
+{
+	struct ttlv_item it;
+	for (size_t i = 0; attrs_find_ref(all, ref, i, &it); i++)
+		attrs_add_item(ret, it.whole);
+}
+
+/* Names that we do not know, or that the object has not, are simply not answered. */
+static kf_err pick_named(struct op_call *call, struct slice names)
+{
+	struct ttlv_reader r = ttlv_read_as(names, call->version, call->is_lenient);
+	struct attr_ref ref = { 0 };
+	autobuf all = buf_new(call->server->message_max);
+
+	op_attrs_now(call->object, call->now_s, &all);
+	while (attr_ref_get(&r, &ref))
+		if (ref.tag)
+			pick(buf_slice(&all), &ref, &call->scratch);
+	KF_TRY(buf_err(&all));
+	return ttlv_done(&r);
+}
+
+static kf_err get_attributes(struct op_call *call)
+{
+	const struct get_attributes_request *q =
+		OP_REQUEST(call, struct get_attributes_request);
+
+	if (q->names.n)
+		KF_TRY(pick_named(call, q->names));
+	else
+		op_attrs_now(call->object, call->now_s, &call->scratch);
+	return buf_err(&call->scratch);
+}
+
+enum op_next op_get_attributes_start(struct op_call *call)
+{
+	return op_then(call, get_attributes(call), OP_ANSWER);
+}
+
+void op_get_attributes_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	get_attributes_put_response(w, &(struct get_attributes_response){
+					       .uid = op_uid(call),
+					       .attributes = buf_slice(&call->scratch),
+				       });
+}
+
+kf_err op_get_attribute_list_decode(struct op_call *call)
+{
+	struct ttlv_reader r = op_payload(call);
+	struct get_attribute_list_request *q =
+		OP_REQUEST(call, struct get_attribute_list_request);
+
+	KF_TRY(get_attribute_list_get_request(&r, q));
+	return op_name_object(call, &q->uid);
+}
+
+enum op_next op_get_attribute_list_start(struct op_call *call)
+{
+	(void)call;
+	return OP_ANSWER;
+}
+
+void op_get_attribute_list_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	get_attribute_list_put_response(w, &(struct get_attribute_list_response){
+						   .uid = op_uid(call),
+						   .attributes = call->object->attrs,
+					   });
+}

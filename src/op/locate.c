@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Locate.  Newest first; nothing that the client may not see, not even in the count.
+ */
+#include "kmip/locate.h"
+#include "op/match.h"
+#include "op/step.h"
+#include <string.h>
+
+struct locate_call {
+	struct locate_request q;
+	int32_t found; /* all that match */
+	int32_t given; /* what is in the answer */
+	char first[OBJECT_ID_SIZE];
+};
+
+kf_err op_locate_decode(struct op_call *call)
+{
+	struct ttlv_reader r = op_payload(call);
+	return locate_get_request(
+		&r, &OP_REQUEST(call, struct locate_call)->q, &call->attrs);
+}
+
+/* Everybody may ask; each object is decided upon by itself. */
+struct decision op_locate_decide(struct op_call *call)
+{
+	return (struct decision){
+		.is_allowed = true,
+		.rule = call->who->is_admin ? "admin" : "everybody",
+	};
+}
+
+/* Which storages are meant.  Without a mask the one of objects that are there; destroyed ones are
+ * found by whoever asks for that State, or, since 2.0, for that storage. */
+static bool is_stored_there(
+	const struct object *o, int64_t now_s, const struct locate_request *q)
+{
+	const enum object_state state = object_state(o, now_s);
+	const bool is_gone =
+		state == STATE_DESTROYED || state == STATE_DESTROYED_COMPROMISED;
+
+	if (q->has_storage_status_mask && is_gone)
+		return q->storage_status_mask &
+		       KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE;
+	if (is_gone)
+		return attrs_count(q->attributes, TAG_STATE) > 0;
+	if (!q->has_storage_status_mask)
+		return !o->is_archived;
+	return q->storage_status_mask &
+	       (o->is_archived ? KMIP_STORAGE_STATUS_MASK_ARCHIVAL_STORAGE
+			       : KMIP_STORAGE_STATUS_MASK_ON_LINE_STORAGE);
+}
+
+static bool is_member(const struct object *o, uint32_t member)
+{
+	bool is_fresh = false;
+	(void)attrs_get_bool(o->attrs, TAG_FRESH, &is_fresh);
+	return member != KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH || is_fresh;
+}
+
+static bool is_wanted(const struct op_call *call, const struct locate_request *q,
+	const struct object *o)
+{
+	return is_stored_there(o, call->now_s, q) &&
+	       is_member(o, q->object_group_member) &&
+	       match_object(o, call->now_s, q->attributes) &&
+	       policy_decide_linked(call->server->catalog, call->who, PERM_LOCATE, o)
+		       .is_allowed;
+}
+
+static bool visit(void *arg, const struct object *o)
+{
+	struct op_call *call = arg;
+	struct locate_call *l = OP_REQUEST(call, struct locate_call);
+	const struct locate_request *q = &l->q;
+
+	if (!is_wanted(call, q, o))
+		return true;
+	l->found++;
+	if (q->offset_items > 0 && l->found <= q->offset_items)
+		return true;
+	if (q->maximum_items >= 0 && l->given >= q->maximum_items)
+		return call->version >=
+		       KMIP_1_3; /* that wants to know how many there are */
+	if (!l->given++)
+		memcpy(l->first, o->id, sizeof(l->first));
+	locate_add_uid(&call->scratch, slice_of(o->id));
+	return true;
+}
+
+/* KMIP 2.1, ID Placeholder: one answer, or the newest if only one was asked for. */
+static void set_placeholder(struct op_call *call, const struct locate_call *l)
+{
+	const bool is_one = l->given == 1 && (l->found == 1 || l->q.maximum_items == 1);
+
+	memset(call->placeholder, 0, sizeof(call->placeholder));
+	if (is_one)
+		memcpy(call->placeholder, l->first, sizeof(call->placeholder));
+}
+
+enum op_next op_locate_start(struct op_call *call)
+{
+	struct locate_call *l = OP_REQUEST(call, struct locate_call);
+
+	l->found = l->given = 0;
+	catalog_each(call->server->catalog, visit, call);
+	set_placeholder(call, l);
+	return op_then(call, buf_err(&call->scratch), OP_ANSWER);
+}
+
+void op_locate_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	const struct locate_call *l = OP_REQUEST(call, struct locate_call);
+	locate_put_response(
+		w, &(struct locate_response){
+			   .located_items = call->version >= KMIP_1_3 ? l->found : -1,
+			   .uids = buf_slice(&call->scratch),
+		   });
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/make.h"
+#include <openssl/sha.h>
+#include <string.h>
+
+struct make make_new(const struct op_call *call, enum object_type type)
+{
+	struct make m = {
+		.type = type,
+		.attrs = buf_new(call->server->message_max),
+		.material = buf_new(call->server->message_max),
+	};
+	op_new_id(m.id);
+	return m;
+}
+
+void make_free(struct make *m)
+{
+	buf_free(&m->attrs);
+	buf_free(&m->material);
+}
+
+/* --- what the client said --- */
+
+static kf_err check_names(const struct op_call *call, struct slice attrs)
+{
+	struct slice name;
+
+	for (size_t i = 0; attrs_get_name(attrs, i, &name); i++) {
+		if (!name.n)
+			return kf_fail(INVALID_FIELD, "an empty name");
+		if (catalog_find_name(call->server->catalog, call->who->name, name))
+			return kf_fail(NAME_NOT_UNIQUE, "another object has this name");
+	}
+	return KF_OK;
+}
+
+static int64_t date_or(struct slice attrs, uint32_t tag, int64_t otherwise)
+{
+	(void)attrs_get_date(attrs, tag, &otherwise);
+	return otherwise;
+}
+
+static kf_err check_dates(struct slice attrs)
+{
+	const int64_t start = date_or(attrs, TAG_ACTIVATION_DATE, INT64_MIN);
+	const int64_t end = date_or(attrs, TAG_DEACTIVATION_DATE, INT64_MAX);
+
+	if (end < start)
+		return kf_fail(INVALID_FIELD, "deactivation before activation");
+	if (date_or(attrs, TAG_PROCESS_START_DATE, start) < start ||
+		date_or(attrs, TAG_PROTECT_STOP_DATE, end) > end)
+		return kf_fail(INVALID_FIELD, "a date outside of the active time");
+	return KF_OK;
+}
+
+kf_err make_check(const struct op_call *call, const struct make *m)
+{
+	const struct slice attrs = buf_slice(&m->attrs);
+
+	KF_TRY(buf_err(&m->attrs));
+	KF_TRY(attrs_check_new(attrs));
+	KF_TRY(check_dates(attrs));
+	return check_names(call, attrs);
+}
+
+/* --- what the server adds --- */
+
+static void add_enum_once(struct buf *attrs, uint32_t tag, uint32_t v)
+{
+	if (v && !attrs_count(buf_slice(attrs), tag))
+		attrs_add_enum(attrs, tag, v);
+}
+
+static void add_int_once(struct buf *attrs, uint32_t tag, int32_t v)
+{
+	if (v && !attrs_count(buf_slice(attrs), tag))
+		attrs_add_int(attrs, tag, v);
+}
+
+static void add_bool_once(struct buf *attrs, uint32_t tag, bool v)
+{
+	if (!attrs_count(buf_slice(attrs), tag))
+		attrs_add_bool(attrs, tag, v);
+}
+
+void make_digest(struct make *m, struct slice bytes)
+{
+	SHA256(bytes.n ? bytes.p : (const uint8_t *)"", bytes.n, m->digest);
+	m->has_digest = true;
+}
+
+static void add_digest(struct make *m)
+{
+	autobuf item = buf_new(256);
+	struct ttlv_writer w = ttlv_write(&item, 0);
+
+	if (!m->has_digest)
+		return;
+	ttlv_begin(&w, TAG_DIGEST);
+	ttlv_put_enum(&w, TAG_HASHING_ALGORITHM, KMIP_HASHING_ALGORITHM_SHA_256);
+	ttlv_put_bytes(
+		&w, TAG_DIGEST_VALUE, (struct slice){ m->digest, sizeof(m->digest) });
+	if (m->format)
+		ttlv_put_enum(&w, TAG_KEY_FORMAT_TYPE, m->format);
+	ttlv_end(&w);
+	attrs_add_item(&m->attrs, buf_slice(&item));
+}
+
+static bool is_key(enum object_type type)
+{
+	return type == OBJECT_SYMMETRIC_KEY || type == OBJECT_PUBLIC_KEY ||
+	       type == OBJECT_PRIVATE_KEY || type == OBJECT_SPLIT_KEY;
+}
+
+static bool claim(struct slice attrs, uint32_t tag)
+{
+	bool v = false;
+	return attrs_get_bool(attrs, tag, &v) && v;
+}
+
+static void add_secrecy(struct make *m)
+{
+	struct buf *a = &m->attrs;
+
+	if (!is_key(m->type) && m->type != OBJECT_SECRET_DATA)
+		return;
+	add_bool_once(a, TAG_SENSITIVE, m->is_secret_by_default);
+	add_bool_once(a, TAG_EXTRACTABLE, !m->is_secret_by_default);
+	attrs_set_bool(a, TAG_ALWAYS_SENSITIVE, claim(buf_slice(a), TAG_SENSITIVE));
+	attrs_set_bool(a, TAG_NEVER_EXTRACTABLE, !claim(buf_slice(a), TAG_EXTRACTABLE));
+}
+
+static void add_facts(struct make *m)
+{
+	struct buf *a = &m->attrs;
+
+	add_enum_once(a, TAG_CRYPTOGRAPHIC_ALGORITHM, m->algorithm);
+	add_int_once(a, TAG_CRYPTOGRAPHIC_LENGTH, m->length);
+	add_int_once(a, TAG_CRYPTOGRAPHIC_USAGE_MASK, (int32_t)m->usage);
+	add_enum_once(a, TAG_KEY_FORMAT_TYPE, m->format);
+	add_digest(m);
+	add_secrecy(m);
+}
+
+/* Dates that have passed already count at once (KMIP 2.1, Create). */
+static enum object_state first_state(struct slice attrs, int64_t now_s)
+{
+	if (date_or(attrs, TAG_ACTIVATION_DATE, INT64_MAX) > now_s)
+		return STATE_PRE_ACTIVE;
+	if (date_or(attrs, TAG_DEACTIVATION_DATE, INT64_MAX) <= now_s)
+		return STATE_DEACTIVATED;
+	return STATE_ACTIVE;
+}
+
+static void add_server_attributes(const struct op_call *call, struct make *m)
+{
+	struct buf *a = &m->attrs;
+
+	attrs_add_text(a, TAG_UNIQUE_IDENTIFIER, slice_of(m->id));
+	attrs_add_enum(a, TAG_OBJECT_TYPE, m->type);
+	add_facts(m);
+	attrs_set_enum(a, TAG_STATE, first_state(buf_slice(a), call->now_s));
+	attrs_set_date(a, TAG_INITIAL_DATE, call->now_s);
+	attrs_set_date(a, TAG_LAST_CHANGE_DATE, call->now_s);
+	attrs_set_date(a, TAG_ORIGINAL_CREATION_DATE, call->now_s);
+	if (attrs_count(buf_slice(a), TAG_OBJECT_GROUP))
+		attrs_set_bool(a, TAG_FRESH, true);
+}
+
+kf_err make_object(struct op_call *call, struct make *m)
+{
+	struct object *o = NULL;
+
+	add_server_attributes(call, m);
+	KF_TRY(buf_err(&m->attrs));
+	KF_TRY(buf_err(&m->material));
+	const struct object_parts parts = {
+		.id = slice_of(m->id),
+		.owner = slice_of(call->who->name),
+		.attrs = buf_slice(&m->attrs),
+		.type = m->type,
+		.version = 1,
+	};
+	KF_TRY(object_new(&parts, &o));
+	struct mutation *mutation = op_mutate(call, PUT_OBJECT);
+	mutation->object.object = o;
+	mutation->object.material = m->material;
+	m->material = buf_new(m->material.limit);
+	return KF_OK;
+}

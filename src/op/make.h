@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * make: a new managed object: what the client said about it, what the server adds, and its material.
+ *
+ * Defaults where the client says nothing: a private key that was created here is Sensitive and not
+ * Extractable, everything else is neither sensitive nor locked in.
+ */
+#pragma once
+#include "op/step.h"
+
+struct make {
+	enum object_type type;
+	char id[OBJECT_ID_SIZE];
+	struct buf attrs;    /* what the client said; make_object() adds the server's */
+	struct buf material; /* the whole managed object; see op/material.h */
+
+	/* facts that the server knows better than the client; 0: none */
+	uint32_t algorithm, format, usage;
+	int32_t length;
+	bool has_digest;
+	uint8_t digest[32]; /* see make_digest() */
+	bool is_secret_by_default;
+};
+
+/* With a fresh id and empty buffers. */
+struct make make_new(const struct op_call *call, enum object_type type);
+void make_free(struct make *m);
+
+/* The client's attributes: known, well formed, settable, consistent, and the names are free. */
+kf_err make_check(const struct op_call *call, const struct make *m);
+
+/* SHA-256 of the key material, the certificate or the data: the Digest attribute. */
+void make_digest(struct make *m, struct slice bytes);
+
+/* Adds what the server sets, and the mutation; the material goes with it. */
+kf_err make_object(struct op_call *call, struct make *m);

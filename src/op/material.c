@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/material.h"
+#include "kmip/attrs.h"
+#include "token/soft/engine.h"
+
+static uint32_t curve_of(const struct object *o)
+{
+	struct ttlv_item it;
+	uint32_t curve = 0;
+
+	if (attrs_find(o->attrs, TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS, 0, &it))
+		(void)attrs_get_enum(it.value, TAG_RECOMMENDED_CURVE, &curve);
+	return curve;
+}
+
+const struct alg *material_alg(const struct object *o)
+{
+	return alg_by_kmip(o->algorithm, curve_of(o), o->length);
+}
+
+/* Whatever has a DER form of its own needs no conversion: the engine reads all three. */
+static bool is_der(uint32_t format)
+{
+	return format == KMIP_KEY_FORMAT_TYPE_PKCS_1 ||
+	       format == KMIP_KEY_FORMAT_TYPE_PKCS_8 ||
+	       format == KMIP_KEY_FORMAT_TYPE_ECPRIVATEKEY;
+}
+
+static kf_err load_raw(struct slice raw, const struct alg *alg, struct token_key **ret)
+{
+	struct keypair pair = { 0 };
+
+	KF_TRY(keypair_from_format(KEY_RAW, raw, alg, &pair));
+	const kf_err err = soft_key_new(buf_slice(&pair.pkcs8), ret);
+	keypair_free(&pair);
+	return err;
+}
+
+kf_err material_load_key(
+	const struct object *o, struct slice material, struct token_key **ret)
+{
+	struct kmip_object k = { 0 };
+	kf_err err = KF_OK;
+
+	*ret = NULL;
+	if (o->type != OBJECT_PRIVATE_KEY)
+		return KF_OK;
+	KF_TRY(kmip_object_parse(material, &k));
+	if (!k.block.has_value || k.block.is_wrapped || k.block.is_transparent)
+		return KF_OK;
+	if (is_der(k.block.format))
+		err = soft_key_new(k.block.material, ret);
+	else if (k.block.format == KMIP_KEY_FORMAT_TYPE_RAW && material_alg(o))
+		err = load_raw(k.block.material, material_alg(o), ret);
+	return kf_is(err, KF_E_KEY_FORMAT) ? KF_OK : err;
+}
+
+static kf_err spki_of(
+	const struct kmip_object *k, const struct alg *alg, struct buf *ret_spki)
+{
+	if (!k->block.has_value || k->block.is_wrapped || k->block.is_transparent)
+		return kf_fail(KEY_FORMAT, "the key has no value in this format");
+	return public_from_format(
+		(enum key_format)k->block.format, k->block.material, alg, ret_spki);
+}
+
+kf_err material_public(struct slice material, const struct object *o, struct pubkey **ret)
+{
+	struct kmip_object k = { 0 };
+	autobuf spki = buf_new(SPKI_MAX);
+
+	KF_TRY(kmip_object_parse(material, &k));
+	KF_TRY(spki_of(&k, material_alg(o), &spki));
+	return pubkey_parse(buf_slice(&spki), ret);
+}
+
+static kf_err convert_private(const struct kmip_object *k, uint32_t format,
+	const struct alg *alg, struct buf *ret)
+{
+	struct keypair pair = { 0 };
+
+	if (is_der(k->block.format))
+		return private_to_format(k->block.material, (enum key_format)format, ret);
+	KF_TRY(keypair_from_format(
+		(enum key_format)k->block.format, k->block.material, alg, &pair));
+	const kf_err err =
+		private_to_format(buf_slice(&pair.pkcs8), (enum key_format)format, ret);
+	keypair_free(&pair);
+	return err;
+}
+
+static kf_err convert_public(const struct kmip_object *k, uint32_t format,
+	const struct alg *alg, struct buf *ret)
+{
+	autobuf spki = buf_new(SPKI_MAX);
+
+	KF_TRY(spki_of(k, alg, &spki));
+	return public_to_format(buf_slice(&spki), (enum key_format)format, ret);
+}
+
+static bool is_known_format(uint32_t format)
+{
+	return format == KEY_RAW || format == KEY_PKCS1 || format == KEY_PKCS8 ||
+	       format == KEY_X509 || format == KEY_EC_PRIVATE;
+}
+
+kf_err material_convert(const struct kmip_object *k, uint32_t format,
+	const struct alg *alg, struct buf *ret)
+{
+	if (!k->block.has_value || k->block.is_wrapped || k->block.is_transparent ||
+		!is_known_format(format) || !is_known_format(k->block.format))
+		return kf_fail(KEY_FORMAT, "the key is not available in this format");
+	if (k->type == OBJECT_PRIVATE_KEY)
+		return convert_private(k, format, alg, ret);
+	if (k->type == OBJECT_PUBLIC_KEY)
+		return convert_public(k, format, alg, ret);
+	return kf_fail(KEY_FORMAT, "the object is not available in this format");
+}
+
+kf_err material_make(const struct material_key *k, struct buf *ret)
+{
+	const struct kmip_object o = {
+		.type = k->object_type,
+		.block = {
+			.format = k->format,
+			.algorithm = k->algorithm,
+			.length = k->length,
+			.has_value = true,
+			.material = k->bytes,
+		},
+	};
+	struct ttlv_writer w = ttlv_write(ret, KMIP_2_1);
+	kmip_object_put(&w, &o);
+	return ttlv_written(&w);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * material: what the store seals for an object is the whole managed object of KMIP (Private Key {
+ * Key Block {...}}, Certificate {...}), byte for byte as it was registered.  Here it becomes keys.
+ */
+#pragma once
+#include "crypt/keygen.h"
+#include "kmip/key_block.h"
+#include "store/object.h"
+
+struct token_key;
+
+/* The algorithm of an object's attributes; NULL if it is none of alg.def. */
+const struct alg *material_alg(const struct object *o);
+
+/* The handle that signs.  For struct store_conf's load_key.  *ret is NULL, and no error, for keys of
+ * algorithms or formats that we keep but cannot use. */
+kf_err material_load_key(
+	const struct object *o, struct slice material, struct token_key **ret);
+
+kf_err material_public(
+	struct slice material, const struct object *o, struct pubkey **ret);
+
+/* Key material in another format.  KEY_FORMAT where there is none. */
+kf_err material_convert(const struct kmip_object *k, uint32_t format,
+	const struct alg *alg, struct buf *ret);
+
+/* A managed object around key material, ready to be sealed. */
+struct material_key {
+	uint32_t object_type, format, algorithm;
+	int32_t length;
+	struct slice bytes;
+};
+kf_err material_make(const struct material_key *k, struct buf *ret);

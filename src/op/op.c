@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/op.h"
+#include "op/step.h"
+#include <openssl/sha.h>
+#include <string.h>
+
+enum {
+	STANDARD_CODES = 0x40,
+	VENDOR_FIRST = 0x806b6600,
+	VENDOR_CODES = 0x10,
+	CONFLICTS_MAX = 4,
+};
+
+#define by_permission NULL
+
+static const struct op rows[] = {
+#define X(code_, name_, permission_, audit_, since_, object_, change_, decide_, fn)      \
+	{                                                                                \
+		.code = KMIP_OPERATION_##code_,                                          \
+		.name = name_,                                                           \
+		.permission = PERM_##permission_,                                        \
+		.audit = AUDIT_##audit_,                                                 \
+		.since = KMIP_##since_,                                                  \
+		.needs_object = object_,                                                 \
+		.changes_store = change_,                                                \
+		.decode = op_##fn##_decode,                                              \
+		.decide = decide_,                                                       \
+		.start = op_##fn##_start,                                                \
+		.answer = op_##fn##_answer,                                              \
+	},
+#include "op/op.def"
+#undef X
+};
+
+enum { ROWS = sizeof(rows) / sizeof(*rows) };
+
+enum {
+#define X(code, ...) ROW_##code,
+#include "op/op.def"
+#undef X
+};
+
+/* clang-format off */
+#define INDEX(code) ((unsigned)(code) < STANDARD_CODES ? (unsigned)(code) : (unsigned)(code) - VENDOR_FIRST + STANDARD_CODES)
+/* clang-format on */
+
+/* Row number plus 1; 0: no such operation.  The vendor's codes follow the standard's. */
+static const uint8_t row_of[STANDARD_CODES + VENDOR_CODES] = {
+#define X(code, ...) [INDEX(KMIP_OPERATION_##code)] = ROW_##code + 1,
+#include "op/op.def"
+#undef X
+};
+
+const struct op *op_find(uint32_t code)
+{
+	uint32_t at = INDEX(code);
+	if (at >= sizeof(row_of) || (code >= STANDARD_CODES && at < STANDARD_CODES))
+		return NULL;
+	return row_of[at] ? &rows[row_of[at] - 1] : NULL;
+}
+
+const struct op *op_each(size_t i) { return i < ROWS ? &rows[i] : NULL; }
+
+/* --- decode --- */
+
+static void prepare_bufs(struct op_call *call)
+{
+	if (!call->scratch.limit)
+		call->scratch = buf_new(call->server->message_max);
+	if (!call->attrs.limit)
+		call->attrs = buf_new(call->server->message_max);
+}
+
+kf_err op_decode(struct op_call *call)
+{
+	const struct op *op = call->op;
+
+	prepare_bufs(call);
+	memset(call->request, 0, sizeof(call->request));
+	call->object_id[0] = '\0';
+	memset(call->asked_id, 0, sizeof(call->asked_id));
+	if (call->version < op->since)
+		return kf_fail(
+			UNSUPPORTED, "operation is newer than the protocol version");
+	return op->decode(call);
+}
+
+/* --- authorise --- */
+
+kf_err op_authorise(struct op_call *call)
+{
+	const struct op *op = call->op;
+
+	/* A missing object is decided upon like any other, so that it costs the same. */
+	call->decision = op->decide ? op->decide(call)
+				    : policy_decide_linked(call->server->catalog,
+					      call->who, op->permission, call->object);
+	if (op->needs_object && (!call->object || !call->decision.is_allowed))
+		return kf_fail(
+			NOT_FOUND, "no such object, or none that this client may know");
+	if (!call->decision.is_allowed)
+		return kf_fail(DENIED, "no grant allows this operation");
+	return KF_OK;
+}
+
+/* --- changes --- */
+
+/* What is remembered with a request id: the same id must bring the same request. */
+static void hash_request(const struct op_call *call, uint8_t ret[SHA256_DIGEST_LENGTH])
+{
+	const uint8_t head[] = { (uint8_t)(call->op->code >> 24),
+		(uint8_t)(call->op->code >> 16), (uint8_t)(call->op->code >> 8),
+		(uint8_t)call->op->code, (uint8_t)(call->version >> 8),
+		(uint8_t)call->version };
+	uint8_t both[sizeof(head) + SHA256_DIGEST_LENGTH + OBJECT_ID_SIZE] = { 0 };
+
+	memcpy(both, head, sizeof(head));
+	SHA256(call->payload.p ? call->payload.p : head, call->payload.n,
+		both + sizeof(head));
+	memcpy(both + sizeof(head) + SHA256_DIGEST_LENGTH, call->asked_id,
+		OBJECT_ID_SIZE);
+	SHA256(both, sizeof(both), ret);
+}
+
+static void name_change(struct op_call *call)
+{
+	struct change *c = &call->change;
+
+	memcpy(c->client, call->who->name, sizeof(c->client));
+	c->has_request_id = call->request_id.n == sizeof(c->request_id);
+	if (!c->has_request_id)
+		return;
+	memcpy(c->request_id, call->request_id.p, sizeof(c->request_id));
+	hash_request(call, c->request_hash);
+}
+
+/* The answer is made before the commit: a repeated request id gets the very same bytes. */
+static kf_err record_answer(struct op_call *call)
+{
+	struct buf *into = &call->change.answer;
+
+	if (!into->limit)
+		*into = buf_new(call->server->message_max);
+	buf_clear(into);
+	struct ttlv_writer w = ttlv_write(into, call->version);
+	w.allows_vendor = true;
+	call->op->answer(call, &w);
+	return ttlv_written(&w);
+}
+
+static void drop_mutation(struct mutation *m)
+{
+	if (m->kind != PUT_OBJECT)
+		return;
+	object_unref(m->object.object);
+	object_unref((struct object *)(uintptr_t)m->object.was);
+	buf_free(&m->object.material);
+}
+
+static void drop_mutations(struct op_call *call)
+{
+	for (size_t i = 0; i < call->change.n; i++)
+		drop_mutation(&call->change.m[i]);
+	call->change.n = 0;
+}
+
+static void release(struct op_call *call)
+{
+	if (call->release)
+		call->release(call);
+	call->release = NULL;
+}
+
+/* Whoever repeats a change that was made finds that it cannot be made again; then only the store can
+ * tell whether it was this very request that made it.  So ask it, by a change that must fail. */
+static bool may_be_repetition(const struct op_call *call)
+{
+	if (!call->op->changes_store ||
+		call->request_id.n != sizeof(call->change.request_id))
+		return false;
+	switch ((int)call->err.code) {
+	case KF_E_STATE:
+	case KF_E_DESTROYED:
+	case KF_E_NAME_NOT_UNIQUE:
+	case KF_E_EXISTS:
+	case KF_E_NOT_FOUND: return true;
+	default: return false;
+	}
+}
+
+static enum op_next ask_for_repetition(struct op_call *call)
+{
+	drop_mutations(call);
+	struct mutation *m = op_mutate(call, DROP_GRANT);
+	m->expected_version = UINT64_MAX;
+	memcpy(m->grant.id, "none", sizeof("none"));
+	call->is_question = true;
+	name_change(call);
+	return OP_COMMIT;
+}
+
+static enum op_next check_next(struct op_call *call, enum op_next next)
+{
+	if (next == OP_FAIL && may_be_repetition(call))
+		next = ask_for_repetition(call);
+	else if (next == OP_COMMIT) {
+		name_change(call);
+		next = op_then(call, record_answer(call), OP_COMMIT);
+	}
+	call->next = next;
+	return next;
+}
+
+enum op_next op_start(struct op_call *call)
+{
+	call->err = KF_OK;
+	return check_next(call, call->op->start(call));
+}
+
+enum op_next op_worked(struct op_call *call)
+{
+	return check_next(call, call->work(call));
+}
+
+/* The ID Placeholder and the audit record want the identifier that the first answer gave. */
+static void adopt_replay(struct op_call *call)
+{
+	struct ttlv_reader r = ttlv_read(buf_slice(&call->change.answer));
+	struct ttlv_item it;
+
+	while (ttlv_next(&r, &it)) {
+		if (it.tag != TAG_UNIQUE_IDENTIFIER &&
+			it.tag != TAG_PRIVATE_KEY_UNIQUE_IDENTIFIER)
+			continue;
+		if (!kf_ok(slice_to_text(it.value, call->object_id, OBJECT_ID_SIZE)))
+			return;
+		memcpy(call->placeholder, call->object_id, OBJECT_ID_SIZE);
+		return;
+	}
+}
+
+/* Somebody changed the object between our look and our commit: look again. */
+static enum op_next start_again(struct op_call *call)
+{
+	drop_mutations(call);
+	release(call);
+	if (call->object) {
+		object_unref(call->object);
+		call->object = NULL;
+		const struct object *o =
+			catalog_find(call->server->catalog, slice_of(call->object_id));
+		call->object = o ? object_ref(o) : NULL;
+	}
+	kf_err err = op_authorise(call);
+	return kf_ok(err) ? op_start(call) : op_then(call, err, OP_FAIL);
+}
+
+enum op_next op_committed(struct op_call *call)
+{
+	struct change *c = &call->change;
+
+	if (kf_ok(c->err) && c->is_replay)
+		adopt_replay(call);
+	if (kf_ok(c->err))
+		return call->next = OP_ANSWER;
+	if (call->is_question)
+		return call->next = OP_FAIL; /* call->err still says why */
+	if (kf_is(c->err, KF_E_CONFLICT) && call->conflicts++ < CONFLICTS_MAX)
+		return start_again(call);
+	return call->next = op_then(call, c->err, OP_FAIL);
+}
+
+/* --- answer --- */
+
+kf_err op_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	if (call->next == OP_SIGN)
+		KF_TRY(call->job.err);
+	if (call->next == OP_DECRYPT)
+		KF_TRY(call->decrypt.err);
+	if (call->op->changes_store)
+		ttlv_put_items(w, buf_slice(&call->change.answer));
+	else
+		call->op->answer(call, w);
+	return ttlv_written(w);
+}
+
+void op_clear(struct op_call *call)
+{
+	if (call->next == OP_SIGN)
+		sign_job_clear(&call->job);
+	if (call->next == OP_DECRYPT)
+		decrypt_job_clear(&call->decrypt);
+	if (call->change.n || call->change.answer.limit) {
+		drop_mutations(call);
+		buf_free(&call->change.answer);
+		call->change = (struct change){ 0 };
+	}
+	release(call);
+	object_unref(call->object);
+	call->object = NULL;
+	buf_clear(&call->scratch);
+	buf_clear(&call->attrs);
+	call->err = KF_OK;
+	call->next = OP_ANSWER;
+	call->conflicts = 0;
+	call->is_question = false;
+	call->mechanism = NULL;
+	call->decision = (struct decision){ 0 };
+}
+
+void op_free(struct op_call *call)
+{
+	op_clear(call);
+	buf_free(&call->scratch);
+	buf_free(&call->attrs);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * parameters: which mechanism a request means.  What it does not say itself, the key's Cryptographic
+ * Parameters attribute with the lowest index says (KMIP 2.1, Sign).
+ */
+#pragma once
+#include "crypt/alg.h"
+#include "kmip/cryptographic_parameters.h"
+#include "store/object.h"
+
+/* The request's own, or the key's; all absent if neither has any. */
+struct cryptographic_parameters parameters_of(
+	const struct object *o, bool has_own, const struct cryptographic_parameters *own);
+
+/* BAD_PARAMETERS unless they name one signature mechanism of the family. */
+kf_err parameters_to_mech(const struct cryptographic_parameters *p,
+	enum alg_family family, const struct mech **ret, int *salt);
+
+/* For the audit record: "ECDSA_SHA256". */
+const char *mech_name(const struct mech *mech);

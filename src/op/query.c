@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Query: what the server can do.  Everybody may ask.
+ */
+#include "kmip/query.h"
+#include "op/step.h"
+#include <stdio.h>
+
+enum { VENDOR_VALUES = 0x80000000u };
+
+struct query_call {
+	struct query_request q;
+	char load[16];
+};
+
+kf_err op_query_decode(struct op_call *call)
+{
+	struct ttlv_reader r = op_payload(call);
+	return query_get_request(&r, &OP_REQUEST(call, struct query_call)->q);
+}
+
+static bool asks(const struct query_request *q, uint32_t function)
+{
+	for (size_t i = 0; i < q->n; i++)
+		if (q->function[i] == function)
+			return true;
+	return false;
+}
+
+/* Our own operations are for our own tool, which does not ask; other clients may stumble over them. */
+static void add_operations(const struct op_call *call, struct query_response *a)
+{
+	const struct op *op;
+
+	for (size_t i = 0; (op = op_each(i)) && a->operations < QUERY_LIST_MAX; i++)
+		if (op->since <= call->version && op->code < VENDOR_VALUES)
+			a->operation[a->operations++] = op->code;
+}
+
+static void add_object_types(struct query_response *a)
+{
+	static const uint32_t types[] = { OBJECT_CERTIFICATE, OBJECT_SYMMETRIC_KEY,
+		OBJECT_PUBLIC_KEY, OBJECT_PRIVATE_KEY, OBJECT_SECRET_DATA,
+		OBJECT_OPAQUE };
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+		a->object_type[a->object_types++] = types[i];
+}
+
+static void add_server_information(
+	const struct op_call *call, struct query_call *s, struct query_response *a)
+{
+	const struct op_server *server = call->server;
+
+	a->vendor_identification = SLICE_LIT("keyfleet");
+	a->has_server_information = true;
+	if (call->version < KMIP_2_0)
+		return;
+	a->server_name = slice_of(server->name);
+	a->server_version = slice_of(server->version);
+	a->product_name = SLICE_LIT("keyfleet");
+	if (!server->load)
+		return;
+	snprintf(s->load, sizeof(s->load), "%u", server->load(server->arg));
+	a->server_load = slice_of(s->load);
+}
+
+/* OpenSSL's: CTR_DRBG with AES-256, one for each thread. */
+static void put_rng(struct ttlv_writer *w)
+{
+	ttlv_begin(w, TAG_RNG_PARAMETERS);
+	ttlv_put_enum(w, TAG_RNG_ALGORITHM, KMIP_RNG_ALGORITHM_DRBG);
+	ttlv_put_enum(w, TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+	ttlv_put_int(w, TAG_CRYPTOGRAPHIC_LENGTH, 256);
+	ttlv_put_enum(w, TAG_DRBG_ALGORITHM, KMIP_DRBG_ALGORITHM_CTR);
+	ttlv_end(w);
+}
+
+static void put_capabilities(struct ttlv_writer *w)
+{
+	ttlv_begin(w, TAG_CAPABILITY_INFORMATION);
+	ttlv_put_bool(w, TAG_STREAMING_CAPABILITY, false);
+	ttlv_put_bool(w, TAG_ASYNCHRONOUS_CAPABILITY, false);
+	ttlv_put_bool(w, TAG_ATTESTATION_CAPABILITY, false);
+	ttlv_put_bool(w, TAG_BATCH_UNDO_CAPABILITY, false);
+	ttlv_put_bool(w, TAG_BATCH_CONTINUE_CAPABILITY, true);
+	ttlv_put_enum(w, TAG_DESTROY_ACTION, KMIP_DESTROY_ACTION_KEY_MATERIAL_DELETED);
+	ttlv_end(w);
+}
+
+/* In the order of the response.  Their values exist since 1.4 only. */
+static void put_more(
+	const struct op_call *call, const struct query_request *q, struct buf *more)
+{
+	struct ttlv_writer w = ttlv_write(more, call->version);
+
+	if (call->version < KMIP_1_4)
+		return;
+	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_RNGS))
+		put_rng(&w);
+	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_CAPABILITIES))
+		put_capabilities(&w);
+}
+
+enum op_next op_query_start(struct op_call *call)
+{
+	put_more(call, &OP_REQUEST(call, struct query_call)->q, &call->scratch);
+	return op_then(call, buf_err(&call->scratch), OP_ANSWER);
+}
+
+void op_query_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	struct query_call *s = OP_REQUEST(call, struct query_call);
+	struct query_response a = { .more = buf_slice(&call->scratch) };
+
+	if (asks(&s->q, KMIP_QUERY_FUNCTION_QUERY_OPERATIONS))
+		add_operations(call, &a);
+	if (asks(&s->q, KMIP_QUERY_FUNCTION_QUERY_OBJECTS))
+		add_object_types(&a);
+	if (asks(&s->q, KMIP_QUERY_FUNCTION_QUERY_SERVER_INFORMATION))
+		add_server_information(call, s, &a);
+	query_put_response(w, &a);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sign.  On the hot path: no allocation, no lock.  The job carries its bytes in itself.
+ */
+#include "kmip/sign.h"
+#include "op/parameters.h"
+#include "op/step.h"
+#include "policy/tls_shape.h"
+#include <openssl/evp.h>
+#include <string.h>
+
+struct sign_call {
+	struct sign_request q;
+	bool csr_only; /* no grant to sign anything else */
+};
+
+kf_err op_sign_decode(struct op_call *call)
+{
+	struct ttlv_reader r = op_payload(call);
+	struct sign_call *s = OP_REQUEST(call, struct sign_call);
+
+	KF_TRY(sign_get_request(&r, &s->q));
+	return op_name_object(call, &s->q.uid);
+}
+
+/* Whoever may sign certification requests alone comes in, and gets no further than that. */
+struct decision op_sign_decide(struct op_call *call)
+{
+	struct sign_call *s = OP_REQUEST(call, struct sign_call);
+	struct decision d = policy_decide(catalog_rights(call->server->catalog),
+		call->who, PERM_SIGN, call->object);
+
+	s->csr_only = !d.is_allowed && d.may_sign_csr;
+	d.is_allowed |= s->csr_only;
+	if (s->csr_only && !d.rule)
+		d.rule = "csr";
+	return d;
+}
+
+static kf_err check_one_part(const struct sign_request *q)
+{
+	if (q->correlation_value.n || (q->init_indicator && !q->final_indicator))
+		return kf_fail(FEATURE, "signing in several parts");
+	if (q->has_data && q->has_digested_data)
+		return kf_fail(INVALID_FIELD, "both Data and Digested Data");
+	return KF_OK;
+}
+
+/* A bare digest says nothing of what it is the digest of, so a narrowed key never signs one. */
+static kf_err check_content(const struct op_call *call, const struct sign_call *s)
+{
+	const struct decision *d = &call->decision;
+	const bool tls_only = d->constraints & CONSTRAINT_TLS_ONLY;
+
+	if (!tls_only && !s->csr_only)
+		return KF_OK;
+	if (!s->q.has_data)
+		return kf_fail(DENIED, "this client may not have a bare digest signed");
+	if (tls_only && !s->csr_only && tls_shape_ok(s->q.data))
+		return KF_OK;
+	if (d->may_sign_csr &&
+		csr_info_is_for(s->q.data, soft_key_spki(call->object->key)))
+		return KF_OK;
+	return kf_fail(DENIED, "this client may not have such data signed");
+}
+
+/* More than a job holds is hashed here.  This allocates: no TLS signature comes this way. */
+static kf_err digest_into(struct sign_job *job, struct slice data)
+{
+	size_t n = 0;
+
+	if (EVP_Q_digest(NULL, hash_get(job->mech->hash)->openssl_name, NULL, data.p,
+		    data.n, job->data, &n) != 1)
+		return kf_fail(CRYPTO, "hashing the data");
+	job->n = n;
+	job->is_digest = true;
+	return KF_OK;
+}
+
+static kf_err fill_digest(struct sign_job *job, struct slice digest)
+{
+	const struct hash *hash = hash_get(job->mech->hash);
+
+	if (!hash)
+		return kf_fail(BAD_PARAMETERS, "this mechanism signs data, not a digest");
+	if (digest.n != hash->size)
+		return kf_fail(
+			BAD_PARAMETERS, "Digested Data has not the size of the hash");
+	memcpy(job->data, digest.p, digest.n);
+	job->n = digest.n;
+	job->is_digest = true;
+	return KF_OK;
+}
+
+static kf_err fill_data(struct sign_job *job, struct slice data)
+{
+	job->is_digest = false;
+	job->outside = (struct slice){ 0 };
+	if (data.n > JOB_DATA_MAX && job->mech->hash != HASH_NONE)
+		return digest_into(job, data);
+	if (data.n > JOB_DATA_MAX) {
+		job->outside = data; /* call->payload lives as long as the call */
+		job->n = 0;
+		return KF_OK;
+	}
+	if (data.n)
+		memcpy(job->data, data.p, data.n);
+	job->n = data.n;
+	return KF_OK;
+}
+
+static kf_err fill_job(struct op_call *call, const struct sign_request *q)
+{
+	struct sign_job *job = &call->job;
+	const struct cryptographic_parameters p =
+		parameters_of(call->object, q->has_parameters, &q->parameters);
+
+	job->key = call->object->key; /* held by call->object */
+	job->salt = SALT_AS_DIGEST;
+	job->err = KF_OK;
+	job->sig_n = 0;
+	KF_TRY(parameters_to_mech(&p, job->key->alg->family, &job->mech, &job->salt));
+	call->mechanism = mech_name(job->mech);
+	if (q->has_digested_data)
+		return fill_digest(job, q->digested_data);
+	if (q->has_data)
+		return fill_data(job, q->data);
+	return kf_fail(MISSING, "neither Data nor Digested Data");
+}
+
+static kf_err prepare(struct op_call *call)
+{
+	const struct sign_call *s = OP_REQUEST(call, struct sign_call);
+
+	if (call->object->type != OBJECT_PRIVATE_KEY)
+		return kf_fail(USAGE, "only private keys sign");
+	KF_TRY(op_check_use(call, OP_PROTECT, KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN));
+	if (!call->object->key)
+		return kf_fail(BAD_PARAMETERS, "this key's algorithm is not supported");
+	KF_TRY(check_one_part(&s->q));
+	KF_TRY(check_content(call, s));
+	return fill_job(call, &s->q);
+}
+
+enum op_next op_sign_start(struct op_call *call)
+{
+	return op_then(call, prepare(call), OP_SIGN);
+}
+
+void op_sign_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	sign_put_response(w, &(struct sign_response){
+				     .uid = op_uid(call),
+				     .signature = { call->job.sig, call->job.sig_n },
+			     });
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/step.h"
+#include <assert.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ttlv_reader op_payload(const struct op_call *call)
+{
+	return ttlv_read_as(call->payload, call->version, call->is_lenient);
+}
+
+enum op_next op_then(struct op_call *call, kf_err err, enum op_next next)
+{
+	call->err = err;
+	return kf_ok(err) ? next : OP_FAIL;
+}
+
+/* --- objects --- */
+
+static kf_err take_placeholder(struct op_call *call)
+{
+	if (!call->placeholder[0])
+		return kf_fail(MISSING, "no Unique Identifier and no ID Placeholder");
+	memcpy(call->object_id, call->placeholder, sizeof(call->object_id));
+	memcpy(call->asked_id, call->placeholder, sizeof(call->asked_id));
+	return KF_OK;
+}
+
+static kf_err take_id(struct op_call *call, const struct kmip_uid *uid)
+{
+	switch (uid->kind) {
+	case KMIP_UID_ABSENT: return take_placeholder(call);
+	case KMIP_UID_ENUM:
+		if (uid->number == KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER)
+			return take_placeholder(call);
+		return kf_fail(FEATURE, "this enumeration of Unique Identifier");
+	case KMIP_UID_INT: return kf_fail(FEATURE, "Unique Identifier as a number");
+	case KMIP_UID_TEXT: break;
+	}
+	/* What does not fit is no identifier of ours: not found, like any other. */
+	if (!kf_ok(slice_to_text(uid->text, call->object_id, sizeof(call->object_id))))
+		memcpy(call->object_id, "-", sizeof("-"));
+	return KF_OK;
+}
+
+kf_err op_name_object(struct op_call *call, const struct kmip_uid *uid)
+{
+	KF_TRY(take_id(call, uid));
+	const struct object *o =
+		catalog_find(call->server->catalog, slice_of(call->object_id));
+	call->object = o ? object_ref(o) : NULL;
+	return KF_OK;
+}
+
+struct kmip_uid op_uid(const struct op_call *call)
+{
+	return kmip_uid_text(slice_of(call->object_id));
+}
+
+kf_err op_check_material(const struct object *o, int64_t now_s)
+{
+	const enum object_state state = object_state(o, now_s);
+	if (state == STATE_DESTROYED || state == STATE_DESTROYED_COMPROMISED)
+		return kf_fail(DESTROYED, "the object is destroyed");
+	if (o->is_archived)
+		return kf_fail(ARCHIVED, "the object is archived");
+	return KF_OK;
+}
+
+static kf_err check_state(const struct object *o, int64_t now_s, enum op_use use)
+{
+	const enum object_state state = object_state(o, now_s);
+	if (state == STATE_PRE_ACTIVE)
+		return kf_fail(STATE, "the key is not active yet");
+	if (state != STATE_ACTIVE && use == OP_PROTECT)
+		return kf_fail(STATE, "the key is not active any more");
+	if (use == OP_PROTECT && o->protect_stop_date != DATE_UNSET &&
+		o->protect_stop_date <= now_s)
+		return kf_fail(STATE, "Protect Stop Date has passed");
+	if (use == OP_PROCESS && o->process_start_date != DATE_UNSET &&
+		o->process_start_date > now_s)
+		return kf_fail(STATE, "Process Start Date has not come");
+	return KF_OK;
+}
+
+kf_err op_check_use(const struct op_call *call, enum op_use use, uint32_t usage)
+{
+	const struct object *o = call->object;
+
+	KF_TRY(op_check_material(o, call->now_s));
+	KF_TRY(check_state(o, call->now_s, use));
+	if (!(o->usage_mask & usage))
+		return kf_fail(USAGE, "Cryptographic Usage Mask does not allow this");
+	return KF_OK;
+}
+
+void op_attrs_now(const struct object *o, int64_t now_s, struct buf *ret)
+{
+	const enum object_state state = object_state(o, now_s);
+
+	buf_add_slice(ret, o->attrs);
+	if (state != o->stored_state)
+		attrs_set_enum(ret, TAG_STATE, state);
+}
+
+void op_new_id(char ret[OBJECT_ID_SIZE])
+{
+	uint8_t b[16];
+	/* Without random numbers nothing here may go on. */
+	if (RAND_bytes(b, sizeof(b)) != 1)
+		abort();
+	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
+	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
+	snprintf(ret, OBJECT_ID_SIZE,
+		"%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11],
+		b[12], b[13], b[14], b[15]);
+}
+
+/* --- changes --- */
+
+struct mutation *op_mutate(struct op_call *call, enum mutation_kind kind)
+{
+	assert(call->change.n < CHANGE_MUTATIONS);
+	struct mutation *m = &call->change.m[call->change.n++];
+	memset(m, 0, sizeof(*m));
+	m->kind = kind;
+	return m;
+}
+
+kf_err op_replace_object(
+	struct op_call *call, const struct buf *attrs, bool keeps_material)
+{
+	const struct object *was = call->object;
+	const struct object_parts parts = {
+		.id = slice_of(was->id),
+		.owner = slice_of(was->owner),
+		.attrs = buf_slice(attrs),
+		.type = was->type,
+		.version = was->version + 1,
+	};
+	struct object *o = NULL;
+
+	KF_TRY(buf_err(attrs));
+	KF_TRY(object_new(&parts, &o));
+	struct mutation *m = op_mutate(call, PUT_OBJECT);
+	m->expected_version = was->version;
+	m->object.object = o;
+	m->object.was = keeps_material ? object_ref(was) : NULL;
+	return KF_OK;
+}

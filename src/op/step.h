@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * step: what the operations' own files share.
+ */
+#pragma once
+#include "kmip/attrs.h"
+#include "op/op.h"
+#include <assert.h>
+
+#define X(code, name, permission, audit, since, object, change, decide, fn)              \
+	kf_err op_##fn##_decode(struct op_call *call);                                   \
+	enum op_next op_##fn##_start(struct op_call *call);                              \
+	void op_##fn##_answer(struct op_call *call, struct ttlv_writer *w);
+#include "op/op.def"
+#undef X
+
+struct decision op_locate_decide(struct op_call *call);
+struct decision op_sign_decide(struct op_call *call);
+struct decision op_decrypt_decide(struct op_call *call);
+
+/* The operation's own struct, zeroed by op_decode(). */
+#define OP_REQUEST(call, type)                                                           \
+	__extension__({                                                                  \
+		static_assert(sizeof(type) <= OP_REQUEST_SIZE, "OP_REQUEST_SIZE");       \
+		(type *)(void *)(call)->request;                                         \
+	})
+
+struct ttlv_reader op_payload(const struct op_call *call);
+
+/* Takes the object that the request names, or the ID Placeholder if it names none.  An object that is
+ * not there is no error yet: op_authorise() answers for it. */
+kf_err op_name_object(struct op_call *call, const struct kmip_uid *uid);
+struct kmip_uid op_uid(const struct op_call *call); /* of the call's object */
+
+/* `next`, or OP_FAIL with the error. */
+enum op_next op_then(struct op_call *call, kf_err err, enum op_next next);
+
+/* DESTROYED or ARCHIVED: there is no material. */
+kf_err op_check_material(const struct object *o, int64_t now_s);
+
+/* Protecting (signing) wants an active key before Protect Stop; processing (decrypting, verifying)
+ * goes on after deactivation and compromise (KMIP 2.1, State). */
+enum op_use { OP_PROTECT, OP_PROCESS };
+kf_err op_check_use(const struct op_call *call, enum op_use use, uint32_t usage);
+
+/* The state as an attribute set must show it: copies o->attrs and corrects State. */
+void op_attrs_now(const struct object *o, int64_t now_s, struct buf *ret);
+
+void op_new_id(char ret[OBJECT_ID_SIZE]); /* a random UUID */
+
+/* One more mutation of call->change; its fields are the caller's to fill. */
+struct mutation *op_mutate(struct op_call *call, enum mutation_kind kind);
+/* A new version of the call's object with these attributes.  Without `keeps_material` the sealed bytes
+ * are gone with the commit. */
+kf_err op_replace_object(
+	struct op_call *call, const struct buf *attrs, bool keeps_material);
