@@ -6,7 +6,6 @@
 
 enum {
 	STANDARD_CODES = 0x40,
-	VENDOR_FIRST = 0x806b6600,
 	VENDOR_CODES = 0x10,
 	CONFLICTS_MAX = 4,
 };
@@ -41,6 +40,7 @@ enum {
 };
 
 /* clang-format off */
+#define VENDOR_FIRST 0x806b6600u
 #define INDEX(code) ((unsigned)(code) < STANDARD_CODES ? (unsigned)(code) : (unsigned)(code) - VENDOR_FIRST + STANDARD_CODES)
 /* clang-format on */
 

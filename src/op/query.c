@@ -6,7 +6,7 @@
 #include "op/step.h"
 #include <stdio.h>
 
-enum { VENDOR_VALUES = 0x80000000u };
+#define VENDOR_VALUES 0x80000000u
 
 struct query_call {
 	struct query_request q;
