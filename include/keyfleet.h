@@ -98,6 +98,12 @@ typedef struct kf_buffer {
 	size_t used; /* out: bytes written, or needed after KF_BUFFER_TOO_SMALL */
 } kf_buffer;
 
+/* Bytes of the caller, only read. */
+typedef struct kf_bytes {
+	const void *data;
+	size_t size;
+} kf_bytes;
+
 typedef struct kf_id {
 	char text[KF_ID_SIZE];
 } kf_id;
@@ -110,8 +116,10 @@ typedef struct kf_client kf_client;
  * opened; nothing is read later, so a program may give up its rights or change its root. */
 typedef struct kf_options {
 	const char *servers; /* "host:port host:port [v6]:port"; port 5696 when missing */
-	const char *address_file; /* instead: a file with such a list */
-	const char *ca;           /* PEM file: who may sign the servers' certificates */
+	const char *address_file; /* and, or instead: a file with one such address */
+	const char *
+		server_name; /* what the certificates must show; NULL: the host; "*": any */
+	const char *ca;      /* PEM file: who may sign the servers' certificates */
 	const char
 		*certificate; /* PEM file with the client's certificate and its chain */
 	const char *key;      /* PEM file with its private key */
@@ -166,7 +174,7 @@ KF_API kf_result kf_sign(kf_client *client, const kf_sign_request *request,
 /* Verifies with the public key `request->key` (KMIP 2.1, Signature Verify).  *is_valid is 1 or 0; an
  * invalid signature is a KF_SUCCESS with 0. */
 KF_API kf_result kf_signature_verify(kf_client *client, const kf_sign_request *request,
-	const void *signature, size_t signature_size, int *is_valid, kf_call *call);
+	const kf_bytes *signature, int *is_valid, kf_call *call);
 
 typedef enum kf_padding {
 	KF_PKCS1_V15 = 1,
@@ -297,9 +305,16 @@ enum { /* KMIP tags of common attributes */
 
 typedef struct kf_attributes kf_attributes;
 
-/* Reads attributes (KMIP 2.1, Get Attributes); n == 0: all. */
-KF_API kf_result kf_get_attributes(kf_client *client, const char *id,
-	const uint32_t *tags, size_t n, kf_attributes **ret, kf_call *call);
+typedef struct kf_attributes_request {
+	const char *id;
+	const uint32_t *tags; /* n of them; n == 0: all attributes */
+	size_t n;
+	uint32_t reserved[4];
+} kf_attributes_request;
+
+/* Reads attributes (KMIP 2.1, Get Attributes). */
+KF_API kf_result kf_get_attributes(kf_client *client,
+	const kf_attributes_request *request, kf_attributes **ret, kf_call *call);
 /* How many values there are in all, and the tag of each. */
 KF_API size_t kf_attributes_size(const kf_attributes *attributes);
 KF_API uint32_t kf_attributes_tag(const kf_attributes *attributes, size_t i);

@@ -6,7 +6,7 @@
  * code of its Result Reason, what went wrong on the way as UNAVAILABLE, TIMEOUT, BUSY or
  * OUTCOME_UNKNOWN.  What can be said about it to people is in the report.
  *
- * client_call(): thread-safe, blocking.  async_call(): the owner thread of the kf_async.
+ * Thread-safe, blocking.  For event loops see client/async.h.
  */
 #pragma once
 #include "base/buf.h"
@@ -36,15 +36,3 @@ struct call_options {
  * structure's own header; the content of Response Payload is appended to ret. */
 kf_err client_call(struct kf_client *c, uint32_t operation, struct slice payload,
 	const struct call_options *options, struct buf *ret);
-
-/* The same for event loops.  `payload` is copied.  done() is called exactly once unless this function
- * fails, never from within it; answer and report are borrowed until it returns. */
-struct async_outcome {
-	kf_err err;
-	const struct call_report *report;
-	struct slice payload; /* content of Response Payload; empty after a failure */
-};
-typedef void async_done(void *arg, const struct async_outcome *outcome);
-
-kf_err async_call(struct kf_async *a, uint32_t operation, struct slice payload,
-	const struct call_options *options, async_done *done, void *arg);

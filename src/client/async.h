@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* async: calls in flight for event loops; the inside of a kf_async, and what keyfleet-agent uses of it.
+ *
+ * Each server has a few lanes (connections).  A call goes to the best server that has an open lane;
+ * when there is none it waits for one, unless nobody is expected to come back.  What breaks on the way
+ * sends its calls to another server, if they may be repeated.  Everything is bounded by the calls that
+ * its user starts; nothing is allocated for a call of usual size once as many have been in flight.
+ *
+ * Threads: one owner.
+ */
+#pragma once
+#include "client/call.h"
+#include "client/settings.h"
+
+struct async_options {
+	/* kf_async_flush() is called at the end of every round of the loop: no timer is asked for it. */
+	bool is_flushed;
+};
+
+/* Takes the settings' contents, also on failure.  CONFIG with lines in `why`. */
+kf_err async_new(struct settings *take, const kf_loop *loop,
+	const struct async_options *options, struct buf *why, struct kf_async **ret);
+
+typedef void async_hook(
+	void); /* what a layer above wants to have back, of whatever type */
+
+/* answer and report are borrowed until done() returns. */
+struct async_outcome {
+	kf_err err;
+	const struct call_report *report;
+	struct slice payload; /* content of Response Payload; empty after a failure */
+	async_hook *hook;
+};
+typedef void async_done(void *arg, const struct async_outcome *outcome);
+
+/* As client_call().  `payload` is copied.  When OK is returned done() will be called exactly once, never
+ * from within this function. */
+struct async_request {
+	uint32_t operation;
+	struct slice payload;
+	struct call_options options; /* no report */
+	async_done *done;
+	void *arg;
+	async_hook *hook;
+};
+kf_err async_call(struct kf_async *a, const struct async_request *q);
+
+size_t async_in_flight(const struct kf_async *a);
+/* Servers with an open connection, and all of them; for people. */
+size_t async_servers_up(const struct kf_async *a, size_t *ret_all);
+/* No call would reach anybody soon. */
+bool async_is_hopeless(const struct kf_async *a);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fleet: what one client knows: its settings, its identity, the servers and which to ask next.
+ *
+ * Owned by a kf_client (which locks around it) or by a kf_async.
+ */
+#pragma once
+#include "client/conn.h"
+#include "client/route.h"
+#include "client/settings.h"
+
+struct fleet {
+	struct settings settings;
+	struct tls_context *tls;
+	struct conn_setup setup;
+	struct node nodes[NODES_MAX];
+	struct route route;
+	uint64_t random; /* state of fleet_random() */
+};
+
+/* Takes the settings' contents.  Reads the files they name and resolves names; without an
+ * answer of the name service there are no nodes yet.  *ret is to be freed in any case. */
+kf_err fleet_init(struct fleet *ret, struct settings *take, struct buf *why);
+void fleet_clear(struct fleet *f);
+
+/* What the name service and the address files say now; blocks, and touches nothing of the fleet. */
+struct fleet_nodes {
+	size_t n;
+	struct node node[NODES_MAX];
+};
+kf_err fleet_look_up(
+	const struct settings *s, struct fleet_nodes *ret); /* UNAVAILABLE: none */
+/* Replaces the nodes.  What is known of an address that stays is kept. */
+void fleet_adopt(struct fleet *f, const struct fleet_nodes *found);
+/* For jitter, not for secrets. */
+uint32_t fleet_random(struct fleet *f);

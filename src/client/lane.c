@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "client/async_inside.h"
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PROBE_MS = 500, LANE_RETRY_MS = 100 };
+
+static void watch(struct lane *l)
+{
+	int fd = l->conn ? conn_fd(l->conn) : -1, events = 0;
+	if (l->conn) {
+		short wanted = conn_events(l->conn);
+		events = (wanted & POLLIN ? KF_READABLE : 0) |
+			 (wanted & POLLOUT ? KF_WRITABLE : 0);
+	}
+	struct kf_loop *loop = &l->async->loop;
+	if (l->watched_fd >= 0 && l->watched_fd != fd)
+		loop->watch(loop->arg, l->watched_fd, 0);
+	if (fd >= 0 && (fd != l->watched_fd || events != l->watched_events))
+		loop->watch(loop->arg, fd, events);
+	l->watched_fd = fd;
+	l->watched_events = events;
+}
+
+static bool is_open(const struct lane *l)
+{
+	return l->conn && l->conn->state == CONN_OPEN;
+}
+
+static bool has_open_sibling(const struct lane *l)
+{
+	const struct kf_async *a = l->async;
+	for (size_t i = 0; i < a->n_lanes; i++)
+		if (a->lane[i].node == l->node && &a->lane[i] != l &&
+			is_open(&a->lane[i]))
+			return true;
+	return false;
+}
+
+/* ---- beginning and end ---- */
+
+void lanes_init(struct kf_async *a)
+{
+	size_t each = (size_t)a->fleet.settings.connections;
+	/* Row by row, so that the first lane of every server comes before any second one. */
+	for (size_t row = 0; row < each; row++)
+		for (size_t i = 0; i < a->fleet.route.n && a->n_lanes < LANES_MAX; i++) {
+			struct lane *l = &a->lane[a->n_lanes++];
+			*l = (struct lane){
+				.async = a, .node = &a->fleet.nodes[i], .watched_fd = -1
+			};
+			list_init(&l->flights);
+			list_init(&l->dirty);
+		}
+}
+
+static void close_lane(struct lane *l)
+{
+	struct conn *c = l->conn;
+	l->conn = NULL;
+	watch(l);
+	list_remove(&l->dirty);
+	if (c && c->session) {
+		tls_session_free(l->node->session);
+		l->node->session = c->session;
+		c->session = NULL;
+	}
+	conn_free(c);
+}
+
+void lanes_close(struct kf_async *a)
+{
+	bool is_child = a->owner != getpid();
+	for (size_t i = 0; i < a->n_lanes; i++)
+		if (is_child)
+			conn_drop(a->lane[i].conn);
+		else
+			close_lane(&a->lane[i]);
+}
+
+static void blame(struct lane *l, uint64_t now_ns)
+{
+	l->retry_ns = now_ns + (uint64_t)LANE_RETRY_MS * NS_PER_MS;
+	if (!has_open_sibling(l))
+		node_failed(l->node, now_ns, fleet_random(&l->async->fleet));
+}
+
+void lane_break(struct lane *l, const char *why, uint64_t now_ns)
+{
+	char text[160] = "the connection was closed";
+	if (why)
+		strncpy(text, why, sizeof(text) - 1);
+	struct list lost;
+	list_move_all(&lost, &l->flights);
+	close_lane(l);
+	blame(l, now_ns);
+	async_due(l->async, l->retry_ns);
+	async_due(l->async, l->node->failures ? l->node->retry_at_ns : l->retry_ns);
+	for (struct list *x; (x = list_take(&lost));)
+		flight_lost(container_of(x, struct flight, link), text);
+}
+
+/* ---- opening ---- */
+
+static void start(struct lane *l, uint64_t now_ns)
+{
+	struct kf_async *a = l->async;
+	int64_t ms = a->fleet.settings.connect_timeout_ms;
+	if (!node_is_healthy(l->node)) {
+		node_probe(l->node);
+		ms = ms < PROBE_MS ? ms : PROBE_MS;
+	}
+	struct tls_session *session = l->node->session;
+	l->node->session = NULL;
+	l->was_open = false;
+	l->connect_by_ns = now_ns + (uint64_t)ms * NS_PER_MS;
+	async_due(a, l->connect_by_ns);
+	kf_err err = conn_new(&a->fleet.setup, l->node, session, &l->conn);
+	if (!kf_ok(err)) {
+		l->conn = NULL;
+		lane_break(l, err.site->text, now_ns);
+		return;
+	}
+	conn_set_pad(l->conn, a->pad);
+	watch(l);
+}
+
+static bool has_lane_under_way(const struct lane *l)
+{
+	const struct kf_async *a = l->async;
+	for (size_t i = 0; i < a->n_lanes; i++)
+		if (a->lane[i].node == l->node && a->lane[i].conn &&
+			!is_open(&a->lane[i]))
+			return true;
+	return false;
+}
+
+/* A server that failed is tried with one connection at a time, and the further lanes of one that is
+ * well only when it has an open one. */
+static bool is_to_start(const struct lane *l, uint64_t now_ns)
+{
+	if (l->conn || has_lane_under_way(l))
+		return false;
+	if (!node_is_healthy(l->node))
+		return node_is_due(l->node, now_ns);
+	return now_ns >= l->retry_ns;
+}
+
+void lanes_maintain(struct kf_async *a, uint64_t now_ns)
+{
+	for (size_t i = 0; i < a->n_lanes; i++) {
+		struct lane *l = &a->lane[i];
+		if (l->conn && !is_open(l) && now_ns >= l->connect_by_ns)
+			lane_break(l, "connecting takes too long", now_ns);
+		if (is_to_start(l, now_ns))
+			start(l, now_ns);
+		if (l->conn && !is_open(l))
+			async_due(a, l->connect_by_ns);
+		if (!l->conn && !has_lane_under_way(l))
+			async_due(a, node_is_healthy(l->node) ? l->retry_ns
+							      : l->node->retry_at_ns);
+	}
+}
+
+static void opened(struct lane *l)
+{
+	l->was_open = true;
+	node_answered(l->node, clock_monotonic_ns());
+	l->node->is_keyfleet = l->conn->is_by_id;
+	l->node->version = l->conn->version;
+	async_due(l->async, 0); /* further lanes of this server */
+	flights_dispatch(l->async);
+}
+
+void lane_ready(struct lane *l)
+{
+	kf_err err = conn_work(l->conn, flight_answered, l->async);
+	if (!kf_ok(err)) {
+		lane_break(l, l->conn->why, clock_monotonic_ns());
+		return;
+	}
+	if (is_open(l) && !l->was_open)
+		opened(l);
+	watch(l);
+}
+
+void lane_flush(struct lane *l)
+{
+	list_remove(&l->dirty);
+	if (!l->conn)
+		return;
+	kf_err err = conn_flush(l->conn);
+	if (kf_ok(err))
+		watch(l);
+	else
+		lane_break(l, l->conn->why, clock_monotonic_ns());
+}
+
+/* ---- choosing ---- */
+
+static struct lane *best_of(struct kf_async *a, const struct node *n)
+{
+	struct lane *best = NULL;
+	for (size_t i = 0; i < a->n_lanes; i++) {
+		struct lane *l = &a->lane[i];
+		if (l->node != n || !is_open(l) || !conn_has_room(l->conn))
+			continue;
+		if (!best || l->conn->in_flight < best->conn->in_flight)
+			best = l;
+	}
+	return best;
+}
+
+static uint64_t mask_of_open(struct kf_async *a)
+{
+	uint64_t open = 0;
+	for (size_t i = 0; i < a->n_lanes; i++) {
+		struct lane *l = &a->lane[i];
+		if (is_open(l) && conn_has_room(l->conn))
+			open |= route_bit(&a->fleet.route, l->node);
+	}
+	return open;
+}
+
+struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns)
+{
+	uint64_t open = mask_of_open(a);
+	if (!(open & ~tried))
+		return NULL;
+	struct node *n = route_pick(&a->fleet.route, now_ns, tried | ~open);
+	return n ? best_of(a, n) : NULL;
+}
+
+/* Is there reason to wait for a server that has not been tried? */
+bool lane_is_hoped_for(const struct kf_async *a, uint64_t tried)
+{
+	for (size_t i = 0; i < a->fleet.route.n; i++) {
+		const struct node *n = &a->fleet.nodes[i];
+		if (!(tried & route_bit(&a->fleet.route, n)) && !node_is_hopeless(n))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* repeat: which operations may be sent again when nobody knows whether they were done? */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+enum repeat {
+	REPEAT_FREELY,  /* doing it twice harms nobody */
+	REPEAT_WITH_ID, /* changes the store: on servers that know request ids */
+	REPEAT_NEVER,
+};
+
+enum repeat repeat_of(uint32_t operation);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/route.h"
+
+void route_init(struct route *r, struct node *nodes, size_t n, uint32_t random)
+{
+	*r = (struct route){ nodes, n, n ? random % n : 0 };
+}
+
+static struct node *pick_due(struct route *r, uint64_t now_ns, uint64_t tried)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		struct node *n = &r->nodes[i];
+		if (!(tried & route_bit(r, n)) && node_is_due(n, now_ns))
+			return n;
+	}
+	return NULL;
+}
+
+/* `is_better` by more than a tenth: small differences in reported load are no reason to wander. */
+static bool is_better(uint64_t cost, uint64_t than) { return cost + cost / 10 < than; }
+
+static struct node *pick_healthy(
+	struct route *r, uint64_t now_ns, uint64_t tried, bool takes_full)
+{
+	struct node *best = NULL;
+	uint64_t best_cost = 0;
+	for (size_t i = 0; i < r->n; i++) {
+		struct node *n = &r->nodes[(r->sticky + i) % r->n];
+		if (tried & route_bit(r, n) || !node_is_healthy(n))
+			continue;
+		if (!takes_full && node_is_full(n, now_ns))
+			continue;
+		uint64_t cost = node_cost(n, now_ns);
+		if (best && !is_better(cost, best_cost))
+			continue;
+		best = n;
+		best_cost = cost;
+	}
+	return best;
+}
+
+struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried)
+{
+	struct node *n = pick_due(r, now_ns, tried);
+	if (n) {
+		node_probe(n);
+		return n;
+	}
+	n = pick_healthy(r, now_ns, tried, false);
+	if (!n)
+		n = pick_healthy(r, now_ns, tried, true);
+	if (n)
+		r->sticky = (size_t)(n - r->nodes);
+	return n;
+}
+
+bool route_is_hopeless(const struct route *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (!node_is_hopeless(&r->nodes[i]))
+			return false;
+	return true;
+}
+
+uint64_t route_retry_at(const struct route *r)
+{
+	uint64_t at = UINT64_MAX;
+	for (size_t i = 0; i < r->n; i++) {
+		const struct node *n = &r->nodes[i];
+		if (n->failures && !n->is_probing && n->retry_at_ns < at)
+			at = n->retry_at_ns;
+	}
+	return at;
+}

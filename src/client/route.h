@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* route: which server gets the next call?
+ *
+ * A node that is due for a probe first, one call at a time, because nothing else brings it back; then
+ * the healthy one with the least cost, and among equals the one that had the last call: its caches and
+ * connections are warm.  Where it starts is random, or all clients would start at the same server.
+ * Pure like node.h.
+ */
+#pragma once
+#include "client/node.h"
+
+struct route {
+	struct node *nodes; /* the owner's */
+	size_t n;           /* <= NODES_MAX */
+	size_t sticky;      /* the last pick */
+};
+
+void route_init(struct route *r, struct node *nodes, size_t n, uint32_t random);
+/* `tried` has bit i for nodes[i] that this call has met already.  NULL: nobody to go to now. */
+struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried);
+/* Nobody can be expected to come back soon. */
+bool route_is_hopeless(const struct route *r);
+/* When the next node becomes due; UINT64_MAX: none will. */
+uint64_t route_retry_at(const struct route *r);
+static inline uint64_t route_bit(const struct route *r, const struct node *n)
+{
+	return 1ULL << (n - r->nodes);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/settings.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PORT = 5696 };
+
+static const struct conf_section sections[] = { SETTINGS_SECTION };
+static const struct conf_option options_of_client[] = { SETTINGS_ROWS(0) };
+static const struct conf_table table = CONF_TABLE(sections, options_of_client);
+
+void settings_free(struct settings *s) { conf_free(&table, s); }
+void settings_print_manual(struct buf *to) { conf_print_manual(&table, to); }
+
+static const char *default_path(void)
+{
+	const char *path = secure_getenv("KEYFLEET_CONFIG");
+	return path && *path ? path : "/etc/keyfleet/client.conf";
+}
+
+kf_err settings_read(const char *path, struct settings *ret, struct buf *why)
+{
+	if (!path)
+		path = default_path();
+	KF_TRY(conf_read(&table, path, ret, why));
+	return settings_check(path, ret, why);
+}
+
+static kf_err complain(
+	struct buf *why, const char *path, const char *key, const char *text)
+{
+	conf_complain(why, path, "client", key, text);
+	return kf_fail(CONFIG, "the section [client] is not complete");
+}
+
+kf_err settings_check(const char *path, const struct settings *s, struct buf *why)
+{
+	if (s->agent)
+		return s->servers.n ? complain(why, path, "agent",
+					      "stands beside servers; choose one of them")
+				    : KF_OK;
+	if (!s->servers.n)
+		return complain(why, path, "servers", "is missing; write HOST:PORT");
+	if (!s->ca)
+		return complain(why, path, "ca", "is missing");
+	if (!s->certificate)
+		return complain(why, path, "certificate", "is missing");
+	if (!s->key)
+		return complain(why, path, "key", "is missing");
+	return KF_OK;
+}
+
+/* ---- from options: written as a file, so that there is one parser, one set of limits ---- */
+
+static void put_text(struct buf *b, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	buf_add_text(b, key);
+	buf_add_text(b, " = \"");
+	buf_add_text(b, value);
+	buf_add_text(b, "\"\n");
+}
+
+static void put_number(struct buf *b, const char *key, uint32_t value, const char *unit)
+{
+	if (value)
+		buf_printf(b, "%s = %u%s\n", key, value, unit);
+}
+
+static bool has_port(const char *host, size_t n)
+{
+	const char *colon = memrchr(host, ':', n), *bracket = memrchr(host, ']', n);
+	return colon && (!bracket || colon > bracket);
+}
+
+static void put_servers(struct buf *b, const kf_options *o)
+{
+	static const char blanks[] = " \t,";
+	buf_add_text(b, "servers =");
+	for (const char *s = o->servers ? o->servers : ""; *(s += strspn(s, blanks));) {
+		size_t n = strcspn(s, blanks);
+		buf_add_text(b, " ");
+		buf_add(b, s, n);
+		if (!has_port(s, n))
+			buf_printf(b, ":%d", PORT);
+		s += n;
+	}
+	if (o->address_file) {
+		buf_add_text(b, " file:");
+		buf_add_text(b, o->address_file);
+	}
+	buf_add_text(b, "\n");
+}
+
+static void put_options(struct buf *b, const kf_options *o)
+{
+	buf_add_text(b, "[client]\n");
+	if (o->servers || o->address_file)
+		put_servers(b, o);
+	put_text(b, "server_name", o->server_name);
+	put_text(b, "ca", o->ca);
+	put_text(b, "certificate", o->certificate);
+	put_text(b, "key", o->key);
+	if (o->agent) {
+		buf_add_text(b, "agent = \"unix:");
+		buf_add_text(b, o->agent);
+		buf_add_text(b, "\"\n");
+	}
+	put_number(b, "timeout", o->timeout_ms, "ms");
+	put_number(b, "connect_timeout", o->connect_timeout_ms, "ms");
+	put_number(b, "idle_time", o->idle_ms, "ms");
+	put_number(b, "pool_size", o->pool_size, "");
+	put_number(b, "connections", o->connections, "");
+	put_number(b, "message_max", o->message_max, "");
+}
+
+static bool is_clean(const char *s) { return !s || !strpbrk(s, "\"\n\r"); }
+
+kf_err settings_copy(const kf_options *o, struct settings *ret, struct buf *why)
+{
+	if (!is_clean(o->servers) || !is_clean(o->address_file) || !is_clean(o->ca) ||
+		!is_clean(o->certificate) || !is_clean(o->key) || !is_clean(o->agent) ||
+		!is_clean(o->server_name))
+		return kf_fail(CONFIG, "an option holds a quote or a line break");
+	autobuf text = buf_new(65536);
+	put_options(&text, o);
+	KF_TRY(buf_err(&text));
+	KF_TRY(conf_parse(&table, "options", buf_slice(&text), ret, why));
+	return settings_check("options", ret, why);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/route.h"
+#include "test.h"
+
+enum { MS = 1000000 };
+
+static struct node nodes[4];
+static struct route route;
+
+static void set_up(size_t n, uint32_t random)
+{
+	memset(nodes, 0, sizeof(nodes));
+	route_init(&route, nodes, n, random);
+}
+
+TEST(equal_servers_keep_their_client)
+{
+	set_up(4, 2);
+
+	for (int i = 0; i < 10; i++)
+		OK(route_pick(&route, 0, 0) == &nodes[2]);
+}
+
+TEST(clients_start_at_different_servers)
+{
+	for (uint32_t i = 0; i < 4; i++) {
+		set_up(4, i);
+		OK(route_pick(&route, 0, 0) == &nodes[i]);
+	}
+}
+
+TEST(the_server_with_fewer_calls_in_flight_is_next)
+{
+	set_up(2, 0);
+	size_t to[2] = { 0 };
+
+	for (int i = 0; i < 20; i++) {
+		struct node *n = route_pick(&route, 0, 0);
+		n->outstanding++;
+		to[n - nodes]++;
+	}
+
+	OK(to[0] >= 9 && to[0] <= 11); /* who is within a tenth is as good */
+}
+
+TEST(a_slower_server_gets_less)
+{
+	set_up(2, 0);
+	node_reported(&nodes[0], 8000, 0);
+	size_t to[2] = { 0 };
+
+	for (int i = 0; i < 24; i++) {
+		struct node *n = route_pick(&route, 0, 0);
+		n->outstanding++;
+		to[n - nodes]++;
+	}
+
+	OK(to[1] > 3 * to[0]);
+	OK(to[0] > 0);
+}
+
+TEST(a_full_server_gets_nothing_unless_all_are_full)
+{
+	set_up(2, 0);
+	node_reported(&nodes[0], NODE_LOAD_MAX, 0);
+	OK(route_pick(&route, 0, 0) == &nodes[1]);
+
+	node_reported(&nodes[1], NODE_LOAD_MAX, 0);
+
+	OK(route_pick(&route, 0, 0) != NULL);
+}
+
+TEST(who_was_tried_is_not_picked_again)
+{
+	set_up(3, 0);
+	uint64_t tried = 0;
+
+	for (int i = 0; i < 3; i++) {
+		struct node *n = route_pick(&route, 0, tried);
+		OK(n != NULL);
+		OK(!(tried & route_bit(&route, n)));
+		tried |= route_bit(&route, n);
+	}
+	OK(route_pick(&route, 0, tried) == NULL);
+}
+
+TEST(a_failed_server_is_left_alone_until_it_is_due)
+{
+	set_up(2, 0);
+	node_failed(&nodes[0], 0, 0);
+	uint64_t due = nodes[0].retry_at_ns;
+
+	OK(route_pick(&route, due - 1, 0) == &nodes[1]);
+	OK(route_pick(&route, due, 0) == &nodes[0]);
+	OK(route_pick(&route, due, 0) == &nodes[1]); /* the probe is under way */
+}
+
+TEST(nobody_is_hopeless_before_all_have_failed_often)
+{
+	set_up(2, 0);
+	for (int i = 0; i < NODE_HOPELESS; i++)
+		node_failed(&nodes[0], nodes[0].retry_at_ns, 0);
+	OK(!route_is_hopeless(&route));
+
+	for (int i = 0; i < NODE_HOPELESS; i++)
+		node_failed(&nodes[1], nodes[1].retry_at_ns, 0);
+
+	OK(route_is_hopeless(&route));
+	OK(route_retry_at(&route) != UINT64_MAX);
+}
+
+TEST(without_servers_there_is_nobody)
+{
+	set_up(0, 5);
+
+	OK(route_pick(&route, 0, 0) == NULL);
+	OK(route_is_hopeless(&route));
+	OK(route_retry_at(&route) == UINT64_MAX);
+}
+
+TEST_MAIN
