@@ -35,7 +35,8 @@ void stream_free(struct stream
 void stream_set_pad(struct stream *s, struct stream_pad *pad);
 int stream_fd(const struct stream *s);
 
-/* One step.  OK means: go on or wait, see stream_is_open(); AUTH: refused, see stream_why(). */
+/* One step.  OK means: go on or wait, see stream_is_open(); AUTH: refused, see stream_why();
+ * CLOSED: the peer has gone. */
 kf_err stream_handshake(struct stream *s);
 bool stream_is_open(const struct stream *s);
 

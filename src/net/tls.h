@@ -29,7 +29,8 @@ struct tls_identity {
 struct tls_options {
 	bool is_server;
 	/* Names of protocols, best first, NULL at the end.  A server takes its best that the client
-	 * offers, or none when nothing matches; NULL: ALPN is not used. */
+	 * offers, or none when nothing matches; NULL: ALPN is not used.
+	 * Literals: they are not copied. */
 	const char *const *alpn;
 	int64_t ticket_lifetime_s; /* server; 0: two hours */
 };

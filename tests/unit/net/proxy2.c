@@ -83,9 +83,10 @@ TEST(not_one_byte_after_the_header_is_taken)
 	OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0);
 	CLEANUP(mem_closep) int a = fd[0], b = fd[1];
 
-	OK(send(a, V4 "rest", 7, 0) == 7);
+	static const char all[] = V4 "rest";
+	OK(send(a, all, 7, 0) == 7);
 	OK(kf_ok(proxy2_read(&r, b, &p, &done)) && !done);
-	OK(send(a, V4 "rest" + 7, sizeof(V4 "rest") - 8, 0) > 0);
+	OK(send(a, all + 7, sizeof(all) - 8, 0) > 0);
 	OK(kf_ok(proxy2_read(&r, b, &p, &done)) && done);
 
 	address_print(&p.client, text);
