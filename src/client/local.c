@@ -332,7 +332,7 @@ bool local_is_done(struct local_call *c)
 	return c->is_done;
 }
 
-int local_fd(const struct local_call *c) { return c->is_done ? -1 : c->conn->fd; }
+int local_fd(const struct local_call *c) { return c->conn->fd; }
 
 /* Waits first: an answer is never there at once, so looking would waste a system call. */
 void local_wait(struct local_call *c)
@@ -426,3 +426,4 @@ void local_free(struct local *l)
 }
 
 const char *local_socket(const struct local *l) { return l->name; }
+unsigned local_deadline_ms(const struct local *l) { return l->deadline_ms; }

@@ -55,6 +55,7 @@ kf_err local_new(const struct local_conf *conf, struct local **ret);
 void local_free(struct local *l); /* no call may be in flight; NULL is fine */
 /* For error texts: the first name tried. */
 const char *local_socket(const struct local *l);
+unsigned local_deadline_ms(const struct local *l);
 
 struct local_call {
 	struct local *local;
@@ -69,7 +70,7 @@ struct buf *local_request(struct local_call *c);             /* empty */
 void local_send(struct local_call *c);
 /* Looks once, without blocking: true when the answer is whole, or the call has failed or is late. */
 bool local_is_done(struct local_call *c);
-/* May be another after each local_is_done(); -1 when there is nothing to wait for. */
+/* May be another after each local_is_done(); -1: not connected, the call has failed. */
 int local_fd(const struct local_call *c);
 void local_wait(struct local_call *c); /* until local_is_done() */
 /* The whole answer, a TTLV item; valid until local_end(). */
