@@ -24,6 +24,7 @@ OSSL_FREEP(ossl_bn_freep, BIGNUM, BN_clear_free)
 OSSL_FREEP(ossl_bio_freep, BIO, BIO_free_all)
 OSSL_FREEP(ossl_x509_freep, X509, X509_free)
 OSSL_FREEP(ossl_x509_req_freep, X509_REQ, X509_REQ_free)
+OSSL_FREEP(ossl_name_freep, X509_NAME, X509_NAME_free)
 #undef OSSL_FREEP
 
 /* Parameters of a signature for EVP_PKEY_sign_init_ex() and its sister. */

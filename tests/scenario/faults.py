@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What visitors notice when parts of the fleet die: nothing."""
+import concurrent.futures
+import os
+import signal
+import threading
+import time
+
+from scenario import expect, run
+from lab import (Agent, Apache, HAProxy, KeyServer, Lab, Nginx, fetch, handshake,
+                 wait_until)
+
+
+class Load:
+    """Handshakes, one after the other in each of a few threads, until it is left; every failure counts."""
+
+    def __init__(self, lab, port, threads=2):
+        self.lab, self.port, self.threads = lab, port, threads
+        self.done, self.failures, self.slowest = 0, [], 0.0
+
+    def one(self):
+        while not self.stop.is_set():
+            try:
+                self.slowest = max(self.slowest, handshake(self.port, self.lab.web_ca(), 15))
+                self.done += 1
+            except OSError as why:
+                self.failures.append(str(why))
+
+    def __enter__(self):
+        self.stop = threading.Event()
+        self.pool = concurrent.futures.ThreadPoolExecutor(self.threads)
+        self.running = [self.pool.submit(self.one) for _ in range(self.threads)]
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for running in self.running:
+            running.result()
+        self.pool.shutdown()
+
+    def goes_on(self, handshakes=20):
+        """Waits until that many more have succeeded."""
+        target = self.done + handshakes
+        wait_until("more handshakes", lambda: self.done >= target or self.failures, 30)
+        expect(not self.failures, f"failed handshakes: {self.failures[:3]}")
+
+
+class Faults(Lab):
+    def __enter__(self):
+        super().__enter__()
+        self.pg = self.postgresql()
+        store = "postgresql:" + self.pg.conninfo
+        self.first = KeyServer(self, "kms1", store)
+        self.second = KeyServer(self, "kms2", store, join=self.first)
+        self.keys = [self.first.create_key("rsa", "rsa:2048"), self.first.create_key("ec", "ec:P-256")]
+        self.agent = Agent(self, "agent", [self.first, self.second])
+        self.conf = self.openssl_conf(self.agent.socket)
+        self.nginx = Nginx(self, "nginx", self.keys, self.conf, workers=2)
+        return self
+
+
+def claim_a_killed_key_server_fails_no_handshake(lab):
+    with Load(lab, lab.nginx.port) as load:
+        load.goes_on()
+        lab.first.kill()
+        load.goes_on()
+        lab.first.start()
+        load.goes_on()
+    expect(not load.failures, load.failures[:3])
+
+
+def claim_a_stopped_key_server_fails_no_handshake(lab):
+    """SIGSTOP: the connections stay open and say nothing."""
+    with Load(lab, lab.nginx.port) as load:
+        load.goes_on()
+        lab.second.process.signal(signal.SIGSTOP)
+        try:
+            load.goes_on()
+        finally:
+            lab.second.process.signal(signal.SIGCONT)
+        load.goes_on()
+    expect(not load.failures, load.failures[:3])
+
+
+def claim_a_key_server_that_drains_fails_no_handshake(lab):
+    with Load(lab, lab.nginx.port) as load:
+        load.goes_on()
+        lab.first.process.stop()
+        expect(lab.first.process.child.returncode == 0, "keyfleetd did not end with status 0")
+        load.goes_on()
+        lab.first.start()
+        load.goes_on()
+    expect(not load.failures, load.failures[:3])
+
+
+def claim_signing_needs_no_database(lab):
+    with Load(lab, lab.nginx.port) as load:
+        load.goes_on()
+        lab.pg.stop()
+        load.goes_on(50)
+        lab.pg.start()
+        load.goes_on()
+    expect(not load.failures, load.failures[:3])
+    wait_until("the store to be writable again", lambda: lab.first.keyfleet(
+        "key", "create", "after-" + str(os.getpid()), check=False).returncode == 0, 30)
+
+
+def claim_a_restarted_agent_fails_no_handshake(lab):
+    with Load(lab, lab.nginx.port) as load:
+        load.goes_on()
+        lab.agent.process.kill()
+        lab.agent.start()
+        load.goes_on()
+        lab.agent.process.stop()
+        lab.agent.start()
+        load.goes_on()
+    expect(not load.failures, load.failures[:3])
+
+
+def claim_nginx_reloads_under_load(lab):
+    with Load(lab, lab.nginx.port) as load:
+        load.goes_on()
+        lab.nginx.process.signal(signal.SIGHUP)
+        load.goes_on(50)
+    expect(not load.failures, load.failures[:3])
+
+
+def claim_nginx_replaces_its_binary_under_load(lab):
+    with Load(lab, lab.nginx.port) as load:
+        load.goes_on()
+        lab.nginx.process.signal(signal.SIGUSR2)
+        new = lab.path("nginx.pid")
+        wait_until("the new master", lambda: os.path.exists(new + ".oldbin") and os.path.exists(new))
+        master = int(open(new).read())
+        lab.nginx.process.signal(signal.SIGQUIT)
+        load.goes_on(50)
+    expect(not load.failures, load.failures[:3])
+    os.kill(master, signal.SIGQUIT)
+    lab.nginx = Nginx(lab, "nginx-again", lab.keys, lab.conf, workers=2)
+
+
+def claim_apache_restarts_gracefully_under_load(lab):
+    for mpm in ("event", "prefork"):
+        web = Apache(lab, "apache-" + mpm, lab.keys, lab.conf, mpm)
+        with Load(lab, web.port) as load:
+            load.goes_on()
+            web.process.signal(signal.SIGUSR1)
+            load.goes_on(30)
+        web.process.stop()
+        expect(not load.failures, load.failures[:3])
+
+
+def claim_haproxy_serves_in_a_chroot_without_its_keys(lab):
+    web = HAProxy(lab, "haproxy", lab.keys, lab.conf)
+    for version in ("1.2", "1.3"):
+        fetch(web.port, lab.web_ca(), version)
+    web.process.stop()
+
+
+def claim_configurations_pass_their_test_with_everything_down(lab):
+    lab.agent.process.stop()
+    env = {"OPENSSL_CONF": lab.conf}
+    try:
+        lab.run(["nginx", "-t", "-c", lab.nginx.file], env=env)
+        web = Nginx(lab, "nginx-alone", lab.keys, lab.conf)
+        try:
+            handshake(web.port, lab.web_ca(), 10)
+            raise AssertionError("a handshake without any key server succeeded")
+        except OSError:
+            pass
+        lab.agent.start()
+        wait_until("handshakes after the agent is back", lambda: tries(web.port, lab))
+        web.process.stop()
+    finally:
+        if not lab.agent.process.is_running():
+            lab.agent.start()
+
+
+def tries(port, lab):
+    try:
+        return handshake(port, lab.web_ca(), 10) > 0
+    except OSError:
+        return False
+
+
+def claim_all_key_servers_down_fails_fast_and_recovers(lab):
+    lab.first.kill()
+    lab.second.kill()
+    start = time.monotonic()
+    expect(not tries(lab.nginx.port, lab), "a handshake without any key server succeeded")
+    expect(time.monotonic() - start < 5, "the failure took longer than five seconds")
+    lab.first.start()
+    lab.second.start()
+    wait_until("handshakes again", lambda: tries(lab.nginx.port, lab), 5)
+
+
+if __name__ == "__main__":
+    run(globals(), Faults("keyfleet-faults"))
