@@ -21,7 +21,7 @@ struct lane {
 	struct ring ring;
 	/* the loop's */
 	alignas(64) struct line_clock clock;
-	uint64_t ticket;
+	uint64_t ticket, flushed;
 	/* the worker's */
 	alignas(64) _Atomic uint64_t durable;
 	size_t gathered, lines; /* of this lane in the group being written */
@@ -72,7 +72,11 @@ kf_err audit_add(struct audit *a, unsigned loop, const struct audit_record *r,
 
 void audit_flush(struct audit *a, unsigned loop)
 {
-	ring_publish(&a->lane[loop].ring);
+	struct lane *lane = &a->lane[loop];
+	if (lane->flushed == lane->ticket)
+		return;
+	lane->flushed = lane->ticket;
+	ring_publish(&lane->ring);
 	rouse(a);
 }
 
@@ -85,7 +89,7 @@ bool audit_wait(struct audit *a, unsigned loop, uint64_t ticket)
 {
 	struct lane *lane = &a->lane[loop];
 	atomic_store(&lane->wanted, ticket);
-	if (atomic_load(&lane->durable) < ticket)
+	if (atomic_load(&lane->durable) < ticket && !atomic_load(&a->is_failing))
 		return true;
 	/* The worker may have seen it already: then there is one wake too many. */
 	atomic_store(&lane->wanted, 0);

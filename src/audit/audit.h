@@ -53,10 +53,12 @@ void audit_close(struct audit *a); /* writes what is queued */
 /* AUDIT when the record cannot be taken: fail closed.  The ticket grows by one with each record. */
 kf_err audit_add(struct audit *a, unsigned loop, const struct audit_record *r,
 	uint64_t *ret_ticket);
-void audit_flush(struct audit *a, unsigned loop); /* once a round: wakes the worker */
+/* Once a round: hands what was added to the worker, and wakes it if there is something. */
+void audit_flush(struct audit *a, unsigned loop);
 uint64_t audit_durable(
 	const struct audit *a, unsigned loop); /* all tickets up to this are on disk */
-/* Asks for one wake() once this ticket is durable.  False: it already is, there will be no wake. */
+/* Asks for one wake() once this ticket is durable.  False: it already is, or the audit fails closed;
+ * there will be no wake. */
 bool audit_wait(struct audit *a, unsigned loop, uint64_t ticket);
 
 /* The following may be called on any thread. */

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/answer.h"
+#include "keyfleetd/peer.h"
+#include "keyfleetd/server.h"
+#include <string.h>
+
+enum { ANSWER_MAX = 64 << 20 }; /* of a batch; the client's own limit is usually lower */
+
+static struct kmip_response_header header_of(const struct req *r)
+{
+	return (struct kmip_response_header){
+		.version = r->header.version,
+		.time_stamp = io_now_s(r->io),
+		.client_correlation_value = r->header.client_correlation_value,
+		.batch_count = r->header.batch_count,
+	};
+}
+
+static void cut(struct buf *out, size_t n)
+{
+	explicit_bzero(out->p + n, out->n - n);
+	out->n = n;
+	out->err = KF_OK;
+}
+
+static bool is_too_big(const struct req *r, size_t n)
+{
+	int32_t most = r->header.maximum_response_size;
+	return most > 0 && n > (size_t)most;
+}
+
+static kf_err put_success(struct req *r, struct ttlv_writer *w,
+	const struct kmip_extension *extension, size_t message_at)
+{
+	kmip_put_response_item_begin(w, r->item.operation, r->item.batch_id);
+	KF_TRY(op_answer(&r->call, w));
+	kmip_put_response_item_end(w, extension);
+	KF_TRY(ttlv_written(w));
+	if (is_too_big(r, w->out->n - message_at))
+		return kf_fail(
+			RESPONSE_TOO_BIG, "answer is larger than the client allows");
+	return KF_OK;
+}
+
+/* Either a whole success or, in its place, a failure. */
+static void put_item(struct req *r, struct ttlv_writer *w,
+	const struct kmip_extension *extension, size_t message_at)
+{
+	struct ttlv_writer before = *w;
+	size_t at = w->out->n;
+	if (!kf_ok(buf_err(w->out)))
+		return;
+	if (kf_ok(r->err)) {
+		r->err = put_success(r, w, extension, message_at);
+		if (kf_ok(r->err))
+			return;
+		req_record_failure(r, AUDIT_FAILED, r->err);
+		cut(w->out, at);
+		*w = before;
+	}
+	kmip_put_response_failure(
+		w, r->item.operation, r->item.batch_id, r->err.code, extension);
+}
+
+/* ---- batches ---- */
+
+static void begin_batch(struct req *r)
+{
+	struct kmip_response_header h = header_of(r);
+	r->answer = buf_new(ANSWER_MAX);
+	r->writer = ttlv_write(&r->answer, h.version);
+	kmip_put_response_header(&r->writer, &h, &r->count_at);
+}
+
+static enum step_result end_batch(struct req *r)
+{
+	kf_err e = kmip_put_response_end(&r->writer);
+	kmip_set_batch_count(&r->answer, r->count_at, r->answered);
+	if (!kf_ok(e)) {
+		r->is_refused = true;
+		r->err = e;
+	}
+	return req_to_send(r);
+}
+
+static bool stops(const struct req *r)
+{
+	return !kf_ok(r->err) && r->header.batch_error_continuation !=
+					 KMIP_BATCH_ERROR_CONTINUATION_OPTION_CONTINUE;
+}
+
+static enum step_result end_item(struct req *r)
+{
+	if (r->header.batch_count == 1)
+		return req_to_send(r);
+	if (r->answered++ == 0)
+		begin_batch(r);
+	put_item(r, &r->writer, NULL, 0);
+	if (stops(r) || r->items_left == 0 || r->is_last)
+		return end_batch(r);
+	return req_next_item(r);
+}
+
+enum step_result answer_fail(struct req *r, kf_err e)
+{
+	r->err = e;
+	return end_item(r);
+}
+
+enum step_result answer_item(struct req *r) { return end_item(r); }
+
+/* ---- the response ---- */
+
+/* How busy the server is travels once a flush, to clients that know what it means. */
+static const struct kmip_extension *load_of(struct req *r, struct kmip_extension *room)
+{
+	struct peer *p = r->peer;
+	if (!p->answers_out_of_order || p->has_told_load)
+		return NULL;
+	p->has_told_load = true;
+	*room = (struct kmip_extension){
+		.has_load = true,
+		.load = (int32_t)server_load(r->io->server),
+	};
+	return room;
+}
+
+static void write_single(struct req *r, struct buf *out)
+{
+	struct kmip_extension room;
+	const struct kmip_extension *extension = load_of(r, &room);
+	struct kmip_response_header h = header_of(r);
+	size_t at = out->n;
+	struct ttlv_writer w = ttlv_write(out, h.version);
+	w.allows_vendor = extension != NULL;
+	kmip_put_response_header(&w, &h, NULL);
+	put_item(r, &w, extension, at);
+	kf_err e = kmip_put_response_end(&w);
+	(void)e; /* out remembers it, and the peer looks there */
+}
+
+void answer_write(struct req *r)
+{
+	struct peer *p = r->peer;
+	if (r->is_refused) {
+		kf_err e = kmip_put_refusal(&p->out, kmip_version(req_message(r)),
+			r->err.code, io_now_s(r->io));
+		(void)e; /* as above */
+	} else if (r->header.batch_count > 1) {
+		buf_add_slice(&p->out, buf_slice(&r->answer));
+	} else {
+		write_single(r, &p->out);
+	}
+	if (r->is_last)
+		peer_end(p);
+	peer_touch(p);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * answer: how a request's outcome becomes a response.
+ *
+ * A single item is written when its turn has come, straight into the connection's buffer.  The items
+ * of a batch are written one after the other into a buffer of the request.
+ */
+#pragma once
+#include "keyfleetd/req.h"
+
+/* The item has failed. */
+enum step_result answer_fail(struct req *r, kf_err e);
+/* Step: the item is done, or will have been once its answer is written. */
+enum step_result answer_item(struct req *r);
+/* The whole response into the peer's buffer. */
+void answer_write(struct req *r);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/batch.h"
+#include "base/clock.h"
+#include "keyfleetd/req.h"
+
+enum { PIECE_MAX = 32, ESTIMATE_NS = 250000 };
+
+kf_err batch_init(struct batch *b)
+{
+	*b = (struct batch){ 0 };
+	list_init(&b->queue);
+	for (int i = 0; i < ALG_COUNT; i++)
+		b->estimate_ns[i] = ESTIMATE_NS;
+	return soft_open(&b->token);
+}
+
+void batch_clear(struct batch *b) { soft_close(b->token); }
+
+void batch_add(struct batch *b, struct req *r)
+{
+	list_add_tail(&b->queue, &r->run);
+	b->n++;
+}
+
+static const struct alg *alg_of(const struct req *r)
+{
+	return r->next == OP_SIGN ? r->call.job.key->alg : r->call.decrypt.key->alg;
+}
+
+static struct req *first(const struct batch *b)
+{
+	return container_of(b->queue.next, struct req, run);
+}
+
+/* Takes requests from the front: of one algorithm, as many as the budget allows, one at least. */
+static size_t cut_piece(struct batch *b, struct req **piece, uint64_t budget_ns)
+{
+	const struct alg *alg = alg_of(first(b));
+	enum op_next kind = first(b)->next;
+	uint64_t each = b->estimate_ns[alg->id];
+	size_t n = 0;
+	while (n < PIECE_MAX && !list_is_empty(&b->queue)) {
+		struct req *r = first(b);
+		if (alg_of(r) != alg || r->next != kind || (n && n * each >= budget_ns))
+			break;
+		list_remove(&r->run);
+		piece[n++] = r;
+	}
+	b->n -= n;
+	return n;
+}
+
+static void compute(struct batch *b, struct req *const *piece, size_t n)
+{
+	struct sign_job *job[PIECE_MAX];
+	if (piece[0]->next == OP_DECRYPT) {
+		for (size_t i = 0; i < n; i++)
+			soft_decrypt(b->token, &piece[i]->call.decrypt);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		job[i] = &piece[i]->call.job;
+	soft_sign(b->token, job, n);
+}
+
+uint64_t batch_step(struct batch *b, uint64_t budget_ns)
+{
+	struct req *piece[PIECE_MAX];
+	if (list_is_empty(&b->queue))
+		return 0;
+	enum alg_id id = alg_of(first(b))->id;
+	size_t n = cut_piece(b, piece, budget_ns);
+
+	uint64_t begin = clock_monotonic_ns();
+	compute(b, piece, n);
+	uint64_t took = clock_monotonic_ns() - begin;
+
+	b->estimate_ns[id] = (7 * b->estimate_ns[id] + took / n) / 8;
+	for (size_t i = 0; i < n; i++) {
+		piece[i]->next = OP_ANSWER;
+		req_resume(piece[i]);
+	}
+	return took ? took : 1;
+}

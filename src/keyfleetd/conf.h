@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * conf: keyfleetd.conf, read and checked.  Belongs to the main thread; what loops need of it is in
+ * struct settings.
+ */
+#pragma once
+#include "base/conf.h"
+#include "net/address.h"
+
+enum { ADMINS_MAX = 16, TRUSTED_MAX = 32 };
+
+/* As in option.def, the types of base/conf.h. */
+struct conf {
+	struct conf_list listen, admin, proxy_trusted;
+	char *name, *address_file, *certificate, *key, *ca, *crl, *store, *seen;
+	char *master_key, *master_key_credential, *backup, *audit, *health;
+	int log_level, audit_sync, proxy;
+	int64_t loops, workers, secret_memory, ticket_lifetime_ms;
+	int64_t commit_timeout_ms, poll_ms, store_queue, audit_segment, audit_queue;
+	int64_t message_size, connections, client_connections, requests;
+	int64_t connection_requests, handshakes, round_cost_ms, output;
+	int64_t handshake_timeout_ms, message_timeout_ms, idle_timeout_ms, drain_ms;
+};
+
+enum { CONF_SYNC_FSYNC, CONF_SYNC_WRITE };
+enum { CONF_PROXY_OFF, CONF_PROXY_V2 };
+
+/* An IPv4 network is kept as its mapped IPv6 one. */
+struct network {
+	uint8_t address[16];
+	unsigned bits;
+};
+
+/* What may change while connections live, as loops need it.  Immutable; replaced as a whole by a
+ * reload (base/epoch.h). */
+struct settings {
+	uint64_t generation; /* grows with each reload */
+	size_t admins;
+	uint8_t admin[ADMINS_MAX][32];
+	bool expects_proxy;
+	size_t trusted_n;
+	struct network trusted[TRUSTED_MAX];
+	size_t message_size, output;
+	unsigned connections, client_connections, requests, connection_requests,
+		handshakes;
+	uint64_t round_cost_ns, handshake_timeout_ns, message_timeout_ns, idle_timeout_ns;
+};
+
+/* The file and everything in it that can be checked without opening other files. */
+kf_err config_read(const char *path, struct conf *ret, struct buf *errors);
+void config_free(struct conf *c);
+void config_manual(struct buf *to);
+kf_err config_settings(const struct conf *c, uint64_t generation, struct settings *ret);
+
+bool settings_is_admin(const struct settings *s, const uint8_t fingerprint[32]);
+bool settings_trusts(const struct settings *s, const struct address *a);

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/io.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "keyfleetd/peer.h"
+#include "keyfleetd/req.h"
+#include "keyfleetd/server.h"
+#include "token/soft/engine.h"
+#include <stdlib.h>
+
+enum { LOAD_FULL = 10000, HOUSEKEEPING_MS = 1000 };
+static const uint64_t load_window_ns = 100000000;
+
+int64_t io_now_s(struct io *io)
+{
+	if (io->wall_of_ns != loop_now_ns(io->loop)) {
+		io->wall_of_ns = loop_now_ns(io->loop);
+		io->now_s = clock_wall_s();
+	}
+	return io->now_s;
+}
+
+/* ---- waiting for the audit ---- */
+
+static struct req *req_of(struct list *run) { return container_of(run, struct req, run); }
+
+void io_wait_for_audit(struct io *io, struct req *r)
+{
+	struct list *at = io->waiting.prev;
+	while (at != &io->waiting && req_of(at)->ticket > r->ticket)
+		at = at->prev;
+	list_insert(at, &r->run);
+}
+
+static void release_durable(struct io *io)
+{
+	struct audit *audit = io->server->audit;
+	if (list_is_empty(&io->waiting))
+		return;
+	uint64_t durable = audit_durable(audit, io->number);
+	bool is_failing = !audit_is_healthy(audit);
+	while (!list_is_empty(&io->waiting)) {
+		struct req *r = req_of(io->waiting.next);
+		if (r->ticket > durable && !is_failing)
+			return;
+		list_remove(&r->run);
+		if (r->ticket <= durable)
+			req_resume(r);
+		else
+			req_fail_audit(r);
+	}
+}
+
+static void audit_came_home(struct loop_message *m)
+{
+	struct io *io = container_of(m, struct io, audit_home);
+	atomic_store(&io->is_audit_home_posted, false);
+	release_durable(io);
+}
+
+/* On the audit worker.  A second wake may come before the first one was delivered. */
+void io_audit_woke(void *server, unsigned number)
+{
+	struct io *io = ((struct server *)server)->io[number];
+	if (!atomic_exchange(&io->is_audit_home_posted, true))
+		loop_post(io->loop, &io->audit_home);
+}
+
+/* ---- the end of a round ---- */
+
+/* What is touched meanwhile comes next time. */
+static void settle_touched(struct io *io)
+{
+	struct list now;
+	list_move_all(&now, &io->touched);
+	for (struct list *l = list_take(&now); l; l = list_take(&now))
+		peer_settle(container_of(l, struct peer, touched));
+}
+
+/* The audit worker syncs while we compute; what it has finished leaves between two pieces. */
+static void sign(struct io *io)
+{
+	uint64_t left = io->settings.round_cost_ns;
+	while (left > 0) {
+		uint64_t took = batch_step(&io->batch, left);
+		if (took == 0)
+			return;
+		left -= took < left ? took : left;
+		release_durable(io);
+		settle_touched(io);
+	}
+}
+
+static void wait_for_audit(struct io *io)
+{
+	struct audit *audit = io->server->audit;
+	audit_flush(audit, io->number);
+	while (!list_is_empty(&io->waiting) &&
+		!audit_wait(audit, io->number, req_of(io->waiting.next)->ticket)) {
+		release_durable(io);
+		settle_touched(io);
+		audit_flush(audit, io->number);
+	}
+}
+
+static void take_settings(struct io *io)
+{
+	const struct settings *newest = atomic_load(&io->server->settings);
+	if (newest->generation != io->settings.generation)
+		io->settings = *newest;
+	io->handshakes_left = io->settings.handshakes;
+}
+
+static void measure(struct io *io)
+{
+	uint64_t began = loop_now_ns(io->loop), now = clock_monotonic_ns();
+	io->busy_ns += now - began;
+	uint64_t window = now - io->window_ns;
+	if (window < load_window_ns)
+		return;
+	uint64_t load = io->busy_ns * LOAD_FULL / window;
+	atomic_store_explicit(&io->load, (uint32_t)(load < LOAD_FULL ? load : LOAD_FULL),
+		memory_order_relaxed);
+	io->window_ns = now;
+	io->busy_ns = 0;
+}
+
+static void report_drained(struct io *io)
+{
+	if (!io->is_draining || io->has_reported || io->in_flight ||
+		!list_is_empty(&io->peers))
+		return;
+	io->has_reported = true;
+	io->drained.deliver = server_drained;
+	loop_post(io->server->loop, &io->drained);
+}
+
+static void round_ends(struct loop_hook *h)
+{
+	struct io *io = container_of(h, struct io, hook);
+	audit_flush(io->server->audit, io->number);
+	settle_touched(io);
+	sign(io);
+	release_durable(io);
+	settle_touched(io);
+	wait_for_audit(io);
+	take_settings(io);
+	measure(io);
+	report_drained(io);
+	if (io->batch.n || !list_is_empty(&io->touched))
+		loop_hurry(io->loop);
+}
+
+/* ---- draining ---- */
+
+static void drain(struct loop_message *m)
+{
+	struct io *io = container_of(m, struct io, drain);
+	io->is_draining = true;
+	list_each(l, &io->peers) peer_drain(container_of(l, struct peer, link));
+}
+
+static void close_all(struct loop_message *m)
+{
+	struct io *io = container_of(m, struct io, close);
+	while (!list_is_empty(&io->peers))
+		peer_free(container_of(io->peers.next, struct peer, link));
+}
+
+void io_drain(struct io *io)
+{
+	io->drain.deliver = drain;
+	loop_post(io->loop, &io->drain);
+}
+
+void io_close(struct io *io)
+{
+	io->close.deliver = close_all;
+	loop_post(io->loop, &io->close);
+}
+
+/* ---- life ---- */
+
+/* A destroyed key leaves the contexts of this loop within a second. */
+static void keep_house(struct loop_timer *t)
+{
+	struct io *io = container_of(t, struct io, housekeeping);
+	soft_forget(io->batch.token);
+	uint64_t next = loop_now_ns(io->loop) + HOUSEKEEPING_MS * 1000000ULL;
+	if (!kf_ok(loop_arm(io->loop, &io->housekeeping, next)))
+		log_error("housekeeping stops", LOG_TEXT("why", "no memory for a timer"));
+}
+
+static kf_err make_loop(struct io *io)
+{
+	KF_TRY(epoch_register(io->server->epoch, &io->reader));
+	struct loop_options options = { .reader = io->reader };
+	KF_TRY(loop_new(&options, &io->loop));
+	KF_TRY(stream_pad_new(&io->pad));
+	KF_TRY(batch_init(&io->batch));
+	KF_TRY(digest_init(&io->digest));
+	io->hook.round_ends = round_ends;
+	loop_add_hook(io->loop, &io->hook);
+	io->housekeeping.expired = keep_house;
+	return loop_arm(io->loop, &io->housekeeping, clock_monotonic_ns());
+}
+
+kf_err io_new(struct server *s, unsigned number, struct io **ret)
+{
+	struct io *io = calloc(1, sizeof(*io));
+	if (!io)
+		return kf_fail(NOMEM, "loop");
+	io->server = s;
+	io->number = number;
+	io->audit_home.deliver = audit_came_home;
+	io->window_ns = clock_monotonic_ns();
+	list_init(&io->peers);
+	list_init(&io->touched);
+	list_init(&io->free_reqs);
+	list_init(&io->waiting);
+	take_settings(io);
+	kf_err e = make_loop(io);
+	if (kf_ok(e))
+		*ret = io;
+	else
+		io_free(io);
+	return e;
+}
+
+static void *run(void *arg)
+{
+	struct io *io = arg;
+	kf_err e = loop_run(io->loop);
+	if (!kf_ok(e)) {
+		log_err(e, "loop failed", LOG_NUM("loop", io->number));
+		abort();
+	}
+	return NULL;
+}
+
+kf_err io_start(struct io *io)
+{
+	if (pthread_create(&io->thread, NULL, run, io) != 0)
+		return kf_fail(NOMEM, "loop thread");
+	io->is_running = true;
+	return KF_OK;
+}
+
+void io_stop(struct io *io)
+{
+	if (!io->is_running)
+		return;
+	loop_stop(io->loop);
+	pthread_join(io->thread, NULL);
+	io->is_running = false;
+}
+
+void io_free(struct io *io)
+{
+	if (!io)
+		return;
+	while (!list_is_empty(&io->peers))
+		peer_free(container_of(io->peers.next, struct peer, link));
+	req_free_all(&io->free_reqs);
+	digest_clear(&io->digest);
+	batch_clear(&io->batch);
+	if (io->loop)
+		loop_free(io->loop);
+	epoch_unregister(io->reader);
+	stream_pad_free(io->pad);
+	free(io);
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * io: one thread that serves connections: a loop and everything that belongs to it.
+ *
+ * A round: read and decode what has come, answer what needs nothing; then, at its end:
+ *   the audit records of the round go to the audit worker (one wake),
+ *   answers that are ready leave, Gets first,
+ *   the batch of signatures is computed while the audit worker syncs,
+ *   what is signed and whose record is on disk leaves; the rest waits for the audit's wake.
+ */
+#pragma once
+#include "audit/audit.h"
+#include "base/epoch.h"
+#include "keyfleetd/batch.h"
+#include "keyfleetd/conf.h"
+#include "keyfleetd/digest.h"
+#include "net/loop.h"
+#include "net/stream.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct server;
+
+struct io {
+	struct server *server;
+	unsigned number;
+	pthread_t thread;
+	bool is_running;
+	struct loop *loop;
+	struct stream_pad *pad;
+	struct epoch_reader *reader;
+	struct loop_hook hook;
+	struct loop_timer housekeeping;
+	struct settings settings; /* a copy, looked after once a round */
+	unsigned handshakes_left; /* in this round */
+
+	struct list peers;
+	struct list touched; /* peers with something to send, or to be closed */
+	_Atomic unsigned connections;
+	bool is_draining;
+	struct loop_message drain, close; /* from the main thread, once each */
+	struct loop_message drained;      /* to the main thread, once */
+	bool has_reported;
+
+	struct list free_reqs;
+	size_t free_n;
+	unsigned in_flight;
+	struct batch batch;
+	struct digest digest;
+	struct list
+		waiting; /* requests whose audit record is not on disk, oldest ticket first */
+	struct loop_message audit_home;
+	_Atomic bool is_audit_home_posted;
+
+	uint64_t wall_of_ns; /* round that now_s was taken in */
+	int64_t now_s;
+
+	/* how busy */
+	uint64_t window_ns, busy_ns;
+	_Atomic uint32_t load; /* 0..10000 of its processor */
+};
+
+kf_err io_new(struct server *s, unsigned number, struct io **ret);
+kf_err io_start(struct io *io);
+/* Main thread.  Drain: answers what is in flight, closes what is idle; close: closes all the same.
+ * When nothing is left, server_drained() is called on the main thread. */
+void io_drain(struct io *io);
+void io_close(struct io *io);
+void io_stop(struct io *io); /* waits for the thread's end */
+void io_free(struct io *io); /* NULL is fine; the thread has ended or never begun */
+
+int64_t io_now_s(struct io *io); /* wall clock, once a round */
+
+struct req;
+void io_wait_for_audit(struct io *io, struct req *r);
+/* See audit_wake. */
+void io_audit_woke(void *server, unsigned number);

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/peer.h"
+#include "base/log.h"
+#include "keyfleetd/req.h"
+#include "keyfleetd/server.h"
+#include "net/frame.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PEER_MAGIC = 0x70656572, READS_A_ROUND = 4, OUT_MAX = 64 << 20 };
+
+/* A connection without traffic gives its buffers back after so long. */
+static const uint64_t release_ns = 2000000000;
+
+static uint64_t now(const struct peer *p) { return loop_now_ns(p->io->loop); }
+static const struct settings *settings(const struct peer *p) { return &p->io->settings; }
+
+static void log_peer(const struct peer *p, const char *event, const char *why)
+{
+	char address[ADDRESS_TEXT_MAX];
+	address_print(&p->address, address);
+	log_notice(event, LOG_NUM("connection", p->number), LOG_TEXT("peer", address),
+		LOG_TEXT("client", p->who.name), LOG_TEXT("why", why));
+}
+
+void peer_touch(struct peer *p)
+{
+	if (list_is_empty(&p->touched))
+		list_add_tail(&p->io->touched, &p->touched);
+}
+
+static void close_peer(struct peer *p, const char *event, const char *why)
+{
+	if (p->state == PEER_CLOSED)
+		return;
+	if (event)
+		log_peer(p, event, why);
+	p->state = PEER_CLOSED;
+	peer_touch(p);
+}
+
+void peer_end(struct peer *p)
+{
+	if (p->state == PEER_OPEN)
+		p->state = PEER_ENDING;
+	peer_touch(p);
+}
+
+/* ---- time ---- */
+
+static void ensure_timer(struct peer *p, uint64_t at_ns)
+{
+	if (p->timer.place && p->timer.at_ns <= at_ns)
+		return;
+	if (!kf_ok(loop_arm(p->io->loop, &p->timer, at_ns)))
+		close_peer(p, "connection closed", "no memory for a timer");
+}
+
+static bool is_over(const struct peer *p, uint64_t since_ns, uint64_t most_ns)
+{
+	return since_ns && now(p) - since_ns >= most_ns;
+}
+
+/* Why this connection's time is up; NULL: it is not. */
+static const char *find_overdue(const struct peer *p)
+{
+	if (p->state == PEER_PROXY || p->state == PEER_HANDSHAKE)
+		return "handshake takes too long";
+	if (is_over(p, p->partial_ns, settings(p)->message_timeout_ns))
+		return "request takes too long";
+	if (is_over(p, p->stuck_ns, settings(p)->message_timeout_ns))
+		return "answers are not taken";
+	if (p->in_flight == 0 && is_over(p, p->active_ns, settings(p)->idle_timeout_ns))
+		return "idle";
+	if (io_now_s(p->io) > p->who.not_after)
+		return "certificate has expired";
+	return NULL;
+}
+
+static uint64_t sooner(uint64_t at_ns, uint64_t since_ns, uint64_t most_ns)
+{
+	return since_ns && since_ns + most_ns < at_ns ? since_ns + most_ns : at_ns;
+}
+
+static void release(struct buf *b)
+{
+	size_t limit = b->limit;
+	if (b->n)
+		return;
+	buf_free(b);
+	*b = buf_new(limit);
+}
+
+static void expired(struct loop_timer *t)
+{
+	struct peer *p = container_of(t, struct peer, timer);
+	const char *why = find_overdue(p);
+	if (why) {
+		close_peer(p, "connection closed", why);
+		return;
+	}
+	uint64_t rest = settings(p)->idle_timeout_ns;
+	if (!is_over(p, p->active_ns, release_ns)) {
+		rest = release_ns;
+	} else {
+		release(&p->in);
+		release(&p->out);
+	}
+	uint64_t at = (p->in_flight ? now(p) : p->active_ns) + rest;
+	at = sooner(at, p->partial_ns, settings(p)->message_timeout_ns);
+	ensure_timer(p, sooner(at, p->stuck_ns, settings(p)->message_timeout_ns));
+}
+
+/* ---- who is it ---- */
+
+static kf_err admit(struct peer *p)
+{
+	struct who *who = &p->who;
+	const struct rights *rights = catalog_rights(p->io->server->op.catalog);
+	p->settings_generation = settings(p)->generation;
+	who->is_admin = settings_is_admin(settings(p), who->fingerprint);
+	if (who->is_admin) {
+		strcpy(who->name, "admin");
+	} else {
+		const struct client_row *row =
+			rights_certificate(rights, who->fingerprint);
+		if (!row || row->is_revoked)
+			return kf_fail(AUTH,
+				"certificate belongs to no client, or to a revoked one");
+		memcpy(who->name, row->name, sizeof(who->name));
+	}
+	if (!policy_bind(rights, who))
+		return kf_fail(AUTH, "client is revoked");
+	who->generation = rights->generation;
+	if (io_now_s(p->io) > who->not_after)
+		return kf_fail(AUTH, "certificate has expired");
+	return KF_OK;
+}
+
+kf_err peer_recheck(struct peer *p)
+{
+	const struct rights *rights = catalog_rights(p->io->server->op.catalog);
+	if (rights->generation == p->who.generation &&
+		settings(p)->generation == p->settings_generation &&
+		io_now_s(p->io) <= p->who.not_after)
+		return KF_OK;
+	return admit(p);
+}
+
+static kf_err identify(struct peer *p)
+{
+	struct tls_peer tls;
+	KF_TRY(tls_get_peer(p->stream, &tls));
+	memcpy(p->who.fingerprint, tls.fingerprint, sizeof(tls.fingerprint));
+	p->who.not_after = tls.not_after_s;
+	kf_err e = admit(p);
+	if (kf_ok(e))
+		e = clients_enter(p->io->server->clients, p->who.name,
+			settings(p)->client_connections, &p->slot);
+	if (kf_ok(e))
+		return e;
+	char address[ADDRESS_TEXT_MAX];
+	address_print(&p->address, address);
+	log_warn("client refused", LOG_TEXT("peer", address),
+		LOG_TEXT("subject", tls.subject),
+		LOG_HEX("fingerprint", ((struct slice){ tls.fingerprint, 32 })),
+		LOG_ERR(e));
+	return e;
+}
+
+/* ---- reading ---- */
+
+static bool is_full(const struct peer *p)
+{
+	return p->in_flight >= settings(p)->connection_requests ||
+	       p->out.n >= settings(p)->output;
+}
+
+static bool is_server_full(const struct peer *p)
+{
+	return p->io->in_flight >= settings(p)->requests / p->io->server->ios + 1;
+}
+
+static void begin_request(struct peer *p, struct slice message)
+{
+	if (!kf_ok(req_begin(p, message, is_server_full(p))))
+		close_peer(p, "connection closed", "no memory for a request");
+}
+
+/* The stream cannot be understood any further: one last answer. */
+static void refuse(struct peer *p, enum kf_code code)
+{
+	log_peer(p, "message refused", kf_code_name(code));
+	if (!kf_ok(req_refuse(p, code)))
+		close_peer(p, NULL, NULL);
+	peer_end(p);
+}
+
+static void note_partial(struct peer *p)
+{
+	bool is_partial = p->in.n > 0 && !p->is_full;
+	if (!is_partial) {
+		p->partial_ns = 0;
+	} else if (p->partial_ns == 0) {
+		p->partial_ns = now(p);
+		ensure_timer(p, now(p) + settings(p)->message_timeout_ns);
+	}
+}
+
+static void cut_messages(struct peer *p)
+{
+	enum frame_result found = FRAME_MORE;
+	struct slice rest = buf_slice(&p->in), message;
+	while (p->state == PEER_OPEN && !(p->is_full = is_full(p))) {
+		found = frame_next(&rest, settings(p)->message_size, &message);
+		if (found != FRAME_READY)
+			break;
+		p->partial_ns = 0;
+		begin_request(p, message);
+	}
+	buf_consume(&p->in, p->in.n - rest.n);
+	if (found == FRAME_TOO_BIG)
+		refuse(p, KF_E_TOO_BIG);
+	if (found == FRAME_MALFORMED)
+		refuse(p, KF_E_MALFORMED);
+	note_partial(p);
+}
+
+static void read_requests(struct peer *p)
+{
+	for (int i = 0; i < READS_A_ROUND && p->state == PEER_OPEN && !p->is_full; i++) {
+		kf_err e = stream_read(p->stream, &p->in);
+		p->active_ns = now(p);
+		cut_messages(p);
+		if (kf_is(e, KF_E_CLOSED))
+			peer_end(p);
+		else if (!kf_ok(e))
+			close_peer(p, "connection lost", stream_why(p->stream));
+		if (!stream_has_more(p->stream))
+			break;
+	}
+	ensure_timer(p, now(p) + release_ns);
+	if (p->state == PEER_OPEN && !p->is_full && stream_has_more(p->stream))
+		peer_touch(p);
+}
+
+/* ---- beginning ---- */
+
+static void set_events(struct peer *p)
+{
+	uint32_t events = 0;
+	if (p->state != PEER_ENDING && !p->is_full)
+		events |= EPOLLIN;
+	if (p->stream && (stream_wants_write(p->stream) || p->out.n))
+		events |= EPOLLOUT;
+	if (!kf_ok(loop_change(p->io->loop, &p->watch, events)))
+		close_peer(p, "connection closed", "cannot be watched");
+}
+
+static void shake_hands(struct peer *p)
+{
+	if (p->io->handshakes_left == 0)
+		return; /* reported again in the next round */
+	p->io->handshakes_left--;
+	kf_err e = stream_handshake(p->stream);
+	if (!kf_ok(e)) {
+		close_peer(p, "handshake refused", stream_why(p->stream));
+		return;
+	}
+	if (!stream_is_open(p->stream)) {
+		set_events(p);
+		return;
+	}
+	e = identify(p);
+	if (!kf_ok(e)) {
+		close_peer(p, NULL, NULL);
+		return;
+	}
+	p->state = PEER_OPEN;
+	p->answers_out_of_order = strcmp(tls_alpn(p->stream), "keyfleet/1") == 0;
+	read_requests(p);
+	peer_touch(p);
+}
+
+static void begin_tls(struct peer *p)
+{
+	int fd = p->watch.fd;
+	p->state = PEER_HANDSHAKE;
+	kf_err e = tls_accept(p->io->server->tls, fd, p->io->pad, &p->stream);
+	if (kf_ok(e))
+		return;
+	loop_remove(p->io->loop, &p->watch);
+	p->watch.fd = -1; /* tls_accept() has closed it */
+	close_peer(p, "connection closed", "no memory for TLS");
+}
+
+static void read_proxy(struct peer *p)
+{
+	struct proxy2 header;
+	bool is_done = false;
+	kf_err e = proxy2_read(p->proxy, p->watch.fd, &header, &is_done);
+	if (!kf_ok(e)) {
+		close_peer(p, "connection closed", "no PROXY header");
+		return;
+	}
+	if (!is_done)
+		return;
+	if (header.client.n)
+		p->address = header.client;
+	free(p->proxy);
+	p->proxy = NULL;
+	begin_tls(p);
+}
+
+static void ready(struct loop_watch *w, uint32_t events)
+{
+	struct peer *p = container_of(w, struct peer, watch);
+	assert(p->magic == PEER_MAGIC);
+	switch (p->state) {
+	case PEER_PROXY: read_proxy(p); break;
+	case PEER_HANDSHAKE: shake_hands(p); break;
+	case PEER_OPEN:
+		if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+			read_requests(p);
+		if (events & EPOLLOUT)
+			peer_touch(p);
+		break;
+	case PEER_ENDING:
+		if (events & (EPOLLHUP | EPOLLERR))
+			close_peer(p, NULL, NULL);
+		peer_touch(p);
+		break;
+	case PEER_CLOSED: break;
+	}
+}
+
+static void arrived(struct loop_message *m)
+{
+	struct peer *p = container_of(m, struct peer, arrival);
+	list_add_tail(&p->io->peers, &p->link);
+	p->watch.ready = ready;
+	p->timer.expired = expired;
+	p->active_ns = now(p);
+	p->in = buf_new(settings(p)->message_size);
+	p->out = buf_new(OUT_MAX);
+	if (p->io->is_draining || !kf_ok(loop_add(p->io->loop, &p->watch, EPOLLIN))) {
+		close_peer(p, NULL, NULL);
+		return;
+	}
+	ensure_timer(p, now(p) + settings(p)->handshake_timeout_ns);
+	if (p->state == PEER_HANDSHAKE)
+		begin_tls(p);
+}
+
+kf_err peer_new(struct io *io, int fd, const struct address *a, struct peer **ret)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+	if (!p)
+		return kf_fail(NOMEM, "connection");
+	p->magic = PEER_MAGIC;
+	p->io = io;
+	p->watch.fd = fd;
+	p->address = *a;
+	p->state = PEER_HANDSHAKE;
+	list_init(&p->link);
+	list_init(&p->touched);
+	list_init(&p->reqs);
+	*ret = p;
+	return KF_OK;
+}
+
+void peer_begin(struct peer *p)
+{
+	p->arrival.deliver = arrived;
+	loop_post(p->io->loop, &p->arrival);
+}
+
+kf_err peer_expect_proxy(struct peer *p)
+{
+	p->proxy = calloc(1, sizeof(*p->proxy));
+	p->state = PEER_PROXY;
+	return p->proxy ? KF_OK : kf_fail(NOMEM, "PROXY header");
+}
+
+/* ---- the end of a round ---- */
+
+static void send_answers(struct peer *p)
+{
+	size_t before = p->out.n;
+	bool had = before || stream_wants_write(p->stream);
+	if (!had)
+		return;
+	kf_err e = buf_err(&p->out);
+	if (kf_ok(e))
+		e = stream_write(p->stream, &p->out);
+	p->has_told_load = false;
+	if (!kf_ok(e)) {
+		close_peer(p, "connection lost", "answers cannot be sent");
+		return;
+	}
+	bool is_stuck = p->out.n || stream_wants_write(p->stream);
+	if (!is_stuck) {
+		p->stuck_ns = 0;
+	} else if (p->stuck_ns == 0 || p->out.n < before) {
+		p->stuck_ns = now(p);
+		ensure_timer(p, now(p) + settings(p)->message_timeout_ns);
+	}
+	p->active_ns = now(p);
+}
+
+static bool is_at_end(const struct peer *p)
+{
+	return p->state == PEER_ENDING && p->in_flight == 0 && p->out.n == 0 &&
+	       !stream_wants_write(p->stream);
+}
+
+void peer_settle(struct peer *p)
+{
+	assert(p->magic == PEER_MAGIC);
+	if (p->stream && (p->state == PEER_OPEN || p->state == PEER_ENDING)) {
+		send_answers(p);
+		if (p->state == PEER_OPEN && p->is_full)
+			cut_messages(p);
+		if (p->state == PEER_OPEN && !p->is_full && stream_has_more(p->stream))
+			read_requests(p);
+	}
+	if (p->state == PEER_CLOSED || is_at_end(p))
+		peer_free(p);
+	else
+		set_events(p);
+}
+
+void peer_drain(struct peer *p)
+{
+	if (p->state == PEER_OPEN || p->state == PEER_ENDING)
+		peer_end(p);
+	else
+		close_peer(p, NULL, NULL);
+}
+
+void peer_free(struct peer *p)
+{
+	struct server *s = p->io->server;
+	while (!list_is_empty(&p->reqs))
+		req_abandon(container_of(p->reqs.next, struct req, link));
+	loop_remove(p->io->loop, &p->watch);
+	loop_disarm(p->io->loop, &p->timer);
+	if (!p->stream && p->watch.fd >= 0)
+		close(p->watch.fd);
+	stream_free(p->stream);
+	clients_leave(s->clients, p->slot);
+	list_remove(&p->link);
+	list_remove(&p->touched);
+	atomic_fetch_sub(&p->io->connections, 1);
+	atomic_fetch_sub(&s->connections, 1);
+	buf_free(&p->in);
+	buf_free(&p->out);
+	free(p->proxy);
+	p->magic = 0;
+	free(p);
+}

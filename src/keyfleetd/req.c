@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/req.h"
+#include "base/clock.h"
+#include "keyfleetd/answer.h"
+#include "keyfleetd/peer.h"
+#include "keyfleetd/server.h"
+#include <assert.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static struct req *req_new(struct io *io)
+{
+	struct list *l = list_take(&io->free_reqs);
+	if (l) {
+		io->free_n--;
+		return container_of(l, struct req, run);
+	}
+	struct req *r = calloc(1, sizeof(*r));
+	if (r)
+		r->magic = REQ_MAGIC;
+	return r;
+}
+
+static void destroy(struct req *r)
+{
+	op_free(&r->call);
+	buf_free(&r->large);
+	buf_free(&r->answer);
+	r->magic = 0;
+	free(r);
+}
+
+void req_free_all(struct list *free_reqs)
+{
+	for (struct list *l = list_take(free_reqs); l; l = list_take(free_reqs))
+		destroy(container_of(l, struct req, run));
+}
+
+static void detach(struct req *r)
+{
+	list_remove(&r->link);
+	if (r->peer)
+		r->peer->in_flight--;
+	r->peer = NULL;
+}
+
+/* Wipes what the message brought and what was answered. */
+static void finish(struct req *r)
+{
+	struct io *io = r->io;
+	detach(r);
+	io->in_flight--;
+	op_clear(&r->call);
+	OPENSSL_cleanse(
+		r->bytes, r->size < sizeof(r->bytes) ? r->size : sizeof(r->bytes));
+	buf_free(&r->large);
+	buf_free(&r->answer);
+	if (io->free_n >= REQ_KEEP) {
+		destroy(r);
+		return;
+	}
+	list_add_head(&io->free_reqs, &r->run);
+	io->free_n++;
+}
+
+void req_abandon(struct req *r)
+{
+	detach(r);
+	if (r->is_ready)
+		finish(r);
+}
+
+/* ---- decode ---- */
+
+struct slice req_message(const struct req *r)
+{
+	if (r->large.n)
+		return buf_slice(&r->large);
+	return (struct slice){ r->bytes, r->size };
+}
+
+/* The message as a whole gets one answer: it is not understood, or will not be served. */
+static enum step_result refuse(struct req *r, kf_err e, bool is_last)
+{
+	r->is_refused = true;
+	r->is_last = is_last;
+	r->err = e;
+	return req_to_send(r);
+}
+
+/* Everything is looked at before anything is done: an item that cannot be read at the end of a batch
+ * must not be found out after the others have been executed. */
+static kf_err check_envelope(const struct req *r)
+{
+	struct ttlv_reader scan = r->reader;
+	struct kmip_request_item item;
+	for (int32_t i = 0; i < r->header.batch_count; i++)
+		KF_TRY(kmip_get_request_item(&scan, &item));
+	KF_TRY(kmip_get_request_end(&scan));
+	return r->header.batch_count > 1 ? ttlv_check(req_message(r)) : KF_OK;
+}
+
+/* KMIP 1.4, Batch Error Continuation Option: a server that cannot undo refuses the whole request. */
+static kf_err check_header(const struct req *r)
+{
+	if (r->header.batch_count > 1 &&
+		r->header.batch_error_continuation ==
+			KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO)
+		return kf_fail(FEATURE, "batches are not undone");
+	if (r->header.is_asynchronous && kmip_is_2(r->header.version))
+		return kf_fail(FEATURE, "nothing is asynchronous here");
+	return KF_OK;
+}
+
+static enum step_result step_header(struct req *r)
+{
+	r->reader = ttlv_read(req_message(r));
+	kf_err e = kmip_get_request_header(&r->reader, &r->header);
+	if (kf_ok(e))
+		e = check_envelope(r);
+	if (!kf_ok(e))
+		return refuse(r, e, true);
+	e = check_header(r);
+	if (!kf_ok(e))
+		return refuse(r, e, false);
+	r->items_left = r->header.batch_count;
+	return STEP_NEXT;
+}
+
+/* Under keyfleet/1 the id is what answers are matched by. */
+static bool is_id_taken(const struct req *r)
+{
+	list_each(l, &r->peer->reqs)
+	{
+		const struct req *other = container_of(l, struct req, link);
+		if (other != r && slice_eq(other->item.batch_id, r->item.batch_id))
+			return true;
+	}
+	return false;
+}
+
+static kf_err check_batch_id(const struct req *r)
+{
+	if (!r->peer || !r->peer->answers_out_of_order)
+		return KF_OK;
+	if (r->item.batch_id.n == 0 || r->item.batch_id.n > 16)
+		return kf_fail(INVALID_FIELD, "Unique Batch Item ID of 1 to 16 bytes");
+	if (is_id_taken(r))
+		return kf_fail(INVALID_FIELD, "Unique Batch Item ID is in use");
+	return KF_OK;
+}
+
+static void set_deadline(struct req *r)
+{
+	int32_t ms = r->item.extension.deadline_ms;
+	r->deadline_ns = ms > 0 ? r->arrived_ns + (uint64_t)ms * 1000000 : 0;
+}
+
+static void set_call(struct req *r)
+{
+	struct op_call *c = &r->call;
+	c->server = &r->io->server->op;
+	c->version = r->header.version;
+	c->is_lenient = r->header.is_lenient;
+	c->payload = r->item.payload;
+	r->who = r->peer->who;
+	c->who = &r->who;
+	c->request_id = r->item.extension.request_id;
+	c->tls_client_version = r->item.extension.tls_client_version;
+	c->tls_negotiated_version = r->item.extension.tls_negotiated_version;
+	c->now_s = io_now_s(r->io);
+}
+
+static kf_err decode_item(struct req *r)
+{
+	KF_TRY(check_batch_id(r));
+	if (r->is_busy)
+		return kf_fail(BUSY, "too many requests in flight");
+	if (r->item.has_unknown_critical_extension)
+		return kf_fail(FEATURE, "critical extension is not known");
+	r->call.op = op_find(r->item.operation);
+	if (!r->call.op)
+		return kf_fail(UNSUPPORTED, "no such operation here");
+	set_deadline(r);
+	set_call(r);
+	return op_decode(&r->call);
+}
+
+static enum step_result step_decode(struct req *r)
+{
+	if (!r->peer)
+		return req_to_send(r);
+	kf_err e = kmip_get_request_item(&r->reader, &r->item);
+	if (!kf_ok(e))
+		return refuse(r, e, true);
+	r->items_left--;
+	e = decode_item(r);
+	if (kf_ok(e))
+		return STEP_NEXT;
+	if (kf_is(e, KF_E_MALFORMED) || kf_is(e, KF_E_SHORT))
+		r->is_last = true;
+	return answer_fail(r, e);
+}
+
+/* ---- identify, authorise, start ---- */
+
+static enum step_result step_identify(struct req *r)
+{
+	kf_err e = peer_recheck(r->peer);
+	if (kf_ok(e))
+		return STEP_NEXT;
+	r->is_last = true;
+	return answer_fail(r, e);
+}
+
+static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
+{
+	const struct op_call *c = &r->call;
+	uint8_t digest[32];
+	struct audit_record a = {
+		.phase = phase,
+		.client = c->who->name,
+		.operation = c->op->name,
+		.object = c->object_id[0] ? c->object_id : NULL,
+		.rule = c->decision.rule,
+		.mechanism = c->mechanism,
+		.why = kf_ok(why) ? NULL : why.site->text,
+		.correlation = r->header.client_correlation_value,
+		.connection = r->peer ? r->peer->number : 0,
+	};
+	if (phase == AUDIT_ALLOWED && r->next == OP_SIGN)
+		a.digest = digest_job(&r->io->digest, &c->job, digest);
+	return audit_add(r->io->server->audit, r->io->number, &a, &r->ticket);
+}
+
+/* A record of something that did not happen: nobody waits for it, and an audit that cannot take it
+ * does not make the refusal any less true. */
+void req_record_failure(struct req *r, enum audit_phase phase, kf_err why)
+{
+	uint64_t ticket = r->ticket;
+	kf_err ignored = record(r, phase, why);
+	(void)ignored;
+	r->ticket = ticket;
+}
+
+static enum step_result step_authorise(struct req *r)
+{
+	kf_err e = op_authorise(&r->call);
+	if (kf_ok(e))
+		return STEP_NEXT;
+	req_record_failure(r, AUDIT_DENIED, e);
+	return answer_fail(r, e);
+}
+
+/* The largest answer of an operation that changes the store, but for its lists. */
+enum { SMALL_ANSWER = 512 };
+
+static kf_err check_start(const struct req *r)
+{
+	if (r->deadline_ns && clock_monotonic_ns() > r->deadline_ns)
+		return kf_fail(TIMEOUT, "the client's deadline has passed");
+	int32_t most = r->header.maximum_response_size;
+	if (r->call.op->changes_store && most > 0 &&
+		(size_t)most < r->answer.n + SMALL_ANSWER)
+		return kf_fail(RESPONSE_TOO_BIG, "no room for the answer to a change");
+	return KF_OK;
+}
+
+static enum step_result step_start(struct req *r)
+{
+	kf_err e = check_start(r);
+	if (!kf_ok(e))
+		return answer_fail(r, e);
+	r->next = op_start(&r->call);
+	if (r->next != OP_FAIL)
+		return STEP_NEXT;
+	if (r->call.op->audit != AUDIT_NOT)
+		req_record_failure(r, AUDIT_FAILED, r->call.err);
+	return answer_fail(r, r->call.err);
+}
+
+/* ---- audit and act ---- */
+
+/* The record is queued before the act.  A signature is computed while the record travels to disk and
+ * held back until it is there; a change of the store is not even begun before. */
+static enum step_result step_audit(struct req *r)
+{
+	const struct op *op = r->call.op;
+	if (op->audit == AUDIT_NOT)
+		return STEP_NEXT;
+	uint64_t ticket = r->ticket;
+	kf_err e = record(r, AUDIT_ALLOWED, KF_OK);
+	if (!kf_ok(e))
+		return answer_fail(r, e);
+	if (op->audit != AUDIT_FIRST) {
+		r->ticket = ticket;
+		return STEP_NEXT;
+	}
+	if (!op->changes_store)
+		return STEP_NEXT;
+	r->step++;
+	io_wait_for_audit(r->io, r);
+	return STEP_PARKED;
+}
+
+static void come_home(struct loop_message *m)
+{
+	struct req *r = container_of(m, struct req, home);
+	assert(r->magic == REQ_MAGIC);
+	req_resume(r);
+}
+
+static void run_work(struct work *w, struct token_session *token)
+{
+	struct req *r = container_of(w, struct req, work);
+	struct sign_job *job = &r->call.job;
+	switch (r->next) {
+	case OP_SIGN:
+		soft_sign(token, &job, 1);
+		r->next = OP_ANSWER;
+		break;
+	case OP_DECRYPT:
+		soft_decrypt(token, &r->call.decrypt);
+		r->next = OP_ANSWER;
+		break;
+	case OP_ANSWER:
+	case OP_WORK:
+	case OP_COMMIT:
+	case OP_FAIL: r->next = op_worked(&r->call); break;
+	}
+	loop_post(r->io->loop, &r->home);
+}
+
+static enum step_result to_worker(struct req *r)
+{
+	r->work.run = run_work;
+	r->home.deliver = come_home;
+	workers_submit(r->io->server->workers, &r->work);
+	return STEP_PARKED;
+}
+
+static enum step_result to_batch(struct req *r)
+{
+	const struct token_key *key =
+		r->next == OP_SIGN ? r->call.job.key : r->call.decrypt.key;
+	if (key->alg->cost == COST_WORKER)
+		return to_worker(r);
+	batch_add(&r->io->batch, r);
+	return STEP_PARKED;
+}
+
+/* On the store worker. */
+static void committed(struct change *c)
+{
+	struct req *r = c->arg;
+	loop_post(r->io->loop, &r->home);
+}
+
+static void come_home_committed(struct loop_message *m)
+{
+	struct req *r = container_of(m, struct req, home);
+	assert(r->magic == REQ_MAGIC);
+	r->next = op_committed(&r->call);
+	req_resume(r);
+}
+
+static enum step_result to_store(struct req *r)
+{
+	struct change *c = &r->call.change;
+	c->done = committed;
+	c->arg = r;
+	c->deadline_ns = clock_monotonic_ns() +
+			 (uint64_t)r->io->server->conf.commit_timeout_ms * 1000000;
+	if (r->deadline_ns && r->deadline_ns < c->deadline_ns)
+		c->deadline_ns = r->deadline_ns;
+	r->home.deliver = come_home_committed;
+
+	kf_err e = store_submit(r->io->server->store, c);
+	if (kf_ok(e))
+		return STEP_PARKED;
+	r->call.err = e;
+	r->next = OP_FAIL;
+	return STEP_AGAIN;
+}
+
+static enum step_result step_act(struct req *r)
+{
+	switch (r->next) {
+	case OP_ANSWER: return STEP_NEXT;
+	case OP_SIGN:
+	case OP_DECRYPT: return to_batch(r);
+	case OP_WORK: return to_worker(r);
+	case OP_COMMIT: return to_store(r);
+	case OP_FAIL: break;
+	}
+	req_record_failure(r, AUDIT_FAILED, r->call.err);
+	return answer_fail(r, r->call.err);
+}
+
+/* ---- the end ---- */
+
+/* Its turn: at once when answers may leave as they finish, else when it is the oldest. */
+static void send_in_turn(struct peer *p)
+{
+	while (!list_is_empty(&p->reqs)) {
+		struct req *oldest = container_of(p->reqs.next, struct req, link);
+		if (!oldest->is_ready)
+			return;
+		answer_write(oldest);
+		finish(oldest);
+	}
+}
+
+static enum step_result step_send(struct req *r)
+{
+	if (r->ticket > audit_durable(r->io->server->audit, r->io->number)) {
+		io_wait_for_audit(r->io, r);
+		return STEP_PARKED;
+	}
+	r->is_ready = true;
+	struct peer *p = r->peer;
+	if (p && !p->answers_out_of_order) {
+		send_in_turn(p);
+		return STEP_DONE;
+	}
+	if (p)
+		answer_write(r);
+	finish(r);
+	return STEP_DONE;
+}
+
+/* ---- the table ---- */
+
+enum { ROW_HEADER, ROW_DECODE, ROW_SEND = 8 };
+
+static const struct step steps[] = {
+	[ROW_HEADER] = { "header", step_header },
+	[ROW_DECODE] = { "decode", step_decode },
+	{ "identify", step_identify },
+	{ "authorise", step_authorise },
+	{ "start", step_start },
+	{ "audit", step_audit },
+	{ "act", step_act },
+	{ "answer", answer_item },
+	[ROW_SEND] = { "send", step_send },
+};
+
+enum step_result req_next_item(struct req *r)
+{
+	op_clear(&r->call);
+	r->err = KF_OK;
+	r->step = &steps[ROW_DECODE];
+	return STEP_AGAIN;
+}
+
+enum step_result req_to_send(struct req *r)
+{
+	r->step = &steps[ROW_SEND];
+	return STEP_AGAIN;
+}
+
+void req_resume(struct req *r)
+{
+	enum step_result result;
+	assert(r->magic == REQ_MAGIC);
+	do {
+		result = r->step->run(r);
+		if (result == STEP_NEXT)
+			r->step++;
+	} while (result == STEP_NEXT || result == STEP_AGAIN);
+}
+
+void req_fail_audit(struct req *r)
+{
+	kf_err e = kf_fail(AUDIT, "audit record did not reach the disk");
+	r->ticket = 0;
+	if (r->header.batch_count > 1)
+		refuse(r, e, false);
+	else
+		answer_fail(r, e);
+	req_resume(r);
+}
+
+static kf_err copy_message(struct req *r, struct slice message)
+{
+	r->size = message.n;
+	if (message.n <= sizeof(r->bytes)) {
+		memcpy(r->bytes, message.p, message.n);
+		return KF_OK;
+	}
+	r->large = buf_new(message.n);
+	buf_add_slice(&r->large, message);
+	return buf_err(&r->large);
+}
+
+static struct req *attach(struct peer *p)
+{
+	struct req *r = req_new(p->io);
+	if (!r)
+		return NULL;
+	r->io = p->io;
+	r->peer = p;
+	list_init(&r->run);
+	list_add_tail(&p->reqs, &r->link);
+	p->in_flight++;
+	p->io->in_flight++;
+	r->is_busy = r->is_refused = r->is_last = r->is_ready = false;
+	r->err = KF_OK;
+	r->ticket = r->deadline_ns = 0;
+	r->answered = r->items_left = 0;
+	r->item = (struct kmip_request_item){ 0 };
+	r->header = (struct kmip_request_header){ 0 };
+	r->size = 0;
+	r->arrived_ns = loop_now_ns(p->io->loop);
+	r->step = steps;
+	return r;
+}
+
+kf_err req_begin(struct peer *p, struct slice message, bool is_busy)
+{
+	struct req *r = attach(p);
+	if (!r)
+		return kf_fail(NOMEM, "request");
+	kf_err e = copy_message(r, message);
+	if (!kf_ok(e)) {
+		finish(r);
+		return e;
+	}
+	r->is_busy = is_busy;
+	req_resume(r);
+	return KF_OK;
+}
+
+kf_err req_refuse(struct peer *p, enum kf_code code)
+{
+	struct req *r = attach(p);
+	if (!r)
+		return kf_fail(NOMEM, "request");
+	kf_err e = kf_fail(MALFORMED, "not a message");
+	e.code = code;
+	refuse(r, e, true);
+	req_resume(r);
+	return KF_OK;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * req: one request message, from its bytes to its answer, as a table of named steps.
+ *
+ * A step returns NEXT (the following row), AGAIN (the same row, whose situation has changed), PARKED
+ * (somebody else has the request now: the batch, a worker, the store, the audit) or DONE (nobody has
+ * it any more).  Whoever has a parked request gives it back with req_resume() on its io's thread.
+ *
+ * Requests come from a list of their io: a connection in steady state allocates nothing.
+ */
+#pragma once
+#include "audit/audit.h"
+#include "keyfleetd/worker.h"
+#include "kmip/message.h"
+#include "net/loop.h"
+#include "op/op.h"
+
+struct io;
+struct peer;
+
+enum {
+	REQ_MAGIC = 0x72657121,
+	REQ_INLINE_MAX = 4096, /* larger messages are allocated */
+	REQ_KEEP = 512,        /* free requests an io keeps */
+};
+
+enum step_result { STEP_NEXT, STEP_AGAIN, STEP_PARKED, STEP_DONE };
+
+struct req;
+struct step {
+	const char *name;
+	enum step_result (*run)(struct req *r);
+};
+
+struct req {
+	unsigned magic;
+	const struct step *step;
+	struct io *io;
+	struct peer *peer; /* NULL: the connection is gone, nobody wants the answer */
+	struct list link;  /* peer->reqs */
+	struct list run;   /* of whoever has it: batch, io->waiting, io->free_reqs */
+
+	/* the message */
+	struct kmip_request_header header;
+	struct ttlv_reader reader; /* in front of the next item */
+	int32_t items_left;
+	bool is_busy;    /* too much was in flight when it came */
+	bool is_refused; /* the whole message; err says why */
+	bool is_last;    /* the connection ends with this answer */
+	bool is_ready;   /* to be sent when it is its turn */
+	struct buf large;
+	size_t size;
+
+	/* the item being worked on */
+	struct kmip_request_item item;
+	struct op_call call;
+	struct who who; /* the peer's, which may be gone before the call is over */
+	enum op_next next;
+	kf_err err;
+	uint64_t ticket; /* of its newest audit record that must be on disk; 0: none */
+	uint64_t deadline_ns; /* monotonic; 0: none */
+	uint64_t arrived_ns;
+
+	/* of batches: the items answered so far */
+	struct buf answer;
+	struct ttlv_writer writer;
+	size_t count_at;
+	int32_t answered;
+
+	/* for its journeys to other threads; one at a time */
+	struct work work;
+	struct loop_message home;
+
+	uint8_t bytes[REQ_INLINE_MAX];
+};
+
+/* A whole message has arrived; its bytes are copied.  `is_busy`: too much is in flight, answer so.
+ * NOMEM: nothing has begun. */
+kf_err req_begin(struct peer *p, struct slice message, bool is_busy);
+/* The answer to bytes that are no message; the connection ends with it. */
+kf_err req_refuse(struct peer *p, enum kf_code code);
+
+/* By whoever had a parked request. */
+void req_resume(struct req *r);
+void req_fail_audit(struct req *r); /* instead: its record does not reach the disk */
+
+void req_abandon(struct req *r); /* the peer goes; the request finishes for nobody */
+void req_free_all(struct list *free_reqs);
+
+/* For answer.c. */
+struct slice req_message(const struct req *r);
+enum step_result req_next_item(struct req *r);
+enum step_result req_to_send(struct req *r);
+void req_record_failure(struct req *r, enum audit_phase phase, kf_err why);

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/server.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "crypt/keygen.h"
+#include "crypt/keyring.h"
+#include "keyfleetd/health.h"
+#include "op/backup.h"
+#include "op/material.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const protocols[] = { "keyfleet/1", "kmip", NULL };
+
+/* ---- pieces ---- */
+
+static struct tls_files tls_files(const struct conf *c)
+{
+	return (struct tls_files){ c->certificate, c->key, c->ca, c->crl };
+}
+
+static kf_err open_tls(struct server *s, struct buf *why)
+{
+	struct tls_options options = { .is_server = true,
+		.alpn = protocols,
+		.ticket_lifetime_s = s->conf.ticket_lifetime_ms / 1000 };
+	struct tls_files files = tls_files(&s->conf);
+	return tls_context_open(&options, &files, why, &s->tls);
+}
+
+static kf_err open_keyring(const struct conf *c, struct buf *why, struct keyring **ret)
+{
+	unsigned line = 0;
+	if (c->master_key_credential) {
+		autobuf text = buf_new(KEYRING_FILE_MAX);
+		KF_TRY(conf_read_credential(c->master_key_credential, &text, why));
+		return keyring_parse(buf_slice(&text), &line, ret);
+	}
+	kf_err e = keyring_load(c->master_key, &line, ret);
+	if (!kf_ok(e))
+		buf_printf(why, "%s:%u: %s\n", c->master_key, line, e.site->text);
+	return e;
+}
+
+static kf_err set_settings(struct server *s, uint64_t generation)
+{
+	struct settings *new = calloc(1, sizeof(*new));
+	if (!new)
+		return kf_fail(NOMEM, "settings");
+	kf_err e = config_settings(&s->conf, generation, new);
+	if (!kf_ok(e)) {
+		free(new);
+		return e;
+	}
+	struct settings *old = atomic_exchange(&s->settings, new);
+	if (old)
+		epoch_retire(s->epoch, old, free);
+	epoch_reclaim(s->epoch);
+	return KF_OK;
+}
+
+/* A relative path begins at the directory of the configuration, like all others. */
+static kf_err set_store_location(struct server *s)
+{
+	const char *at = s->conf.store, *slash = strrchr(s->conf_path, '/');
+	bool is_relative = strncmp(at, "sqlite:", 7) == 0 && at[7] != '/';
+	int n = slash ? (int)(slash - s->conf_path) + 1 : 0;
+	int done = is_relative ? asprintf(&s->store_location, "sqlite:%.*s%s", n,
+					 s->conf_path, at + 7)
+			       : asprintf(&s->store_location, "%s", at);
+	if (done >= 0)
+		return KF_OK;
+	s->store_location = NULL;
+	return kf_fail(NOMEM, "location of the store");
+}
+
+static void store_event(void *arg, kf_err why, const char *what)
+{
+	(void)arg;
+	log_err(why, "store", LOG_TEXT("what", what));
+}
+
+static kf_err open_store(struct server *s)
+{
+	KF_TRY(set_store_location(s));
+	struct store_conf c = {
+		.location = s->store_location,
+		.seen = s->conf.seen,
+		.keyring = s->keyring,
+		.epoch = s->epoch,
+		.deadline_ms = (unsigned)s->conf.commit_timeout_ms,
+		.poll_ms = (unsigned)s->conf.poll_ms,
+		.queue_max = (size_t)s->conf.store_queue,
+		.load_key = material_load_key,
+		.event = store_event,
+	};
+	return store_open(&c, &s->store);
+}
+
+static kf_err open_backup(struct server *s)
+{
+	const char *where = s->conf.backup ? s->conf.backup : s->conf.audit;
+	return op_backup_new(s->store, where, &s->backup);
+}
+
+static kf_err open_audit(struct server *s)
+{
+	struct audit_conf c = {
+		.directory = s->conf.audit,
+		.segment_size = (size_t)s->conf.audit_segment,
+		.ring_size = (size_t)s->conf.audit_queue,
+		.loops = s->ios,
+		.is_synced = s->conf.audit_sync == CONF_SYNC_FSYNC,
+	};
+	return audit_open(&c, io_audit_woke, s, &s->audit);
+}
+
+static kf_err open_ios(struct server *s)
+{
+	s->io = calloc(s->ios, sizeof(struct io *));
+	if (!s->io)
+		return kf_fail(NOMEM, "loops");
+	for (unsigned i = 0; i < s->ios; i++)
+		KF_TRY(io_new(s, i, &s->io[i]));
+	for (unsigned i = 0; i < s->ios; i++)
+		KF_TRY(io_start(s->io[i]));
+	return KF_OK;
+}
+
+static uint32_t load_of(void *arg) { return server_load(arg); }
+static void status_of(void *arg, struct buf *ret) { server_status(arg, ret); }
+
+static void set_op_server(struct server *s)
+{
+	s->op = (struct op_server){
+		.store = s->store,
+		.catalog = store_catalog(s->store),
+		.message_max = (size_t)s->conf.message_size,
+		.version = KEYFLEET_VERSION,
+		.name = s->name,
+		.load = load_of,
+		.status = status_of,
+		.backup = s->backup,
+		.arg = s,
+	};
+}
+
+static void set_name(struct server *s)
+{
+	if (s->conf.name)
+		snprintf(s->name, sizeof(s->name), "%s", s->conf.name);
+	else if (gethostname(s->name, sizeof(s->name) - 1) != 0)
+		strcpy(s->name, "keyfleetd");
+}
+
+static void count_ios(struct server *s)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	s->ios = (unsigned)(s->conf.loops ? s->conf.loops : cores > 0 ? cores : 1);
+}
+
+/* ---- life ---- */
+
+/* "what: why (where)", for the terminal of whoever starts us. */
+static kf_err explain(kf_err e, const char *what, struct buf *why)
+{
+	if (!kf_ok(e) && why->n == 0)
+		buf_printf(
+			why, "%s: %s (%s)\n", what, e.site->text, kf_code_name(e.code));
+	return e;
+}
+
+static kf_err open_memory(const struct server *s)
+{
+	KF_TRY(secret_init((size_t)s->conf.secret_memory / 2));
+	return crypt_init((size_t)s->conf.secret_memory / 2);
+}
+
+kf_err server_open(struct server *s, struct buf *why)
+{
+	s->started_ns = clock_monotonic_ns();
+	set_name(s);
+	count_ios(s);
+	KF_TRY(explain(open_memory(s), "secret memory", why));
+	KF_TRY(explain(epoch_new(&s->epoch), "start", why));
+	KF_TRY(explain(set_settings(s, 1), "settings", why));
+	KF_TRY(explain(clients_new(&s->clients), "start", why));
+	KF_TRY(explain(open_tls(s, why), "tls", why));
+	KF_TRY(explain(open_keyring(&s->conf, why, &s->keyring), "master key", why));
+	KF_TRY(explain(open_store(s), "store", why));
+	KF_TRY(explain(open_backup(s), "backup", why));
+	set_op_server(s);
+	KF_TRY(explain(open_audit(s), "audit", why));
+	KF_TRY(explain(
+		workers_start((unsigned)s->conf.workers, &s->workers), "workers", why));
+	KF_TRY(explain(open_ios(s), "loops", why));
+	return explain(health_open(s, s->conf.health, &s->health), "health", why);
+}
+
+/* Nothing is in flight any more, or nothing ever was. */
+void server_close(struct server *s)
+{
+	health_close(s->health);
+	workers_stop(s->workers);
+	for (unsigned i = 0; s->io && i < s->ios; i++)
+		if (s->io[i])
+			io_stop(s->io[i]);
+	op_backup_free(s->backup);
+	if (s->store)
+		store_close(s->store);
+	audit_close(s->audit);
+	for (unsigned i = 0; s->io && i < s->ios; i++)
+		io_free(s->io[i]);
+	free(s->io);
+	tls_context_free(s->tls);
+	keyring_free(s->keyring);
+	clients_free(s->clients);
+	free(atomic_load(&s->settings));
+	if (s->epoch)
+		epoch_free(s->epoch);
+	free(s->store_location);
+}
+
+/* ---- reload ---- */
+
+/* What needs a restart keeps the values that the daemon was started with. */
+static void keep_fixed(struct conf *new, const struct conf *old)
+{
+	new->audit_sync = old->audit_sync;
+	new->commit_timeout_ms = old->commit_timeout_ms;
+}
+
+kf_err server_reload(struct server *s, struct buf *why)
+{
+	struct conf new = { 0 };
+	kf_err e = config_read(s->conf_path, &new, why);
+	if (kf_ok(e)) {
+		struct tls_files files = tls_files(&new);
+		e = tls_context_reopen(s->tls, &files, why);
+	}
+	if (!kf_ok(e)) {
+		config_free(&new);
+		return e;
+	}
+	keep_fixed(&new, &s->conf);
+	log_set_level((enum log_level)(new.log_level + LOG_LEVEL_ERROR));
+	struct conf old = s->conf;
+	s->conf = new;
+	e = set_settings(s, atomic_load(&s->settings)->generation + 1);
+	config_free(&old);
+	return e;
+}
+
+/* ---- --check ---- */
+
+static void check_directory(const char *path, const char *option, struct buf *problems)
+{
+	struct stat st;
+	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+		buf_printf(problems, "%s: `%s` is not a directory\n", path, option);
+	else if (access(path, F_OK) == 0 && access(path, R_OK | W_OK | X_OK) != 0)
+		buf_printf(problems, "%s: `%s` cannot be written\n", path, option);
+}
+
+static void check_addresses(const struct conf *c, struct buf *problems)
+{
+	struct address a;
+	for (size_t i = 0; i < c->listen.n; i++)
+		if (!kf_ok(address_parse(c->listen.item[i], &a)))
+			buf_printf(problems, "`listen`: %s is no address\n",
+				c->listen.item[i]);
+	if (c->health && !health_may_listen(c->health))
+		buf_printf(problems,
+			"`listen` in [health]: %s is neither loopback nor unix:\n",
+			c->health);
+}
+
+void server_check(struct server *s, struct buf *problems)
+{
+	size_t before = problems->n;
+	kf_err e = open_tls(s, problems);
+	if (!kf_ok(e) && problems->n == before)
+		buf_printf(problems, "tls: %s\n", e.site->text);
+	before = problems->n;
+	e = open_keyring(&s->conf, problems, &s->keyring);
+	if (!kf_ok(e) && problems->n == before)
+		buf_printf(problems, "master key: %s\n", e.site->text);
+	check_addresses(&s->conf, problems);
+	check_directory(s->conf.audit, "directory", problems);
+	tls_context_free(s->tls);
+	keyring_free(s->keyring);
+	s->tls = NULL;
+	s->keyring = NULL;
+}

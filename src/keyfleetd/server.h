@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * server: everything that lives as long as the daemon, and what its threads share.
+ *
+ * Threads: main (signals, accepting, health of the supervisor's watchdog), one a struct io, workers,
+ * the audit's and the store's own.  Shared and changing: settings (epoch), atomics, clients.
+ */
+#pragma once
+#include "audit/audit.h"
+#include "keyfleetd/client.h"
+#include "keyfleetd/conf.h"
+#include "keyfleetd/io.h"
+#include "keyfleetd/worker.h"
+#include "net/listen.h"
+#include "net/tls.h"
+#include "op/op.h"
+
+struct keyring;
+struct health;
+
+struct server {
+	const char *conf_path;
+	struct conf conf; /* the main thread's */
+	_Atomic(struct settings *) settings;
+
+	struct epoch *epoch;
+	struct keyring *keyring;
+	struct store *store;
+	struct audit *audit;
+	struct op_backup *backup;
+	struct tls_context *tls;
+	struct workers *workers;
+	struct clients *clients;
+	struct health *health;
+	struct op_server op;
+	char name[65];
+	char *store_location;
+
+	struct io **io;
+	unsigned ios;
+	_Atomic unsigned connections;
+	_Atomic bool is_draining;
+	uint64_t last_connection; /* number; the main thread's */
+	uint64_t started_ns;
+
+	/* the main thread's */
+	struct loop *loop;
+	struct listener *listener;
+	size_t listeners;
+	struct loop_watch signals;
+	struct loop_timer watchdog, deadline;
+	unsigned drained; /* ios that have nothing left */
+	bool is_given_up; /* the drain's deadline has passed */
+};
+
+kf_err server_open(struct server *s, struct buf *why);
+/* Accepts until a signal says stop; drains. */
+kf_err server_run(struct server *s);
+void server_close(struct server *s);
+
+/* Everything that --check can say without opening the store: one line a problem. */
+void server_check(struct server *s, struct buf *problems);
+
+/* Files and limits of the configuration once more; on failure nothing changes. */
+kf_err server_reload(struct server *s, struct buf *why);
+
+/* By an io on its way out, on the main thread. */
+void server_drained(struct loop_message *m);
+
+kf_err server_backup(
+	void *server, struct buf *ret); /* see struct op_server; on a worker */
+
+/* Facts, any thread. */
+bool server_is_writable(struct server *s);
+uint32_t server_load(struct server *s);                /* 0..10000 */
+bool server_is_up(struct server *s);                   /* it can answer */
+void server_status(struct server *s, struct buf *ret); /* "name=value" lines */

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/conf.h"
+#include "test.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ADMIN "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeFF"
+
+/* Reads a file of this text; what is complained about goes to `errors`. */
+static kf_err read_text(const char *text, struct conf *ret, struct buf *errors)
+{
+	char path[] = "/tmp/keyfleetd-conf-XXXXXX";
+	int fd = mkstemp(path);
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		abort();
+	close(fd);
+	kf_err e = config_read(path, ret, errors);
+	unlink(path);
+	return e;
+}
+
+static bool is_refused(const char *text, const char *because)
+{
+	autobuf errors = buf_new(65536);
+	struct conf c;
+	kf_err e = read_text(text, &c, &errors);
+	config_free(&c);
+	buf_add_u8(&errors, 0);
+	bool is_named = errors.p && strstr((const char *)errors.p, because);
+	return kf_is(e, KF_E_CONFIG) && is_named;
+}
+
+static bool settings_of(const char *text, struct settings *ret)
+{
+	autobuf errors = buf_new(65536);
+	struct conf c;
+	kf_err e = read_text(text, &c, &errors);
+	if (kf_ok(e))
+		e = config_settings(&c, 7, ret);
+	config_free(&c);
+	return kf_ok(e);
+}
+
+static bool trusts(const struct settings *s, const char *address)
+{
+	struct address a;
+	return kf_ok(address_parse(address, &a)) && settings_trusts(s, &a);
+}
+
+TEST(an_empty_file_means_the_defaults)
+{
+	autobuf errors = buf_new(65536);
+	struct conf c;
+
+	OK(kf_ok(read_text("", &c, &errors)));
+
+	EQ(c.listen.n, 1);
+	EQ(c.message_size, 1 << 20);
+	EQ(c.audit_sync, CONF_SYNC_FSYNC);
+	EQ(c.proxy, CONF_PROXY_OFF);
+	OK(strcmp(c.store, "sqlite:keyfleet.db") == 0);
+	OK(!c.health && !c.crl);
+	config_free(&c);
+}
+
+TEST(administrators_are_known_by_fingerprint)
+{
+	struct settings s;
+	uint8_t fingerprint[32];
+	for (size_t i = 0; i < 32; i++)
+		fingerprint[i] = (uint8_t)(i % 16 * 0x11);
+
+	OK(settings_of("[server]\nadmin = " ADMIN "\n", &s));
+
+	EQ(s.admins, 1);
+	EQ(s.generation, 7);
+	OK(settings_is_admin(&s, fingerprint));
+	fingerprint[31]--;
+	OK(!settings_is_admin(&s, fingerprint));
+}
+
+TEST(a_fingerprint_has_32_bytes)
+{
+	OK(is_refused("[server]\nadmin = " ADMIN "0\n", "admin"));
+	OK(is_refused("[server]\nadmin = 0011\n", "admin"));
+	OK(is_refused("[server]\nadmin = xx\n", "admin"));
+}
+
+TEST(trusted_networks_match_by_prefix)
+{
+	struct settings s;
+
+	OK(settings_of("[proxy]\nprotocol = v2\ntrusted = 192.0.2.0/23 ::1\n", &s));
+
+	OK(s.expects_proxy);
+	OK(trusts(&s, "192.0.2.1:1"));
+	OK(trusts(&s, "192.0.3.255:1"));
+	OK(trusts(&s, "[::ffff:192.0.2.9]:1"));
+	OK(trusts(&s, "[::1]:1"));
+	OK(!trusts(&s, "192.0.4.0:1"));
+	OK(!trusts(&s, "[::2]:1"));
+	OK(!trusts(&s, "unix:@nobody"));
+}
+
+TEST(proxy_headers_without_trusted_networks_are_refused)
+{
+	OK(is_refused("[proxy]\nprotocol = v2\n", "trusted"));
+	OK(is_refused("[proxy]\ntrusted = 192.0.2.0/33\n", "trusted"));
+	OK(is_refused("[proxy]\ntrusted = example\n", "trusted"));
+}
+
+TEST(every_option_has_a_line_of_manual)
+{
+	autobuf manual = buf_new(1 << 20);
+	config_manual(&manual);
+
+	buf_add_u8(&manual, 0);
+	OK(kf_ok(buf_err(&manual)));
+#define X(section, key, type, field, initial, min, max, words, text)                     \
+	OK(strstr((const char *)manual.p, key));
+#include "keyfleetd/option.def"
+#undef X
+}
+TEST_MAIN
