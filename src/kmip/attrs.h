@@ -18,11 +18,11 @@ struct attr_info {
 	bool is_modifiable; /* by the client afterwards; where not: server only */
 	bool is_deletable;  /* by the client */
 	bool is_indexed;    /* Locate can use an index */
-	const char *name;   /* in 1.x, and of the tag */
 };
 const struct attr_info *attr_info(uint32_t tag);              /* NULL: not an attribute */
 const struct attr_info *attr_info_by_name(struct slice name); /* 1.x name */
 const struct attr_info *attr_info_each(size_t i);             /* NULL after the last */
+const char *attr_name(const struct attr_info *info);          /* in 1.x, and of the tag */
 
 /* Which attribute: a standard one by tag, or one of a vendor (tag is TAG_ATTRIBUTE). */
 struct attr_ref {

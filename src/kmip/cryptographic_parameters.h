@@ -29,6 +29,9 @@ void cryptographic_parameters_put(
 	struct ttlv_writer *w, const struct cryptographic_parameters *p);
 void cryptographic_parameters_get(
 	struct ttlv_reader *r, struct cryptographic_parameters *ret);
+/* The same under another tag (Attribute Value). */
+void cryptographic_parameters_put_as(struct ttlv_writer *w, enum ttlv_tag tag,
+	const struct cryptographic_parameters *p);
 /* Reads it if it is there. */
 bool cryptographic_parameters_opt(
 	struct ttlv_reader *r, struct cryptographic_parameters *ret);

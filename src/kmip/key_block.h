@@ -14,8 +14,9 @@ struct key_block {
 	int32_t length;       /* in bits; 0: absent */
 	bool has_value;
 	bool is_wrapped; /* Key Wrapping Data is there */
+	bool is_encoded; /* Key Value is bytes, as wrapped */
 	/* Of a Key Value that is a structure: raw bytes, or the whole Key Material item of a transparent
-	 * format.  Of a wrapped Key Value: its bytes. */
+	 * format.  Of an encoded Key Value: its bytes. */
 	struct slice material;
 	bool is_transparent;
 	struct slice attributes; /* items behind Key Material: Attribute* or Attributes */

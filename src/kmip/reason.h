@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include <stdint.h>
 
-/* Never newer than the version. */
+/* Never newer than the version.  Codes without a row are internal to us: General Failure. */
 uint32_t kmip_reason(enum kf_code code, uint16_t version);
 /* The client's side.  A reason that is not in the table is INTERNAL: the server's fault. */
-enum kf_code kmip_reason_code(uint32_t reason, uint16_t version);
+enum kf_code kmip_reason_code(uint32_t reason);
