@@ -11,6 +11,8 @@
 
 enum { HEAP_GRAIN = 32, FILE_MAX = 1 << 20, ED25519_SIZE = 32 };
 
+static size_t heap_size; /* written by crypt_init() before there are threads */
+
 kf_err crypt_init(size_t secure_heap)
 {
 	size_t size = 65536;
@@ -19,10 +21,19 @@ kf_err crypt_init(size_t secure_heap)
 	if (CRYPTO_secure_malloc_initialized())
 		return KF_OK;
 	/* 2: it works, but the pages could not be locked. */
-	if (CRYPTO_secure_malloc_init(size, HEAP_GRAIN) == 1)
+	if (CRYPTO_secure_malloc_init(size, HEAP_GRAIN) == 1) {
+		heap_size = size;
 		return KF_OK;
+	}
 	CRYPTO_secure_malloc_done();
 	return ossl_fail(NOMEM, "memory for keys cannot be locked; raise RLIMIT_MEMLOCK");
+}
+
+size_t crypt_heap_size(void) { return heap_size; }
+
+size_t crypt_room(void)
+{
+	return heap_size ? heap_size - CRYPTO_secure_used() : SIZE_MAX;
 }
 
 void keypair_free(struct keypair *k)

@@ -29,6 +29,9 @@ typedef int passphrase_fn(void *arg, char *into, int size);
 /* Once, before threads: OpenSSL keeps the numbers of private keys in locked memory of this size
  * (rounded up to a power of two).  NOMEM with a remedy if it cannot be locked. */
 kf_err crypt_init(size_t secure_heap);
+/* Bytes of it that are free, SIZE_MAX if it was not made.  Thread-safe. */
+size_t crypt_room(void);
+size_t crypt_heap_size(void); /* 0 if it was not made */
 
 void keypair_free(struct keypair *k);
 kf_err keypair_generate(const struct alg *alg, struct keypair *ret);

@@ -3,6 +3,7 @@
  * cache: a thread's prepared signatures.  Making one costs a P-256 signature and more (20 %
  * and 25 % are the price of preparing each time), keeping it costs nothing.
  */
+#include "crypt/keygen.h"
 #include "token/soft/soft.h"
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@ static void slot_clear(struct soft_slot *slot)
 {
 	EVP_MD_CTX_free(slot->md);
 	EVP_PKEY_CTX_free(slot->ctx);
+	EVP_PKEY_CTX_free(slot->check);
 	EVP_PKEY_free(slot->pkey);
 	soft_key_drop(slot->key);
 	*slot = (struct soft_slot){ 0 };
@@ -53,19 +55,30 @@ static struct soft_slot *oldest(struct soft_slot *set)
 	return old;
 }
 
-/* The copy another mechanism of this key has already, else a new one.  When the memory for copies
- * is used up the threads share the original, which is only slower with many cores. */
+/* Copies leave a quarter of the memory for keys to the keys themselves. */
+static bool has_room(void) { return crypt_room() > crypt_heap_size() / 4; }
+
+/* RSA: the copy another mechanism of this key has already, else a new one; threads that share an RSA
+ * key share the lock of its blinding.  The others have nothing to share that costs (and OpenSSL 3.0
+ * would copy an EC scalar into ordinary memory).  Without a copy it is only slower. */
 static EVP_PKEY *own_copy(const struct soft_slot *set, const struct soft_key *key)
 {
-	EVP_PKEY *pkey = NULL;
-	for (size_t i = 0; i < SLOT_WAYS && !pkey; i++)
+	EVP_PKEY *pkey = key->pkey;
+	for (size_t i = 0; i < SLOT_WAYS; i++)
 		if (set[i].key == key)
 			pkey = set[i].pkey;
-	if (!pkey && (pkey = EVP_PKEY_dup(key->pkey)))
-		return pkey;
-	ERR_clear_error();
-	pkey = pkey ? pkey : key->pkey;
+	if (pkey == key->pkey && key->base.alg->family == FAMILY_RSA && has_room()) {
+		EVP_PKEY *copy = EVP_PKEY_dup(pkey);
+		if (copy)
+			return copy;
+		ERR_clear_error();
+	}
 	return EVP_PKEY_up_ref(pkey) ? pkey : NULL;
+}
+
+static bool wants_check(const struct alg *alg)
+{
+	return alg->family == FAMILY_RSA && alg->cost == COST_WORKER;
 }
 
 static bool prepare_digest_mech(struct soft_slot *slot)
@@ -73,7 +86,12 @@ static bool prepare_digest_mech(struct soft_slot *slot)
 	struct ossl_mech m;
 	ossl_mech_init(&m, slot->mech, slot->salt);
 	slot->ctx = EVP_PKEY_CTX_new_from_pkey(NULL, slot->pkey, NULL);
-	return slot->ctx && EVP_PKEY_sign_init_ex(slot->ctx, m.list) > 0;
+	if (!slot->ctx || EVP_PKEY_sign_init_ex(slot->ctx, m.list) <= 0)
+		return false;
+	if (!wants_check(slot->key->base.alg))
+		return true;
+	slot->check = EVP_PKEY_CTX_new_from_pkey(NULL, slot->pkey, NULL);
+	return slot->check && EVP_PKEY_verify_init_ex(slot->check, m.list) > 0;
 }
 
 static bool prepare_data_mech(struct soft_slot *slot)

@@ -10,7 +10,10 @@
 #pragma once
 #include "token/token.h"
 
-/* Makes a handle from PKCS#8 DER; the bytes are copied, the caller wipes its own. */
+/* Memory of crypt_init(): 1.2 KiB for an RSA-2048 key and once more in each session that signs with it
+ * (as long as a quarter is free), 2.3 KiB with 4096 bits, 0.3 KiB for an EC or Ed25519 key. */
+
+/* Makes a handle from PKCS#8 DER; NOMEM when that memory is used up; the bytes are copied, the caller wipes its own. */
 kf_err soft_key_new(struct slice pkcs8, struct token_key **ret);
 struct slice soft_key_spki(const struct token_key *key);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "crypt/keygen.h"
 #include "token/soft/soft.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -79,6 +80,9 @@ static kf_err fill(struct soft_key *k, struct slice pkcs8)
 
 kf_err soft_key_new(struct slice pkcs8, struct token_key **ret)
 {
+	/* The rest is for what OpenSSL needs while it signs. */
+	if (crypt_room() < crypt_heap_size() / 8)
+		return kf_fail(NOMEM, "memory for keys is used up");
 	CLEANUP(key_freep) struct soft_key *k = OPENSSL_secure_zalloc(sizeof(*k));
 	if (!k)
 		return ossl_fail(NOMEM, "memory for keys is used up");

@@ -34,9 +34,10 @@ struct soft_slot {
 	const struct mech *mech;
 	int salt;
 	uint64_t used;
-	EVP_PKEY *pkey;    /* this thread's copy: no counters shared with other threads */
+	EVP_PKEY *pkey;    /* RSA: this thread's copy, for blinding takes a lock a key */
 	EVP_PKEY_CTX *ctx; /* ready for EVP_PKEY_sign() */
-	EVP_MD_CTX *md;    /* Ed25519: to be copied, for it serves once */
+	EVP_PKEY_CTX *check; /* ready for EVP_PKEY_verify(), or NULL; see sign.c */
+	EVP_MD_CTX *md;      /* Ed25519: to be copied, for it serves once */
 };
 
 /* All mechanisms of a key are in one set, where the one not used for longest gives way. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../../crypt/keys.h"
+#include "../../crypt/pem.h"
 #include "crypt/keygen.h"
 #include "test.h"
 #include "token/soft/engine.h"
@@ -11,12 +12,10 @@ static void closep(struct token_session **s) { soft_close(*s); }
 
 static struct token_key *load(const char *pem)
 {
-	CLEANUP(keypair_free) struct keypair k = { 0 };
+	autobuf der = buf_new(4096);
 	struct token_key *key = NULL;
-	if (!kf_ok(keypair_import(slice_of(pem), NULL, NULL, &k)) ||
-		!kf_ok(soft_key_new(buf_slice(&k.pkcs8), &key)))
-		return NULL;
-	return key;
+	pem_to_der(pem, &der);
+	return kf_ok(soft_key_new(buf_slice(&der), &key)) ? key : NULL;
 }
 
 static kf_err sign(struct token_session *s, struct sign_job *job)
@@ -198,29 +197,55 @@ TEST(what_is_no_private_key_makes_no_handle)
 	OK(!key);
 }
 
-/* The Bellcore attack needs one signature made with a wrong half; see sign.c. */
+/* One byte wrong, `back` bytes before the end: dP, dQ and the coefficient come last. */
+static kf_err sign_with_fault(struct token_session *s, struct buf *der, size_t back)
+{
+	static struct sign_job job;
+	CLEANUP(putp) struct token_key *bad = NULL;
+	der->p[der->n - back] ^= 2;
+	kf_err err = soft_key_new(buf_slice(der), &bad);
+	der->p[der->n - back] ^= 2;
+	if (!kf_ok(err))
+		return kf_fail(INTERNAL, "the planted key was refused");
+	job.key = bad;
+	job.mech = mech_get(MECH_RSA_PSS_SHA256);
+	job.salt = SALT_AS_DIGEST;
+	set_data(&job, 98);
+	return kf_ok(sign(s, &job)) ? verify(&job) : KF_OK;
+}
+
+/* The Bellcore attack needs one signature made with a wrong half; see token/soft/sign.c. */
 TEST(a_fault_in_one_crt_half_never_leaves_in_a_signature)
 {
+	const char *pems[] = { rsa_pem, rsa3072_pem };
 	CLEANUP(closep) struct token_session *s = NULL;
-	CLEANUP(keypair_free) struct keypair k = { 0 };
-	static struct sign_job job;
 	OK(kf_ok(soft_open(&s)));
-	OK(kf_ok(keypair_import(slice_of(rsa_pem), NULL, NULL, &k)));
 
-	/* dP, dQ and the coefficient are the last three numbers */
-	for (size_t back = 20; back < 400; back += 130) {
-		struct token_key *bad = NULL;
-		k.pkcs8.p[k.pkcs8.n - back] ^= 2;
-		OK(kf_ok(soft_key_new(buf_slice(&k.pkcs8), &bad)));
-		job.key = bad;
-		job.mech = mech_get(MECH_RSA_PSS_SHA256);
-		job.salt = SALT_AS_DIGEST;
-		set_data(&job, 98);
-		kf_err err = sign(s, &job);
-		bool is_right = !kf_ok(err) || kf_ok(verify(&job));
-		token_key_put(bad);
-		k.pkcs8.p[k.pkcs8.n - back] ^= 2;
-		OK(is_right);
+	for (size_t i = 0; i < 2; i++) {
+		autobuf der = buf_new(4096);
+		size_t half = i ? 192 : 128;
+		pem_to_der(pems[i], &der);
+		for (size_t part = 0; part < 3; part++)
+			OK(kf_ok(sign_with_fault(s, &der, 20 + part * (half + 3))));
+	}
+}
+
+TEST(large_rsa_keys_sign_and_are_checked_again)
+{
+	CLEANUP(closep) struct token_session *s = NULL;
+	CLEANUP(putp) struct token_key *rsa = load(rsa3072_pem);
+	static struct sign_job job;
+	OK(rsa && kf_ok(soft_open(&s)));
+	EQ(rsa->alg->cost, COST_WORKER);
+	job.key = rsa;
+	job.salt = SALT_AS_DIGEST;
+	set_data(&job, 98);
+
+	for (int id = MECH_RSA_PKCS1_SHA1; id <= MECH_RSA_PSS_SHA512; id++) {
+		job.mech = mech_get((enum mech_id)id);
+		OK(kf_ok(sign(s, &job)));
+		EQ(job.sig_n, 384);
+		OK(kf_ok(verify(&job)));
 	}
 }
 
@@ -291,6 +316,31 @@ TEST(threads_share_a_key_and_the_last_one_frees_it)
 		pthread_join(thread[i], NULL);
 
 	OK(crew[0].is_good && crew[1].is_good);
+}
+
+/* The last test: the heap stays. */
+TEST(full_memory_refuses_new_keys_and_signs_with_the_old_ones)
+{
+	CLEANUP(closep) struct token_session *s = NULL;
+	static struct token_key *keys[200];
+	static struct sign_job job;
+	int n = 0;
+	kf_err err = crypt_init(65536);
+	OK(kf_ok(err) && kf_ok(soft_open(&s)));
+
+	while (n < 200 && (keys[n] = load(n % 2 ? rsa_pem : ec_pem)))
+		n++;
+	bool is_good = n > 20 && n < 200;
+	for (int i = 0; i < n && is_good; i++) {
+		job.key = keys[i];
+		job.mech = mech_get(i % 2 ? MECH_RSA_PKCS1_SHA256 : MECH_ECDSA_SHA256);
+		set_data(&job, 98);
+		is_good = kf_ok(sign(s, &job)) && kf_ok(verify(&job));
+	}
+	for (int i = 0; i < n; i++)
+		token_key_put(keys[i]);
+
+	OK(is_good);
 }
 
 TEST_MAIN
