@@ -185,8 +185,9 @@ static void set_deadline(struct store *s)
 
 static bool connect_again(struct store *s)
 {
-	uint64_t deadline = earliest_deadline(s, after_ms(CONNECT_MS));
-	kf_err err = s->driver->open(s->where, DB_OWNER, deadline, &s->db);
+	struct db_target to = { .where = s->where, .role = DB_OWNER };
+	to.deadline_ns = earliest_deadline(s, after_ms(CONNECT_MS));
+	kf_err err = s->driver->open(&to, &s->db);
 	if (!kf_ok(err)) {
 		s->retry_ns = after_ms(DELAY_MS);
 		set_reachable(s, false);
@@ -286,6 +287,8 @@ static kf_err finish(struct store *s)
 		return kf_fail(INTERNAL, "no random numbers");
 	if (s->facts.n)
 		KF_TRY(rows_put_head(s->db, s->conf.keyring, &s->facts.next));
+	if (s->facts.n && s->driver->announce)
+		KF_TRY(s->driver->announce(s->db));
 	KF_TRY(rows_put_writer(s->db, s->writer, s->nonce));
 	return s->driver->commit(s->db);
 }
@@ -352,13 +355,19 @@ static void commit_group(struct store *s)
 
 /* --- in doubt --- */
 
-/* The head's lock is free only when the old transaction is over, one way or the other. */
+/* The head's lock is free only when the old transaction is over, one way or the other.  What was
+ * committed may still be on one machine only (a wait for the synchronous standby that somebody
+ * cancelled): another commit that is confirmed confirms it too. */
 static kf_err ask(struct store *s, bool *was_committed)
 {
 	KF_TRY(lock_and_catch_up(s));
 	KF_TRY(rows_is_written(s->db, s->writer, s->nonce, was_committed));
-	s->driver->rollback(s->db);
-	return KF_OK;
+	if (!*was_committed) {
+		s->driver->rollback(s->db);
+		return KF_OK;
+	}
+	KF_TRY(rows_put_writer(s->db, s->writer, s->nonce));
+	return s->driver->commit(s->db);
 }
 
 static void resolve(struct store *s)

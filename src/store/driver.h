@@ -40,7 +40,6 @@ static inline struct value value_bytes(struct slice s)
 struct db {
 	const struct store_driver *driver;
 	uint64_t deadline_ns; /* monotonic; 0: none */
-	uint64_t changed;     /* rows that the last run() inserted, updated or deleted */
 	bool is_broken;       /* close it */
 };
 
@@ -60,14 +59,22 @@ enum db_role {
 	DB_READER, /* beside it, for a backup */
 };
 
+enum { DB_DETAIL_SIZE = 200 };
+
+struct db_target {
+	const char *where;
+	enum db_role role;
+	uint64_t deadline_ns;
+	char *detail; /* DB_DETAIL_SIZE; what the database says of a failure; or NULL */
+};
+
 struct store_driver {
 	const char *scheme; /* what a location begins with */
 	/* makes servers that start together upgrade the tables one by one; NULL: nobody else */
 	const char *schema_lock;
 	bool is_shared; /* other servers may write too */
 
-	kf_err (*open)(const char *where, enum db_role role, uint64_t deadline_ns,
-		struct db **ret);
+	kf_err (*open)(const struct db_target *to, struct db **ret);
 	void (*close)(struct db *db); /* NULL is fine; rolls back */
 
 	kf_err (*script)(struct db *db, const char *sql); /* many statements, no rows */
@@ -80,6 +87,8 @@ struct store_driver {
 	kf_err (*commit)(struct db *db);
 	void (*rollback)(struct db *db);
 
+	/* In a transaction: tells the other servers once it is committed; NULL: nobody else. */
+	kf_err (*announce)(struct db *db);
 	/* Readable when another server may have changed something; -1: nobody tells. */
 	int (*notice_fd)(const struct db *db);
 	kf_err (*take_notices)(struct db *db);

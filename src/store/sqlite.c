@@ -132,7 +132,6 @@ static kf_err step_all(struct sqlite *s, sqlite3_stmt *st, const struct query *q
 		KF_TRY(give_row(st, q));
 	if (rc != SQLITE_DONE)
 		return failure(s);
-	s->db.changed = (uint64_t)sqlite3_changes64(s->handle);
 	return KF_OK;
 }
 
@@ -277,33 +276,28 @@ static kf_err make_private(const char *path)
 	return KF_OK;
 }
 
-static kf_err sqlite_open(
-	const char *where, enum db_role role, uint64_t deadline_ns, struct db **ret)
+static kf_err sqlite_open(const struct db_target *to, struct db **ret)
 {
-	(void)deadline_ns;
 	CLEANUP(close_dbp) struct sqlite *s = NULL;
 	KF_TRY(new_db(&sqlite_driver, &s));
-	if (!*where || *where == ':' || strncmp(where, "file:", 5) == 0)
+	if (!*to->where || *to->where == ':' || strncmp(to->where, "file:", 5) == 0)
 		return kf_fail(CONFIG, "sqlite: wants the path of a file");
-	if (role == DB_OWNER)
-		KF_TRY(take_lock(where, &s->lock));
-	KF_TRY(make_private(where));
-	KF_TRY(open_handle(s, where));
+	if (to->role == DB_OWNER)
+		KF_TRY(take_lock(to->where, &s->lock));
+	KF_TRY(make_private(to->where));
+	KF_TRY(open_handle(s, to->where));
 	*ret = &s->db;
 	s = NULL;
 	return KF_OK;
 }
 
 /* A database in memory that has a name, so that a second connection finds it. */
-static kf_err memory_open(
-	const char *where, enum db_role role, uint64_t deadline_ns, struct db **ret)
+static kf_err memory_open(const struct db_target *to, struct db **ret)
 {
-	(void)deadline_ns;
-	(void)role;
 	CLEANUP(close_dbp) struct sqlite *s = NULL;
 	KF_TRY(new_db(&memory_driver, &s));
 	autobuf name = buf_new(256);
-	buf_printf(&name, "file:/%s?vfs=memdb", where);
+	buf_printf(&name, "file:/%s?vfs=memdb", to->where);
 	buf_add_u8(&name, 0);
 	KF_TRY(buf_err(&name));
 	KF_TRY(open_handle(s, (const char *)name.p));

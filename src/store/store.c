@@ -67,14 +67,20 @@ static kf_err migrate(struct store *s)
 
 static kf_err ready_database(struct store *s)
 {
-	uint64_t deadline = clock_monotonic_ns() + OPEN_MS * UINT64_C(1000000);
-	KF_TRY(s->driver->open(s->where, DB_OWNER, deadline, &s->db));
-	s->db->deadline_ns = deadline;
+	char detail[DB_DETAIL_SIZE] = "";
+	struct db_target to = { .where = s->where, .role = DB_OWNER, .detail = detail };
+	to.deadline_ns = clock_monotonic_ns() + OPEN_MS * UINT64_C(1000000);
+	kf_err err = s->driver->open(&to, &s->db);
+	if (!kf_ok(err)) {
+		store_event(s, err, detail);
+		return err;
+	}
+	s->db->deadline_ns = to.deadline_ns;
 	KF_TRY(migrate(s));
 	s->db->deadline_ns = 0;
 	atomic_store(&s->status.is_reachable, true);
 	atomic_store(&s->status.is_writable, true);
-	kf_err err = load_all(s);
+	err = load_all(s);
 	if (kf_is(err, KF_E_NOT_FOUND))
 		return kf_fail(
 			TAMPERED, "head of the store is missing: restore a backup");

@@ -91,7 +91,8 @@ struct change {
 };
 
 /* Opens, migrates, verifies and loads everything into a new catalog.  TAMPERED rows are refused one
- * by one and counted; a wrong master key, a foreign or rolled-back store refuse to start. */
+ * by one and counted; a wrong master key, a foreign or rolled-back store refuse to start.
+ * UNAVAILABLE: the database cannot be reached within ten seconds: log it and call again. */
 kf_err store_open(const struct store_conf *conf, struct store **ret);
 void store_close(struct store *s); /* commits what is queued, stops the worker */
 

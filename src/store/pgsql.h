@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pgsql: a libpq connection that never waits longer than its deadline.
+ *
+ * pgsql_connect.c makes it: every host of the conninfo in turn, only where one may write.
+ * pgsql.c uses it.  A wait that ends early closes the connection; nothing ever sends a cancel
+ * request, which would turn "not yet replicated" into "success".
+ */
+#pragma once
+#include "store/driver.h"
+#include <libpq-fe.h>
+
+enum { STATEMENTS_MAX = 64 };
+
+struct pgsql {
+	struct db db;
+	PGconn *conn;
+	bool was_warned; /* since the commit began: it may not be replicated */
+	size_t n;
+	const char *prepared[STATEMENTS_MAX]; /* its name is its number */
+};
+
+/* Ready for queries, non-blocking. */
+kf_err pgsql_connect(const struct db_target *to, PGconn **ret);
+/* Waits until the socket is ready for `events`; TIMEOUT. */
+kf_err pgsql_wait(PGconn *conn, short events, uint64_t deadline_ns);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The suite of the store on PostgreSQL, and what only a shared database can do to it.  Run by
+ * tests/scenario/with-postgresql.
+ */
+#include "store/suite.h"
+#include <libpq-fe.h>
+#include <signal.h>
+
+static char location[256], database[32];
+
+static bool sql_in(const char *name, const char *text)
+{
+	char conninfo[256];
+	snprintf(conninfo, sizeof(conninfo), "%s dbname=%s", getenv("KEYFLEET_PG"), name);
+	PGconn *conn = PQconnectdb(conninfo);
+	PGresult *r = PQexec(conn, text);
+	ExecStatusType status = PQresultStatus(r);
+	bool is_done = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+	if (!is_done)
+		printf("# %s\n", PQerrorMessage(conn));
+	PQclear(r);
+	PQfinish(conn);
+	return is_done;
+}
+
+static bool sql(const char *text) { return sql_in(database, text); }
+
+static const char *fresh_location(void)
+{
+	static int n;
+	char text[64];
+	snprintf(database, sizeof(database), "k%d", n++);
+	snprintf(text, sizeof(text), "create database %s", database);
+	if (!sql_in("postgres", text))
+		abort();
+	snprintf(location, sizeof(location), "postgresql:%s dbname=%s",
+		getenv("KEYFLEET_PG"), database);
+	return location;
+}
+
+static bool control(const char *what)
+{
+	char command[512];
+	snprintf(command, sizeof(command), "%s %s", getenv("KEYFLEET_PG_CTL"), what);
+	return system(command) == 0;
+}
+
+/* Until it is so, at most ten seconds. */
+#define EVENTUALLY(condition)                                                            \
+	do {                                                                             \
+		for (int i_ = 0; i_ < 500 && !(condition); i_++)                         \
+			usleep(20000);                                                   \
+		OK(condition);                                                           \
+	} while (0)
+
+static struct store_status status_of(struct fixture *f)
+{
+	struct store_status s;
+	store_status(f->store, &s);
+	return s;
+}
+
+static bool has(struct fixture *f, const char *id)
+{
+	return catalog_find(store_catalog(f->store), slice_of(id)) != NULL;
+}
+
+TEST(servers_see_each_others_changes)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { .conf.poll_ms = 60000 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+	struct spec a = { .id = "a", .name = "www", .material = "secret" };
+
+	OK(kf_ok(put(f.store, &a)));
+	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
+	EVENTUALLY(holds(g.store, "a", "secret")); /* by notice: it polls once a minute */
+	EVENTUALLY(catalog_rights(store_catalog(g.store))->grants == 1);
+
+	a.version = 2;
+	a.material = NULL;
+	OK(kf_ok(put_again(g.store, &a)));
+	OK(kf_ok(put_grant(g.store, "g1", 1, DROP_GRANT)));
+	EVENTUALLY(catalog_find(store_catalog(f.store), SLICE_LIT("a"))->version == 2);
+	EVENTUALLY(catalog_rights(store_catalog(f.store))->grants == 0);
+	OK(holds(f.store, "a", "secret"));
+
+	/* Both in turn, each on what the other made. */
+	for (int i = 0; i < 20; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "x%d", i);
+		struct spec x = { .id = id, .material = "m" };
+		OK(kf_ok(put(i % 2 ? f.store : g.store, &x)));
+		OK(kf_is(put(i % 2 ? g.store : f.store, &x), KF_E_EXISTS));
+	}
+	EQ(status_of(&f).sequence, status_of(&g).sequence);
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
+TEST(a_repeated_request_is_known_to_every_server)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { 0 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+	struct spec a = { .id = "a", .material = "x" },
+		    b = { .id = "b", .material = "y" };
+	struct change first = request(1, 1, "a"), again = request(1, 1, "b");
+	OK(kf_ok(add_put(&first, &a, NULL)));
+	OK(kf_ok(add_put(&again, &b, NULL)));
+
+	OK(kf_ok(submit_and_wait(f.store, &first)));
+	OK(kf_ok(submit_and_wait(g.store, &again)));
+
+	OK(again.is_replay);
+	OK(slice_is(buf_slice(&again.answer), "a"));
+	OK(!has(&g, "b"));
+	buf_free(&first.answer);
+	buf_free(&again.answer);
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
+TEST(a_row_put_back_while_servers_run_stops_their_writing)
+{
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
+	OK(sql("create table old as select * from head"));
+	OK(kf_ok(put_grant(f.store, "g2", 0, PUT_GRANT)));
+	OK(sql("delete from head; insert into head select * from old"));
+
+	OK(says(put_grant(f.store, "g3", 0, PUT_GRANT), KF_E_TAMPERED, "rolled back"));
+
+	OK(status_of(&f).is_rolled_back);
+	EQ(catalog_rights(store_catalog(f.store))->grants, 2);
+	fixture_close(&f);
+}
+
+TEST(a_restart_of_the_database_loses_nothing_and_delays_only)
+{
+	struct fixture f = { .conf.deadline_ms = 20000 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct spec a = { .id = "a", .material = "x" },
+		    b = { .id = "b", .material = "y" };
+	OK(kf_ok(put(f.store, &a)));
+	OK(control("stop -m immediate"));
+	OK(holds(f.store, "a", "x"));
+	struct change c = { 0 };
+	struct wait w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+	OK(kf_ok(add_put(&c, &b, NULL)));
+	c.done = wait_done;
+	c.arg = &w;
+
+	OK(kf_ok(store_submit(f.store, &c)));
+	EVENTUALLY(!status_of(&f).is_reachable);
+	OK(control("start"));
+
+	pthread_mutex_lock(&w.lock);
+	while (!w.done)
+		pthread_cond_wait(&w.is_done, &w.lock);
+	pthread_mutex_unlock(&w.lock);
+	OK(kf_ok(c.err));
+	OK(holds(f.store, "b", "y"));
+	EVENTUALLY(status_of(&f).is_writable);
+	fixture_close(&f);
+}
+
+TEST(without_a_database_a_change_is_refused_at_its_deadline)
+{
+	struct fixture f = { .conf.deadline_ms = 300 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	OK(control("stop -m immediate"));
+
+	uint64_t before = clock_monotonic_ns();
+	kf_err err = put_grant(f.store, "g1", 0, PUT_GRANT);
+	uint64_t took_ms = (clock_monotonic_ns() - before) / 1000000;
+	struct fixture g = { 0 };
+	kf_err opened = fixture_open(&g, location, KEY_A);
+	OK(control("start"));
+
+	OK(says(err, KF_E_UNAVAILABLE, "nothing was changed"));
+	OK(took_ms < 1000);
+	OK(kf_is(opened, KF_E_UNAVAILABLE));
+	EVENTUALLY(status_of(&f).is_writable);
+	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
+	fixture_close(&g);
+	fixture_close(&f);
+}
+
+/* A standby that never comes: every commit waits for it. */
+static bool want_standby(bool yes)
+{
+	return sql_in("postgres",
+		       yes ? "alter system set synchronous_standby_names='nobody'"
+			   : "alter system reset synchronous_standby_names") &&
+	       sql_in("postgres", "select pg_reload_conf()");
+}
+
+static bool cancel_waits(void)
+{
+	return sql("select pg_cancel_backend(pid) from pg_stat_activity "
+		   "where wait_event='SyncRep'");
+}
+
+TEST(a_commit_that_waits_for_its_standby_is_unknown_at_the_deadline)
+{
+	struct fixture f = { .conf.deadline_ms = 500 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	EVENTUALLY(status_of(&f).is_writable);
+	OK(want_standby(true));
+	usleep(200000); /* the server's processes read their configuration when they get to it */
+	struct spec a = { .id = "a", .material = "x" };
+	struct change first = request(1, 1, "a"), again = request(1, 1, "b");
+	OK(kf_ok(add_put(&first, &a, NULL)));
+
+	kf_err err = submit_and_wait(f.store, &first);
+	bool was_writable = status_of(&f).is_writable, was_shown = has(&f, "a");
+	kf_err second = put_grant(f.store, "g1", 0, PUT_GRANT);
+	OK(want_standby(false));
+
+	OK(kf_is(err, KF_E_OUTCOME_UNKNOWN));
+	OK(!was_writable);
+	OK(!was_shown);
+	OK(kf_is(second, KF_E_UNAVAILABLE) || kf_is(second, KF_E_OUTCOME_UNKNOWN));
+	EVENTUALLY(has(&f, "a")); /* the worker finds out and shows it */
+	EVENTUALLY(status_of(&f).is_writable);
+	OK(kf_ok(submit_and_wait(f.store, &again)));
+	OK(again.is_replay);
+	OK(slice_is(buf_slice(&again.answer), "a"));
+	EQ(catalog_count(store_catalog(f.store)), 1);
+	buf_free(&first.answer);
+	buf_free(&again.answer);
+	fixture_close(&f);
+}
+
+TEST(a_wait_that_somebody_cancels_is_no_success)
+{
+	struct fixture f = { .conf.deadline_ms = 3000 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	EVENTUALLY(status_of(&f).is_writable);
+	OK(want_standby(true));
+	usleep(200000);
+	struct spec a = { .id = "a", .material = "x" };
+	struct change c = { 0 };
+	struct wait w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+	OK(kf_ok(add_put(&c, &a, NULL)));
+	c.done = wait_done;
+	c.arg = &w;
+
+	OK(kf_ok(store_submit(f.store, &c)));
+	bool is_done = false;
+	for (int i = 0; i < 100 && !is_done; i++) {
+		OK(cancel_waits());
+		usleep(50000);
+		pthread_mutex_lock(&w.lock);
+		is_done = w.done;
+		pthread_mutex_unlock(&w.lock);
+	}
+	OK(want_standby(false));
+
+	OK(is_done);
+	OK(kf_is(c.err, KF_E_OUTCOME_UNKNOWN));
+	EVENTUALLY(has(&f, "a"));
+	fixture_close(&f);
+}
+
+TEST(a_server_that_stops_in_a_transaction_does_not_stop_the_others)
+{
+	const char *where = fresh_location();
+	struct fixture f = { .conf.deadline_ms = 30000 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	char conninfo[256];
+	snprintf(conninfo, sizeof(conninfo), "%s dbname=%s", getenv("KEYFLEET_PG"),
+		database);
+	PGconn *stopped = PQconnectdb(conninfo);
+	PQclear(PQexec(stopped, "set idle_in_transaction_session_timeout='1s'; begin"));
+	PQclear(PQexec(stopped, "select * from head for update"));
+
+	kf_err err = put_grant(f.store, "g1", 0, PUT_GRANT);
+
+	PQfinish(stopped);
+	OK(kf_ok(err));
+	fixture_close(&f);
+}
+TEST_MAIN
