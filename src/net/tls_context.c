@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICKET_LIFETIME_S = 7200, CHAIN_MAX = 4, KEY_MAX = 64 << 10, PEM_MAX = 16 << 20 };
+enum {
+	TICKET_LIFETIME_S = 7200,
+	CHAIN_MAX = 4,
+	CERTIFICATES_MAX = 32 << 10,
+	KEY_MAX = 64 << 10,
+	PEM_MAX = 16 << 20
+};
 
 #define CIPHERS_1_2 "ECDHE+AESGCM:ECDHE+CHACHA20"
 

@@ -654,6 +654,98 @@ TEST(files_are_loaded_and_an_open_key_is_refused)
 	rmdir(dir);
 }
 
+/* Passes on one byte after the other and lets the receiver look at each. */
+static kf_err trickle(int from, int to, struct stream *s, struct buf *in)
+{
+	uint8_t byte;
+	while (recv(from, &byte, 1, 0) == 1) {
+		if (send(to, &byte, 1, 0) != 1)
+			return kf_fail(IO, "relay");
+		KF_TRY(stream_is_open(s) ? stream_read(s, in) : stream_handshake(s));
+	}
+	return KF_OK;
+}
+
+TEST(a_handshake_and_data_may_come_byte_by_byte)
+{
+	autocontext *s = context(true, &server_leaf), *c = context(false, &client_leaf);
+	autolink k = { .in = buf_new(1000) };
+	autobuf out = buf_new(1000);
+	int a[2], b[2];
+	OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, a) == 0);
+	OK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, b) == 0);
+	OK(kf_ok(tls_connect(c, a[0], NULL, pad, &k.client)));
+	OK(kf_ok(tls_accept(s, b[0], pad, &k.server)));
+	CLEANUP(mem_closep) int relay_a = a[1], relay_b = b[1];
+
+	OK(kf_ok(stream_handshake(k.client)));
+	for (int i = 0; i < 4; i++) {
+		OK(kf_ok(trickle(relay_a, relay_b, k.server, &k.in)));
+		OK(kf_ok(trickle(relay_b, relay_a, k.client, &k.in)));
+	}
+	OK(stream_is_open(k.server) && stream_is_open(k.client));
+	buf_add_text(&out, "drop by drop");
+	OK(kf_ok(stream_write(k.client, &out)));
+	OK(kf_ok(trickle(relay_a, relay_b, k.server, &k.in)));
+	MEMEQ(k.in.p, k.in.n, "drop by drop");
+}
+
+/* A client limited to TLS 1.2, of plain OpenSSL; the session of one run is for the next. */
+static int connect_1_2(struct tls_context *s, SSL_CTX *ctx, SSL_SESSION **session)
+{
+	struct stream *server = NULL;
+	struct tls_peer p = { .is_resumed = false };
+	int fd[2];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) < 0 ||
+		!kf_ok(tls_accept(s, fd[1], pad, &server)))
+		return -1;
+	SSL *ssl = SSL_new(ctx);
+	SSL_set_fd(ssl, fd[0]);
+	if (*session)
+		SSL_set_session(ssl, *session);
+	SSL_SESSION_free(*session);
+	kf_err e = KF_OK;
+	for (int i = 0; i < 10 && kf_ok(e); i++) {
+		SSL_connect(ssl);
+		e = stream_handshake(server);
+	}
+	bool is_fine = kf_ok(e) && kf_ok(tls_get_peer(server, &p)) &&
+		       strcmp(p.common_name, "web 1") == 0 &&
+		       strcmp(tls_version(server), "TLSv1.2") == 0;
+	*session = SSL_get1_session(ssl);
+	SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN);
+	SSL_free(ssl);
+	close(fd[0]);
+	stream_free(server);
+	return is_fine ? p.is_resumed : -1;
+}
+
+TEST(tls_1_2_is_resumed_with_the_same_peer_too)
+{
+	autocontext *s = context(true, &server_leaf);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	BIO *b = BIO_new_mem_buf(
+		client_leaf.certificate.p, (int)client_leaf.certificate.n);
+	BIO *kb = BIO_new_mem_buf(client_leaf.key.p, (int)client_leaf.key.n);
+	X509 *x = PEM_read_bio_X509(b, NULL, NULL, NULL);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(kb, NULL, NULL, NULL);
+	SSL_SESSION *session = NULL;
+	SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_use_certificate(ctx, x);
+	SSL_CTX_use_PrivateKey(ctx, key);
+
+	int first = connect_1_2(s, ctx, &session), second = connect_1_2(s, ctx, &session);
+
+	SSL_SESSION_free(session);
+	SSL_CTX_free(ctx);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	BIO_free(b);
+	BIO_free(kb);
+	EQ(first, 0);
+	EQ(second, 1);
+}
+
 /* Both ends live here, so this counts a client's memory, too. */
 TEST(idle_streams_are_small)
 {
