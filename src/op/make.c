@@ -60,6 +60,9 @@ kf_err make_check(const struct op_call *call, const struct make *m)
 
 	KF_TRY(buf_err(&m->attrs));
 	KF_TRY(attrs_check_new(attrs));
+	/* To take a limit and not to keep it would be worse than to refuse it. */
+	if (attrs_count(attrs, TAG_USAGE_LIMITS))
+		return kf_fail(FEATURE, "usage limits");
 	KF_TRY(check_dates(attrs));
 	return check_names(call, attrs);
 }
@@ -163,7 +166,8 @@ static void add_server_attributes(const struct op_call *call, struct make *m)
 	attrs_set_enum(a, TAG_STATE, first_state(buf_slice(a), call->now_s));
 	attrs_set_date(a, TAG_INITIAL_DATE, call->now_s);
 	attrs_set_date(a, TAG_LAST_CHANGE_DATE, call->now_s);
-	attrs_set_date(a, TAG_ORIGINAL_CREATION_DATE, call->now_s);
+	if (!attrs_count(buf_slice(a), TAG_ORIGINAL_CREATION_DATE))
+		attrs_add_date(a, TAG_ORIGINAL_CREATION_DATE, call->now_s);
 	if (attrs_count(buf_slice(a), TAG_OBJECT_GROUP))
 		attrs_set_bool(a, TAG_FRESH, true);
 }
