@@ -327,6 +327,10 @@ TEST(whoever_is_not_enrolled_any_more_is_no_client)
 {
 	reset();
 	struct rights r = rights();
+	const struct rights_certificate enrolled = { client.certificate[0].fingerprint,
+		&client };
+	r.certificates = 1;
+	r.certificate = &enrolled;
 	struct who w = named("www");
 	memset(w.fingerprint, 9, sizeof(w.fingerprint));
 	client = (struct client_row){ .name = "www", .certificates = 1 };
