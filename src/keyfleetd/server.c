@@ -104,7 +104,7 @@ static kf_err open_store(struct server *s)
 static kf_err open_backup(struct server *s)
 {
 	const char *where = s->conf.backup ? s->conf.backup : s->conf.audit;
-	return op_backup_new(s->store, where, &s->backup);
+	return op_backup_new(s->store, store_backup, where, &s->backup);
 }
 
 static kf_err open_audit(struct server *s)

@@ -10,23 +10,27 @@
 
 struct op_backup {
 	struct store *store;
+	op_backup_copy copy;
 	char *directory;
 	pthread_mutex_t one; /* guards fd and size */
 	int fd;              /* -1: none yet */
 	int64_t size;
 };
 
-kf_err op_backup_new(struct store *store, const char *directory, struct op_backup **ret)
+kf_err op_backup_new(struct store *store, op_backup_copy copy, const char *directory,
+	struct op_backup **ret)
 {
 	struct op_backup *b = calloc(1, sizeof(*b));
-	char *copy = strdup(directory);
+	char *path = strdup(directory);
 
-	if (!b || !copy) {
+	if (!b || !path) {
 		free(b);
-		free(copy);
+		free(path);
 		return kf_fail(NOMEM, "backup");
 	}
-	*b = (struct op_backup){ .store = store, .directory = copy, .fd = -1 };
+	*b = (struct op_backup){
+		.store = store, .copy = copy, .directory = path, .fd = -1
+	};
 	pthread_mutex_init(&b->one, NULL);
 	*ret = b;
 	return KF_OK;
@@ -66,7 +70,7 @@ static kf_err make_copy(struct op_backup *b)
 
 	if (fd < 0)
 		return kf_fail(IO, "no file for the backup");
-	KF_TRY(store_backup(b->store, write_all, &fd, &facts));
+	KF_TRY(b->copy(b->store, write_all, &fd, &facts));
 	const off_t size = lseek(fd, 0, SEEK_END);
 	if (size < 0)
 		return kf_fail(IO, "size of the backup");

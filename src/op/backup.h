@@ -9,8 +9,13 @@
 
 struct op_backup;
 
+/* store_backup(), or a test's. */
+typedef kf_err (*op_backup_copy)(
+	struct store *s, store_sink sink, void *arg, struct store_backup_facts *ret);
+
 /* directory: where there is room for a copy of the store. */
-kf_err op_backup_new(struct store *store, const char *directory, struct op_backup **ret);
+kf_err op_backup_new(struct store *store, op_backup_copy copy, const char *directory,
+	struct op_backup **ret);
 void op_backup_free(struct op_backup *b); /* NULL is fine */
 
 /* Offset 0 makes a new copy.  Appends at most `maximum` bytes; *ret_size is that of the whole. */
