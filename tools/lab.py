@@ -354,11 +354,13 @@ class Agent:
             first.keyfleet("grant", "add", name, "*", "sign", "--tls-only")
         addresses = addresses or [s.address for s in servers]
         users = ", ".join(sorted({"root", "www-data", "haproxy", "nobody", pwd.getpwuid(os.geteuid()).pw_name}))
-        self.conf = lab.write(name + ".conf", f"""[agent]
+        self.conf = lab.write(name + ".conf", f"""[client]
 servers = {", ".join(addresses)}
+server_name = keyfleetd
 certificate = {lab.path(name + ".pem")}
 key = {lab.path(name + ".key")}
 ca = {first.dir}/ca.pem
+[agent]
 sockets = unix:{self.socket}
 [allow *]
 users = {users}

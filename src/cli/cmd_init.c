@@ -94,7 +94,7 @@ static kf_err copy_admin(struct init *in)
 	return e;
 }
 
-enum { SANS = 30 };
+enum { SANS = 28 };
 
 /* The names by which clients may know this server: what the user said, else this host. */
 static size_t server_names(
@@ -109,6 +109,8 @@ static size_t server_names(
 	for (char *name = strtok_r(text, ", ", &state); name && n < SANS;
 		name = strtok_r(NULL, ", ", &state))
 		ret[n++] = name;
+	/* What clients ask a key server to show, whatever address they reach it by. */
+	ret[n++] = "dns:keyfleetd";
 	ret[n++] = "dns:localhost";
 	ret[n++] = "ip:127.0.0.1";
 	ret[n] = NULL;
@@ -118,7 +120,7 @@ static size_t server_names(
 static kf_err make_certificates(struct init *in)
 {
 	char text[1024];
-	const char *sans[SANS + 3];
+	const char *sans[SANS + 4];
 	server_names(in, text, sizeof(text), sans);
 	struct cert_wish server = {
 		.role = CERT_SERVER, .common_name = "keyfleetd", .sans = sans

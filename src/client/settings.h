@@ -7,7 +7,7 @@
 
 struct settings {
 	struct conf_list servers;
-	char *server_name, *ca, *certificate, *key, *agent;
+	char *server_name, *ca, *certificate, *key, *agent, *authority;
 	int64_t timeout_ms, connect_timeout_ms, patience_ms, idle_ms;
 	int64_t pool_size, connections, message_max;
 };
@@ -35,7 +35,8 @@ enum { SETTINGS_TIMEOUT_MAX_MS = 600000 };
 	SETTINGS_ROW(base, "idle_time", idle_ms, CONF_DURATION,  "60s", 1000, 86400000, "an unused connection is closed after this time"), \
 	SETTINGS_ROW(base, "pool_size", pool_size, CONF_INTEGER,   "8",   0, 1024,        "unused connections kept open a server (blocking calls)"), \
 	SETTINGS_ROW(base, "connections", connections, CONF_INTEGER,   "2",   1, 64,          "connections a server (event loops, agent)"), \
-	SETTINGS_ROW(base, "message_max", message_max, CONF_SIZE,      "1M",  4096, 67108864, "the largest answer that is accepted")
+	SETTINGS_ROW(base, "message_max", message_max, CONF_SIZE,      "1M",  4096, 67108864, "the largest answer that is accepted"), \
+	SETTINGS_ROW(base, "authority", authority, CONF_PATH,    NULL,  0, 0,           "folder of the authority's ca.pem and ca.key, for keyfleet client add")
 /* clang-format on */
 
 /* client.conf.  path NULL: $KEYFLEET_CONFIG, else /etc/keyfleet/client.conf.  CONFIG with a line a
