@@ -58,8 +58,10 @@ static void give_up(struct line *l, const char *why)
 
 static void flush(struct line *l)
 {
-	if (!kf_ok(stream_write(l->stream, &l->out)))
-		return give_up(l, stream_why(l->stream));
+	if (!kf_ok(stream_write(l->stream, &l->out))) {
+		give_up(l, stream_why(l->stream));
+		return;
+	}
 	uint32_t events = EPOLLIN;
 	if (stream_wants_write(l->stream) || l->out.n)
 		events |= EPOLLOUT;
@@ -122,8 +124,10 @@ static void group_done(struct line *l)
 	uint64_t took = clock_monotonic_ns() - l->sent_ns;
 	if (d->start_ns && d->samples < SAMPLES)
 		d->sample[d->samples++] = (uint32_t)(took / 16);
-	if (!d->is_idle_test)
-		return send_group(l);
+	if (!d->is_idle_test) {
+		send_group(l);
+		return;
+	}
 	if (++d->open == d->what->connections)
 		loop_stop(d->loop);
 }
@@ -131,10 +135,14 @@ static void group_done(struct line *l)
 static void read_answers(struct line *l)
 {
 	kf_err e = stream_read(l->stream, &l->in);
-	if (!cut_answers(l))
-		return give_up(l, "the server sent something that is no message");
-	if (!kf_ok(e))
-		return give_up(l, "the server closed the connection");
+	if (!cut_answers(l)) {
+		give_up(l, "the server sent something that is no message");
+		return;
+	}
+	if (!kf_ok(e)) {
+		give_up(l, "the server closed the connection");
+		return;
+	}
 	if (l->waiting == 0)
 		group_done(l);
 }
@@ -143,11 +151,16 @@ static void line_ready(struct loop_watch *w, uint32_t events)
 {
 	struct line *l = container_of(w, struct line, watch);
 	if (!stream_is_open(l->stream)) {
-		if (!kf_ok(stream_handshake(l->stream)))
-			return give_up(l, stream_why(l->stream));
-		if (!stream_is_open(l->stream))
-			return flush(l);
-		return send_group(l);
+		if (!kf_ok(stream_handshake(l->stream))) {
+			give_up(l, stream_why(l->stream));
+			return;
+		}
+		if (!stream_is_open(l->stream)) {
+			flush(l);
+			return;
+		}
+		send_group(l);
+		return;
 	}
 	if (events & EPOLLOUT)
 		flush(l);
@@ -179,7 +192,8 @@ static void phase_over(struct loop_timer *t)
 		d->result->server_cpu_seconds =
 			bench_cpu_seconds(&d->what->pids) - d->cpu_before;
 		d->stop_ns = now;
-		return loop_stop(d->loop);
+		loop_stop(d->loop);
+		return;
 	}
 	d->cpu_before = bench_cpu_seconds(&d->what->pids);
 	d->start_ns = now;

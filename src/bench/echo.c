@@ -126,13 +126,17 @@ static size_t answer(struct echo_line *l)
 static void serve(struct echo_line *l)
 {
 	ssize_t n = recv(l->fd, burst, sizeof(burst), 0);
-	if (n <= 0)
-		return end(l);
+	if (n <= 0) {
+		end(l);
+		return;
+	}
 	BIO_write(l->in, burst, (int)n);
 	if (!SSL_is_init_finished(l->ssl)) {
 		int done = SSL_do_handshake(l->ssl);
-		if (done <= 0 && SSL_get_error(l->ssl, done) != SSL_ERROR_WANT_READ)
-			return end(l);
+		if (done <= 0 && SSL_get_error(l->ssl, done) != SSL_ERROR_WANT_READ) {
+			end(l);
+			return;
+		}
 	}
 	if (SSL_is_init_finished(l->ssl)) {
 		size_t whole = answer(l);
