@@ -52,6 +52,7 @@ make_keys() {
 	make_key rsa -algorithm RSA -pkeyopt rsa_keygen_bits:2048
 	make_key ec -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 	make_key ed -algorithm ED25519
+	cat "$T/rsa.crt" "$T/ec.crt" >"$T/all.crt"
 	write_openssl_cnf ""
 }
 
@@ -70,7 +71,6 @@ count_requests() { requests | wc -l; }
 handshake() {
 	local port=$1
 	shift
-	cat "$T/rsa.crt" "$T/ec.crt" >"$T/all.crt"
 	openssl_plain s_client -connect "127.0.0.1:$port" -servername localhost -CAfile "$T/all.crt" -verify_return_error \
 		"$@" </dev/null
 }
@@ -105,7 +105,6 @@ check_handshakes() {
 fetch() {
 	local port=$1
 	shift
-	cat "$T/rsa.crt" "$T/ec.crt" >"$T/all.crt"
 	OPENSSL_CONF=/etc/ssl/openssl.cnf curl -sS --max-time 20 --cacert "$T/all.crt" \
 		--resolve "localhost:$port:127.0.0.1" "$@" "https://localhost:$port/"
 }
@@ -114,6 +113,17 @@ fetch_shows() {
 	local pattern=$1
 	shift
 	fetch "$@" | grep -q -- "$pattern"
+}
+
+# eight_at_once PORT: handshakes in parallel, all succeed
+eight_at_once() {
+	local i pids=() bad=0
+	for i in 1 2 3 4 5 6 7 8; do
+		fetch "$1" >/dev/null &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do wait "$i" || bad=1; done
+	return "$bad"
 }
 
 # ---- what a process has ----
