@@ -58,12 +58,6 @@ static bool expand(const uint8_t key[32], const char *label, uint8_t *ret, size_
 	return is_good;
 }
 
-/* What stands for every bad ciphertext like this one. */
-struct synthetic {
-	uint8_t message[JOB_CIPHER_MAX];
-	uint32_t n; /* its last n bytes count */
-};
-
 /* The last of 128 random lengths that is short enough; all of them are looked at. */
 static uint32_t pick_length(const uint8_t lengths[2 * LENGTHS], uint32_t size)
 {
@@ -79,7 +73,7 @@ static uint32_t pick_length(const uint8_t lengths[2 * LENGTHS], uint32_t size)
 }
 
 static bool make_synthetic(
-	const struct soft_key *key, struct slice cipher, struct synthetic *ret)
+	const struct soft_key *key, struct slice cipher, struct soft_fake *ret)
 {
 	uint8_t own[32], lengths[2 * LENGTHS];
 	bool is_good = hmac(key->reject, cipher.p, cipher.n, own) &&
@@ -105,21 +99,26 @@ static uint32_t find_message(struct slice em, uint32_t *ret_good)
 	return at + 1;
 }
 
+size_t reject_choose(struct soft_fake *fake, struct slice em, uint8_t *ret)
+{
+	uint32_t good, size = (uint32_t)em.n;
+	uint32_t start = find_message(em, &good);
+	start = choose(good, start, size - fake->n);
+	for (uint32_t i = 0; i < size; i++)
+		fake->message[i] = (uint8_t)choose(good, em.p[i], fake->message[i]);
+	memcpy(ret, fake->message + start, size - start);
+	return size - start;
+}
+
 kf_err reject_unpad(const struct soft_key *key, struct slice cipher, struct slice em,
 	uint8_t *ret, size_t *ret_n)
 {
-	struct synthetic fake;
-	uint32_t good, size = (uint32_t)em.n;
+	struct soft_fake fake;
 	if (em.n != cipher.n || em.n > sizeof(fake.message) || em.n < 64)
 		return kf_fail(INTERNAL, "decrypted block has another length");
 	if (!make_synthetic(key, cipher, &fake))
 		return ossl_fail(CRYPTO, "HMAC");
-	uint32_t start = find_message(em, &good);
-	start = choose(good, start, size - fake.n);
-	for (uint32_t i = 0; i < size; i++)
-		fake.message[i] = (uint8_t)choose(good, em.p[i], fake.message[i]);
-	memcpy(ret, fake.message + start, size - start);
-	*ret_n = size - start;
+	*ret_n = reject_choose(&fake, em, ret);
 	OPENSSL_cleanse(&fake, sizeof(fake));
 	return KF_OK;
 }

@@ -58,3 +58,11 @@ void cache_clear(struct token_session *s, bool only_retired);
  * the modulus; writes the message, or the one that stands for all bad ciphertexts. */
 kf_err reject_unpad(const struct soft_key *key, struct slice cipher, struct slice em,
 	uint8_t *ret, size_t *ret_n);
+
+/* What stands for every bad ciphertext like this one: the last n bytes of message. */
+struct soft_fake {
+	uint8_t message[JOB_CIPHER_MAX];
+	uint32_t n;
+};
+/* The message in em if its padding is right, else the fake one; the same instructions for both. */
+size_t reject_choose(struct soft_fake *fake, struct slice em, uint8_t *ret);
