@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/answer.h"
+#include "base/log.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
 #include <string.h>
@@ -42,6 +43,25 @@ static kf_err put_success(struct req *r, struct ttlv_writer *w,
 	return KF_OK;
 }
 
+/* What the client cannot have caused is for the people who run the server. */
+static void log_own_failure(const struct req *r)
+{
+	switch ((int)r->err.code) {
+	case KF_E_INTERNAL:
+	case KF_E_NOMEM:
+	case KF_E_CRYPTO:
+	case KF_E_STORE:
+	case KF_E_TAMPERED:
+	case KF_E_AUDIT:
+	case KF_E_OUTCOME_UNKNOWN:
+		log_err(r->err, "request failed",
+			LOG_TEXT("operation", r->call.op ? r->call.op->name : "-"),
+			LOG_TEXT("object", r->call.object_id));
+		break;
+	default: break;
+	}
+}
+
 /* Either a whole success or, in its place, a failure. */
 static void put_item(struct req *r, struct ttlv_writer *w,
 	const struct kmip_extension *extension, size_t message_at)
@@ -58,6 +78,7 @@ static void put_item(struct req *r, struct ttlv_writer *w,
 		cut(w->out, at);
 		*w = before;
 	}
+	log_own_failure(r);
 	kmip_put_response_failure(
 		w, r->item.operation, r->item.batch_id, r->err.code, extension);
 }
