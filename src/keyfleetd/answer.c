@@ -36,7 +36,7 @@ static kf_err put_success(struct req *r, struct ttlv_writer *w,
 	kmip_put_response_item_begin(w, r->item.operation, r->item.batch_id);
 	KF_TRY(op_answer(&r->call, w));
 	kmip_put_response_item_end(w, extension);
-	KF_TRY(ttlv_written(w));
+	KF_TRY(buf_err(w->out));
 	if (is_too_big(r, w->out->n - message_at))
 		return kf_fail(
 			RESPONSE_TOO_BIG, "answer is larger than the client allows");

@@ -20,6 +20,18 @@ int64_t io_now_s(struct io *io)
 	return io->now_s;
 }
 
+const struct settings *io_settings(struct io *io)
+{
+	if (io->settings_of_ns == loop_now_ns(io->loop))
+		return &io->settings;
+	io->settings_of_ns = loop_now_ns(io->loop);
+	const struct settings *newest = atomic_load(&io->server->settings);
+	if (newest->generation != io->settings.generation)
+		io->settings = *newest;
+	io->handshakes_left = io->settings.handshakes;
+	return &io->settings;
+}
+
 /* ---- waiting for the audit ---- */
 
 static struct req *req_of(struct list *run) { return container_of(run, struct req, run); }
@@ -80,7 +92,7 @@ static void settle_touched(struct io *io)
 /* The audit worker syncs while we compute; what it has finished leaves between two pieces. */
 static void sign(struct io *io)
 {
-	uint64_t left = io->settings.round_cost_ns;
+	uint64_t left = io_settings(io)->round_cost_ns;
 	while (left > 0) {
 		uint64_t took = batch_step(&io->batch, left);
 		if (took == 0)
@@ -101,14 +113,6 @@ static void wait_for_audit(struct io *io)
 		settle_touched(io);
 		audit_flush(audit, io->number);
 	}
-}
-
-static void take_settings(struct io *io)
-{
-	const struct settings *newest = atomic_load(&io->server->settings);
-	if (newest->generation != io->settings.generation)
-		io->settings = *newest;
-	io->handshakes_left = io->settings.handshakes;
 }
 
 static void measure(struct io *io)
@@ -144,7 +148,6 @@ static void round_ends(struct loop_hook *h)
 	release_durable(io);
 	settle_touched(io);
 	wait_for_audit(io);
-	take_settings(io);
 	measure(io);
 	report_drained(io);
 	if (io->batch.n || !list_is_empty(&io->touched))
@@ -218,7 +221,7 @@ kf_err io_new(struct server *s, unsigned number, struct io **ret)
 	list_init(&io->touched);
 	list_init(&io->free_reqs);
 	list_init(&io->waiting);
-	take_settings(io);
+	io->settings = *atomic_load(&s->settings);
 	kf_err e = make_loop(io);
 	if (kf_ok(e))
 		*ret = io;

@@ -31,8 +31,9 @@ struct io {
 	struct epoch_reader *reader;
 	struct loop_hook hook;
 	struct loop_timer housekeeping;
-	struct settings settings; /* a copy, looked after once a round */
-	unsigned handshakes_left; /* in this round */
+	struct settings settings; /* a copy: see io_settings() */
+	uint64_t settings_of_ns;  /* round in which they were compared */
+	unsigned handshakes_left; /* in this round; set by io_settings() */
 
 	struct list peers;
 	struct list touched; /* peers with something to send, or to be closed */
@@ -70,6 +71,8 @@ void io_stop(struct io *io); /* waits for the thread's end */
 void io_free(struct io *io); /* NULL is fine; the thread has ended or never begun */
 
 int64_t io_now_s(struct io *io); /* wall clock, once a round */
+/* The newest, looked after once a round: a reload is in force before the next request. */
+const struct settings *io_settings(struct io *io);
 
 struct req;
 void io_wait_for_audit(struct io *io, struct req *r);

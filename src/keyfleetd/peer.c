@@ -15,7 +15,10 @@ enum { PEER_MAGIC = 0x70656572, READS_A_ROUND = 4, OUT_MAX = 64 << 20 };
 static const uint64_t release_ns = 2000000000;
 
 static uint64_t now(const struct peer *p) { return loop_now_ns(p->io->loop); }
-static const struct settings *settings(const struct peer *p) { return &p->io->settings; }
+static const struct settings *settings(const struct peer *p)
+{
+	return io_settings(p->io);
+}
 
 static void log_peer(const struct peer *p, const char *event, const char *why)
 {
@@ -261,6 +264,7 @@ static void set_events(struct peer *p)
 
 static void shake_hands(struct peer *p)
 {
+	settings(p); /* begins the round's budget */
 	if (p->io->handshakes_left == 0)
 		return; /* reported again in the next round */
 	p->io->handshakes_left--;

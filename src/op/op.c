@@ -282,7 +282,7 @@ kf_err op_answer(struct op_call *call, struct ttlv_writer *w)
 		ttlv_put_items(w, buf_slice(&call->change.answer));
 	else
 		call->op->answer(call, w);
-	return ttlv_written(w);
+	return buf_err(w->out); /* the driver has structures open around this */
 }
 
 void op_clear(struct op_call *call)
