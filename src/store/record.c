@@ -195,6 +195,60 @@ static kf_err record_mac(
 		k, r->v[COL_MASTER].s, "keyfleet store row", buf_slice(&b), ret);
 }
 
+void record_write(const struct record *r, struct buf *ret)
+{
+	buf_add_u8(ret, (uint8_t)r->table);
+	for (size_t i = 0; i < tables[r->table].n; i++)
+		add_value(ret, &r->v[i]);
+}
+
+static kf_err take_bytes(struct slice *in, size_t n, struct slice *ret)
+{
+	if (n > in->n)
+		return kf_fail(SHORT, "record ends too early");
+	*ret = (struct slice){ in->p, n };
+	in->p += n;
+	in->n -= n;
+	return KF_OK;
+}
+
+static kf_err parse_value(struct slice *in, struct value *ret)
+{
+	struct slice kind, s;
+	KF_TRY(take_bytes(in, 1, &kind));
+	*ret = (struct value){ .kind = (enum value_kind)kind.p[0] };
+	switch (ret->kind) {
+	case VALUE_NULL: return KF_OK;
+	case VALUE_INT:
+		KF_TRY(take_bytes(in, 8, &s));
+		ret->i = big_endian(s.p);
+		return KF_OK;
+	case VALUE_TEXT:
+	case VALUE_BYTES:
+		KF_TRY(take_bytes(in, 4, &s));
+		return take_bytes(in,
+			(size_t)s.p[0] << 24 | (size_t)s.p[1] << 16 |
+				(size_t)s.p[2] << 8 | s.p[3],
+			&ret->s);
+	}
+	return kf_fail(MALFORMED, "record holds an unknown kind of value");
+}
+
+kf_err record_parse(struct slice in, struct record *ret)
+{
+	struct slice table;
+	struct value v[RECORD_COLUMNS];
+	KF_TRY(take_bytes(&in, 1, &table));
+	if (table.p[0] >= TABLES)
+		return kf_fail(MALFORMED, "record is of an unknown table");
+	size_t n = tables[table.p[0]].n;
+	for (size_t i = 0; i < n; i++)
+		KF_TRY(parse_value(&in, &v[i]));
+	if (in.n)
+		return kf_fail(MALFORMED, "record is too long");
+	return record_read((enum table_id)table.p[0], v, n, ret);
+}
+
 kf_err record_sign(const struct keyring *k, struct record *r, uint8_t mac[MAC_SIZE])
 {
 	r->v[COL_MASTER] = text(keyring_id(k, 0));

@@ -62,6 +62,10 @@ kf_err record_to_grant(const struct record *r, struct grant_row *ret, bool *is_d
 kf_err record_sign(const struct keyring *k, struct record *r, uint8_t mac[MAC_SIZE]);
 kf_err record_check(const struct keyring *k, const struct record *r);
 
+/* All columns, for a backup; the bytes of what is parsed are borrowed. */
+void record_write(const struct record *r, struct buf *ret);
+kf_err record_parse(struct slice in, struct record *ret);
+
 /* What authenticates the whole. */
 struct head {
 	int64_t incarnation; /* grows when a backup is restored */

@@ -203,9 +203,36 @@ kf_err rows_check_masters(struct db *db, const struct keyring *k)
 	return db->driver->run(db, &q);
 }
 
+struct master_visitor {
+	kf_err (*visit)(void *arg, struct slice id);
+	void *arg;
+};
+
+static kf_err visit_master(void *arg, const struct value *v, size_t n)
+{
+	const struct master_visitor *to = arg;
+	if (n != 1 || v[0].kind != VALUE_TEXT)
+		return kf_fail(TAMPERED, "list of master keys is malformed");
+	return to->visit(to->arg, v[0].s);
+}
+
+kf_err rows_each_master(
+	struct db *db, kf_err (*visit)(void *arg, struct slice id), void *arg)
+{
+	struct master_visitor to = { visit, arg };
+	struct query q = { .sql = "select id from master order by id",
+		.row = visit_master,
+		.arg = &to };
+	return db->driver->run(db, &q);
+}
+
 kf_err rows_put_master(struct db *db, const struct keyring *k)
 {
-	struct slice id = slice_of(keyring_id(k, 0));
+	return rows_put_master_id(db, k, slice_of(keyring_id(k, 0)));
+}
+
+kf_err rows_put_master_id(struct db *db, const struct keyring *k, struct slice id)
+{
 	uint8_t check[MAC_SIZE];
 	KF_TRY(keyring_check_value(k, id, check));
 	struct value in[] = { value_text(id), value_bytes(bytes(check, MAC_SIZE)) };

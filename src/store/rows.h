@@ -33,7 +33,10 @@ kf_err rows_put_head(struct db *db, const struct keyring *k, const struct head *
 
 /* Every master key in use is in the keyring and is the right one: CONFIG. */
 kf_err rows_check_masters(struct db *db, const struct keyring *k);
-kf_err rows_put_master(struct db *db, const struct keyring *k);
+kf_err rows_put_master(struct db *db, const struct keyring *k); /* the newest */
+kf_err rows_put_master_id(struct db *db, const struct keyring *k, struct slice id);
+kf_err rows_each_master(
+	struct db *db, kf_err (*visit)(void *arg, struct slice id), void *arg);
 kf_err rows_drop_other_masters(struct db *db, struct slice master);
 
 enum { WRITER_SIZE = 16 };

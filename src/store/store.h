@@ -129,8 +129,10 @@ typedef kf_err (*store_sink)(void *arg, struct slice bytes);
 typedef kf_err (*store_source)(void *arg, uint8_t *p, size_t size, size_t *ret);
 
 struct store_backup_facts {
-	uint64_t sequence, objects, clients, grants;
-	int64_t made_s; /* wall clock */
+	uint64_t sequence;
+	uint64_t objects, clients, grants; /* tombstones too */
+	uint64_t tampered; /* rows that were wrong already when the backup was made */
+	int64_t made_s;    /* wall clock */
 };
 
 /* Any thread; reads by a connection of its own while the store goes on working. */
