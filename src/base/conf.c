@@ -19,7 +19,8 @@ struct parser {
 	const struct conf_section *section; /* NULL: none yet, or an unknown one */
 	bool is_skipping; /* an unknown section: one mistake is enough */
 	char *base;       /* what the offsets of the section's options count from */
-	bool *seen_option, *seen_section;
+	bool *seen_option;
+	int *section_line; /* where each section was last opened; 0: nowhere */
 };
 
 __attribute__((format(printf, 2, 3))) static void complain(
@@ -114,14 +115,18 @@ static void set_defaults(struct parser *p, const struct conf_section *s, char *b
 		}
 }
 
+/* Reported where the section starts, if it does. */
 static void check_required(struct parser *p, const struct conf_section *s)
 {
+	int line = p->line, opened = p->section_line[s - p->t->sections];
+	p->line = opened ? opened : line;
 	for (size_t i = 0; i < p->t->n_options; i++) {
 		const struct conf_option *o = &p->t->options[i];
 		if (is_of(o, s) && o->is_required && !p->seen_option[i])
 			complain(p, "[%s] lacks the option `%s`; add: %s = %s", s->kind,
 				o->key, o->key, conf_type_text(o->type));
 	}
+	p->line = line;
 }
 
 /* The entry under way of a repeated section is over. */
@@ -191,12 +196,10 @@ static void open_repeated(
 
 static void open_single(struct parser *p, const struct conf_section *s, const char *label)
 {
-	bool *seen = &p->seen_section[s - p->t->sections];
 	if (*label)
 		complain(p, "section [%s] has no label; write [%s]", s->kind, s->kind);
-	else if (*seen)
+	else if (p->section_line[s - p->t->sections])
 		complain(p, "section [%s] appears twice; join the two", s->kind);
-	*seen = true;
 	p->section = s;
 	p->base = p->target;
 }
@@ -242,6 +245,8 @@ static void read_section(struct parser *p, char *text)
 		open_repeated(p, s, trim(label));
 	else
 		open_single(p, s, trim(label));
+	if (s)
+		p->section_line[s - p->t->sections] = p->line;
 }
 
 static void unknown_option(struct parser *p, const char *key)
@@ -403,9 +408,9 @@ kf_err conf_parse(const struct conf_table *t, const char *path, struct slice tex
 {
 	char dir[PATH_MAX];
 	KF_TRY(find_dir(path, dir));
-	CLEANUP(mem_freep)
-	bool *seen = calloc(t->n_options + t->n_sections + 1, sizeof(*seen));
-	if (!seen)
+	CLEANUP(mem_freep) bool *seen = calloc(t->n_options + 1, sizeof(*seen));
+	CLEANUP(mem_freep) int *lines = calloc(t->n_sections + 1, sizeof(*lines));
+	if (!seen || !lines)
 		return kf_fail(NOMEM, "reading the configuration");
 	struct parser p = { .t = t,
 		.path = path,
@@ -413,7 +418,7 @@ kf_err conf_parse(const struct conf_table *t, const char *path, struct slice tex
 		.target = target,
 		.errors = errors,
 		.seen_option = seen,
-		.seen_section = seen + t->n_options };
+		.section_line = lines };
 	read_text(&p, text);
 	if (p.mistakes)
 		return kf_fail(CONFIG, "the configuration file has mistakes");

@@ -127,7 +127,7 @@ TEST(a_mistake_comes_with_line_and_remedy)
 		"/etc/x/t.conf:3: unknown section [sever]; did you mean [server]?\n"
 		"/etc/x/t.conf:5: section [limit] needs a label; write [limit NAME]\n"));
 	OK(complains("[server]\nport = 1\n",
-		"/etc/x/t.conf:2: [server] lacks the option `key`; add: key = PATH\n"));
+		"/etc/x/t.conf:1: [server] lacks the option `key`; add: key = PATH\n"));
 }
 
 TEST(all_mistakes_are_reported_at_once)
