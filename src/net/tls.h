@@ -86,6 +86,10 @@ struct tls_peer {
 /* Of an open stream; MISSING for plain ones. */
 kf_err tls_get_peer(const struct stream *s, struct tls_peer *ret);
 kf_err tls_get_peer_der(const struct stream *s, struct buf *ret);
+/* After a reload: would the peer's certificate still be accepted (authorities, revocation list, date)?
+ * AUTH if not, with the reason in stream_why(); the stream goes on working until its owner ends it.
+ * Costs about as much as a handshake's verification: some at a time, not thousands in one round. */
+kf_err tls_recheck(struct stream *s);
 /* The protocol both agreed upon, "" when none; valid while the stream lives. */
 const char *tls_alpn(const struct stream *s);
 const char *tls_version(const struct stream *s); /* "TLSv1.3"; "" for plain */

@@ -311,6 +311,15 @@ SSL *tls_context_ssl(struct tls_context *c, uint8_t ret_scope[TLS_SCOPE])
 	return ssl;
 }
 
+SSL_CTX *tls_context_current(struct tls_context *c)
+{
+	pthread_mutex_lock(&c->lock);
+	SSL_CTX *ctx = c->current;
+	SSL_CTX_up_ref(ctx);
+	pthread_mutex_unlock(&c->lock);
+	return ctx;
+}
+
 /* ---- files ---- */
 
 struct identity_files {

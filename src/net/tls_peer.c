@@ -2,6 +2,7 @@
  *
  * Who is at the other end of a stream.  The same on a resumed one: the ticket carries the certificate.
  */
+#include "base/clock.h"
 #include "net/tls_private.h"
 #include <openssl/err.h>
 #include <stddef.h>
@@ -87,6 +88,37 @@ kf_err tls_get_peer_der(const struct stream *s, struct buf *ret)
 	buf_add(ret, der, (size_t)n);
 	OPENSSL_free(der);
 	return buf_err(ret);
+}
+
+/* Verifies as a handshake of now would, with the context's present authorities and lists. */
+static kf_err verify_again(struct tls_stream *t, SSL_CTX *ctx, X509_STORE_CTX *v)
+{
+	X509 *x = certificate_of(&t->base);
+	const char *role = t->context->options.is_server ? "ssl_client" : "ssl_server";
+	if (!x || X509_STORE_CTX_init(v, SSL_CTX_get_cert_store(ctx), x,
+			  SSL_get_peer_cert_chain(t->ssl)) != 1)
+		return kf_fail(MISSING, "peer has shown no certificate");
+	X509_STORE_CTX_set_default(v, role);
+	X509_STORE_CTX_set_time(v, 0, clock_wall_s());
+	if (tls_verify_peer(v, t->context) == 1)
+		return KF_OK;
+	t->base.why = tls_verify_reason(X509_STORE_CTX_get_error(v));
+	ERR_clear_error();
+	return kf_fail(AUTH, "peer's certificate is not accepted any more");
+}
+
+kf_err tls_recheck(struct stream *s)
+{
+	if (!ssl_of(s))
+		return kf_fail(MISSING, "peer has shown no certificate");
+	struct tls_stream *t = (struct tls_stream *)s;
+	SSL_CTX *ctx = tls_context_current(t->context);
+	X509_STORE_CTX *v = X509_STORE_CTX_new();
+	kf_err e =
+		v ? verify_again(t, ctx, v) : kf_fail(NOMEM, "verifying a certificate");
+	X509_STORE_CTX_free(v);
+	SSL_CTX_free(ctx);
+	return e;
 }
 
 const char *tls_alpn(const struct stream *s)

@@ -34,6 +34,8 @@ struct tls_context {
 void tls_context_put(struct tls_context *c);
 /* Makes the SSL of a new stream, with a user more; NULL: no memory. */
 SSL *tls_context_ssl(struct tls_context *c, uint8_t ret_scope[TLS_SCOPE]);
+/* With a reference more, for the caller to free. */
+SSL_CTX *tls_context_current(struct tls_context *c);
 /* For SSL_CTX_sess_set_new_cb of clients. */
 int tls_keep_ticket(SSL *ssl, SSL_SESSION *session);
 
@@ -53,6 +55,7 @@ BIO_METHOD *tls_bio_method(void);
 /* net/tls_verify.c */
 int tls_verify_peer(X509_STORE_CTX *store, void *context);
 bool tls_has_role(X509 *certificate, bool is_server);
+const char *tls_verify_reason(long verify_result); /* constant text */
 /* Constant text for a failed operation, from the error queue, which is emptied. */
 const char *tls_reason(const SSL *ssl);
 int64_t tls_not_after_s(const X509 *certificate);

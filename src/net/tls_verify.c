@@ -98,6 +98,12 @@ static const struct reason reasons[] = {
 	{ 0, NULL },
 };
 
+const char *tls_verify_reason(long verify_result)
+{
+	const char *text = find(verify_reasons, verify_result);
+	return text ? text : X509_verify_cert_error_string(verify_result);
+}
+
 /* The first error is the cause, later ones are its consequences.  Texts of OpenSSL are constant too. */
 const char *tls_reason(const SSL *ssl)
 {
@@ -105,10 +111,8 @@ const char *tls_reason(const SSL *ssl)
 	int code = ERR_GET_REASON(e);
 	long verified = SSL_get_verify_result(ssl);
 	ERR_clear_error();
-	if (code == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK) {
-		const char *text = find(verify_reasons, verified);
-		return text ? text : X509_verify_cert_error_string(verified);
-	}
+	if (code == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK)
+		return tls_verify_reason(verified);
 	const char *text = ERR_GET_LIB(e) == ERR_LIB_SSL ? find(reasons, code) : NULL;
 	if (!text)
 		text = ERR_reason_error_string(e);

@@ -426,6 +426,38 @@ TEST(a_new_revocation_list_ends_sessions_and_refuses_the_revoked)
 	tls_session_free(session);
 }
 
+TEST(a_live_stream_is_checked_again_after_a_reload)
+{
+	autocontext *s = context(true, &server_leaf), *c = context(false, &client_leaf);
+	autobuf nobody = pki_crl(&ca, 0), him = pki_crl(&ca, client_leaf.serial),
+		why = buf_new(1024);
+	struct tls_identity i = identity_of(&server_leaf);
+	autolink k = { 0 };
+	OK(kf_ok(connect_both(&k, c, s, NULL)));
+	OK(kf_ok(tls_recheck(k.server)) && kf_ok(tls_recheck(k.client)));
+
+	i.revoked = buf_slice(&nobody);
+	OK(kf_ok(tls_context_reload(s, &i, &why)));
+	OK(kf_ok(tls_recheck(k.server)));
+	clock_turn(0, 4000);
+	kf_err late = tls_recheck(k.server);
+	clock_turn(0, -4000);
+	OK(kf_is(late, KF_E_AUTH));
+	OK(strcmp(stream_why(k.server), "peer's certificate has expired") == 0);
+	i.revoked = buf_slice(&him);
+	OK(kf_ok(tls_context_reload(s, &i, &why)));
+	OK(kf_is(tls_recheck(k.server), KF_E_AUTH));
+	OK(strcmp(stream_why(k.server), "peer's certificate is revoked") == 0);
+	OK(kf_ok(transfer(&k, k.client, k.server, 100)));
+
+	i.revoked = (struct slice){ 0 };
+	i.authorities = buf_slice(&other_ca.pem);
+	OK(kf_ok(tls_context_reload(s, &i, &why)));
+	OK(kf_is(tls_recheck(k.server), KF_E_AUTH));
+	OK(strcmp(stream_why(k.server),
+		   "peer's certificate is of an authority we do not know") == 0);
+}
+
 TEST(a_ticket_dies_with_its_certificate)
 {
 	struct pki_leaf brief = pki_issue(&ca, "brief", "clientAuth", NULL, 600);
