@@ -82,12 +82,13 @@ bool wire_knows_value(const struct ttlv_writer *w, uint32_t tag, uint32_t value)
 
 struct slice wire_rest(const struct ttlv_reader *r)
 {
-	return (struct slice){ r->in.p + r->pos, r->end[r->depth] - r->pos };
+	size_t n = r->end[r->depth] - r->pos;
+	return n ? (struct slice){ r->in.p + r->pos, n } : (struct slice){ 0 };
 }
 
 struct slice wire_since(const struct buf *b, size_t at)
 {
-	return (struct slice){ b->p + at, b->n - at };
+	return b->p ? (struct slice){ b->p + at, b->n - at } : (struct slice){ 0 };
 }
 
 void wire_skip_masks(struct ttlv_reader *r, enum ttlv_tag tag)
