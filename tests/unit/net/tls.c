@@ -8,6 +8,7 @@
 #include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -424,6 +425,51 @@ TEST(a_new_revocation_list_ends_sessions_and_refuses_the_revoked)
 	OK(strcmp(stream_why(k.server), "peer's certificate is revoked") == 0);
 	OK(strcmp(stream_why(k.client), "peer refused our certificate: revoked") == 0);
 	tls_session_free(session);
+}
+
+/* Both contexts are shared; each thread has its own pad and streams. */
+struct shaker {
+	struct tls_context *server, *client;
+	int failed;
+};
+
+static kf_err shake_once(struct shaker *s, struct stream_pad *own)
+{
+	autolink k = { 0 };
+	KF_TRY(open_link(&k, s->client, s->server, NULL));
+	stream_set_pad(k.client, own);
+	stream_set_pad(k.server, own);
+	return shake(&k);
+}
+
+static void *shake_often(void *arg)
+{
+	struct shaker *s = arg;
+	struct stream_pad *own = NULL;
+	if (!kf_ok(stream_pad_new(&own)))
+		s->failed++;
+	for (int i = 0; i < 8; i++)
+		s->failed += !kf_ok(shake_once(s, own));
+	stream_pad_free(own);
+	return NULL;
+}
+
+TEST(threads_share_contexts_while_they_are_reloaded)
+{
+	autocontext *s = context(true, &server_leaf), *c = context(false, &client_leaf);
+	struct shaker shaker[2] = { { s, c, 0 }, { s, c, 0 } };
+	struct tls_identity i = identity_of(&server_leaf);
+	autobuf why = buf_new(1024);
+	pthread_t thread[2];
+	for (int t = 0; t < 2; t++)
+		pthread_create(&thread[t], NULL, shake_often, &shaker[t]);
+	int reloaded = 0;
+	for (int n = 0; n < 5; n++)
+		reloaded += kf_ok(tls_context_reload(s, &i, &why));
+	for (int t = 0; t < 2; t++)
+		pthread_join(thread[t], NULL);
+	EQ(reloaded, 5);
+	EQ(shaker[0].failed + shaker[1].failed, 0);
 }
 
 TEST(a_live_stream_is_checked_again_after_a_reload)
