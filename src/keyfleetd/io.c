@@ -201,7 +201,7 @@ static kf_err make_loop(struct io *io)
 	KF_TRY(loop_new(&options, &io->loop));
 	KF_TRY(stream_pad_new(&io->pad));
 	KF_TRY(batch_init(&io->batch));
-	KF_TRY(digest_init(&io->digest));
+	KF_TRY(hasher_init(&io->hasher));
 	io->hook.round_ends = round_ends;
 	loop_add_hook(io->loop, &io->hook);
 	io->housekeeping.expired = keep_house;
@@ -265,7 +265,7 @@ void io_free(struct io *io)
 	while (!list_is_empty(&io->peers))
 		peer_free(container_of(io->peers.next, struct peer, link));
 	req_free_all(&io->free_reqs);
-	digest_clear(&io->digest);
+	hasher_clear(&io->hasher);
 	batch_clear(&io->batch);
 	if (io->loop)
 		loop_free(io->loop);

@@ -13,7 +13,7 @@
 #include "base/epoch.h"
 #include "keyfleetd/batch.h"
 #include "keyfleetd/conf.h"
-#include "keyfleetd/digest.h"
+#include "keyfleetd/hasher.h"
 #include "net/loop.h"
 #include "net/stream.h"
 #include <pthread.h>
@@ -47,7 +47,7 @@ struct io {
 	size_t free_n;
 	unsigned in_flight;
 	struct batch batch;
-	struct digest digest;
+	struct hasher hasher;
 	struct list
 		waiting; /* requests whose audit record is not on disk, oldest ticket first */
 	struct loop_message audit_home;

@@ -232,7 +232,7 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 		.connection = r->peer ? r->peer->number : 0,
 	};
 	if (phase == AUDIT_ALLOWED && r->next == OP_SIGN)
-		a.digest = digest_job(&r->io->digest, &c->job, digest);
+		a.digest = hasher_job(&r->io->hasher, &c->job, digest);
 	return audit_add(r->io->server->audit, r->io->number, &a, &r->ticket);
 }
 
