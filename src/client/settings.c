@@ -6,8 +6,18 @@
 
 enum { PORT = 5696 };
 
-static const struct conf_section sections[] = { SETTINGS_SECTION };
-static const struct conf_option options_of_client[] = { SETTINGS_ROWS(0) };
+/* clang-format off */
+static const struct conf_section sections[] = {
+	{ "client", 0, 0, "where the key servers are and who we are to them" },
+};
+
+static const struct conf_option options_of_client[] = {
+	SETTINGS_ROWS("client", 0),
+	SETTINGS_ROW("client", 0, "agent",     agent,     CONF_ADDRESS, NULL, 0, 0, "instead of servers: the socket of the host's keyfleet-agent"),
+	SETTINGS_ROW("client", 0, "authority", authority, CONF_PATH,    NULL, 0, 0, "where `keyfleet client add` finds the authority's key"),
+};
+/* clang-format on */
+
 static const struct conf_table table = CONF_TABLE(sections, options_of_client);
 
 void settings_free(struct settings *s) { conf_free(&table, s); }
@@ -24,30 +34,31 @@ kf_err settings_read(const char *path, struct settings *ret, struct buf *why)
 	if (!path)
 		path = default_path();
 	KF_TRY(conf_read(&table, path, ret, why));
-	return settings_check(path, ret, why);
+	return settings_check(path, "client", ret, why);
 }
 
-static kf_err complain(
-	struct buf *why, const char *path, const char *key, const char *text)
+static kf_err complain(struct buf *why, const char *path, const char *in, const char *key,
+	const char *text)
 {
-	conf_complain(why, path, "client", key, text);
-	return kf_fail(CONFIG, "the section [client] is not complete");
+	conf_complain(why, path, in, key, text);
+	return kf_fail(CONFIG, "the servers' section is not complete");
 }
 
-kf_err settings_check(const char *path, const struct settings *s, struct buf *why)
+kf_err settings_check(
+	const char *path, const char *in, const struct settings *s, struct buf *why)
 {
 	if (s->agent)
-		return s->servers.n ? complain(why, path, "agent",
+		return s->servers.n ? complain(why, path, in, "agent",
 					      "stands beside servers; choose one of them")
 				    : KF_OK;
 	if (!s->servers.n)
-		return complain(why, path, "servers", "is missing; write HOST:PORT");
+		return complain(why, path, in, "servers", "is missing; write HOST:PORT");
 	if (!s->ca)
-		return complain(why, path, "ca", "is missing");
+		return complain(why, path, in, "ca", "is missing");
 	if (!s->certificate)
-		return complain(why, path, "certificate", "is missing");
+		return complain(why, path, in, "certificate", "is missing");
 	if (!s->key)
-		return complain(why, path, "key", "is missing");
+		return complain(why, path, in, "key", "is missing");
 	return KF_OK;
 }
 
@@ -128,5 +139,5 @@ kf_err settings_copy(const kf_options *o, struct settings *ret, struct buf *why)
 	put_options(&text, o);
 	KF_TRY(buf_err(&text));
 	KF_TRY(conf_parse(&table, "options", buf_slice(&text), ret, why));
-	return settings_check("options", ret, why);
+	return settings_check("options", "client", ret, why);
 }

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/conf.h"
+#include "base/log.h"
+#include <string.h>
+
+static const char *check_mode(const char *value)
+{
+	return strlen(value) == 4 && value[0] == '0' && strspn(value, "01234567") == 4
+		       ? NULL
+		       : "is not a mode; write 0666 or 0660";
+}
+
+/* clang-format off */
+static const struct conf_section sections[] = {
+	{ "client", 0, 0, "where the key servers are and who this host is to them" },
+	{ "agent", 0, 0, "the sockets of this host's programs, and limits" },
+	{ "allow", sizeof(struct agent_rule), offsetof(struct agent_conf, rules), "who may use a key: [allow KEY] or [allow *]" },
+};
+
+#define AGENT(name, field, kind, first, low, high, text) \
+	{ .section = "agent", .key = (name), .type = kind, .initial = first, .min = low, .max = high, .manual = text, \
+	  .offset = offsetof(struct agent_conf, field) }
+#define ALLOW(name, field, first, text) \
+	{ .section = "allow", .key = (name), .type = CONF_LIST, .initial = first, .manual = text, \
+	  .offset = offsetof(struct agent_rule, field) }
+
+static const struct conf_option options[] = {
+	SETTINGS_ROWS("client", offsetof(struct agent_conf, servers)),
+	AGENT("sockets",         sockets,         CONF_ADDRESSES, "unix:@keyfleet-agent", 0, 0, "where programs of this host reach us; not used when systemd hands sockets over"),
+	{ .section = "agent", .key = "socket_mode", .type = CONF_TEXT, .initial = "0666", .check = check_mode,
+	  .offset = offsetof(struct agent_conf, socket_mode), .manual = "permissions of path sockets" },
+	AGENT("deadline",        deadline_ms,     CONF_DURATION, "2s",    10, 600000,  "how long an operation may take unless its program wants it sooner"),
+	AGENT("drain",           drain_ms,        CONF_DURATION, "5s",    0, 600000,   "how long operations may go on after SIGTERM"),
+	AGENT("connections_max", connections_max, CONF_INTEGER,  "16384", 1, 1000000,  "connections of programs"),
+	AGENT("user_in_flight",  user_in_flight,  CONF_INTEGER,  "1024",  1, 1000000,  "operations of one user at the same time"),
+	AGENT("user_rate",       user_rate,       CONF_INTEGER,  "0",     0, 10000000, "operations of one user in a second; 0: no limit"),
+	{ .section = "agent", .key = "log_level", .type = CONF_ENUM, .initial = "notice", .words = log_level_words,
+	  .offset = offsetof(struct agent_conf, log_level), .manual = "what is logged" },
+	ALLOW("keys",       keys,       NULL,   "further Unique Identifiers of keys"),
+	ALLOW("users",      users,      NULL,   "names or numbers of users"),
+	ALLOW("groups",     groups,     NULL,   "names or numbers of groups"),
+	ALLOW("operations", operations, "sign", "sign, decrypt, get, get-attributes, locate"),
+};
+/* clang-format on */
+
+static const struct conf_table table = CONF_TABLE(sections, options);
+
+kf_err agent_conf_read(const char *path, struct agent_conf *ret, struct buf *why)
+{
+	*ret = (struct agent_conf){ 0 };
+	KF_TRY(conf_read(&table, path, ret, why));
+	return settings_check(path, "client", &ret->servers, why);
+}
+
+void agent_conf_free(struct agent_conf *c) { conf_free(&table, c); }
+void agent_conf_print_manual(struct buf *to) { conf_print_manual(&table, to); }
