@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Blocking calls against servers that behave and servers that do not. */
+#include "client/call.h"
+#include "fake.h"
+#include "test.h"
+#include <sys/wait.h>
+
+static struct fake a = { .alpn = fake_both }, b = { .alpn = fake_both };
+
+static struct kf_client *open_client(struct fake *const *f, size_t n, uint32_t timeout_ms)
+{
+	kf_options o = { .servers = fake_servers(f, n),
+		.ca = fake_pki.ca_file,
+		.certificate = fake_pki.cert_file,
+		.key = fake_pki.key_file,
+		.timeout_ms = timeout_ms };
+	kf_call call = { 0 };
+	struct kf_client *c = NULL;
+	if (kf_client_new(&o, &c, &call) != KF_SUCCESS)
+		printf("# %s\n", kf_error_text(&call));
+	return c;
+}
+
+static kf_result sign(struct kf_client *c, const char *data, kf_call *call)
+{
+	uint8_t room[64];
+	kf_buffer signature = { room, sizeof(room), 0 };
+	kf_sign_request q = { .key = "key-1",
+		.scheme = KF_ECDSA_SHA256,
+		.data = data,
+		.size = strlen(data) };
+	kf_result result = kf_sign(c, &q, &signature, call);
+	if (result == KF_SUCCESS && (signature.used != strlen(data) ||
+					    memcmp(room, data, signature.used) != 0))
+		return KF_INTERNAL;
+	return result;
+}
+
+TEST(a_signature_comes_back)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 0);
+	kf_call call = { 0 };
+
+	EQ(sign(c, "hello", &call), KF_SUCCESS);
+	EQ(sign(c, "again", &call), KF_SUCCESS);
+
+	EQ(a.connections, 1);
+	EQ(a.requests, 2);
+	EQ(call.attempts, 1);
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
+TEST(a_foreign_server_is_asked_which_version_it_speaks)
+{
+	a = (struct fake){ .alpn = fake_kmip, .newest = KMIP_1_4 };
+	fake_start(&a, 0);
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 0);
+	struct call_report report = { 0 };
+	struct call_options o = { .report = &report };
+	autobuf answer = buf_new(4096);
+
+	EQ(sign(c, "hello", NULL), KF_SUCCESS);
+	EQ(a.greetings, 1);
+	OK(kf_ok(client_call(c, KMIP_OPERATION_QUERY, (struct slice){ 0 }, &o, &answer)));
+
+	EQ(report.version, KMIP_1_4);
+	EQ(a.greetings, 1);
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
+TEST(a_stale_connection_is_replaced)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 0);
+	EQ(sign(c, "hello", NULL), KF_SUCCESS);
+	int port = a.port;
+	fake_stop(&a);
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, port);
+
+	EQ(sign(c, "again", NULL), KF_SUCCESS);
+
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
+TEST(a_server_that_hangs_up_costs_no_signature)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	a.mood = FAKE_HANGS_UP;
+	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 0);
+	for (int i = 0; i < 10; i++)
+		EQ(sign(c, "hello", NULL), KF_SUCCESS);
+
+	EQ(b.requests, 10);
+	kf_client_free(c);
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
+TEST(a_silent_server_costs_time_and_no_signature)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	a.mood = FAKE_IS_SILENT;
+	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 400);
+
+	for (int i = 0; i < 4; i++)
+		EQ(sign(c, "hello", NULL), KF_SUCCESS);
+
+	kf_client_free(c);
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
+TEST(a_busy_server_sends_its_clients_elsewhere)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	a.mood = FAKE_IS_BUSY;
+	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 0);
+
+	for (int i = 0; i < 10; i++)
+		EQ(sign(c, "hello", NULL), KF_SUCCESS);
+
+	OK(a.requests <= 1);
+	kf_client_free(c);
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
+TEST(a_refusal_is_final_and_says_why)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	a.mood = FAKE_REFUSES;
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 0);
+	kf_call call = { 0 };
+
+	EQ(sign(c, "hello", &call), KF_NOT_FOUND);
+
+	EQ(call.reason, KMIP_RESULT_REASON_OBJECT_NOT_FOUND);
+	EQ(call.attempts, 1);
+	OK(call.text[0]);
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
+TEST(a_change_is_repeated_under_the_same_request_id)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	a.mood = b.mood = FAKE_HANGS_UP_LATE;
+	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 300);
+	kf_call call = { 0 };
+
+	EQ(kf_activate(c, "key-1", &call), KF_OUTCOME_UNKNOWN);
+
+	OK(a.n_ids + b.n_ids >= 2);
+	OK(a.n_ids && b.n_ids);
+	OK(memcmp(a.id[0], b.id[0], 16) == 0);
+	kf_client_free(c);
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
+TEST(a_change_is_not_repeated_at_a_foreign_server)
+{
+	a = (struct fake){ .alpn = fake_kmip };
+	fake_start(&a, 0);
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 300);
+	EQ(sign(c, "hello", NULL), KF_SUCCESS);
+	a.mood = FAKE_HANGS_UP;
+	unsigned before = a.requests;
+
+	EQ(kf_activate(c, "key-1", NULL), KF_OUTCOME_UNKNOWN);
+
+	EQ(a.requests, before + 1);
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
+TEST(nobody_there_is_told_within_the_patience)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 300);
+	fake_stop(&a);
+	kf_call call = { 0 };
+
+	kf_result result = sign(c, "hello", &call);
+
+	OK(result == KF_UNAVAILABLE || result == KF_TIMEOUT);
+	OK(strstr(call.text, "127.0.0.1"));
+	kf_client_free(c);
+}
+
+TEST(nonsense_is_no_answer)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	a.mood = FAKE_TALKS_NONSENSE;
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 200);
+
+	OK(sign(c, "hello", NULL) != KF_SUCCESS);
+
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
+static void *sign_often(void *arg)
+{
+	for (int i = 0; i < 50; i++)
+		if (sign(arg, "hello", NULL) != KF_SUCCESS)
+			return arg;
+	return NULL;
+}
+
+TEST(threads_share_a_client)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 0);
+	pthread_t t[4];
+	void *bad[4];
+
+	for (int i = 0; i < 4; i++)
+		pthread_create(&t[i], NULL, sign_often, c);
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], &bad[i]);
+
+	OK(!bad[0] && !bad[1] && !bad[2] && !bad[3]);
+	EQ(a.requests, 200);
+	OK(a.connections <= 4);
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
+TEST(a_child_makes_connections_of_its_own)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 0);
+	EQ(sign(c, "parent", NULL), KF_SUCCESS);
+
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(sign(c, "child", NULL));
+	int status = -1;
+	waitpid(pid, &status, 0);
+
+	EQ(status, 0);
+	EQ(sign(c, "parent", NULL), KF_SUCCESS);
+	EQ(a.connections, 2);
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
+TEST_MAIN
