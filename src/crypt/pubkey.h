@@ -24,14 +24,13 @@ struct signature {
 /* Trailing bytes, a point that is not on its curve and an RSA exponent that is even, 1 or longer
  * than 64 bits are refused. */
 kf_err pubkey_parse(struct slice spki, struct pubkey **ret);
-/* The same in a library context of the caller's (guests: one that knows the default provider only). */
+/* The same in a library context of the caller's (guests: one with the default provider only). */
 kf_err pubkey_parse_in(
 	struct ossl_lib_ctx_st *lib, struct slice spki, struct pubkey **ret);
 kf_err pubkey_from_pem(
 	struct slice pem, struct pubkey **ret); /* PUBLIC KEY or CERTIFICATE */
 /* Takes its own reference, and makes an EC key encode its point uncompressed. */
-kf_err pubkey_of_pkey(
-	struct evp_pkey_st *pkey, struct pubkey **ret); /* takes its own reference */
+kf_err pubkey_of_pkey(struct evp_pkey_st *pkey, struct pubkey **ret);
 void pubkey_free(struct pubkey *k);
 void pubkey_freep(struct pubkey **k);
 

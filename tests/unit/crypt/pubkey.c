@@ -76,6 +76,18 @@ TEST(a_compressed_point_is_not_canonical)
 	OK(kf_is(err, KF_E_KEY_FORMAT));
 }
 
+TEST(an_even_rsa_exponent_and_a_point_off_the_curve_are_refused)
+{
+	CLEANUP(keypair_free) struct keypair rsa = import(rsa_pem), ec = import(ec_pem);
+	CLEANUP(pubkey_freep) struct pubkey *pub = NULL;
+	MEMEQ(rsa.spki.p + rsa.spki.n - 5, 5, "\x02\x03\x01\x00\x01");
+
+	rsa.spki.p[rsa.spki.n - 1] = 0;
+	OK(kf_is(pubkey_parse(buf_slice(&rsa.spki), &pub), KF_E_KEY_FORMAT));
+	ec.spki.p[ec.spki.n - 1] ^= 1;
+	OK(kf_is(pubkey_parse(buf_slice(&ec.spki), &pub), KF_E_KEY_FORMAT));
+}
+
 TEST(pem_holds_a_public_key_and_the_id_is_the_hash_of_its_der)
 {
 	CLEANUP(keypair_free) struct keypair k = import(ec_pem);
