@@ -2,6 +2,7 @@
 #include "provider/pause.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include <errno.h>
 #include <openssl/async.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -17,77 +18,103 @@ static void close_watch(
 	close(fd);
 }
 
-/* One descriptor a TLS connection, made at its first operation and left in place until the connection
- * is freed: HAProxy keeps it in its table, and dies when the number turns up again as something else.
- * An epoll set, not the agent's socket: connections to the agent go back to the pool after each
- * operation, and may change during one. */
-static kf_err get_watch(ASYNC_WAIT_CTX *ctx, int *ret)
+/* What an ASYNC job waits for: an epoll set with the agent's socket and a timer in it.  Not the socket
+ * itself, for connections to the agent go back to the pool after each operation, and may change
+ * during one. */
+struct watch {
+	ASYNC_WAIT_CTX *ctx;
+	bool is_known; /* to the server: it stays, see register_watch() */
+	int epoll, timer, socket;
+};
+
+static void watch_close(struct watch *w)
 {
-	void *custom;
-	if (ASYNC_WAIT_CTX_get_fd(ctx, &wait_key, ret, &custom))
-		return KF_OK;
-	int fd = epoll_create1(EPOLL_CLOEXEC);
-	if (fd < 0)
-		return kf_fail(IO, "no descriptor for an asynchronous job");
-	if (!ASYNC_WAIT_CTX_set_wait_fd(ctx, &wait_key, fd, NULL, close_watch)) {
-		close(fd);
-		return kf_fail(NOMEM, "descriptor of an asynchronous job");
-	}
-	*ret = fd;
-	return KF_OK;
+	if (w->epoll >= 0 && w->socket >= 0)
+		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->socket, NULL);
+	mem_closep(&w->timer);
+	if (!w->is_known)
+		mem_closep(&w->epoll);
 }
 
-static kf_err watch_fd(int watch, int fd)
+/* Being in the set already is fine. */
+static kf_err add(const struct watch *w, int fd)
 {
 	struct epoll_event e = { .events = EPOLLIN };
-	return epoll_ctl(watch, EPOLL_CTL_ADD, fd, &e)
+	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &e) && errno != EEXIST
 		       ? kf_fail(IO, "descriptor of an asynchronous job")
 		       : KF_OK;
 }
 
 /* Without it a job whose agent is stopped would never be resumed, and never be freed. */
-static kf_err watch_deadline(int watch, const struct local_call *c, int *ret_timer)
+static kf_err add_deadline(struct watch *w, uint64_t deadline_ns)
 {
-	int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (timer < 0)
-		return kf_fail(IO, "timer of an asynchronous job");
-	*ret_timer = timer;
 	struct itimerspec at = { .it_value = {
-					 .tv_sec = (time_t)(c->deadline_ns / 1000000000),
-					 .tv_nsec = (long)(c->deadline_ns % 1000000000),
-				 } };
-	if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &at, NULL))
+					 .tv_sec = (time_t)(deadline_ns / 1000000000),
+					 .tv_nsec = (long)(deadline_ns % 1000000000) } };
+	w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (w->timer < 0 || timerfd_settime(w->timer, TFD_TIMER_ABSTIME, &at, NULL))
 		return kf_fail(IO, "timer of an asynchronous job");
-	return watch_fd(watch, timer);
+	return add(w, w->timer);
+}
+
+/* Each time: a new connection may have the number of the old one, which left the set when it closed. */
+static kf_err follow_socket(struct watch *w, int fd)
+{
+	w->socket = fd;
+	return add(w, fd);
+}
+
+static kf_err watch_open(struct watch *w, const struct local_call *c)
+{
+	void *custom;
+	w->is_known = ASYNC_WAIT_CTX_get_fd(w->ctx, &wait_key, &w->epoll, &custom);
+	if (!w->is_known)
+		w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (w->epoll < 0)
+		return kf_fail(IO, "descriptor of an asynchronous job");
+	KF_TRY(add_deadline(w, c->deadline_ns));
+	return follow_socket(w, local_fd(c));
+}
+
+/* HAProxy 2.6 holds us to two rules, and dies when they are broken.  What is registered stays the same
+ * until the TLS connection is freed: it keeps the number in its table.  And what is registered is
+ * paused for at least once: only then does it enter the number, which it will look for at the end. */
+static kf_err register_watch(struct watch *w)
+{
+	if (!w->is_known && !ASYNC_WAIT_CTX_set_wait_fd(
+				    w->ctx, &wait_key, w->epoll, NULL, close_watch))
+		return kf_fail(NOMEM, "descriptor of an asynchronous job");
+	w->is_known = true;
+	return KF_OK;
 }
 
 enum { RESUMES_MAX = 1000 };
 
 /* Resumes are spurious when the TLS client sends something, so look before believing.  Where pausing is
  * blocked (ASYNC_block_pause), every pause returns at once: that must not become a busy loop. */
-static kf_err pause_job(struct local_call *c, int watch)
+static kf_err pause_job(struct watch *w, struct local_call *c)
 {
-	int watched = -1;
-	for (int i = 0; !local_is_done(c); i++) {
-		if (local_fd(c) != watched)
-			KF_TRY(watch_fd(watch, local_fd(c)));
-		watched = local_fd(c);
-		if (i == RESUMES_MAX || !ASYNC_pause_job())
-			return kf_fail(INTERNAL, "asynchronous job cannot be paused");
+	for (int i = 0; i < RESUMES_MAX; i++) {
+		if (!ASYNC_pause_job())
+			break;
+		if (local_is_done(c))
+			return KF_OK;
+		KF_TRY(follow_socket(w, local_fd(c)));
 	}
-	return KF_OK;
+	return kf_fail(INTERNAL, "asynchronous job cannot be paused");
 }
 
 static kf_err pause_with(struct local_call *c, ASYNC_JOB *job)
 {
-	CLEANUP(mem_closep) int timer = -1;
-	int watch;
-	KF_TRY(get_watch(ASYNC_get_wait_ctx(job), &watch));
-	KF_TRY(watch_deadline(watch, c, &timer));
-	kf_err e = pause_job(c, watch);
-	if (local_fd(c) >= 0)
-		epoll_ctl(watch, EPOLL_CTL_DEL, local_fd(c), NULL);
-	return e;
+	CLEANUP(watch_close)
+	struct watch w = {
+		.ctx = ASYNC_get_wait_ctx(job), .epoll = -1, .timer = -1, .socket = -1
+	};
+	if (local_is_done(c))
+		return KF_OK;
+	KF_TRY(watch_open(&w, c));
+	KF_TRY(register_watch(&w));
+	return pause_job(&w, c);
 }
 
 /* Whatever goes wrong with pausing, blocking still works. */

@@ -88,13 +88,13 @@ handshake_shows() {
 check_handshakes() {
 	local who=$1 port=$2
 	ok "$who: TLS 1.3 with RSA-PSS" handshake_shows 'signature type: RSA-PSS' "$port" -tls1_3 \
-		-sigalgs rsa_pss_rsae_sha256
+		-sigalgs rsa_pss_rsae_sha256:RSA+SHA256
 	ok "$who: TLS 1.3 with ECDSA" handshake_shows 'signature type: ECDSA' "$port" -tls1_3 \
 		-sigalgs ecdsa_secp256r1_sha256
 	ok "$who: TLS 1.2 ECDHE with RSA PKCS#1" handshake_shows 'signature type: RSA$' "$port" -tls1_2 \
 		-cipher ECDHE-RSA-AES128-GCM-SHA256 -sigalgs RSA+SHA512
 	ok "$who: TLS 1.2 ECDHE with RSA-PSS" handshake_shows 'signature type: RSA-PSS' "$port" -tls1_2 \
-		-cipher ECDHE-RSA-AES128-GCM-SHA256 -sigalgs rsa_pss_rsae_sha256
+		-cipher ECDHE-RSA-AES128-GCM-SHA256 -sigalgs rsa_pss_rsae_sha256:RSA+SHA256
 	ok "$who: TLS 1.2 ECDHE with ECDSA" handshake_shows 'signature type: ECDSA' "$port" -tls1_2 \
 		-cipher ECDHE-ECDSA-AES128-GCM-SHA256
 	ok "$who: TLS 1.2 RSA key exchange" handshake_shows 'Cipher is AES128-GCM-SHA256' "$port" -tls1_2 \

@@ -129,11 +129,12 @@ wait_for() {
 is_running() { kill -0 "$1" 2>/dev/null; }
 is_gone() { ! is_running "$1" || [ "$(ps -o stat= -p "$1" 2>/dev/null | cut -c1)" = Z ]; }
 
-# start NAME COMMAND...: NAME is a word that may be part of a variable's name
+# start NAME COMMAND...: NAME is a word that may be part of a variable's name.  A session of its own, for
+# Apache ends its whole process group.
 start() {
 	local name=$1
 	shift
-	"$@" >"$T/$name.log" 2>&1 </dev/null &
+	setsid "$@" >"$T/$name.log" 2>&1 </dev/null &
 	printf -v "PID_$name" %s $!
 	disown
 	lib_started+=("$name")

@@ -46,7 +46,7 @@ ok "the configuration test passes without an agent" nginx -t -c "$T/nginx.conf"
 start web nginx -c "$T/nginx.conf"
 ok "nginx starts without an agent" wait_for 10 is_open "$PORT"
 ok "a handshake fails without an agent" not fetch "$PORT"
-ok "and the log says why" grep -q "key agent is not reachable.*$SOCKET" "$T/error.log"
+ok "and the log says why" wait_for 5 grep -q "key agent is not reachable.*$SOCKET" "$T/error.log"
 ok "nginx reloads without an agent" kill -HUP "$PID_web"
 
 # ---- with one ----
@@ -94,11 +94,12 @@ stop web QUIT
 # ---- replacing the binary ----
 write_conf on
 "$(command -v nginx)" -c "$T/nginx.conf"
-wait_for 10 is_open "$PORT"
+wait_for 10 test -s "$T/nginx.pid"
 adopt old "$(cat "$T/nginx.pid")"
 kill -USR2 "$PID_old"
 ok "a new master starts" wait_for 10 test -s "$T/nginx.pid.oldbin"
 wait_for 10 test -s "$T/nginx.pid"
+wait_for 10 children_of "$(cat "$T/nginx.pid")"
 adopt new "$(cat "$T/nginx.pid")"
 stop old QUIT
 check_handshakes "after USR2" "$PORT"
