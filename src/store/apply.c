@@ -228,7 +228,7 @@ static bool is_refusal(kf_err err)
 {
 	static const enum kf_code codes[] = { KF_E_EXISTS, KF_E_NOT_FOUND, KF_E_CONFLICT,
 		KF_E_NAME_NOT_UNIQUE, KF_E_INVALID_FIELD, KF_E_LIMIT, KF_E_TOO_BIG,
-		KF_E_MALFORMED, KF_E_TAMPERED, KF_E_INTERNAL };
+		KF_E_MALFORMED, KF_E_TAMPERED, KF_E_CONFIG, KF_E_INTERNAL };
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
 		if (err.code == codes[i])
 			return true;

@@ -320,6 +320,15 @@ static void note_commit(struct store *s)
 		store_event(s, err, s->conf.seen);
 }
 
+static void note_failure(struct store *s, kf_err err)
+{
+	atomic_store(&s->status.is_writable, false);
+	note_tampering(s, err);
+	s->is_in_doubt = kf_is(err, KF_E_OUTCOME_UNKNOWN);
+	s->probe_ns = after_ms(s->conf.poll_ms);
+	recover(s, err);
+}
+
 /* Worth another try until the deadlines?  Otherwise the answer is known: it was not done. */
 static bool may_pass(kf_err err)
 {
@@ -340,17 +349,42 @@ static void commit_group(struct store *s)
 		answer_group(s);
 		return;
 	}
-	atomic_store(&s->status.is_writable, false);
-	note_tampering(s, err);
-	s->is_in_doubt = kf_is(err, KF_E_OUTCOME_UNKNOWN);
-	recover(s, err);
+	note_failure(s, err);
 	if (s->is_in_doubt)
 		return;
 	if (may_pass(err))
 		put_back(s);
 	else
 		fail_group(s, err);
-	s->probe_ns = after_ms(s->conf.poll_ms);
+}
+
+/* --- rotation --- */
+
+static kf_err try_rotation(struct store *s)
+{
+	KF_TRY(lock_and_catch_up(s));
+	KF_TRY(rotate_batch(s));
+	return finish(s);
+}
+
+static void rotate(struct store *s)
+{
+	set_deadline(s);
+	kf_err err = try_rotation(s);
+	rotate_publish(s, kf_ok(err));
+	if (!kf_ok(err)) {
+		note_failure(s, err);
+		s->rotation = (struct rotation){ 0 };
+		atomic_store(&s->is_rotating, may_pass(err) || s->is_in_doubt);
+		return;
+	}
+	note_commit(s);
+	epoch_reclaim(s->conf.epoch);
+	if (s->rotation.table == TABLES) {
+		s->rotation = (struct rotation){ 0 };
+		atomic_store(&s->is_rotating, false);
+		store_event(s, KF_OK, "rows are under the newest master key");
+	}
 }
 
 /* --- in doubt --- */
@@ -443,6 +477,8 @@ static void work_connected(struct store *s)
 		commit_group(s);
 	else if (s->driver->is_shared && is_due(s->poll_ns))
 		catch_up(s);
+	else if (atomic_load(&s->is_rotating))
+		rotate(s);
 	else if (is_due(s->forget_ns))
 		forget_requests(s);
 }
@@ -459,7 +495,9 @@ static int milliseconds_until(uint64_t when_ns)
 static void wait_for_work(struct store *s)
 {
 	uint64_t until = after_ms(s->conf.poll_ms);
-	if (has_work(s) || !s->db)
+	if (s->db && atomic_load(&s->is_rotating))
+		until = s->retry_ns;
+	else if (has_work(s) || !s->db)
 		until = earlier(earliest_deadline(s, until), s->retry_ns);
 	else
 		until = earlier(earlier(until, s->probe_ns), s->forget_ns);

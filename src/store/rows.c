@@ -17,7 +17,7 @@ static const struct statements {
 } statements[TABLES] = {
 	[TABLE_OBJECT] = {
 		.since = "select " OBJECT " from object where sequence>$1 order by created",
-		.other = "select " OBJECT " from object where master<>$1 order by created limit $2",
+		.other = "select " OBJECT " from object where master<>$1 and created>$2 order by created limit $3",
 		.count_other = "select count(*) from object where master<>$1",
 		.put = "insert into object (" OBJECT ") values "
 			"($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17) "
@@ -31,7 +31,7 @@ static const struct statements {
 	},
 	[TABLE_CLIENT] = {
 		.since = "select " CLIENT " from client where sequence>$1 order by created",
-		.other = "select " CLIENT " from client where master<>$1 order by created limit $2",
+		.other = "select " CLIENT " from client where master<>$1 and created>$2 order by created limit $3",
 		.count_other = "select count(*) from client where master<>$1",
 		.put = "insert into client (" CLIENT ") values ($1,$2,$3,$4,$5,$6,$7,$8) "
 			"on conflict (id) do update set " CORE_SET
@@ -39,7 +39,7 @@ static const struct statements {
 	},
 	[TABLE_GRANT] = {
 		.since = "select " GRANT " from grant_ where sequence>$1 order by created",
-		.other = "select " GRANT " from grant_ where master<>$1 order by created limit $2",
+		.other = "select " GRANT " from grant_ where master<>$1 and created>$2 order by created limit $3",
 		.count_other = "select count(*) from grant_ where master<>$1",
 		.put = "insert into grant_ (" GRANT ") values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) "
 			"on conflict (id) do update set " CORE_SET
@@ -81,12 +81,13 @@ kf_err rows_put(struct db *db, const struct record *r)
 	return db->driver->run(db, &q);
 }
 
-kf_err rows_under_other(struct db *db, enum table_id table, struct slice master,
-	size_t max, rows_visit visit, void *arg)
+kf_err rows_under_other(
+	struct db *db, const struct rows_page *page, rows_visit visit, void *arg)
 {
-	struct visitor to = { table, visit, arg };
-	struct value in[] = { value_text(master), value_int((int64_t)max) };
-	struct query q = { statements[table].other, in, 2, visit_row, &to };
+	struct visitor to = { page->table, visit, arg };
+	struct value in[] = { value_text(page->master), value_int((int64_t)page->created),
+		value_int((int64_t)page->max) };
+	struct query q = { statements[page->table].other, in, 3, visit_row, &to };
 	return db->driver->run(db, &q);
 }
 

@@ -16,9 +16,15 @@ typedef kf_err (*rows_visit)(
 kf_err rows_each(
 	struct db *db, enum table_id table, uint64_t since, rows_visit visit, void *arg);
 kf_err rows_put(struct db *db, const struct record *r);
-/* Up to `max` records that are not under this master key. */
-kf_err rows_under_other(struct db *db, enum table_id table, struct slice master,
-	size_t max, rows_visit visit, void *arg);
+/* Records that are not under a master key: up to `max`, made after `created`, oldest first. */
+struct rows_page {
+	enum table_id table;
+	struct slice master;
+	uint64_t created;
+	size_t max;
+};
+kf_err rows_under_other(
+	struct db *db, const struct rows_page *page, rows_visit visit, void *arg);
 kf_err rows_count_under_other(struct db *db, struct slice master, uint64_t *ret);
 
 /* The derived rows of an object (index.c): replaced as a whole.  NAME_NOT_UNIQUE. */

@@ -11,7 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { GROUP_MAX = 256 };
+enum { GROUP_MAX = 256, ROTATE_MAX = 64 };
 
 /* A change in the group that is being committed. */
 struct item {
@@ -53,6 +53,12 @@ struct store {
 	struct changes waiting;
 	struct item group[GROUP_MAX];
 	size_t grouped;
+	struct rotation {
+		enum table_id table; /* TABLES: all are done */
+		uint64_t created;    /* what was made up to here is done */
+		struct object *object[ROTATE_MAX];
+		size_t n;
+	} rotation;
 	bool is_in_doubt; /* group may be committed or not */
 	uint64_t retry_ns, probe_ns, poll_ns, forget_ns; /* when to do it next */
 };
@@ -77,6 +83,13 @@ void change_publish(struct store *s, struct change *c);
 void change_release(struct change *c); /* what is left of what it held */
 kf_err quota_load(struct store *s);
 void quota_free(struct store *s);
+
+/* --- rotate.c --- */
+
+/* Inside a transaction with the head locked: the next batch under the newest master key. */
+kf_err rotate_batch(struct store *s);
+/* After the commit, or (false) after its failure. */
+void rotate_publish(struct store *s, bool is_committed);
 
 /* --- commit.c --- */
 void *store_work(void *store);

@@ -5,7 +5,6 @@
  */
 #include "store/suite.h"
 #include <libpq-fe.h>
-#include <signal.h>
 
 static char location[256], database[32];
 
@@ -284,6 +283,60 @@ TEST(a_server_that_stops_in_a_transaction_does_not_stop_the_others)
 
 	PQfinish(stopped);
 	OK(kf_ok(err));
+	fixture_close(&f);
+}
+static kf_err into_buf(void *arg, struct slice bytes)
+{
+	buf_add_slice(arg, bytes);
+	return buf_err(arg);
+}
+
+static kf_err from_slice(void *arg, uint8_t *p, size_t size, size_t *ret)
+{
+	struct slice *s = arg;
+	*ret = size < s->n ? size : s->n;
+	if (*ret)
+		memcpy(p, s->p, *ret);
+	s->p += *ret;
+	s->n -= *ret;
+	return KF_OK;
+}
+
+/* Fills `from` (or takes what is there), carries it over to `to`, and looks there. */
+static kf_err carry(const char *from, const char *to, bool is_new)
+{
+	struct fixture f = { 0 }, g = { 0 };
+	struct store_backup_facts facts;
+	struct spec a = { .id = "a", .name = "www", .material = "secret" };
+	autobuf b = buf_new(1 << 20);
+	kf_err err = fixture_open(&f, from, KEY_A);
+	if (kf_ok(err) && is_new)
+		err = put(f.store, &a);
+	if (kf_ok(err))
+		err = store_backup(f.store, into_buf, &b, &facts);
+	fixture_close(&f);
+	KF_TRY(err);
+	KF_TRY(fixture_open(&g, "memory:", KEY_A)); /* for a keyring and an epoch */
+	struct slice in = buf_slice(&b);
+	struct store_conf conf = { .location = to, .keyring = g.keyring };
+	err = store_restore(&conf, from_slice, &in, &facts);
+	fixture_close(&g);
+	return err;
+}
+
+TEST(a_backup_goes_from_either_kind_of_store_to_the_other)
+{
+	char file[128], other[128], from[256];
+	struct fixture f = { 0 };
+	snprintf(file, sizeof(file), "sqlite:%s/from.db", temporary_directory());
+	snprintf(other, sizeof(other), "sqlite:%s/to.db", temporary_directory());
+	strcpy(from, fresh_location());
+
+	OK(kf_ok(carry(file, from, true)));
+	OK(kf_ok(carry(from, other, false)));
+
+	OK(kf_ok(fixture_open(&f, other, KEY_A)));
+	OK(holds(f.store, "a", "secret"));
 	fixture_close(&f);
 }
 TEST_MAIN

@@ -2,26 +2,13 @@
 #include "fixture.h"
 #include "test.h"
 
-static char directory[64], location[128];
-
-static void clean(void)
-{
-	char command[256];
-	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-	if (system(command) != 0)
-		printf("# %s is left behind\n", directory);
-}
+static char location[128];
 
 static const char *fresh_location(void)
 {
 	static int n;
-	if (!n) {
-		strcpy(directory, "/tmp/keyfleet-backup-XXXXXX");
-		if (!mkdtemp(directory))
-			abort();
-		atexit(clean);
-	}
-	snprintf(location, sizeof(location), "sqlite:%s/%d.db", directory, n++);
+	snprintf(location, sizeof(location), "sqlite:%s/%d.db", temporary_directory(),
+		n++);
 	return location;
 }
 

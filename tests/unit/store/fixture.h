@@ -3,6 +3,8 @@
  * What the tests of the store share: a store on a driver, objects, and changes that are waited for.
  */
 #pragma once
+/* Every test uses a part of it. */
+#pragma GCC diagnostic ignored "-Wunused-function"
 #include "base/clock.h"
 #include "base/epoch.h"
 #include "base/mem.h"
@@ -19,6 +21,31 @@
 #define KEY_B "b = 101112131415161718191a1b1c1d1e1f101112131415161718191a1b1c1d1e1f\n"
 #define KEY_A_WRONG                                                                      \
 	"a = ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
+
+/* In memory where that can be had: the tests sync a lot.  Removed at exit. */
+static char directory[64];
+
+static void remove_directory(void)
+{
+	char command[256];
+	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+	if (system(command) != 0)
+		printf("# %s is left behind\n", directory);
+}
+
+static const char *temporary_directory(void)
+{
+	if (directory[0])
+		return directory;
+	strcpy(directory, "/dev/shm/keyfleet-store-XXXXXX");
+	if (!mkdtemp(directory)) {
+		strcpy(directory, "/tmp/keyfleet-store-XXXXXX");
+		if (!mkdtemp(directory))
+			abort();
+	}
+	atexit(remove_directory);
+	return directory;
+}
 
 struct fixture {
 	struct store_conf conf;
@@ -152,7 +179,7 @@ static kf_err put(struct store *s, const struct spec *spec)
 }
 
 /* A new version of what the catalog has, without new material. */
-__attribute__((unused)) static kf_err put_again(struct store *s, const struct spec *spec)
+static kf_err put_again(struct store *s, const struct spec *spec)
 {
 	struct change c = { 0 };
 	KF_TRY(add_put(&c, spec, catalog_find(store_catalog(s), slice_of(spec->id))));
@@ -191,7 +218,7 @@ static bool holds(struct store *s, const char *id, const char *material)
 	       slice_is(buf_slice(&plain), material);
 }
 
-__attribute__((unused)) static bool says(kf_err err, enum kf_code code, const char *words)
+static bool says(kf_err err, enum kf_code code, const char *words)
 {
 	if (kf_is(err, code) && strstr(err.site->text, words))
 		return true;

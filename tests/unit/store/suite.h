@@ -7,6 +7,8 @@
 #pragma once
 #include "fixture.h"
 #include "test.h"
+#include <signal.h>
+#include <sys/wait.h>
 
 static const char *fresh_location(void);
 
@@ -267,5 +269,111 @@ TEST(the_status_counts)
 	EQ(status.objects, 1);
 	EQ(status.sequence, 1);
 	EQ(status.tampered, 0);
+	fixture_close(&f);
+}
+
+static bool is_rotated(struct store *s)
+{
+	struct store_status status;
+	for (int i = 0; i < 1000; i++) {
+		store_status(s, &status);
+		if (!status.old_master_keys)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+TEST(a_rotated_store_needs_the_newest_master_key_only)
+{
+	enum { N = 70 };
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { 0 }, h = { 0 };
+	if (strcmp(where, "memory:") == 0)
+		return;
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	for (int i = 0; i < N; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "o%d", i);
+		struct spec spec = { .id = id, .name = id, .material = id };
+		OK(kf_ok(put(f.store, &spec)));
+	}
+	OK(kf_ok(put_client(f.store, "bob", 0, 7)));
+	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
+	fixture_close(&f);
+
+	OK(kf_ok(fixture_open(&g, where, KEY_B KEY_A)));
+	struct store_status status;
+	store_status(g.store, &status);
+	EQ(status.old_master_keys, N + 2);
+	store_rotate_master(g.store);
+	OK(is_rotated(g.store));
+	OK(holds(g.store, "o0", "o0"));
+	struct spec spec = { .id = "o69", .name = "o69", .version = 2 };
+	OK(kf_ok(put_again(g.store, &spec)));
+	fixture_close(&g);
+
+	OK(kf_ok(fixture_open(&h, where, KEY_B)));
+	OK(holds(h.store, "o0", "o0"));
+	OK(holds(h.store, "o69", "o69"));
+	EQ(catalog_rights(store_catalog(h.store))->clients, 1);
+	store_status(h.store, &status);
+	EQ(status.tampered, 0);
+	fixture_close(&h);
+}
+
+/* --- killed in the middle --- */
+
+static void say_id(int to, int i)
+{
+	if (write(to, &i, sizeof(i)) != sizeof(i))
+		_exit(2);
+}
+
+/* Several changes are always under way; every acknowledgement is told at once. */
+static void write_until_killed(const char *where, int to)
+{
+	struct fixture f = { 0 };
+	if (!kf_ok(fixture_open(&f, where, KEY_A)))
+		_exit(1);
+	for (int i = 0;; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "k%d", i);
+		struct spec spec = { .id = id, .name = id, .material = id };
+		if (!kf_ok(put(f.store, &spec)))
+			_exit(3);
+		say_id(to, i);
+	}
+}
+
+TEST(what_was_acknowledged_survives_a_kill_during_a_commit)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 };
+	int pipes[2], acknowledged = -1, i;
+	if (strcmp(where, "memory:") == 0)
+		return;
+	OK(pipe(pipes) == 0);
+	pid_t child = fork();
+	if (child == 0)
+		write_until_killed(where, pipes[1]);
+	close(pipes[1]);
+	while (acknowledged < 60 && read(pipes[0], &i, sizeof(i)) == sizeof(i))
+		acknowledged = i;
+	kill(child, SIGKILL);
+	while (read(pipes[0], &i, sizeof(i)) == sizeof(i))
+		acknowledged = i;
+	waitpid(child, NULL, 0);
+	close(pipes[0]);
+	OK(acknowledged >= 60);
+
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+
+	for (i = 0; i <= acknowledged; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "k%d", i);
+		OK(holds(f.store, id, id));
+	}
+	OK(catalog_count(store_catalog(f.store)) <= (size_t)acknowledged + 2);
 	fixture_close(&f);
 }

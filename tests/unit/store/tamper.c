@@ -6,26 +6,12 @@
 #include "test.h"
 #include <sqlite3.h>
 
-static char directory[64], path[96], location[128], seen[96];
-
-static void clean(void)
-{
-	char command[256];
-	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-	if (system(command) != 0)
-		printf("# %s is left behind\n", directory);
-}
+static char path[96], location[128], seen[96];
 
 static void fresh(void)
 {
 	static int n;
-	if (!n) {
-		strcpy(directory, "/tmp/keyfleet-tamper-XXXXXX");
-		if (!mkdtemp(directory))
-			abort();
-		atexit(clean);
-	}
-	snprintf(path, sizeof(path), "%s/%d.db", directory, n);
+	snprintf(path, sizeof(path), "%s/%d.db", temporary_directory(), n);
 	snprintf(location, sizeof(location), "sqlite:%s", path);
 	snprintf(seen, sizeof(seen), "%s/%d.seen", directory, n++);
 }
