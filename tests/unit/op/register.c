@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crypt/keygen.h"
+#include "crypt/x509.h"
+#include "world.h"
+
+struct wish {
+	uint32_t type;
+	struct key_block block;
+	uint32_t certificate_type, secret_data_type, opaque_data_type;
+	struct slice value;
+	int32_t usage;
+	const char *name;
+	uint32_t algorithm; /* attribute */
+	int32_t length;
+};
+
+static kf_err put(struct world *w, const struct wish *wish, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+	if (wish->usage)
+		attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, wish->usage);
+	if (wish->name)
+		attrs_add_name(&attrs, slice_of(wish->name));
+	if (wish->algorithm)
+		attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, wish->algorithm);
+	if (wish->length)
+		attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, wish->length);
+	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
+	struct ttlv_writer q = question(w);
+	register_put_request(&q,
+		&(struct register_request){
+			.attributes = buf_slice(&attrs),
+			.object = {
+				.type = wish->type,
+				.block = wish->block,
+				.certificate_type = wish->certificate_type,
+				.secret_data_type = wish->secret_data_type,
+				.opaque_data_type = wish->opaque_data_type,
+				.value = wish->value,
+			},
+		});
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
+	struct register_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(register_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+static struct key_block block(
+	uint32_t format, uint32_t algorithm, int32_t length, struct slice m)
+{
+	return (struct key_block){ .format = format,
+		.algorithm = algorithm,
+		.length = length,
+		.has_value = true,
+		.material = m };
+}
+
+struct pairs {
+	struct keypair rsa, ec, ed;
+};
+
+static void pairs_free(struct pairs *p)
+{
+	keypair_free(&p->rsa);
+	keypair_free(&p->ec);
+	keypair_free(&p->ed);
+}
+
+static kf_err pairs_make(struct pairs *p)
+{
+	KF_TRY(keypair_generate(alg_get(ALG_RSA_2048), &p->rsa));
+	KF_TRY(keypair_generate(alg_get(ALG_P256), &p->ec));
+	return keypair_generate(alg_get(ALG_ED25519), &p->ed);
+}
+
+#define READY(w, p)                                                                      \
+	WORLD(w);                                                                        \
+	CLEANUP(pairs_free) struct pairs p = { 0 };                                      \
+	OK(kf_ok(pairs_make(&p)));                                                       \
+	OK(kf_ok(let_alice_create(&w)))
+
+TEST(private_keys_of_every_format_come_back_as_they_came_and_sign)
+{
+	READY(w, p);
+	const struct {
+		const struct keypair *pair;
+		enum key_format format;
+		uint32_t algorithm;
+		int32_t length;
+		struct cryptographic_parameters parameters;
+	} kinds[] = {
+		{ &p.rsa, KEY_PKCS1, 4, 2048,
+			{ .padding_method = 8, .hashing_algorithm = 6 } },
+		{ &p.rsa, KEY_PKCS8, 4, 2048,
+			{ .padding_method = 10, .hashing_algorithm = 6 } },
+		{ &p.ec, KEY_PKCS8, 6, 256, { .hashing_algorithm = 6 } },
+		{ &p.ec, KEY_EC_PRIVATE, 0x1a, 256, { .hashing_algorithm = 6 } },
+		{ &p.ec, KEY_RAW, 6, 256, { .hashing_algorithm = 6 } },
+		{ &p.ed, KEY_PKCS8, 0x37, 256, { .cryptographic_algorithm = 0x37 } },
+		{ &p.ed, KEY_RAW, 0x37, 256, { .cryptographic_algorithm = 0x37 } },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		struct id id;
+		struct get_response a;
+		autobuf der = buf_new(PKCS8_MAX);
+		OK(kf_ok(private_to_format(
+			buf_slice(&kinds[i].pair->pkcs8), kinds[i].format, &der)));
+		OK(kf_ok(put(&w,
+			&(struct wish){ .type = OBJECT_PRIVATE_KEY,
+				.usage = 1,
+				.block = block(kinds[i].format, kinds[i].algorithm,
+					kinds[i].length, buf_slice(&der)) },
+			&id)));
+		OK(kf_ok(get(&w, &id, &a)));
+		EQ(a.object.block.format, kinds[i].format);
+		EQ(a.object.block.algorithm, kinds[i].algorithm);
+		OK(slice_eq(a.object.block.material, buf_slice(&der)));
+		OK(kf_ok(sign(&w, &id,
+			&(struct sign_wish){ .data = SLICE_LIT("x"),
+				.parameters = kinds[i].parameters },
+			NULL)));
+	}
+}
+
+TEST(a_key_that_is_not_what_it_is_said_to_be_is_refused)
+{
+	READY(w, p);
+	struct id id;
+	struct slice rsa = buf_slice(&p.rsa.pkcs8), ec = buf_slice(&p.ec.pkcs8);
+	autobuf broken = buf_new(PKCS8_MAX);
+	buf_add_slice(&broken, rsa);
+	broken.p[broken.n - 1] ^= 1;
+	const struct wish bad[] = {
+		{ .type = OBJECT_PRIVATE_KEY, .block = block(KEY_PKCS8, 4, 3072, rsa) },
+		{ .type = OBJECT_PRIVATE_KEY, .block = block(KEY_PKCS8, 4, 2048, ec) },
+		{ .type = OBJECT_PRIVATE_KEY, .block = block(KEY_PKCS8, 6, 384, ec) },
+		{ .type = OBJECT_PRIVATE_KEY,
+			.block = block(KEY_PKCS8, 4, 2048, buf_slice(&broken)) },
+		{ .type = OBJECT_PRIVATE_KEY,
+			.block = block(KEY_PKCS8, 4, 2048, SLICE_LIT("nonsense")) },
+		{ .type = OBJECT_PUBLIC_KEY, .block = block(KEY_X509, 4, 2048, ec) },
+		{ .type = OBJECT_SYMMETRIC_KEY,
+			.block = block(KEY_RAW, 3, 256, SLICE_LIT("too short")) },
+		{ .type = OBJECT_PRIVATE_KEY,
+			.block = block(KEY_PKCS8, 4, 2048, rsa),
+			.algorithm = 6 },
+		{ .type = OBJECT_CERTIFICATE,
+			.certificate_type = 1,
+			.value = SLICE_LIT("no certificate") },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		OK(!kf_ok(put(&w, &bad[i], &id)));
+	EQ(catalog_count(w.server.catalog), 0);
+}
+
+TEST(keys_that_we_cannot_use_are_kept_all_the_same)
+{
+	READY(w, p);
+	struct id id;
+	struct get_response a;
+
+	OK(kf_ok(put(&w,
+		&(struct wish){ .type = OBJECT_PRIVATE_KEY,
+			.usage = 1,
+			.block = block(KEY_PKCS8, 5, 512, SLICE_LIT("a DSA key")) },
+		&id)));
+
+	OK(kf_ok(get(&w, &id, &a)));
+	OK(slice_is(a.object.block.material, "a DSA key"));
+	OK(kf_is(sign_text(&w, &id, "x"), KF_E_BAD_PARAMETERS));
+}
+
+TEST(public_keys_are_read_and_verify)
+{
+	READY(w, p);
+	struct id id;
+	struct get_response a;
+
+	OK(kf_ok(put(&w,
+		&(struct wish){ .type = OBJECT_PUBLIC_KEY,
+			.usage = 2,
+			.block = block(KEY_X509, 4, 0, buf_slice(&p.rsa.spki)) },
+		&id)));
+
+	OK(kf_ok(get(&w, &id, &a)));
+	OK(slice_eq(a.object.block.material, buf_slice(&p.rsa.spki)));
+	OK(kf_ok(attributes(&w, &id)));
+	int32_t length = 0;
+	OK(attrs_get_int(buf_slice(&w.attrs), TAG_CRYPTOGRAPHIC_LENGTH, &length));
+	EQ(length, 2048);
+}
+
+TEST(secrets_and_opaque_things_come_back)
+{
+	READY(w, p);
+	struct id id;
+	struct get_response a;
+
+	OK(kf_ok(put(&w,
+		&(struct wish){ .type = OBJECT_SECRET_DATA,
+			.secret_data_type = 1,
+			.block = block(2, 0, 0, SLICE_LIT("password")) },
+		&id)));
+	OK(kf_ok(get(&w, &id, &a)));
+	EQ(a.object.secret_data_type, 1);
+	OK(slice_is(a.object.block.material, "password"));
+
+	OK(kf_ok(put(&w,
+		&(struct wish){ .type = OBJECT_OPAQUE,
+			.opaque_data_type = 0x80123456,
+			.value = SLICE_LIT("anything") },
+		&id)));
+	OK(kf_ok(get(&w, &id, &a)));
+	EQ(a.object.opaque_data_type, 0x80123456);
+	OK(slice_is(a.object.value, "anything"));
+}
+
+TEST(a_certificate_is_described)
+{
+	READY(w, p);
+	struct id id;
+	struct get_response a;
+	struct ttlv_item it;
+	struct cert ca = { 0 };
+	autobuf der = buf_new(65536);
+	OK(kf_ok(cert_make_ca(
+		&(struct cert_wish){ .role = CERT_CA, .common_name = "Test CA" }, &ca)));
+	const kf_err err = cert_to_der(buf_slice(&ca.pem), &der);
+	cert_free(&ca);
+	OK(kf_ok(err));
+
+	OK(kf_ok(put(&w,
+		&(struct wish){ .type = OBJECT_CERTIFICATE,
+			.certificate_type = 1,
+			.value = buf_slice(&der) },
+		&id)));
+
+	OK(kf_ok(get(&w, &id, &a)));
+	OK(slice_eq(a.object.value, buf_slice(&der)));
+	OK(kf_ok(attributes(&w, &id)));
+	OK(attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_SUBJECT, 0, &it));
+	OK(attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_IDENTIFIER, 0, &it));
+	int32_t length = 0;
+	OK(attrs_get_int(buf_slice(&w.attrs), TAG_CERTIFICATE_LENGTH, &length));
+	EQ(length, der.n);
+}
+
+TEST(registering_needs_its_own_permission)
+{
+	READY(w, p);
+	struct id id;
+	const struct wish wish = { .type = OBJECT_SYMMETRIC_KEY,
+		.block = block(KEY_RAW, 3, 128, SLICE_LIT("0123456789abcdef")) };
+
+	OK(kf_ok(put(&w, &wish, &id)));
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_CREATE, 0)));
+	be(&w, "bob", false);
+	OK(kf_is(put(&w, &wish, &id), KF_E_DENIED));
+}
+
+/* --- Decrypt, with registered RSA keys --- */
+
+static kf_err decrypt(struct world *w, const struct id *id, struct slice data,
+	const struct cryptographic_parameters *parameters, struct slice *ret)
+{
+	struct decrypt_response a;
+	struct ttlv_writer q = question(w);
+	decrypt_put_request(&q,
+		&(struct decrypt_request){ .uid = uid(id),
+			.has_parameters = parameters != NULL,
+			.parameters = parameters ? *parameters
+						 : (struct cryptographic_parameters){ 0 },
+			.has_data = true,
+			.data = data });
+	KF_TRY(ask(w, KMIP_OPERATION_DECRYPT));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(decrypt_get_response(&r, &a));
+	*ret = a.data;
+	return KF_OK;
+}
+
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+
+static bool encrypt(struct slice spki, int padding, struct slice plain, uint8_t out[256])
+{
+	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
+	size_t n = 256;
+	if (!kf_ok(pubkey_parse(spki, &key)))
+		return false;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pubkey_pkey(key), NULL);
+	bool done = EVP_PKEY_encrypt_init(ctx) == 1 &&
+		    EVP_PKEY_CTX_set_rsa_padding(ctx, padding) == 1 &&
+		    EVP_PKEY_encrypt(ctx, out, &n, plain.p, plain.n) == 1;
+	EVP_PKEY_CTX_free(ctx);
+	return done;
+}
+
+static kf_err put_rsa(struct world *w, const struct keypair *pair, struct id *ret)
+{
+	return put(w,
+		&(struct wish){ .type = OBJECT_PRIVATE_KEY,
+			.usage = 8,
+			.name = "rsa",
+			.block = block(KEY_PKCS8, 4, 2048, buf_slice(&pair->pkcs8)) },
+		ret);
+}
+
+static const struct cryptographic_parameters oaep = { .padding_method = 2,
+	.hashing_algorithm = 4 };
+static const struct cryptographic_parameters pkcs1 = { .padding_method = 8 };
+
+TEST(rsa_decrypts_oaep_and_pkcs1)
+{
+	READY(w, p);
+	struct id id;
+	struct slice plain = { 0 };
+	uint8_t cipher[256];
+	const struct slice secret = SLICE_LIT("a secret"), text = { cipher, 256 };
+	OK(kf_ok(put_rsa(&w, &p.rsa, &id)));
+
+	OK(encrypt(buf_slice(&p.rsa.spki), RSA_PKCS1_OAEP_PADDING, secret, cipher));
+	OK(kf_ok(decrypt(&w, &id, text, &oaep, &plain)));
+	OK(slice_eq(plain, secret));
+	cipher[0] ^= 1;
+	OK(kf_is(decrypt(&w, &id, text, &oaep, &plain), KF_E_CRYPTO));
+	OK(encrypt(buf_slice(&p.rsa.spki), RSA_PKCS1_PADDING, secret, cipher));
+	OK(kf_ok(decrypt(&w, &id, text, &pkcs1, &plain)));
+	OK(slice_eq(plain, secret));
+	cipher[5] ^= 1;
+	OK(kf_ok(decrypt(&w, &id, text, &pkcs1, &plain)));
+	OK(!slice_eq(plain, secret));
+	OK(kf_is(decrypt(&w, &id, text, NULL, &plain), KF_E_BAD_PARAMETERS));
+}
+
+TEST(the_permission_to_decrypt_depends_on_the_request)
+{
+	READY(w, p);
+	struct id id;
+	struct slice plain = { 0 };
+	uint8_t cipher[256], premaster[48] = { 3, 3 };
+	const struct slice text = { cipher, 256 };
+	OK(kf_ok(put_rsa(&w, &p.rsa, &id)));
+	OK(encrypt(buf_slice(&p.rsa.spki), RSA_PKCS1_PADDING,
+		(struct slice){ premaster, 48 }, cipher));
+	OK(kf_ok(add_grant(&w, "tls", "name:rsa", PERM_DECRYPT_TLS, 0)));
+	OK(kf_ok(add_grant(&w, "any", "name:rsa", PERM_DECRYPT, 0)));
+
+	be(&w, "tls", false);
+	OK(kf_is(decrypt(&w, &id, text, &pkcs1, &plain), KF_E_NOT_FOUND));
+	w.tls_client_version = 0x0303;
+	OK(kf_ok(decrypt(&w, &id, text, NULL, &plain)));
+	OK(slice_eq(plain, (struct slice){ premaster, 48 }));
+	cipher[9] ^= 1; /* wrong, and 48 bytes all the same */
+	OK(kf_ok(decrypt(&w, &id, text, NULL, &plain)));
+	EQ(plain.n, 48);
+	be(&w, "any", false);
+	OK(kf_is(decrypt(&w, &id, text, NULL, &plain), KF_E_NOT_FOUND));
+	w.tls_client_version = 0;
+	OK(kf_ok(decrypt(&w, &id, text, &pkcs1, &plain)));
+}
+
+TEST_MAIN
