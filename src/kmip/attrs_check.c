@@ -64,11 +64,11 @@ static const struct shape *shape_of(uint32_t tag)
 	return NULL;
 }
 
-static void read_field(struct ttlv_reader *r, uint32_t field)
+static void read_field(struct ttlv_reader *r, uint32_t field, bool is_part)
 {
 	enum ttlv_tag tag = (enum ttlv_tag)(field & TAG_BITS);
 	struct ttlv_item it;
-	if ((field & OPTIONAL) && !ttlv_at(r, tag))
+	if (((field & OPTIONAL) || is_part) && !ttlv_at(r, tag))
 		return;
 	do {
 		ttlv_get_item(r, tag, &it);
@@ -76,7 +76,7 @@ static void read_field(struct ttlv_reader *r, uint32_t field)
 }
 
 /* Types were checked when the item was read; what stands inside is checked here. */
-kf_err attrs_check_shape(const struct ttlv_item *it)
+static kf_err check_fields(const struct ttlv_item *it, bool is_part)
 {
 	const struct shape *shape = shape_of(it->tag);
 	KF_TRY(ttlv_check(it->whole));
@@ -84,9 +84,17 @@ kf_err attrs_check_shape(const struct ttlv_item *it)
 		return KF_OK;
 	struct ttlv_reader r = ttlv_read(it->value);
 	for (size_t i = 0; i < FIELDS && shape->field[i]; i++)
-		read_field(&r, shape->field[i]);
+		read_field(&r, shape->field[i], is_part);
 	return kf_ok(ttlv_done(&r)) ? KF_OK
 				    : kf_fail(INVALID_FIELD, "attribute is incomplete");
+}
+
+kf_err attrs_check_shape(const struct ttlv_item *it) { return check_fields(it, false); }
+
+/* A vendor attribute is nothing without its name. */
+kf_err attrs_check_part(const struct ttlv_item *it)
+{
+	return check_fields(it, it->tag != TAG_ATTRIBUTE);
 }
 
 /* Does an instance of the same attribute stand before this one? */

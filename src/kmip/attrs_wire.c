@@ -33,6 +33,9 @@ static bool is_custom(struct slice name)
 
 /* --- reading --- */
 
+/* New attributes are whole, wanted ones may be parts. */
+typedef kf_err check_fn(const struct ttlv_item *it);
+
 static void add_custom(struct buf *into, struct slice name, const struct ttlv_item *value)
 {
 	struct ttlv_writer w = ttlv_write(into, 0);
@@ -44,7 +47,8 @@ static void add_custom(struct buf *into, struct slice name, const struct ttlv_it
 }
 
 /* Appends the value under the attribute's own tag and looks at the result. */
-static kf_err add_standard(struct buf *into, uint32_t tag, const struct ttlv_item *value)
+static kf_err add_standard(
+	struct buf *into, uint32_t tag, const struct ttlv_item *value, check_fn *check)
 {
 	size_t at = into->n;
 	struct ttlv_writer w = ttlv_write(into, 0);
@@ -56,24 +60,24 @@ static kf_err add_standard(struct buf *into, uint32_t tag, const struct ttlv_ite
 	struct ttlv_reader r = ttlv_read((struct slice){ into->p + at, into->n - at });
 	ttlv_get_item(&r, (enum ttlv_tag)tag, &it);
 	KF_TRY(r.err);
-	return attrs_check_shape(&it);
+	return check(&it);
 }
 
 static kf_err add_1x(struct ttlv_reader *r, struct slice name,
-	const struct ttlv_item *value, struct buf *into)
+	const struct ttlv_item *value, check_fn *check, struct buf *into)
 {
 	const struct attr_info *info = attr_info_by_name(name);
 	KF_TRY(ttlv_check(value->whole));
 	if (is_custom(name))
 		add_custom(into, name, value);
 	else if (is_in(info, r->version))
-		return add_standard(into, info->tag, value);
+		return add_standard(into, info->tag, value, check);
 	else if (!r->is_lenient)
 		return kf_fail(INVALID_FIELD, "unknown attribute");
 	return buf_err(into);
 }
 
-static void get_1x(struct ttlv_reader *r, struct buf *into)
+static void get_1x(struct ttlv_reader *r, check_fn *check, struct buf *into)
 {
 	struct slice name = { 0 };
 	struct ttlv_item value = { 0 };
@@ -87,25 +91,27 @@ static void get_1x(struct ttlv_reader *r, struct buf *into)
 		ttlv_refuse(r, kf_fail(INVALID_FIELD, "Attribute Index is negative"));
 	if (!ttlv_ok(r))
 		return;
-	kf_err e = add_1x(r, name, &value, into);
+	kf_err e = add_1x(r, name, &value, check, into);
 	if (!kf_ok(e))
 		ttlv_refuse(r, e);
 }
 
-static kf_err check_2x(const struct ttlv_reader *r, const struct ttlv_item *it)
+static kf_err check_2x(
+	const struct ttlv_reader *r, const struct ttlv_item *it, check_fn *check)
 {
 	if (!is_in(attr_info(it->tag), r->version))
 		return kf_fail(INVALID_FIELD, "unknown attribute");
-	return attrs_check_shape(it);
+	return check(it);
 }
 
-static void get_2x(struct ttlv_reader *r, struct slice content, struct buf *into)
+static void get_2x(
+	struct ttlv_reader *r, struct slice content, check_fn *check, struct buf *into)
 {
 	struct ttlv_reader inner = ttlv_read_like(r, content);
 	struct ttlv_item it;
 	while (ttlv_ok(r) && ttlv_next(&inner, &it)) {
 		bool skips = r->is_lenient && !attr_info(it.tag);
-		kf_err e = skips ? KF_OK : check_2x(r, &it);
+		kf_err e = skips ? KF_OK : check_2x(r, &it, check);
 		if (!kf_ok(e))
 			ttlv_refuse(r, e);
 		else if (!skips)
@@ -129,7 +135,7 @@ static void get_template_1x(struct ttlv_reader *r, enum ttlv_tag tag, struct buf
 	if (ttlv_at(r, TAG_NAME))
 		ttlv_refuse(r, kf_fail(NOT_FOUND, "templates are not kept"));
 	while (ttlv_at(r, TAG_ATTRIBUTE))
-		get_1x(r, into);
+		get_1x(r, attrs_check_shape, into);
 	ttlv_close(r);
 }
 
@@ -140,7 +146,7 @@ void attrs_get_template(struct ttlv_reader *r, enum attrs_role role, struct buf 
 		get_template_1x(r, templates[role], into);
 	} else if (ttlv_at(r, natives[role])) {
 		ttlv_get_content(r, natives[role], &content);
-		get_2x(r, content, into);
+		get_2x(r, content, attrs_check_shape, into);
 	}
 	check_room(r, into);
 }
@@ -149,10 +155,10 @@ void attrs_get_list(struct ttlv_reader *r, struct buf *into)
 {
 	struct slice content = { 0 };
 	while (!kmip_is_2(r->version) && ttlv_at(r, TAG_ATTRIBUTE))
-		get_1x(r, into);
+		get_1x(r, attrs_check_part, into);
 	if (kmip_is_2(r->version) && ttlv_at(r, TAG_ATTRIBUTES)) {
 		ttlv_get_content(r, TAG_ATTRIBUTES, &content);
-		get_2x(r, content, into);
+		get_2x(r, content, attrs_check_part, into);
 	}
 	check_room(r, into);
 }

@@ -5,4 +5,7 @@
 #pragma once
 #include "kmip/attrs.h"
 
+/* INVALID_FIELD unless the structure has all of its fields and no other. */
 kf_err attrs_check_shape(const struct ttlv_item *it);
+/* The same of what may lack fields: Locate asks for parts of structures. */
+kf_err attrs_check_part(const struct ttlv_item *it);
