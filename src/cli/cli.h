@@ -15,6 +15,7 @@ struct cli {
 	const char *config; /* --config, $KEYFLEET_CONFIG or /etc/keyfleet/client.conf */
 	bool is_json;       /* --json: arrays of objects instead of tables */
 	bool is_quiet;      /* --quiet: no notes, no progress */
+	bool *has_told;     /* set by cli_note(): main() need not say it again */
 	struct kf_client *client; /* made at the first cli_client() */
 	int argc;                 /* the command's own arguments, without its words */
 	char **argv;

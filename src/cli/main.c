@@ -94,7 +94,9 @@ static int report(const struct cli *c, kf_err e)
 {
 	if (kf_ok(e))
 		return EXIT_SUCCESS;
-	cli_note(c, "%s: %s", kf_code_name(e.code), e.site->text);
+	/* A usage error's text says what to do, whatever was noted before it. */
+	if (!*c->has_told || kf_is(e, KF_E_INVALID_FIELD))
+		cli_note(c, "%s", e.site->text);
 	return kf_is(e, KF_E_INVALID_FIELD) ? 2 : EXIT_FAILURE;
 }
 
@@ -110,7 +112,9 @@ static int run(struct cli *c, const struct command *command)
 int main(int argc, char **argv)
 {
 	const char *config = getenv("KEYFLEET_CONFIG");
+	bool has_told = false;
 	struct cli c = {
+		.has_told = &has_told,
 		.config = config ? config : "/etc/keyfleet/client.conf",
 		.argc = argc - 1,
 		.argv = argv + 1,
