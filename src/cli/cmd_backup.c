@@ -197,21 +197,3 @@ const struct command command_restore = {
 		"  --verify           read and check everything, write nothing\n",
 	.run = run_restore,
 };
-__attribute__((weak)) kf_err store_restore(
-	const struct store_conf *c, store_source s, void *a, struct store_backup_facts *r)
-{
-	(void)c;
-	(void)s;
-	(void)a;
-	(void)r;
-	return kf_fail(UNSUPPORTED, "x");
-}
-__attribute__((weak)) kf_err store_backup_verify(
-	const struct keyring *c, store_source s, void *a, struct store_backup_facts *r)
-{
-	(void)c;
-	(void)s;
-	(void)a;
-	(void)r;
-	return kf_fail(UNSUPPORTED, "x");
-}
