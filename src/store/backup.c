@@ -9,7 +9,7 @@ enum { BACKUP_MS = 600000 };
 
 /* --- the digest --- */
 
-kf_err digest_init(struct digest *d)
+kf_err backup_digest_init(struct digest *d)
 {
 	d->ctx = EVP_MD_CTX_new();
 	if (!d->ctx || !EVP_DigestInit_ex(d->ctx, EVP_sha256(), NULL))
@@ -17,14 +17,14 @@ kf_err digest_init(struct digest *d)
 	return KF_OK;
 }
 
-kf_err digest_add(struct digest *d, struct slice s)
+kf_err backup_digest_add(struct digest *d, struct slice s)
 {
 	if (s.n && !EVP_DigestUpdate(d->ctx, s.p, s.n))
 		return kf_fail(CRYPTO, "digest of a backup");
 	return KF_OK;
 }
 
-kf_err digest_mac(struct digest *d, const struct keyring *k, struct slice master,
+kf_err backup_digest_mac(struct digest *d, const struct keyring *k, struct slice master,
 	uint8_t ret[MAC_SIZE])
 {
 	uint8_t hash[EVP_MAX_MD_SIZE];
@@ -34,7 +34,7 @@ kf_err digest_mac(struct digest *d, const struct keyring *k, struct slice master
 	return keyring_mac(k, master, "keyfleet backup", (struct slice){ hash, n }, ret);
 }
 
-void digest_free(struct digest *d) { EVP_MD_CTX_free(d->ctx); }
+void backup_digest_free(struct digest *d) { EVP_MD_CTX_free(d->ctx); }
 
 void backup_count(struct store_backup_facts *f, enum table_id table)
 {
@@ -57,7 +57,7 @@ struct writer {
 
 static kf_err send(struct writer *w, struct slice s)
 {
-	KF_TRY(digest_add(&w->digest, s));
+	KF_TRY(backup_digest_add(&w->digest, s));
 	return w->sink(w->arg, s);
 }
 
@@ -119,7 +119,7 @@ static kf_err write_record(
 static kf_err write_end(struct writer *w)
 {
 	uint8_t mac[MAC_SIZE];
-	KF_TRY(digest_mac(&w->digest, w->k, slice_of(keyring_id(w->k, 0)), mac));
+	KF_TRY(backup_digest_mac(&w->digest, w->k, slice_of(keyring_id(w->k, 0)), mac));
 	buf_clear(&w->chunk);
 	buf_add_u8(&w->chunk, CHUNK_END);
 	buf_add_u32(&w->chunk, MAC_SIZE);
@@ -163,10 +163,10 @@ kf_err store_backup(
 	to.deadline_ns = clock_monotonic_ns() + BACKUP_MS * UINT64_C(1000000);
 	KF_TRY(s->driver->open(&to, &w.db));
 	w.chunk = buf_new(CHUNK_MAX);
-	kf_err err = digest_init(&w.digest);
+	kf_err err = backup_digest_init(&w.digest);
 	if (kf_ok(err))
 		err = write_snapshot(&w);
-	digest_free(&w.digest);
+	backup_digest_free(&w.digest);
 	buf_free(&w.chunk);
 	s->driver->close(w.db);
 	if (kf_ok(err))

@@ -32,12 +32,12 @@ struct evp_md_ctx_st;
 struct digest {
 	struct evp_md_ctx_st *ctx;
 };
-kf_err digest_init(struct digest *d);
-kf_err digest_add(struct digest *d, struct slice s);
+kf_err backup_digest_init(struct digest *d);
+kf_err backup_digest_add(struct digest *d, struct slice s);
 /* HMAC of it, so far. */
-kf_err digest_mac(struct digest *d, const struct keyring *k, struct slice master,
+kf_err backup_digest_mac(struct digest *d, const struct keyring *k, struct slice master,
 	uint8_t ret[MAC_SIZE]);
-void digest_free(struct digest *d);
+void backup_digest_free(struct digest *d);
 
 /* Reads a backup and checks all of it; `take` sees what is right before the end is. */
 struct backup_reader {

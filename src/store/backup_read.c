@@ -50,8 +50,8 @@ static kf_err read_chunk(struct stream *s)
 	buf_commit(&s->chunk, n);
 	if (s->kind == CHUNK_END)
 		return KF_OK;
-	KF_TRY(digest_add(&s->digest, (struct slice){ header, sizeof(header) }));
-	return digest_add(&s->digest, buf_slice(&s->chunk));
+	KF_TRY(backup_digest_add(&s->digest, (struct slice){ header, sizeof(header) }));
+	return backup_digest_add(&s->digest, buf_slice(&s->chunk));
 }
 
 /* --- chunks --- */
@@ -62,7 +62,7 @@ static kf_err take_magic(struct stream *s)
 	KF_TRY(read_exactly(s, magic, sizeof(magic)));
 	if (memcmp(magic, BACKUP_MAGIC, sizeof(magic)) != 0)
 		return kf_fail(MALFORMED, "file is no keyfleet backup");
-	return digest_add(&s->digest, (struct slice){ magic, sizeof(magic) });
+	return backup_digest_add(&s->digest, (struct slice){ magic, sizeof(magic) });
 }
 
 static kf_err take_head(struct stream *s)
@@ -117,7 +117,7 @@ static kf_err take_record(struct stream *s)
 static kf_err take_end(struct stream *s)
 {
 	uint8_t mac[MAC_SIZE];
-	KF_TRY(digest_mac(&s->digest, s->r->keyring, slice_of(s->master), mac));
+	KF_TRY(backup_digest_mac(&s->digest, s->r->keyring, slice_of(s->master), mac));
 	if (!kf_ok(mac_check(mac, buf_slice(&s->chunk))))
 		return kf_fail(TAMPERED, "backup was changed");
 	if (s->sum.rows != s->r->head.rows ||
@@ -144,7 +144,7 @@ static kf_err take_chunks(struct stream *s)
 
 static kf_err read_all(struct stream *s)
 {
-	KF_TRY(digest_init(&s->digest));
+	KF_TRY(backup_digest_init(&s->digest));
 	KF_TRY(take_magic(s));
 	KF_TRY(take_head(s));
 	return take_chunks(s);
@@ -156,7 +156,7 @@ kf_err backup_read(struct backup_reader *r)
 	r->head = (struct head){ 0 };
 	r->facts = (struct store_backup_facts){ 0 };
 	kf_err err = read_all(&s);
-	digest_free(&s.digest);
+	backup_digest_free(&s.digest);
 	buf_free(&s.chunk);
 	return err;
 }
