@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kmip-cases: reads messages in the text form of TTLV, each behind a line "# NAME", and decodes each as
+ * a request.  Prints those that it cannot read.
+ */
+#include "kmip/activate.h"
+#include "kmip/create.h"
+#include "kmip/create_key_pair.h"
+#include "kmip/decrypt.h"
+#include "kmip/destroy.h"
+#include "kmip/discover_versions.h"
+#include "kmip/get.h"
+#include "kmip/get_attribute_list.h"
+#include "kmip/get_attributes.h"
+#include "kmip/locate.h"
+#include "kmip/query.h"
+#include "kmip/register.h"
+#include "kmip/revoke.h"
+#include "kmip/sign.h"
+#include "kmip/signature_verify.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INPUT_MAX = 8 << 20, MESSAGE_MAX = 1 << 20 };
+
+#define ROW(code, type, call)                                                            \
+	case KMIP_OPERATION_##code: {                                                    \
+		struct type q;                                                           \
+		return call;                                                             \
+	}
+
+static kf_err read_payload(struct ttlv_reader *r, uint32_t operation)
+{
+	autobuf set = buf_new(MESSAGE_MAX);
+	switch (operation) {
+		ROW(ACTIVATE, activate_request, activate_get_request(r, &q))
+		ROW(DESTROY, destroy_request, destroy_get_request(r, &q))
+		ROW(REVOKE, revoke_request, revoke_get_request(r, &q))
+		ROW(QUERY, query_request, query_get_request(r, &q))
+		ROW(SIGN, sign_request, sign_get_request(r, &q))
+		ROW(DECRYPT, decrypt_request, decrypt_get_request(r, &q))
+		ROW(ENCRYPT, decrypt_request, encrypt_get_request(r, &q))
+		ROW(GET, get_request, get_get_request(r, &q))
+		ROW(CREATE, create_request, create_get_request(r, &q, &set))
+		ROW(REGISTER, register_request, register_get_request(r, &q, &set))
+		ROW(LOCATE, locate_request, locate_get_request(r, &q, &set))
+		ROW(DISCOVER_VERSIONS, discover_versions_request,
+			discover_versions_get_request(r, &q))
+		ROW(SIGNATURE_VERIFY, signature_verify_request,
+			signature_verify_get_request(r, &q))
+		ROW(GET_ATTRIBUTES, get_attributes_request,
+			get_attributes_get_request(r, &q))
+		ROW(GET_ATTRIBUTE_LIST, get_attribute_list_request,
+			get_attribute_list_get_request(r, &q))
+		ROW(CREATE_KEY_PAIR, create_key_pair_request,
+			create_key_pair_get_request(r, &q, &set))
+	default: return KF_OK;
+	}
+}
+
+static kf_err read_request(struct slice text)
+{
+	autobuf b = buf_new(MESSAGE_MAX);
+	KF_TRY(ttlv_parse(text, &b));
+	KF_TRY(ttlv_check(buf_slice(&b)));
+	struct ttlv_reader r = ttlv_read(buf_slice(&b));
+	struct kmip_request_header h;
+	struct kmip_request_item item;
+	KF_TRY(kmip_get_request_header(&r, &h));
+	for (int32_t i = 0; i < h.batch_count; i++) {
+		KF_TRY(kmip_get_request_item(&r, &item));
+		struct ttlv_reader payload = kmip_payload(&r, item.payload);
+		KF_TRY(read_payload(&payload, item.operation));
+	}
+	return kmip_get_request_end(&r);
+}
+
+/* One message: its name, and the lines up to the next "# ". */
+static bool check_one(char *at, char *end)
+{
+	char *text = strchr(at, '\n') + 1;
+	*strchr(at, '\n') = 0;
+	kf_err e = read_request((struct slice){ (uint8_t *)text, (size_t)(end - text) });
+	if (!kf_ok(e))
+		printf("# %s: %s, %s:%d\n", at, e.site->text, e.site->file, e.site->line);
+	return kf_ok(e);
+}
+
+int main(void)
+{
+	char *input = calloc(1, INPUT_MAX);
+	size_t n = input ? fread(input, 1, INPUT_MAX - 1, stdin) : 0;
+	int total = 0, bad = 0;
+	for (char *at = input; at && n && *at == '#';) {
+		char *next = strstr(at, "\n# ");
+		char *end = next ? next + 1 : input + n;
+		total++;
+		bad += !check_one(at + 2, end);
+		at = end;
+	}
+	printf("%s 1 - %d requests of the profile cases are read\n1..1\n",
+		bad || !total ? "not ok" : "ok", total);
+	free(input);
+	return bad || !total;
+}
