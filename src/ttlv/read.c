@@ -27,24 +27,34 @@ void ttlv_refuse(struct ttlv_reader *r, kf_err err)
 		r->err = err;
 }
 
-static bool length_fits(uint8_t type, uint32_t n)
+/* What the length of each type must be: a fixed number, or ... */
+enum { NO_TYPE, ANY_LENGTH = 1, EIGHTS, SOME_EIGHTS };
+static const uint8_t lengths[256] = {
+	[TTLV_STRUCT] = EIGHTS,
+	[TTLV_INT] = 4,
+	[TTLV_LONG] = 8,
+	[TTLV_BIGINT] = SOME_EIGHTS,
+	[TTLV_ENUM] = 4,
+	[TTLV_BOOL] = 8,
+	[TTLV_TEXT] = ANY_LENGTH,
+	[TTLV_BYTES] = ANY_LENGTH,
+	[TTLV_DATE] = 8,
+	[TTLV_INTERVAL] = 4,
+	[TTLV_DATE_EXTENDED] = 8,
+};
+
+static inline bool length_fits(uint8_t type, uint32_t n)
 {
-	switch (type) {
-	case TTLV_INT:
-	case TTLV_ENUM:
-	case TTLV_INTERVAL: return n == 4;
-	case TTLV_LONG:
-	case TTLV_BOOL:
-	case TTLV_DATE:
-	case TTLV_DATE_EXTENDED: return n == 8;
-	case TTLV_STRUCT: return n % 8 == 0;
-	case TTLV_BIGINT: return n % 8 == 0 && n > 0;
-	default: return type == TTLV_TEXT || type == TTLV_BYTES;
-	}
+	uint8_t want = lengths[type];
+	if (want >= 4)
+		return n == want;
+	if (want == EIGHTS || want == SOME_EIGHTS)
+		return n % 8 == 0 && (n > 0 || want == EIGHTS);
+	return want == ANY_LENGTH;
 }
 
 /* Looks at the item under the cursor; moves nothing.  False at the end of the structure. */
-static bool peek(struct ttlv_reader *r, struct ttlv_item *ret)
+static inline bool peek(struct ttlv_reader *r, struct ttlv_item *ret)
 {
 	size_t left = r->end[r->depth] - r->pos;
 	if (left == 0 || !kf_ok(r->err))
@@ -69,7 +79,7 @@ static bool peek(struct ttlv_reader *r, struct ttlv_item *ret)
 	return true;
 }
 
-static void skip(struct ttlv_reader *r, const struct ttlv_item *it)
+static inline void skip(struct ttlv_reader *r, const struct ttlv_item *it)
 {
 	r->pos += (uint32_t)it->whole.n;
 }
@@ -85,13 +95,19 @@ static bool peek_known(struct ttlv_reader *r, struct ttlv_item *ret)
 	return false;
 }
 
-static bool find(struct ttlv_reader *r, uint32_t tag, struct ttlv_item *ret)
+/* Most questions are about optional fields that are not there: one comparison answers those.  What
+ * is wrong with the next item is said by whoever takes it, or by ttlv_close(). */
+static inline bool is_next(struct ttlv_reader *r, uint32_t tag)
 {
-	return peek_known(r, ret) && ret->tag == tag &&
+	struct ttlv_item it;
+	if (r->is_lenient)
+		peek_known(r, &it);
+	return kf_ok(r->err) && r->end[r->depth] - r->pos >= 8 &&
+	       get32(r->in.p + r->pos) >> 8 == tag &&
 	       tag_is_in(tag_info(tag), r->version);
 }
 
-static bool value_fits(struct ttlv_reader *r, const struct ttlv_item *it)
+static inline bool value_fits(struct ttlv_reader *r, const struct ttlv_item *it)
 {
 	if (it->type == TTLV_BOOL && get64(it->value.p) > 1)
 		ttlv_refuse(r, kf_fail(MALFORMED, "boolean is neither true nor false"));
@@ -104,7 +120,8 @@ static bool value_fits(struct ttlv_reader *r, const struct ttlv_item *it)
 static bool take(
 	struct ttlv_reader *r, uint32_t tag, unsigned types, struct ttlv_item *ret)
 {
-	if (!find(r, tag, ret)) {
+	bool is_there = is_next(r, tag);
+	if (!peek(r, ret) || !is_there) {
 		ttlv_refuse(r, kf_fail(MISSING, "a required field is missing"));
 		return false;
 	}
@@ -118,13 +135,20 @@ static bool take(
 	return true;
 }
 
+/* The places of inner structures are written when those are opened, not here: a reader is made for
+ * every payload of the hot path. */
 struct ttlv_reader ttlv_read_as(struct slice in, uint16_t version, bool is_lenient)
 {
-	struct ttlv_reader r = { .in = in, .version = version, .is_lenient = is_lenient };
-	if (in.n > UINT32_MAX - 8)
-		r.err = kf_fail(TOO_BIG, "message is longer than TTLV can say");
-	else
-		r.end[0] = (uint32_t)in.n;
+	struct ttlv_reader r;
+	bool is_too_long = in.n > UINT32_MAX - 8;
+	r.in = in;
+	r.version = version;
+	r.is_lenient = is_lenient;
+	r.depth = 0;
+	r.pos = r.start[0] = 0;
+	r.end[0] = is_too_long ? 0 : (uint32_t)in.n;
+	r.err = is_too_long ? kf_fail(TOO_BIG, "message is longer than TTLV can say")
+			    : KF_OK;
 	return r;
 }
 
@@ -200,11 +224,7 @@ kf_err ttlv_done(struct ttlv_reader *r)
 	return r->err;
 }
 
-bool ttlv_at(struct ttlv_reader *r, enum ttlv_tag tag)
-{
-	struct ttlv_item it;
-	return find(r, tag, &it);
-}
+bool ttlv_at(struct ttlv_reader *r, enum ttlv_tag tag) { return is_next(r, tag); }
 
 bool ttlv_more(struct ttlv_reader *r)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ttlv/utf8.h"
+#include <string.h>
 
 /* Bytes that follow the lead byte, and the range of the first of them: this keeps out overlong
  * forms, surrogates and code points beyond U+10FFFF. */
@@ -28,9 +29,22 @@ static size_t character(struct slice s, size_t i)
 	return n + 1;
 }
 
+/* Eight bytes at once: is none of them zero, and none above 0x7f? */
+static bool is_plain(const uint8_t *p)
+{
+	const uint64_t ones = 0x0101010101010101, highs = ones << 7;
+	uint64_t v;
+	memcpy(&v, p, sizeof(v));
+	return ((v | (v - ones)) & highs) == 0;
+}
+
 bool utf8_is_text(struct slice s)
 {
 	for (size_t i = 0; i < s.n;) {
+		if (s.n - i >= 8 && is_plain(s.p + i)) {
+			i += 8;
+			continue;
+		}
 		if (s.p[i] > 0 && s.p[i] < 0x80) {
 			i++;
 			continue;
