@@ -40,8 +40,10 @@ struct soft_slot {
 	EVP_MD_CTX *md;      /* Ed25519: to be copied, for it serves once */
 };
 
-/* All mechanisms of a key are in one set, where the one not used for longest gives way. */
-enum { SLOT_SETS = 64, SLOT_WAYS = 8 };
+/* All mechanisms of a key are in one set, where the one not used for longest gives way.  Making an RSA
+ * slot costs 1.5 signatures (a copy, Montgomery's numbers, blinding) and 8 KiB, so there are many:
+ * 2048 slots of 72 bytes, filled as keys are used. */
+enum { SLOT_SETS = 256, SLOT_WAYS = 8 };
 
 struct token_session {
 	uint64_t clock;
