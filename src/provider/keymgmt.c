@@ -147,6 +147,29 @@ static void *dup_key(const void *keydata, int selection)
 	return copy;
 }
 
+/* ---- making keys: not here ---- */
+
+/* OpenSSL takes the first provider that has a type of key.  Whoever lists us before the default one
+ * cannot make a key any more, not even for ECDHE: say so, where it is noticed. */
+static void *gen_init(void *provctx, int selection, const OSSL_PARAM params[])
+{
+	(void)selection, (void)params;
+	provider_raise(provctx,
+		kf_fail(CONFIG,
+			"the default provider must be loaded before keyfleet: put it "
+			"first in openssl.cnf, or ssl-provider default first in HAProxy"),
+		"");
+	return NULL;
+}
+
+static void *gen(void *context, OSSL_CALLBACK *callback, void *arg)
+{
+	(void)context, (void)callback, (void)arg;
+	return NULL;
+}
+
+static void gen_cleanup(void *context) { (void)context; }
+
 static const char *rsa_name(int operation)
 {
 	(void)operation;
@@ -155,7 +178,7 @@ static const char *rsa_name(int operation)
 
 static const char *ec_name(int operation)
 {
-	return operation == OSSL_OP_SIGNATURE ? "ECDSA" : "EC";
+	return operation == OSSL_OP_KEYEXCH ? "ECDH" : "ECDSA";
 }
 
 static const char *ed25519_name(int operation)
@@ -179,6 +202,9 @@ static const char *ed25519_name(int operation)
 		{ OSSL_FUNC_KEYMGMT_IMPORT, (dispatch_fn)import },                       \
 		{ OSSL_FUNC_KEYMGMT_IMPORT_TYPES, (dispatch_fn)transfer_types },         \
 		{ OSSL_FUNC_KEYMGMT_DUP, (dispatch_fn)dup_key },                         \
+		{ OSSL_FUNC_KEYMGMT_GEN_INIT, (dispatch_fn)gen_init },                   \
+		{ OSSL_FUNC_KEYMGMT_GEN, (dispatch_fn)gen },                             \
+		{ OSSL_FUNC_KEYMGMT_GEN_CLEANUP, (dispatch_fn)gen_cleanup },             \
 		{ OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, (dispatch_fn)type##_name },    \
 		{ 0, NULL },                                                             \
 	}
