@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ZERO_STEP = 256 << 10, NAME_SIZE = 32 };
+enum { ZERO_STEP = 64 << 10, NAME_SIZE = 32 };
 static const char spare_name[] = "spare.log";
-static const uint8_t zeros[ZERO_STEP];
+static alignas(JOURNAL_BLOCK) const uint8_t zeros[ZERO_STEP];
 
 static int allocate(int fd, off_t size) { return posix_fallocate(fd, 0, size); }
 const struct journal_ops journal_system = { allocate, pwrite, fdatasync };
@@ -45,6 +46,13 @@ static int open_at(const struct journal *j, const char *name, int flags)
 	return openat(j->directory, name, flags | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
+/* Not every file system can: then the page cache it is. */
+static void bypass_cache(const struct journal *j, int fd)
+{
+	if (j->is_synced)
+		(void)!fcntl(fd, F_SETFL, O_DIRECT);
+}
+
 /* A spare that an earlier run left holds nothing but zeros, and its blocks are worth keeping when
  * the disk is full. */
 static bool is_whole(int fd, size_t size)
@@ -59,6 +67,7 @@ static bool reuse_spare(struct journal *j)
 	CLEANUP(mem_closep) int fd = open_at(j, spare_name, 0);
 	if (fd < 0 || !is_whole(fd, j->segment_size))
 		return false;
+	bypass_cache(j, fd);
 	j->spare = (struct journal_segment){ .fd = fd };
 	fd = -1;
 	return true;
@@ -74,6 +83,7 @@ static kf_err make_spare(struct journal *j)
 		unlinkat(j->directory, spare_name, 0);
 		return kf_fail(FULL, "no room for an audit segment");
 	}
+	bypass_cache(j, fd);
 	j->spare = (struct journal_segment){ .fd = fd };
 	fd = -1;
 	return KF_OK;
@@ -115,20 +125,48 @@ static kf_err roll(struct journal *j)
 	return KF_OK;
 }
 
+static size_t whole_blocks(size_t n)
+{
+	return (n + JOURNAL_BLOCK - 1) / JOURNAL_BLOCK * JOURNAL_BLOCK;
+}
+
+static size_t in_last_block(const struct journal *j)
+{
+	return j->current.used % JOURNAL_BLOCK;
+}
+
+/* The last block is written again with what is new behind the old; the rest of it is zeros. */
+static kf_err write_blocks(struct journal *j, struct slice lines)
+{
+	size_t old = in_last_block(j), n = old + lines.n;
+	memcpy(j->blocks + old, lines.p, lines.n);
+	memset(j->blocks + n, 0, whole_blocks(n) - n);
+	struct slice blocks = { j->blocks, whole_blocks(n) };
+	KF_TRY(write_all(j, j->current.fd, blocks, j->current.used - old));
+	if (j->is_synced && j->ops->sync(j->current.fd) != 0)
+		return kf_fail(IO, "audit segment cannot be synced");
+	return KF_OK;
+}
+
+static void take_last_block(struct journal *j, size_t written)
+{
+	size_t old = in_last_block(j);
+	j->current.used += written;
+	size_t new = in_last_block(j);
+	memmove(j->blocks, j->blocks + old + written - new, new);
+}
+
 static kf_err append_current(struct journal *j, struct slice lines)
 {
 	if (j->current.fd < 0 || j->is_broken ||
 		lines.n > j->segment_size - j->current.used)
 		return kf_fail(FULL, "audit segment is used up");
-
-	kf_err e = write_all(j, j->current.fd, lines, j->current.used);
-	if (kf_ok(e) && j->is_synced && j->ops->sync(j->current.fd) != 0)
-		e = kf_fail(IO, "audit segment cannot be synced");
+	kf_err e = write_blocks(j, lines);
 	/* After a failed sync the kernel may have dropped the pages: the segment is not
 	 * trusted again. */
 	j->is_broken = !kf_ok(e);
 	if (kf_ok(e))
-		j->current.used += lines.n;
+		take_last_block(j, lines.n);
 	return e;
 }
 
@@ -144,7 +182,7 @@ kf_err journal_append(struct journal *j, struct slice lines)
 static bool zero_step(struct journal *j, struct journal_segment *s)
 {
 	if (s->zeroed < s->used)
-		s->zeroed = s->used;
+		s->zeroed = whole_blocks(s->used);
 	size_t left = j->segment_size - s->zeroed;
 	if (s->fd < 0 || left == 0)
 		return false;
@@ -256,12 +294,15 @@ kf_err journal_open(
 {
 	*j = (struct journal){ .ops = ops,
 		.directory = -1,
-		.segment_size = conf->segment_size,
+		.segment_size = whole_blocks(conf->segment_size),
 		.is_synced = conf->is_synced,
 		.current = no_segment,
 		.spare = no_segment };
 	if (j->segment_size < JOURNAL_SEGMENT_MIN)
 		return kf_fail(CONFIG, "audit segments are at least 1 MiB");
+	j->blocks = aligned_alloc(JOURNAL_BLOCK, JOURNAL_GROUP_MAX + 2 * JOURNAL_BLOCK);
+	if (!j->blocks)
+		return kf_fail(NOMEM, "audit blocks");
 	kf_err e = open_segments(j, conf->directory);
 	if (!kf_ok(e))
 		journal_close(j);
@@ -273,4 +314,6 @@ void journal_close(struct journal *j)
 	finish_current(j);
 	close_segment(&j->spare);
 	mem_closep(&j->directory);
+	free(j->blocks);
+	j->blocks = NULL;
 }

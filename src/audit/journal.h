@@ -4,6 +4,8 @@
  *
  * DIRECTORY/audit-NNNNNNNNNN.log, the highest number being written, and DIRECTORY/spare.log, which
  * is allocated ahead.  A closed segment is cut to its records; the rest of an open one is zeros.
+ * Synced segments are written past the page cache (O_DIRECT, where the file system can): copying
+ * into it and writing it back cost more than the record itself.
  * Each start begins a new segment and cuts what a crash left torn off the last one.
  */
 #pragma once
@@ -18,7 +20,11 @@ struct journal_ops {
 };
 extern const struct journal_ops journal_system;
 
-enum { JOURNAL_SEGMENT_MIN = 1 << 20, JOURNAL_GROUP_MAX = 256 << 10 };
+enum {
+	JOURNAL_SEGMENT_MIN = 1 << 20,
+	JOURNAL_GROUP_MAX = 256 << 10,
+	JOURNAL_BLOCK = 4096,
+};
 
 struct journal_segment {
 	int fd;
@@ -32,7 +38,10 @@ struct journal {
 	bool is_synced;
 	bool is_broken; /* a write to the current segment failed: go on in another one */
 	uint64_t number;
-	size_t torn;                           /* bytes cut off when it was opened */
+	size_t torn; /* bytes cut off when it was opened */
+	/* Whole blocks, for writing past the page cache: it begins with the bytes of the current
+	 * segment's last block. */
+	uint8_t *blocks;
 	struct journal_segment current, spare; /* fd -1: none */
 };
 

@@ -5,7 +5,6 @@
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
 #include <assert.h>
-#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +53,7 @@ static void finish(struct req *r)
 	detach(r);
 	io->in_flight--;
 	op_clear(&r->call);
-	OPENSSL_cleanse(
-		r->bytes, r->size < sizeof(r->bytes) ? r->size : sizeof(r->bytes));
+	explicit_bzero(r->bytes, r->size < sizeof(r->bytes) ? r->size : sizeof(r->bytes));
 	buf_free(&r->large);
 	buf_free(&r->answer);
 	if (io->free_n >= REQ_KEEP) {

@@ -30,9 +30,14 @@ struct loader {
 
 kf_err store_unseal(struct store *s, const struct object *o, struct buf *ret)
 {
+	if (object_opened(o, ret))
+		return buf_err(ret);
 	autobuf binding = buf_new(1024);
+	size_t at = ret->n;
 	KF_TRY(object_binding(o, &binding));
-	return unseal_object(s->conf.keyring, o->sealed, buf_slice(&binding), ret);
+	KF_TRY(unseal_object(s->conf.keyring, o->sealed, buf_slice(&binding), ret));
+	object_keep_opened(o, (struct slice){ ret->p + at, ret->n - at });
+	return KF_OK;
 }
 
 static kf_err load_key(struct store *s, struct object *o)

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 struct token_key;
+struct object_opened;
 
 enum {
 	OBJECT_ID_SIZE = 37, /* UUID as text, and NUL */
@@ -63,6 +64,10 @@ struct object {
 	uint32_t usage_mask, algorithm, length;
 	bool is_sensitive, is_extractable, is_archived;
 
+	/* Public keys and certificates: the material in the clear, once somebody asked for it.  It is
+	 * not secret, and unsealing costs ten times the rest of a Get. */
+	_Atomic(struct object_opened *) opened;
+
 	/* private keys that the engine holds; owned reference, set before publication */
 	struct token_key *key;
 	/* SHA-256 of the SubjectPublicKeyInfo; zero where there is none */
@@ -80,6 +85,10 @@ kf_err object_new(const struct object_parts *parts, struct object **ret);
 struct object *object_ref(const struct object *o);
 void object_unref(struct object *o); /* NULL is fine; the last one wipes and frees */
 void object_unrefp(struct object **o);
+
+/* See `opened`.  False: not there (yet); then keep what was unsealed, if it is of a kind to be kept. */
+bool object_opened(const struct object *o, struct buf *ret);
+void object_keep_opened(const struct object *o, struct slice material);
 
 /* The state at `now`: dates that have passed since the last change count (KMIP 2.1, State). */
 enum object_state object_state(const struct object *o, int64_t now_s);
