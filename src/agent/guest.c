@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A guest: a connection of a program on this host.  It has one request under way at most.
+ *
+ *     readable -> request -> allowed? -> upstream -> answer -> readable ...
+ *
+ * A guest that leaves while its request is under way stays, closed, until the answer comes.
+ */
+#include "agent/request.h"
+#include "agent/user.h"
+#include "base/log.h"
+#include "net/frame.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ANSWER_MAX = 1 << 20 };
+
+struct guest {
+	struct list link; /* in agent.guests; of a closed one by itself */
+	struct loop_watch watch;
+	struct agent *agent;
+	struct stream *stream; /* NULL: closed */
+	struct buf in, out;
+	struct user *user;
+	pid_t pid;
+	struct allow_who who;
+	struct allow_set allowed;
+	uint64_t generation; /* of the allow-list that `allowed` is from */
+	bool is_busy;
+	struct request request; /* while busy; its slices are not valid any more */
+};
+
+/* ---- end ---- */
+
+static void guest_free(struct guest *g)
+{
+	buf_free(&g->in);
+	buf_free(&g->out);
+	free(g);
+}
+
+static void guest_close(struct guest *g)
+{
+	struct agent *a = g->agent;
+	if (!g->stream)
+		return;
+	loop_remove(a->loop, &g->watch);
+	stream_free(g->stream);
+	g->stream = NULL;
+	list_remove(&g->link);
+	a->n_guests--;
+	if (!g->is_busy)
+		guest_free(g);
+}
+
+void guests_close(struct agent *a, bool is_forced)
+{
+	list_each_safe(l, &a->guests)
+	{
+		struct guest *g = container_of(l, struct guest, link);
+		if (is_forced || !g->is_busy)
+			guest_close(g);
+	}
+}
+
+void users_free(struct agent *a)
+{
+	for (struct user *u; (u = a->users);) {
+		a->users = u->next;
+		free(u);
+	}
+}
+
+/* ---- answers ---- */
+
+/* False: the guest is gone. */
+static bool send_out(struct guest *g)
+{
+	kf_err err = stream_write(g->stream, &g->out);
+	if (kf_ok(err))
+		err = loop_change(g->agent->loop, &g->watch,
+			EPOLLIN | (stream_wants_write(g->stream) || g->out.n ? EPOLLOUT
+									     : 0));
+	if (kf_ok(err))
+		return true;
+	guest_close(g);
+	return false;
+}
+
+static bool finish(struct guest *g, kf_err err)
+{
+	if (!kf_ok(err)) {
+		log_err(err, "answer cannot be written", LOG_NUM("pid", g->pid));
+		guest_close(g);
+		return false;
+	}
+	return send_out(g);
+}
+
+static bool refuse(struct guest *g, enum kf_code code)
+{
+	return finish(g, request_refuse(&g->request, code, &g->out));
+}
+
+static void log_failure(const struct guest *g, const struct async_outcome *o)
+{
+	log_info("operation failed", LOG_ERR(o->err), LOG_NUM("uid", g->who.uid),
+		LOG_NUM("pid", g->pid), LOG_TEXT("message", o->report->message),
+		LOG_NUM("attempts", o->report->attempts));
+}
+
+/* What the guest can make of it: a way that is blocked is a server that is busy. */
+static enum kf_code code_for_guest(enum kf_code code)
+{
+	return code == KF_E_TIMEOUT || code == KF_E_CLOSED || code == KF_E_IO ? KF_E_BUSY
+									      : code;
+}
+
+static void answered(void *arg, const struct async_outcome *o)
+{
+	struct guest *g = arg;
+	struct agent *a = g->agent;
+	g->is_busy = false;
+	a->n_busy--;
+	user_end(g->user);
+	if (!g->stream) {
+		guest_free(g);
+		return;
+	}
+	bool is_there;
+	if (!kf_ok(o->err)) {
+		log_failure(g, o);
+		is_there = refuse(g, code_for_guest(o->err.code));
+	} else if (request_may_see(&g->request, o->payload)) {
+		is_there = finish(g, request_answer(&g->request, o->payload, &g->out));
+	} else {
+		is_there = refuse(g, KF_E_NOT_FOUND);
+	}
+	if (is_there && a->is_draining && !g->out.n)
+		guest_close(g);
+}
+
+/* ---- requests ---- */
+
+static bool is_allowed(struct guest *g)
+{
+	struct agent *a = g->agent;
+	if (g->generation != a->generation) {
+		allow_find(a->allow, &g->who, &g->allowed);
+		g->generation = a->generation;
+	}
+	const struct request *q = &g->request;
+	return allow_may(a->allow, &g->allowed, q->key, q->kind);
+}
+
+/* The answer has to be back before the guest stops waiting. */
+static uint32_t timeout_of(const struct guest *g)
+{
+	uint64_t ms = (uint64_t)g->agent->conf.deadline_ms;
+	if (g->request.deadline_ms && g->request.deadline_ms < ms)
+		ms = g->request.deadline_ms;
+	ms -= ms / 20;
+	return ms ? (uint32_t)ms : 1;
+}
+
+static bool forward(struct guest *g)
+{
+	struct agent *a = g->agent;
+	const struct request *q = &g->request;
+	struct async_request r = { .operation = q->operation,
+		.payload = q->payload,
+		.options = { .timeout_ms = timeout_of(g),
+			.tls_client_version = q->tls_client_version,
+			.tls_negotiated_version = q->tls_negotiated_version },
+		.done = answered,
+		.arg = g };
+	kf_err err = upstream_call(a->upstream, &r);
+	if (!kf_ok(err)) {
+		user_end(g->user);
+		return refuse(g, err.code);
+	}
+	g->is_busy = true;
+	a->n_busy++;
+	return true;
+}
+
+static bool serve(struct guest *g, struct slice message)
+{
+	kf_err err = request_read(message, &g->request);
+	if (!kf_ok(err)) {
+		log_warn("request cannot be read", LOG_ERR(err),
+			LOG_NUM("uid", g->who.uid), LOG_NUM("pid", g->pid));
+		guest_close(g);
+		return false;
+	}
+	if (!g->request.kind)
+		return refuse(g, KF_E_UNSUPPORTED);
+	if (!is_allowed(g)) {
+		log_notice("refused", LOG_NUM("uid", g->who.uid), LOG_NUM("pid", g->pid),
+			LOG_SLICE("key", g->request.key));
+		return refuse(g, KF_E_NOT_FOUND); /* as if there were no such key */
+	}
+	if (!user_begin(g->user, &g->agent->conf, loop_now_ns(g->agent->loop)))
+		return refuse(g, KF_E_BUSY);
+	return forward(g);
+}
+
+/* False: the guest is gone. */
+static bool read_requests(struct guest *g)
+{
+	struct slice rest = buf_slice(&g->in), message;
+	enum frame_result got = frame_next(&rest, REQUEST_MAX, &message);
+	if (got == FRAME_MORE)
+		return true;
+	bool is_second = got == FRAME_READY && (g->is_busy || rest.n);
+	if (got != FRAME_READY || is_second) {
+		log_warn(is_second ? "more than one request at a time" : "not a request",
+			LOG_NUM("uid", g->who.uid), LOG_NUM("pid", g->pid));
+		guest_close(g);
+		return false;
+	}
+	if (!serve(g, message))
+		return false;
+	buf_clear(&g->in);
+	return true;
+}
+
+static void ready(struct loop_watch *w, uint32_t events)
+{
+	struct guest *g = container_of(w, struct guest, watch);
+	if (events & EPOLLOUT && !send_out(g))
+		return;
+	if (!(events & ~(uint32_t)EPOLLOUT))
+		return;
+	kf_err err = stream_read(g->stream, &g->in);
+	if (g->in.n && !read_requests(g))
+		return;
+	if (!kf_ok(err))
+		guest_close(g);
+}
+
+/* ---- beginning ---- */
+
+static bool find_who(int fd, struct guest *g)
+{
+	struct ucred cred;
+	socklen_t n = sizeof(cred);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0 || cred.pid < 0)
+		return false;
+	g->who.uid = cred.uid;
+	g->pid = cred.pid;
+	g->who.groups[0] = cred.gid;
+	g->who.n_groups = 1;
+	socklen_t room = (ALLOW_GROUPS_MAX - 1) * sizeof(gid_t);
+	/* More groups than fit, or an old kernel: the primary one counts. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, &g->who.groups[1], &room) == 0)
+		g->who.n_groups += room / sizeof(gid_t);
+	return true;
+}
+
+static struct guest *guest_new(struct agent *a, int fd)
+{
+	struct guest *g = calloc(1, sizeof(*g));
+	if (!g || !find_who(fd, g) ||
+		!kf_ok(user_find(&a->users, g->who.uid, &g->user)) ||
+		!kf_ok(stream_plain(fd, a->pad, &g->stream))) {
+		if (!g || !g->user)
+			close(fd);
+		free(g);
+		return NULL;
+	}
+	g->agent = a;
+	g->watch = (struct loop_watch){ .fd = fd, .ready = ready };
+	g->in = buf_new(REQUEST_MAX + 8);
+	g->out = buf_new(ANSWER_MAX);
+	list_init(&g->link);
+	return g;
+}
+
+void guest_accepted(struct listener *l, int fd, const struct address *peer)
+{
+	(void)peer;
+	struct agent *a = container_of(l, struct door, listener)->agent;
+	if (a->n_guests >= (size_t)a->conf.connections_max) {
+		log_warn("too many connections", LOG_NUM("connections", a->n_guests));
+		close(fd);
+		return;
+	}
+	struct guest *g = guest_new(a, fd);
+	if (!g)
+		return;
+	list_add_tail(&a->guests, &g->link);
+	a->n_guests++;
+	if (!kf_ok(loop_add(a->loop, &g->watch, EPOLLIN)))
+		guest_close(g);
+}

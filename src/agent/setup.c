@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a configuration to a running agent, at start and at every reload. */
+#include "agent/agent.h"
+#include "base/log.h"
+#include "base/service.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* Names that this host does not know, one a line. */
+static void tell_notes(const struct buf *notes)
+{
+	struct slice rest = buf_slice(notes);
+	while (rest.n) {
+		const uint8_t *end = memchr(rest.p, '\n', rest.n);
+		size_t n = end ? (size_t)(end - rest.p) : rest.n;
+		log_notice("no such user or group on this host",
+			LOG_SLICE("name", ((struct slice){ rest.p, n })));
+		n += end != NULL;
+		rest = (struct slice){ rest.p + n, rest.n - n };
+	}
+}
+
+kf_err agent_plan(struct agent *a, struct agent_plan *ret, struct buf *why)
+{
+	autobuf notes = buf_new(65536);
+	*ret = (struct agent_plan){ 0 };
+	KF_TRY(agent_conf_read(a->path, &ret->conf, why));
+	KF_TRY(allow_new(a->path, &ret->conf, why, &notes, &ret->allow));
+	KF_TRY(upstream_new(a->loop, &ret->conf.servers, why, &ret->upstream));
+	tell_notes(&notes);
+	return KF_OK;
+}
+
+void agent_plan_free(struct agent_plan *p)
+{
+	upstream_free(p->upstream);
+	allow_free(p->allow);
+	agent_conf_free(&p->conf);
+	*p = (struct agent_plan){ 0 };
+}
+
+void agent_adopt(struct agent *a, struct agent_plan *take)
+{
+	upstream_retire(a->upstream);
+	allow_free(a->allow);
+	agent_conf_free(&a->conf);
+	a->conf = take->conf;
+	a->allow = take->allow;
+	a->upstream = take->upstream;
+	a->generation++;
+	*take = (struct agent_plan){ 0 };
+	log_set_level((enum log_level)(a->conf.log_level + LOG_LEVEL_ERROR));
+}
+
+/* ---- sockets ---- */
+
+static kf_err open_door(struct agent *a, int fd)
+{
+	struct door *d = &a->door[a->n_doors];
+	*d = (struct door){ .listener = { .accepted = guest_accepted }, .agent = a };
+	KF_TRY(listener_start(&d->listener, a->loop, fd));
+	a->n_doors++;
+	return KF_OK;
+}
+
+static kf_err listen_at(struct agent *a, const char *text, struct buf *why)
+{
+	struct address address;
+	struct listen_options options = { .unix_mode = (int)strtol(
+						  a->conf.socket_mode, NULL, 8) };
+	int fd;
+	kf_err err = address_parse(text, &address);
+	if (kf_ok(err) && !address_is_unix(&address))
+		err = kf_fail(CONFIG, "guests come over Unix sockets only");
+	if (kf_ok(err))
+		err = listen_open(&address, &options, &fd);
+	if (!kf_ok(err)) {
+		buf_printf(why, "%.200s: %s\n", text, err.site->text);
+		return err;
+	}
+	return open_door(a, fd);
+}
+
+kf_err agent_listen(struct agent *a, struct buf *why)
+{
+	struct service_socket given[AGENT_DOORS_MAX];
+	size_t n = service_sockets(given, AGENT_DOORS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		KF_TRY(listen_adopt(given[i].fd));
+		KF_TRY(open_door(a, given[i].fd));
+	}
+	if (a->conf.sockets.n > AGENT_DOORS_MAX)
+		return kf_fail(CONFIG, "too many sockets");
+	for (size_t i = 0; !n && i < a->conf.sockets.n; i++)
+		KF_TRY(listen_at(a, a->conf.sockets.item[i], why));
+	return KF_OK;
+}
+
+void agent_stop_listening(struct agent *a)
+{
+	while (a->n_doors)
+		listener_stop(&a->door[--a->n_doors].listener);
+}
+
+void agent_clear(struct agent *a)
+{
+	agent_stop_listening(a);
+	upstream_free(a->upstream); /* ends what is under way */
+	guests_close(a, true);
+	users_free(a);
+	allow_free(a->allow);
+	agent_conf_free(&a->conf);
+	stream_pad_free(a->pad);
+	loop_free(a->loop);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* upstream: the agent's way to the key servers: a kf_async on a net/loop.
+ *
+ * Holds no more than the configuration it was made with.  After a reload the agent makes a new one; the
+ * old one is retired, ends its calls and frees itself.
+ */
+#pragma once
+#include "client/async.h"
+#include "net/loop.h"
+
+struct upstream;
+
+/* Takes the settings' contents.  CONFIG with lines in `why`. */
+kf_err upstream_new(
+	struct loop *loop, struct settings *take, struct buf *why, struct upstream **ret);
+/* No new calls; frees itself after the last one.  NULL is fine. */
+void upstream_retire(struct upstream *u);
+void upstream_free(struct upstream *u); /* at once; running calls end with UNAVAILABLE */
+
+kf_err upstream_call(struct upstream *u, const struct async_request *q);
+size_t upstream_servers_up(const struct upstream *u, size_t *ret_all);

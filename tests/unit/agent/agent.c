@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole agent in a thread, between guests and fake key servers. */
+#include "agent/agent.h"
+#include "../client/fake.h"
+#include "base/clock.h"
+#include "client/local.h"
+#include "test.h"
+#include <pwd.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+
+static struct fake first, second;
+static struct agent agent;
+static pthread_t thread;
+static char conf_file[128], socket_name[64];
+
+struct errand {
+	struct loop_message message;
+	void (*run)(void);
+};
+
+static void write_conf(const char *servers, const char *more, const char *allow)
+{
+	char text[4096];
+	snprintf(conf_file, sizeof(conf_file), "%s/agent.conf", fake_pki.dir);
+	snprintf(socket_name, sizeof(socket_name), "@keyfleet-test-%d", (int)getpid());
+	snprintf(text, sizeof(text),
+		"[client]\nservers = %s\nca = %s\ncertificate = %s\nkey = %s\n"
+		"[agent]\nsockets = unix:%s\n%s\n%s\n",
+		servers, fake_pki.ca_file, fake_pki.cert_file, fake_pki.key_file,
+		socket_name, more, allow);
+	fake_write(conf_file, slice_of(text));
+}
+
+static const char *allow_me(const char *key, const char *operations)
+{
+	static char text[256];
+	snprintf(text, sizeof(text), "[allow %s]\nusers = %d\noperations = %s\n", key,
+		(int)getuid(), operations);
+	return text;
+}
+
+static void *run(void *arg)
+{
+	if (!kf_ok(loop_run(agent.loop)))
+		abort();
+	return arg;
+}
+
+static bool start_agent(void)
+{
+	autobuf why = buf_new(65536);
+	struct agent_plan plan = { 0 };
+	agent = (struct agent){ .path = conf_file };
+	list_init(&agent.guests);
+	kf_err err = loop_new(&(struct loop_options){ 0 }, &agent.loop);
+	if (kf_ok(err))
+		err = stream_pad_new(&agent.pad);
+	if (kf_ok(err))
+		err = agent_plan(&agent, &plan, &why);
+	if (kf_ok(err))
+		agent_adopt(&agent, &plan);
+	if (kf_ok(err))
+		err = agent_listen(&agent, &why);
+	agent_plan_free(&plan);
+	if (!kf_ok(err))
+		printf("# %s %.*s\n", err.site->text, (int)why.n, (const char *)why.p);
+	return kf_ok(err) && pthread_create(&thread, NULL, run, NULL) == 0;
+}
+
+static void stop_loop(struct loop_message *m)
+{
+	(void)m;
+	loop_stop(agent.loop);
+}
+
+static void stop_agent(void)
+{
+	struct loop_message m = { .deliver = stop_loop };
+	loop_post(agent.loop, &m);
+	pthread_join(thread, NULL);
+	agent_clear(&agent);
+	unlink(conf_file);
+}
+
+static void start_servers(const char *const *alpn)
+{
+	first = (struct fake){ .alpn = alpn };
+	second = (struct fake){ .alpn = alpn };
+	fake_start(&first, 0);
+	fake_start(&second, 0);
+}
+
+static void stop_servers(void)
+{
+	fake_stop(&first);
+	fake_stop(&second);
+}
+
+static const char *both(void)
+{
+	return fake_servers((struct fake *[]){ &first, &second }, 2);
+}
+
+static struct local *open_local(unsigned deadline_ms)
+{
+	struct local_conf conf = {
+		.socket = socket_name, .agent_uid = getuid(), .deadline_ms = deadline_ms
+	};
+	struct local *l = NULL;
+	return kf_ok(local_new(&conf, &l)) ? l : NULL;
+}
+
+static void put(struct buf *out, uint32_t operation, const char *key, int32_t deadline_ms)
+{
+	struct kmip_request_header h = { .version = KMIP_2_1, .batch_count = 1 };
+	struct sign_request q = { .uid = kmip_uid_text(slice_of(key)),
+		.has_data = true,
+		.data = SLICE_LIT("data") };
+	struct kmip_extension ext = { .deadline_ms = deadline_ms };
+	struct ttlv_writer w = ttlv_write(out, KMIP_2_1);
+	w.allows_vendor = true;
+	kmip_put_request_header(&w, &h);
+	kmip_put_request_item_begin(&w, operation, (struct slice){ 0 });
+	if (operation == KMIP_OPERATION_SIGN)
+		sign_put_request(&w, &q);
+	else
+		kmip_put_uid(&w, TAG_UNIQUE_IDENTIFIER, &q.uid);
+	kmip_put_request_item_end(&w, &ext);
+	if (!kf_ok(kmip_put_request_end(&w)))
+		abort();
+}
+
+static kf_err get(struct slice message)
+{
+	struct ttlv_reader r = ttlv_read(message);
+	struct kmip_response_header h;
+	struct kmip_response_item item;
+	KF_TRY(kmip_get_response_header(&r, &h));
+	KF_TRY(kmip_get_response_item(&r, &item));
+	KF_TRY(kmip_result(&item));
+	struct ttlv_reader p = ttlv_read_as(item.payload, KMIP_2_1, false);
+	struct sign_response a;
+	KF_TRY(sign_get_response(&p, &a));
+	return slice_is(a.signature, "data") ? KF_OK
+					     : kf_fail(CRYPTO, "another signature");
+}
+
+static kf_err ask(
+	struct local *l, uint32_t operation, const char *key, int32_t deadline_ms)
+{
+	struct local_call c;
+	struct slice answer;
+	KF_TRY(local_begin(l, &c));
+	put(local_request(&c), operation, key, deadline_ms);
+	local_send(&c);
+	local_wait(&c);
+	kf_err err = local_answer(&c, &answer);
+	if (kf_ok(err))
+		err = get(answer);
+	local_end(&c);
+	return err;
+}
+
+static kf_err sign(struct local *l, const char *key)
+{
+	return ask(l, KMIP_OPERATION_SIGN, key, 0);
+}
+
+TEST(a_guest_gets_its_signature)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("*", "sign"));
+	OK(start_agent());
+	struct local *l = open_local(0);
+
+	for (int i = 0; i < 20; i++)
+		OK(kf_ok(sign(l, "key-1")));
+
+	EQ(first.requests + second.requests, 20);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(what_no_section_allows_looks_like_a_key_that_is_not_there)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("key-1", "sign"));
+	OK(start_agent());
+	struct local *l = open_local(0);
+
+	OK(kf_ok(sign(l, "key-1")));
+	OK(kf_is(sign(l, "key-2"), KF_E_NOT_FOUND));
+	OK(kf_is(ask(l, KMIP_OPERATION_GET, "key-1", 0), KF_E_NOT_FOUND));
+
+	EQ(first.requests + second.requests, 1);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(other_users_get_nothing)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", "[allow *]\nusers = 12345, no-such-user\n");
+	OK(start_agent());
+	struct local *l = open_local(0);
+
+	OK(kf_is(sign(l, "key-1"), KF_E_NOT_FOUND));
+
+	EQ(first.requests + second.requests, 0);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(operations_that_change_something_are_not_served)
+{
+	start_servers(fake_both);
+	write_conf(
+		both(), "", allow_me("*", "sign, decrypt, get, get-attributes, locate"));
+	OK(start_agent());
+	struct local *l = open_local(0);
+
+	OK(kf_is(ask(l, KMIP_OPERATION_DESTROY, "key-1", 0), KF_E_UNSUPPORTED));
+
+	EQ(first.requests + second.requests, 0);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(a_foreign_server_serves_guests_too)
+{
+	start_servers(fake_kmip);
+	first.newest = second.newest = KMIP_1_4;
+	write_conf(both(), "", allow_me("*", "sign"));
+	OK(start_agent());
+	struct local *l = open_local(0);
+
+	for (int i = 0; i < 10; i++)
+		OK(kf_ok(sign(l, "key-1")));
+
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(nobody_to_ask_is_told_before_the_guest_stops_waiting)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("*", "sign"));
+	stop_servers();
+	OK(start_agent());
+	struct local *l = open_local(1000);
+	uint64_t begin = clock_monotonic_ns();
+
+	kf_err err = ask(l, KMIP_OPERATION_SIGN, "key-1", 300);
+
+	OK(kf_is(err, KF_E_BUSY) || kf_is(err, KF_E_STORE) ||
+		kf_is(err, KF_E_UNAVAILABLE));
+	OK(clock_monotonic_ns() - begin < 400000000);
+	local_free(l);
+	stop_agent();
+}
+
+TEST(the_limit_of_a_user_holds)
+{
+	start_servers(fake_both);
+	write_conf(both(), "user_rate = 3", allow_me("*", "sign"));
+	OK(start_agent());
+	struct local *l = open_local(0);
+	int good = 0, busy = 0;
+
+	for (int i = 0; i < 10; i++) {
+		kf_err err = sign(l, "key-1");
+		good += kf_ok(err);
+		busy += kf_is(err, KF_E_BUSY);
+	}
+
+	OK(good >= 3 && good <= 4);
+	EQ(good + busy, 10);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+static int connect_raw(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	size_t n = strlen(socket_name);
+	memcpy(a.sun_path + 1, socket_name + 1, n - 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
+	return connect(fd, (struct sockaddr *)&a, size) == 0 ? fd : -1;
+}
+
+/* True: the agent has closed the connection without a word. */
+static bool is_cut_off(int fd)
+{
+	char c;
+	return read(fd, &c, 1) == 0;
+}
+
+TEST(a_second_request_at_a_time_ends_the_connection)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("*", "sign"));
+	OK(start_agent());
+	autobuf two = buf_new(65536);
+	put(&two, KMIP_OPERATION_SIGN, "key-1", 0);
+	put(&two, KMIP_OPERATION_SIGN, "key-1", 0);
+
+	int fd = connect_raw();
+	EQ(write(fd, two.p, two.n), (ssize_t)two.n);
+
+	OK(is_cut_off(fd));
+	close(fd);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(nonsense_ends_the_connection)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("*", "sign"));
+	OK(start_agent());
+
+	int fd = connect_raw();
+	EQ(write(fd, "GET / HTTP/1.1\r\n", 16), 16);
+
+	OK(is_cut_off(fd));
+	close(fd);
+	stop_agent();
+	stop_servers();
+}
+
+static _Atomic int failed;
+static _Atomic bool is_over;
+
+static void *sign_all_the_time(void *arg)
+{
+	while (!is_over)
+		failed += !kf_ok(sign(arg, "key-1"));
+	return NULL;
+}
+
+static void await_requests(struct fake *f, unsigned n)
+{
+	unsigned from = f->requests;
+	struct timespec t = { 0, 1000000 };
+	for (int i = 0; i < 3000 && f->requests - from < n; i++)
+		nanosleep(&t, NULL);
+}
+
+TEST(a_server_that_dies_fails_no_call)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("*", "sign"));
+	OK(start_agent());
+	struct local *l = open_local(0);
+	pthread_t t[8];
+	failed = 0;
+	is_over = false;
+	for (int i = 0; i < 8; i++)
+		pthread_create(&t[i], NULL, sign_all_the_time, l);
+	await_requests(&first, 50);
+	int port = first.port;
+
+	fake_stop(&first);
+	await_requests(&second, 200);
+	first = (struct fake){ .alpn = fake_both };
+	fake_start(&first, port);
+	await_requests(&first, 50);
+	second.mood = FAKE_HANGS_UP;
+	await_requests(&first, 50);
+	is_over = true;
+	for (int i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+
+	EQ(failed, 0);
+	OK(first.requests >= 100);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(requests_of_many_guests_share_a_record)
+{
+	start_servers(fake_both);
+	write_conf(
+		fake_servers((struct fake *[]){ &first }, 1), "", allow_me("*", "sign"));
+	OK(start_agent());
+	struct local *l = open_local(0);
+	pthread_t t[8];
+	failed = 0;
+	is_over = false;
+
+	for (int i = 0; i < 8; i++)
+		pthread_create(&t[i], NULL, sign_all_the_time, l);
+	await_requests(&first, 500);
+	is_over = true;
+	for (int i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+
+	EQ(failed, 0);
+	OK(first.deepest >= 2);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST_MAIN
