@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Get.  On the hot path: the value is unsealed into the call's own memory, and written from there.
+ * Get.  On the hot path: the value is written from where the store has it open (store_material()), or
+ * is unsealed into the call's own memory.
  */
 #include "kmip/get.h"
 #include "op/material.h"
@@ -57,12 +58,13 @@ static kf_err get(struct op_call *call)
 {
 	struct get_call *g = OP_REQUEST(call, struct get_call);
 	const struct object *o = call->object;
+	struct slice material;
 
 	KF_TRY(check_asked(&g->q));
 	KF_TRY(op_check_material(o, call->now_s));
 	KF_TRY(check_secrecy(o));
-	KF_TRY(store_unseal(call->server->store, o, &call->scratch));
-	KF_TRY(kmip_object_parse(buf_slice(&call->scratch), &g->a.object));
+	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));
+	KF_TRY(kmip_object_parse(material, &g->a.object));
 	g->a.object_type = o->type;
 	g->a.uid = op_uid(call);
 	const uint32_t wanted = g->q.key_format_type;

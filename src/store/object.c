@@ -140,6 +140,7 @@ void object_unref(struct object *o)
 	wipe(&o->sealed);
 	token_key_put(o->key);
 	free(atomic_load_explicit(&o->opened, memory_order_acquire));
+	object_plain_free(atomic_load_explicit(&o->plain, memory_order_acquire));
 	free(o);
 }
 

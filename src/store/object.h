@@ -16,6 +16,7 @@
 
 struct token_key;
 struct object_opened;
+struct object_plain;
 
 enum {
 	OBJECT_ID_SIZE = 37, /* UUID as text, and NUL */
@@ -72,6 +73,9 @@ struct object {
 	struct token_key *key;
 	/* SHA-256 of the SubjectPublicKeyInfo; zero where there is none */
 	uint8_t key_id[32];
+
+	/* the opened material of small secrets, see store_material(); owned */
+	_Atomic(struct object_plain *) plain;
 };
 
 /* Takes copies of attrs and sealed, decodes the fields.  refs is 1. */
@@ -106,6 +110,8 @@ kf_err object_binding(const struct object *o, struct buf *ret);
 void object_set_sealed(struct object *o, struct buf *take);
 /* Takes the reference; key_id follows.  NULL: none. */
 void object_set_key(struct object *o, struct token_key *take);
+
+void object_plain_free(struct object_plain *p); /* wipes; NULL is fine */
 
 static inline bool object_is_destroyed(const struct object *o)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
 #include "crypt/keygen.h"
 #include "kmip/get_attribute_list.h"
 #include "world.h"
@@ -236,6 +237,35 @@ TEST(impossible_keys_are_not_made)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		OK(!kf_ok(create_pair(&w, &bad[i], &p)));
 	EQ(catalog_count(w.server.catalog), 0);
+}
+
+/* The first Get opens the key, later ones find it open, as long as there is room for that. */
+TEST(a_key_that_is_read_again_is_the_same_with_and_without_room_to_keep_it)
+{
+	enum { KEYS = 60 };
+	WORLD(w);
+	struct id id[KEYS];
+	uint8_t first[KEYS][32];
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(secret_init(4096)));
+	for (int i = 0; i < KEYS; i++) {
+		OK(kf_ok(create_aes(&w, NULL, &id[i])));
+		OK(kf_ok(get(&w, &id[i], &a)));
+		memcpy(first[i], a.object.block.material.p, 32);
+	}
+	const struct object *kept = catalog_find(w.server.catalog, slice_of(id[0].text));
+	const struct object *last =
+		catalog_find(w.server.catalog, slice_of(id[KEYS - 1].text));
+	OK(kept->plain && !last->plain);
+
+	for (int i = 0; i < KEYS; i++) {
+		OK(kf_ok(get(&w, &id[i], &a)));
+		OK(!memcmp(first[i], a.object.block.material.p, 32));
+	}
+
+	OK(kf_ok(destroy(&w, &id[0])));
+	OK(kf_is(get(&w, &id[0], &a), KF_E_DESTROYED));
 }
 
 TEST_MAIN
