@@ -426,7 +426,6 @@ static void resolve(struct store *s)
 static kf_err look(struct store *s)
 {
 	struct head h;
-	KF_TRY(s->driver->take_notices(s->db));
 	KF_TRY(s->driver->begin(s->db, false));
 	KF_TRY(rows_head(s->db, s->conf.keyring, false, &h));
 	KF_TRY(load_since(s, &h));
@@ -491,25 +490,39 @@ static int milliseconds_until(uint64_t when_ns)
 	return when_ns <= now ? 0 : (int)((when_ns - now) / MS_NS) + 1;
 }
 
-/* Until something comes, or is due. */
-static void wait_for_work(struct store *s)
+static uint64_t next_due(const struct store *s)
 {
 	uint64_t until = after_ms(s->conf.poll_ms);
-	if (s->db && atomic_load(&s->is_rotating))
-		until = s->retry_ns;
-	else if (has_work(s) || !s->db)
-		until = earlier(earliest_deadline(s, until), s->retry_ns);
-	else
-		until = earlier(earlier(until, s->probe_ns), s->forget_ns);
+	if (!is_due(s->retry_ns))
+		return earlier(earliest_deadline(s, until), s->retry_ns);
+	if (has_work(s) || !s->db || atomic_load(&s->is_rotating))
+		return 0;
+	if (s->driver->is_shared)
+		until = earlier(until, s->poll_ns);
+	return earlier(earlier(until, s->probe_ns), s->forget_ns);
+}
+
+/* Until something comes, or is due.  Notices wait while we do. */
+static void wait_for_work(struct store *s)
+{
+	bool is_listening = s->db && is_due(s->retry_ns);
 	struct pollfd fds[] = { { .fd = s->wake, .events = POLLIN },
-		{ .fd = s->db ? s->driver->notice_fd(s->db) : -1, .events = POLLIN } };
-	if (poll(fds, 2, milliseconds_until(until)) <= 0)
-		return;
+		{ .fd = is_listening ? s->driver->notice_fd(s->db) : -1,
+			.events = POLLIN } };
 	uint64_t n;
-	if (fds[0].revents && read(s->wake, &n, sizeof(n)) < 0)
-		return;
-	if (fds[1].revents)
+	if (poll(fds, 2, milliseconds_until(next_due(s))) > 0 && fds[0].revents &&
+		read(s->wake, &n, sizeof(n)) < 0)
+		return; /* nothing to read: the queue is looked at anyway */
+}
+
+static void take_notices(struct store *s)
+{
+	bool any = false;
+	kf_err err = s->driver->take_notices(s->db, &any);
+	if (any)
 		s->poll_ns = 0;
+	if (!kf_ok(err))
+		recover(s, err);
 }
 
 static bool is_over(const struct store *s)
@@ -523,8 +536,12 @@ static void round_of_work(struct store *s)
 	expire(s);
 	if (!is_due(s->retry_ns))
 		return;
+	if (s->db)
+		take_notices(s);
 	if (s->db || connect_again(s))
 		work_connected(s);
+	if (s->db)
+		take_notices(s);
 	epoch_reclaim(s->conf.epoch);
 }
 

@@ -91,7 +91,8 @@ struct store_driver {
 	kf_err (*announce)(struct db *db);
 	/* Readable when another server may have changed something; -1: nobody tells. */
 	int (*notice_fd)(const struct db *db);
-	kf_err (*take_notices)(struct db *db);
+	/* Sets *any when one has come; never waits. */
+	kf_err (*take_notices)(struct db *db, bool *any);
 };
 
 extern const struct store_driver sqlite_driver, memory_driver, pgsql_driver;

@@ -374,14 +374,18 @@ static int notice_fd(const struct db *db)
 	return PQsocket(((const struct pgsql *)db)->conn);
 }
 
-static kf_err take_notices(struct db *db)
+/* Our own are nothing new.  Some came in with the answer of a statement: the socket is silent then. */
+static kf_err take_notices(struct db *db, bool *any)
 {
 	struct pgsql *p = of(db);
 	if (!PQconsumeInput(p->conn))
 		return connection_lost(p);
 	PGnotify *notice;
-	while ((notice = PQnotifies(p->conn)))
+	while ((notice = PQnotifies(p->conn))) {
+		if (notice->be_pid != PQbackendPID(p->conn))
+			*any = true;
 		PQfreemem(notice);
+	}
 	return KF_OK;
 }
 

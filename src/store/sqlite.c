@@ -191,9 +191,10 @@ static int notice_fd(const struct db *db)
 	return -1;
 }
 
-static kf_err take_notices(struct db *db)
+static kf_err take_notices(struct db *db, bool *any)
 {
 	(void)db;
+	(void)any;
 	return KF_OK;
 }
 

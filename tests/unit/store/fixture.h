@@ -51,6 +51,8 @@ struct fixture {
 	struct store_conf conf;
 	struct store *store;
 	struct epoch *epoch;
+	struct epoch_reader
+		*reader; /* the test's thread: it looks into the catalog any time */
 	struct keyring *keyring;
 	kf_err event; /* the last one */
 	char event_what[128];
@@ -67,6 +69,8 @@ static kf_err fixture_open(struct fixture *f, const char *location, const char *
 {
 	unsigned line = 0;
 	KF_TRY(epoch_new(&f->epoch));
+	KF_TRY(epoch_register(f->epoch, &f->reader));
+	epoch_online(f->reader);
 	KF_TRY(keyring_parse(slice_of(keys), &line, &f->keyring));
 	f->conf.location = location;
 	f->conf.keyring = f->keyring;
@@ -79,10 +83,14 @@ static kf_err fixture_open(struct fixture *f, const char *location, const char *
 static void fixture_close(struct fixture *f)
 {
 	store_close(f->store);
+	if (f->reader)
+		epoch_offline(f->reader);
+	epoch_unregister(f->reader);
 	epoch_free(f->epoch);
 	keyring_free(f->keyring);
 	f->store = NULL;
 	f->epoch = NULL;
+	f->reader = NULL;
 	f->keyring = NULL;
 }
 
