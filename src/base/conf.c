@@ -474,9 +474,9 @@ static void print_limits(const struct conf_option *o, struct buf *to)
 		buf_printf(to, " (%lld to %lld%s)", (long long)o->min, (long long)o->max,
 			o->type == CONF_DURATION ? " ms" : "");
 	if (o->is_required)
-		buf_add_text(to, " Required.");
+		buf_add_text(to, "; required");
 	else if (o->initial)
-		buf_printf(to, " Default: %s.", o->initial);
+		buf_printf(to, "; default %s", o->initial);
 	buf_add_text(to, "\n");
 }
 

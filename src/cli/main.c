@@ -3,6 +3,7 @@
  * keyfleet: the administrator's tool.
  */
 #include "cli/cli.h"
+#include "client/settings.h"
 #include "keyfleet.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,29 @@ static void print_usage(FILE *out)
 		fprintf(out, "  %-16s %s\n", commands[i]->words, commands[i]->summary);
 	fputs("\nkeyfleet COMMAND --help tells the rest.  --config is $KEYFLEET_CONFIG, "
 	      "else\n"
-	      "/etc/keyfleet/client.conf.\n",
+	      "/etc/keyfleet/client.conf.  --options prints every option of that file, "
+	      "--version the\n"
+	      "version.\n",
 		out);
+}
+
+static void print_options(void)
+{
+	autobuf text = buf_new(1 << 16);
+	settings_print_manual(&text);
+	fwrite(text.p, 1, text.n, stdout);
+}
+
+/* --version, --options: true when that was all. */
+static bool answers_alone(const struct cli *c)
+{
+	if (c->argc && !strcmp(c->argv[0], "--version"))
+		puts("keyfleet " KEYFLEET_VERSION);
+	else if (c->argc && !strcmp(c->argv[0], "--options"))
+		print_options();
+	else
+		return false;
+	return true;
 }
 
 static void print_command(const struct command *c)
@@ -122,10 +144,8 @@ int main(int argc, char **argv)
 	kf_err e = take_globals(&c);
 	if (!kf_ok(e))
 		return report(&c, e);
-	if (c.argc && !strcmp(c.argv[0], "--version")) {
-		puts("keyfleet " KEYFLEET_VERSION);
+	if (answers_alone(&c))
 		return EXIT_SUCCESS;
-	}
 
 	int words = 0;
 	const struct command *command = find_command(c.argc, c.argv, &words);

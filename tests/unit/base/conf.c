@@ -42,7 +42,7 @@ static const struct conf_option options[] = {
 		.max = 65535 },
 	{ "server", "memory", CONF_SIZE, AT(memory), .initial = "64M" },
 	{ "server", "timeout", CONF_DURATION, AT(timeout_ms), .initial = "2s",
-		.max = 60000, .manual = "How long to wait." },
+		.max = 60000, .manual = "how long to wait" },
 	{ "server", "fast", CONF_BOOL, AT(is_fast), .initial = "yes" },
 	{ "server", "level", CONF_ENUM, AT(level), .words = levels, .initial = "high" },
 	{ "limit", "rate", CONF_INTEGER, IN(rate), .initial = "10" },
@@ -203,8 +203,8 @@ TEST(the_table_prints_its_manual)
 	autobuf out = buf_new(8192);
 	conf_print_manual(&table, &out);
 	buf_add_u8(&out, 0);
-	OK(strstr((char *)out.p, "  timeout = DURATION\n      How long to wait. (0 to "
-				 "60000 ms) Default: 2s.\n"));
+	OK(strstr((char *)out.p, "  timeout = DURATION\n      how long to wait (0 to "
+				 "60000 ms); default 2s\n"));
 	OK(strstr((char *)out.p, "  level = low|high\n"));
 	OK(strstr((char *)out.p, "\n[limit NAME]\n  A limit.\n"));
 }
