@@ -10,6 +10,10 @@
 #pragma once
 #include "kmip/message.h"
 
+enum {
+	ATTRS_COUNT_MAX = 512
+}; /* attributes, or names of them, in one request: more are LIMIT */
+
 struct attr_info {
 	uint32_t tag;
 	uint16_t since, until;

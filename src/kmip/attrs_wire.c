@@ -121,11 +121,19 @@ static void get_2x(
 		ttlv_refuse(r, inner.err);
 }
 
+/* Comparing all attributes with all others must stay cheap. */
 static void check_room(struct ttlv_reader *r, const struct buf *into)
 {
+	struct ttlv_reader set = ttlv_read(buf_slice(into));
+	struct ttlv_item it;
+	size_t n = 0;
 	kf_err e = buf_err(into);
+	while (ttlv_ok(r) && ttlv_next(&set, &it))
+		n++;
 	if (!kf_ok(e))
 		ttlv_refuse(r, e);
+	if (n > ATTRS_COUNT_MAX)
+		ttlv_refuse(r, kf_fail(LIMIT, "too many attributes"));
 }
 
 static void get_template_1x(struct ttlv_reader *r, enum ttlv_tag tag, struct buf *into)
@@ -302,15 +310,16 @@ void attrs_put_one(struct ttlv_writer *w, const struct ttlv_item *it, int32_t in
 /* How many instances of the same attribute stand before this one. */
 static int32_t index_of(struct slice set, const struct ttlv_item *it)
 {
+	struct ttlv_reader r = ttlv_read(set);
 	struct ttlv_item other;
-	struct attr_ref ref;
+	struct attr_ref ref, found;
+	const struct attr_info *info = attr_info(it->tag);
 	int32_t n = 0;
-	if (!attr_info(it->tag) || !attr_info(it->tag)->is_multi ||
-		!attr_ref_of(it, &ref))
+	if (!info || !info->is_multi || !attr_ref_of(it, &ref))
 		return 0;
-	while (attrs_find_ref(set, &ref, (size_t)n, &other) &&
-		other.whole.p < it->whole.p)
-		n++;
+	while (ttlv_next(&r, &other) && other.whole.p < it->whole.p)
+		n += other.tag == it->tag && attr_ref_of(&other, &found) &&
+		     attr_ref_eq(&ref, &found);
 	return n;
 }
 

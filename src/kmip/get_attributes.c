@@ -14,10 +14,13 @@ kf_err get_attributes_get_request(
 {
 	*ret = (struct get_attributes_request){ 0 };
 	struct attr_ref ref;
+	size_t n = 0;
 	kmip_get_uid(r, TAG_UNIQUE_IDENTIFIER, &ret->uid);
 	ret->names = wire_rest(r);
 	while (attr_ref_get(r, &ref))
-		;
+		n++;
+	if (n > ATTRS_COUNT_MAX)
+		ttlv_refuse(r, kf_fail(LIMIT, "too many names of attributes"));
 	return ttlv_done(r);
 }
 

@@ -86,8 +86,11 @@ void ttlv_begin(struct ttlv_writer *w, enum ttlv_tag tag)
 
 void ttlv_end(struct ttlv_writer *w)
 {
-	if (!kf_ok(w->out->err) ||
-		!KF_HOLDS(&w->out->err, w->depth > 0, "ending what was not begun"))
+	if (!kf_ok(w->out->err)) {
+		w->depth -= w->depth > 0;
+		return;
+	}
+	if (!KF_HOLDS(&w->out->err, w->depth > 0, "ending what was not begun"))
 		return;
 	uint32_t start = w->at[--w->depth];
 	if (w->out->n - start > INT32_MAX)

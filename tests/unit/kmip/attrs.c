@@ -225,6 +225,21 @@ TEST(vendor_attributes_are_told_apart_by_vendor_and_name)
 	OK(!attrs_find_ref(buf_slice(&set), &ref, 0, &it));
 }
 
+TEST(number_of_attributes_is_limited)
+{
+	for (size_t n = ATTRS_COUNT_MAX; n <= ATTRS_COUNT_MAX + 1; n++) {
+		autobuf set = buf_new(1 << 20), out = buf_new(1 << 20),
+			back = buf_new(1 << 20);
+		for (size_t i = 0; i < n; i++)
+			attrs_add_text(&set, TAG_OBJECT_GROUP, slice_of("g"));
+		struct ttlv_writer w = ttlv_write(&out, KMIP_1_4);
+		attrs_put_list(&w, buf_slice(&set));
+		struct ttlv_reader r = ttlv_read_as(buf_slice(&out), KMIP_1_4, false);
+		attrs_get_list(&r, &back);
+		OK(kf_ok(ttlv_done(&r)) == (n == ATTRS_COUNT_MAX));
+	}
+}
+
 TEST(every_attribute_has_a_tag_at_least_as_old)
 {
 	const struct attr_info *info;
