@@ -70,7 +70,7 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *c, const char *u
 	}
 	bool is_fine = q->is_fine(h->server);
 	if (q->has_facts)
-		server_status(h->server, &body);
+		server_health(h->server, &body);
 	else
 		buf_add_text(&body, is_fine ? "yes\n" : "no\n");
 	return reply(c, is_fine ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, &body);

@@ -195,8 +195,8 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_backup(s), "backup", why));
 	set_op_server(s);
 	KF_TRY(explain(open_audit(s), "audit", why));
-	KF_TRY(explain(
-		workers_start((unsigned)s->conf.workers, &s->workers), "workers", why));
+	KF_TRY(explain(workers_start((unsigned)s->conf.workers, s->epoch, &s->workers),
+		"workers", why));
 	KF_TRY(explain(open_ios(s), "loops", why));
 	return explain(health_open(s, s->conf.health, &s->health), "health", why);
 }

@@ -72,6 +72,8 @@ kf_err server_backup(
 
 /* Facts, any thread. */
 bool server_is_writable(struct server *s);
-uint32_t server_load(struct server *s);                /* 0..10000 */
-bool server_is_up(struct server *s);                   /* it can answer */
-void server_status(struct server *s, struct buf *ret); /* "name=value" lines */
+uint32_t server_load(struct server *s); /* 0..10000 */
+bool server_is_up(struct server *s);    /* it can answer */
+/* "name=value" lines: what Status adds to the store's facts; and all for the health endpoint. */
+void server_status(struct server *s, struct buf *ret);
+void server_health(struct server *s, struct buf *ret);

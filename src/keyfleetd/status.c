@@ -34,39 +34,35 @@ static void print(struct buf *b, const char *name, uint64_t value)
 	buf_printf(b, "%s=%llu\n", name, (unsigned long long)value);
 }
 
-static void print_store(struct server *s, struct buf *b)
-{
-	struct store_status store;
-	store_status(s->store, &store);
-	print(b, "store_reachable", store.is_reachable);
-	print(b, "store_writable", store.is_writable);
-	print(b, "store_rolled_back", store.is_rolled_back);
-	print(b, "store_sequence", store.sequence);
-	print(b, "store_objects", store.objects);
-	print(b, "store_tampered", store.tampered);
-	print(b, "store_commits", store.commits);
-	print(b, "store_changes", store.changes);
-	print(b, "store_old_master_keys", store.old_master_keys);
-}
-
 static void print_audit(struct server *s, struct buf *b)
 {
 	struct audit_status audit;
 	audit_status(s->audit, &audit);
-	print(b, "audit_healthy", audit.is_healthy);
-	print(b, "audit_records", audit.records);
-	print(b, "audit_syncs", audit.syncs);
-	print(b, "audit_reserve_bytes", audit.reserve_bytes);
+	print(b, "audit.healthy", audit.is_healthy);
+	print(b, "audit.records", audit.records);
+	print(b, "audit.syncs", audit.syncs);
+	print(b, "audit.reserve-bytes", audit.reserve_bytes);
 }
 
 void server_status(struct server *s, struct buf *ret)
 {
-	buf_printf(ret, "version=%s\nname=%s\n", s->op.version, s->op.name);
-	print(ret, "uptime_s", (clock_monotonic_ns() - s->started_ns) / 1000000000);
+	print(ret, "uptime-s", (clock_monotonic_ns() - s->started_ns) / 1000000000);
 	print(ret, "draining", atomic_load(&s->is_draining));
 	print(ret, "loops", s->ios);
-	print(ret, "load", server_load(s));
 	print(ret, "connections", atomic_load(&s->connections));
 	print_audit(s, ret);
-	print_store(s, ret);
+}
+
+void server_health(struct server *s, struct buf *ret)
+{
+	struct store_status store;
+	store_status(s->store, &store);
+	buf_printf(ret, "version=%s\nname=%s\n", s->op.version, s->op.name);
+	print(ret, "load", server_load(s));
+	print(ret, "store.reachable", store.is_reachable);
+	print(ret, "store.writable", store.is_writable);
+	print(ret, "store.rolled-back", store.is_rolled_back);
+	print(ret, "store.objects", store.objects);
+	print(ret, "store.tampered", store.tampered);
+	server_status(s, ret);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/worker.h"
+#include "base/epoch.h"
 #include "token/soft/engine.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@ enum { FORGET_EVERY = 64 };
 struct worker {
 	struct workers *pool;
 	struct token_session *token;
+	struct epoch_reader *reader;
 	pthread_t thread;
 };
 
@@ -41,27 +43,37 @@ static void *run(void *arg)
 	struct worker *me = arg;
 	unsigned done = 0;
 	for (struct work *w = take(me->pool); w; w = take(me->pool)) {
+		epoch_online(me->reader);
 		w->run(w, me->token);
+		epoch_offline(me->reader);
 		if (++done % FORGET_EVERY == 0)
 			soft_forget(me->token);
 	}
 	return NULL;
 }
 
-static kf_err start(struct workers *p)
+static void release(struct worker *w)
+{
+	soft_close(w->token);
+	epoch_unregister(w->reader);
+}
+
+static kf_err start(struct workers *p, struct epoch *epoch)
 {
 	struct worker *w = &p->worker[p->n];
 	w->pool = p;
-	KF_TRY(soft_open(&w->token));
-	if (pthread_create(&w->thread, NULL, run, w) != 0) {
-		soft_close(w->token);
-		return kf_fail(NOMEM, "worker thread");
-	}
-	p->n++;
-	return KF_OK;
+	KF_TRY(epoch_register(epoch, &w->reader));
+	kf_err e = soft_open(&w->token);
+	if (kf_ok(e) && pthread_create(&w->thread, NULL, run, w) != 0)
+		e = kf_fail(NOMEM, "worker thread");
+	if (kf_ok(e))
+		p->n++;
+	else
+		release(w);
+	return e;
 }
 
-kf_err workers_start(unsigned threads, struct workers **ret)
+kf_err workers_start(unsigned threads, struct epoch *epoch, struct workers **ret)
 {
 	struct workers *p = calloc(1, sizeof(*p) + threads * sizeof(struct worker));
 	if (!p)
@@ -72,7 +84,7 @@ kf_err workers_start(unsigned threads, struct workers **ret)
 
 	kf_err e = KF_OK;
 	while (kf_ok(e) && p->n < threads)
-		e = start(p);
+		e = start(p, epoch);
 	if (kf_ok(e))
 		*ret = p;
 	else
@@ -90,7 +102,7 @@ void workers_stop(struct workers *p)
 	pthread_mutex_unlock(&p->lock);
 	for (unsigned i = 0; i < p->n; i++) {
 		pthread_join(p->worker[i].thread, NULL);
-		soft_close(p->worker[i].token);
+		release(&p->worker[i]);
 	}
 	pthread_cond_destroy(&p->more);
 	pthread_mutex_destroy(&p->lock);

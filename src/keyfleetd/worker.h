@@ -8,13 +8,15 @@
 #include "base/buf.h"
 #include "token/token.h"
 
+struct epoch;
 struct workers;
 
+/* Runs between quiescent points: it may read the catalog. */
 struct work {
 	struct work *next;
 	void (*run)(struct work *w, struct token_session *token);
 };
 
-kf_err workers_start(unsigned threads, struct workers **ret);
+kf_err workers_start(unsigned threads, struct epoch *epoch, struct workers **ret);
 void workers_stop(struct workers *w); /* runs what is queued; NULL is fine */
 void workers_submit(struct workers *w, struct work *work);
