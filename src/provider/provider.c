@@ -144,6 +144,8 @@ static void teardown(void *provctx)
 {
 	struct provider *p = provctx;
 	local_free(p->local);
+	if (p->base)
+		OSSL_PROVIDER_unload(p->base);
 	OSSL_LIB_CTX_free(p->lib);
 	OSSL_LIB_CTX_free(p->core);
 	free(p);
@@ -165,7 +167,8 @@ static bool make_contexts(struct provider *p, const OSSL_DISPATCH *core)
 {
 	p->core = OSSL_LIB_CTX_new_from_dispatch(p->handle, core);
 	p->lib = OSSL_LIB_CTX_new();
-	return p->core && p->lib && OSSL_PROVIDER_load(p->lib, "default");
+	p->base = p->lib ? OSSL_PROVIDER_load(p->lib, "default") : NULL;
+	return p->core && p->base;
 }
 
 static const OSSL_DISPATCH functions[] = {

@@ -17,6 +17,7 @@ struct provider {
 	/* Ours, with the default provider only: public keys live here, so that nothing we ask OpenSSL
 	 * for can come back to us. */
 	OSSL_LIB_CTX *lib;
+	OSSL_PROVIDER *base; /* the default provider in lib */
 	struct local *local;
 	kf_err broken; /* why there is no `local`: loading never fails, using does */
 
