@@ -126,11 +126,10 @@ static int64_t left_ms(const struct local_call *c)
 				     : (int64_t)((c->deadline_ns - now) / 1000000 + 1);
 }
 
-/* connect() on a Unix socket blocks while the agent's queue is full, up to the send timeout. */
-static void limit_connect(int fd, int64_t ms)
+static void set_timeout(int fd, int option, int64_t ms)
 {
 	struct timeval t = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+	setsockopt(fd, SOL_SOCKET, option, &t, sizeof(t));
 }
 
 static kf_err connect_failed(int error)
@@ -167,7 +166,9 @@ static kf_err dial(struct local_call *call, const struct address *to, int *ret)
 	int64_t ms = left_ms(call);
 	if (ms == 0)
 		return kf_fail(TIMEOUT, "key agent did not answer in time");
-	limit_connect(fd, ms);
+	/* connect() blocks while the agent's queue is full; see local_wait() for the other one. */
+	set_timeout(fd, SO_SNDTIMEO, ms);
+	set_timeout(fd, SO_RCVTIMEO, call->local->deadline_ms);
 	if (connect(fd, (const struct sockaddr *)&to->sun, to->size))
 		return connect_failed(errno);
 	KF_TRY(check_peer(call->local, fd));
@@ -191,6 +192,7 @@ static kf_err connect_any(struct local_call *call)
 		KF_TRY(first);
 	}
 	conn->pid = getpid();
+	call->is_fresh = true;
 	return KF_OK;
 }
 
@@ -280,11 +282,11 @@ static kf_err check_answer(const struct local_conn *c, bool *ret_whole)
 	return KF_OK;
 }
 
-static kf_err receive(struct local_call *c, bool *ret_whole)
+static kf_err receive(struct local_call *c, int flags, bool *ret_whole)
 {
 	struct local_conn *conn = c->conn;
 	ssize_t n = recv(conn->fd, conn->answer + conn->got,
-		sizeof(conn->answer) - conn->got, MSG_DONTWAIT);
+		sizeof(conn->answer) - conn->got, flags);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return left_ms(c) ? KF_OK
 				  : kf_fail(TIMEOUT, "key agent did not answer in time");
@@ -321,22 +323,29 @@ void local_send(struct local_call *c)
 		finish(c, e);
 }
 
-bool local_is_done(struct local_call *c)
+static void look(struct local_call *c, int flags)
 {
-	if (c->is_done)
-		return true;
 	bool is_whole = false;
-	kf_err e = receive(c, &is_whole);
+	kf_err e = receive(c, flags, &is_whole);
 	if (is_whole || !kf_ok(e))
 		finish(c, e);
+}
+
+bool local_is_done(struct local_call *c)
+{
+	if (!c->is_done)
+		look(c, MSG_DONTWAIT);
 	return c->is_done;
 }
 
 int local_fd(const struct local_call *c) { return c->conn->fd; }
 
-/* Waits first: an answer is never there at once, so looking would waste a system call. */
+/* In steady state a call is one send() and one recv(), which blocks up to the deadline.  Poll() keeps the
+ * deadline where that would not: after time spent connecting, and from the second piece on. */
 void local_wait(struct local_call *c)
 {
+	if (!c->is_done && !c->is_fresh)
+		look(c, 0);
 	while (!c->is_done) {
 		kf_err e = wait_for(c, POLLIN);
 		if (!kf_ok(e))

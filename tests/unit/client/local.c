@@ -24,6 +24,7 @@ enum deed {
 	READ_AND_HANG_UP,
 	CUT_ANSWER, /* half an answer, then hang up */
 	STAY_SILENT,
+	ANSWER_ONCE_THEN_SILENT,
 	HUGE_LENGTH,
 	TOO_MUCH, /* two answers at once */
 };
@@ -97,6 +98,12 @@ static void serve(int fd, enum deed deed)
 	case CUT_ANSWER:
 		hear(fd);
 		say(fd, reply, 11);
+		break;
+	case ANSWER_ONCE_THEN_SILENT:
+		hear(fd);
+		say(fd, reply, sizeof(reply));
+		hear(fd);
+		hear(fd);
 		break;
 	case STAY_SILENT:
 		hear(fd);
@@ -286,6 +293,21 @@ TEST(a_silent_agent_costs_no_more_than_the_deadline)
 	stop(&r, l);
 	OK(kf_is(silent, KF_E_TIMEOUT));
 	OK(kf_ok(next) && is_right);
+}
+
+TEST(the_deadline_holds_on_a_connection_that_was_used_before)
+{
+	struct responder r;
+	start(&r, SCRIPT(ANSWER_ONCE_THEN_SILENT));
+	struct local *l = pool_to(r.name, 30);
+	bool is_right = false;
+
+	kf_err first = ask(l, &is_right);
+	kf_err silent = ask(l, &is_right);
+
+	stop(&r, l);
+	OK(kf_ok(first));
+	OK(kf_is(silent, KF_E_TIMEOUT));
 }
 
 TEST(a_call_can_be_waited_for_by_its_descriptor)
