@@ -14,12 +14,19 @@
 #include "base/epoch.h"
 #include "store/work.h"
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #define MS_NS UINT64_C(1000000)
-enum { CONNECT_MS = 2000, DELAY_MS = 200, FORGET_MS = 60000, PROBE_POLLS = 5 };
+enum {
+	CONNECT_MS = 2000,
+	DELAY_MS = 200,
+	FORGET_MS = 60000,
+	HURRY_MS = 500,
+	PROBE_POLLS = 5
+};
 
 static uint64_t after_ms(uint64_t ms) { return clock_monotonic_ns() + ms * MS_NS; }
 
@@ -178,21 +185,37 @@ static void recover(struct store *s, kf_err why)
 		s->retry_ns = after_ms(DELAY_MS);
 }
 
+static uint64_t later(uint64_t a, uint64_t b) { return a > b ? a : b; }
+
+/* At least half a second: a client in a hurry must not cost everybody the connection. */
 static void set_deadline(struct store *s)
 {
-	s->db->deadline_ns = earliest_deadline(s, after_ms(s->conf.deadline_ms));
+	uint64_t deadline = earliest_deadline(s, after_ms(s->conf.deadline_ms));
+	s->db->deadline_ns = later(deadline, after_ms(HURRY_MS));
+}
+
+/* What the database says, once for each thing it says. */
+static void complain(struct store *s, kf_err err, const char *detail)
+{
+	if (strcmp(s->complaint, detail) == 0)
+		return;
+	snprintf(s->complaint, sizeof(s->complaint), "%s", detail);
+	store_event(s, err, detail);
 }
 
 static bool connect_again(struct store *s)
 {
-	struct db_target to = { .where = s->where, .role = DB_OWNER };
+	char detail[DB_DETAIL_SIZE] = "";
+	struct db_target to = { .where = s->where, .role = DB_OWNER, .detail = detail };
 	to.deadline_ns = earliest_deadline(s, after_ms(CONNECT_MS));
 	kf_err err = s->driver->open(&to, &s->db);
 	if (!kf_ok(err)) {
 		s->retry_ns = after_ms(DELAY_MS);
 		set_reachable(s, false);
+		complain(s, err, detail);
 		return false;
 	}
+	s->complaint[0] = 0;
 	set_reachable(s, true);
 	s->poll_ns = 0; /* what happened meanwhile? */
 	return true;
@@ -310,6 +333,7 @@ static void note_commit(struct store *s)
 	bool is_new = s->facts.n > 0;
 	facts_keep(&s->facts);
 	atomic_store(&s->status.is_writable, true);
+	atomic_store(&s->status.is_rolled_back, false); /* the right state is back */
 	s->probe_ns = after_ms((uint64_t)s->conf.poll_ms * PROBE_POLLS);
 	if (!is_new)
 		return;
@@ -525,9 +549,10 @@ static void take_notices(struct store *s)
 		recover(s, err);
 }
 
-static bool is_over(const struct store *s)
+/* Everybody has an answer, if only "unknown". */
+static bool is_over(struct store *s)
 {
-	return atomic_load(&s->is_stopping) && !has_work(s) && !atomic_load(&s->queue);
+	return atomic_load(&s->is_stopping) && !atomic_load(&s->queued);
 }
 
 static void round_of_work(struct store *s)

@@ -46,7 +46,8 @@ struct store {
 	/* the worker's */
 	pthread_t thread;
 	bool has_thread;
-	struct db *db; /* NULL: not connected */
+	struct db *db;                  /* NULL: not connected */
+	char complaint[DB_DETAIL_SIZE]; /* the last, not to be repeated */
 	struct facts facts;
 	struct seen seen;
 	struct map quota; /* client -> struct quota */
