@@ -19,11 +19,11 @@ enum {
 /* First fit over grains; `run[i]` is the number of grains of the piece that starts at grain i.
  * Secrets are few and long-lived, so the search is short where it matters. */
 static struct {
-	pthread_mutex_t lock; /* guards run, used and hint */
+	pthread_mutex_t lock; /* guards run, used, taken and hint */
 	uint8_t *base;
 	uint32_t *run;
 	uint8_t *used;
-	size_t grains, hint;
+	size_t grains, taken, hint;
 } arena = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void mem_freep(void *p)
@@ -101,24 +101,31 @@ static size_t find_gap(size_t from, size_t want)
 	return arena.grains;
 }
 
-void *secret_alloc(size_t n)
+static void *take(size_t n, size_t keep_free)
 {
 	if (!arena.base || n == 0 || n > arena.grains * GRAIN)
 		return NULL;
 	size_t want = (n + GRAIN - 1) / GRAIN;
 
 	pthread_mutex_lock(&arena.lock);
-	size_t at = find_gap(arena.hint, want);
-	if (at == arena.grains)
-		at = find_gap(0, want);
+	size_t at = arena.grains;
+	if (arena.taken + want + keep_free <= arena.grains) {
+		at = find_gap(arena.hint, want);
+		if (at == arena.grains)
+			at = find_gap(0, want);
+	}
 	if (at < arena.grains) {
 		arena.run[at] = (uint32_t)want;
 		memset(arena.used + at, 1, want);
+		arena.taken += want;
 		arena.hint = at + want < arena.grains ? at + want : 0;
 	}
 	pthread_mutex_unlock(&arena.lock);
 	return at < arena.grains ? arena.base + at * GRAIN : NULL;
 }
+
+void *secret_alloc(size_t n) { return take(n, 0); }
+void *secret_alloc_spare(size_t n) { return take(n, arena.grains / 4); }
 
 void secret_free(void *p)
 {
@@ -130,6 +137,7 @@ void secret_free(void *p)
 	size_t n = arena.run[at];
 	explicit_bzero(p, n * GRAIN);
 	memset(arena.used + at, 0, n);
+	arena.taken -= n;
 	arena.run[at] = 0;
 	arena.hint = at;
 	pthread_mutex_unlock(&arena.lock);

@@ -15,7 +15,9 @@ void mem_closep(int *fd); /* for CLEANUP(mem_closep) int fd = -1 */
  * remedy in the text when the memory cannot be locked (RLIMIT_MEMLOCK). */
 kf_err secret_init(size_t size);
 void *secret_alloc(size_t n); /* zeroed; NULL when the arena is full or was not made */
-void secret_free(void *p);    /* wipes; NULL is fine */
+/* For what can be had again: leaves the last quarter of the arena to those who must have it. */
+void *secret_alloc_spare(size_t n);
+void secret_free(void *p); /* wipes; NULL is fine */
 
 /* For daemons: no core dumps, no ptrace by equals (PR_SET_DUMPABLE 0, RLIMIT_CORE 0). */
 void mem_forbid_dumps(void);

@@ -32,7 +32,7 @@ static struct object_plain *copy_of(struct store *s, struct slice bytes)
 		atomic_fetch_add_explicit(&s->plain_full, 1, memory_order_relaxed) %
 			TRY_EVERY)
 		return NULL;
-	struct object_plain *p = secret_alloc(sizeof(*p) + bytes.n);
+	struct object_plain *p = secret_alloc_spare(sizeof(*p) + bytes.n);
 	atomic_store_explicit(&s->plain_full, p ? 0 : 1, memory_order_relaxed);
 	if (!p)
 		return NULL;
