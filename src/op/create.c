@@ -79,6 +79,17 @@ static kf_err fill_key(struct make *m)
 	return err;
 }
 
+/* Searching for a key takes a quantum computer the square root of the time. */
+static kf_err check_quantum_safe(struct slice attrs, int32_t bits)
+{
+	bool is_wanted = false;
+
+	(void)attrs_get_bool(attrs, TAG_QUANTUM_SAFE, &is_wanted);
+	if (is_wanted && bits < 256)
+		return kf_fail(CRYPTO, "a key of this length is not quantum safe");
+	return KF_OK;
+}
+
 static kf_err describe(struct op_call *call, struct make *m)
 {
 	const struct create_request *q = OP_REQUEST(call, struct create_request);
@@ -91,7 +102,9 @@ static kf_err describe(struct op_call *call, struct make *m)
 		!attrs_get_int(q->attributes, TAG_CRYPTOGRAPHIC_LENGTH, &m->length))
 		return kf_fail(MISSING, "Cryptographic Algorithm or Length");
 	m->format = KMIP_KEY_FORMAT_TYPE_RAW;
-	return check_length(m->algorithm, m->length);
+	m->is_generated = true;
+	KF_TRY(check_length(m->algorithm, m->length));
+	return check_quantum_safe(q->attributes, m->length);
 }
 
 static kf_err create(struct op_call *call, struct make *m)

@@ -88,6 +88,12 @@ static void add_domain(struct buf *attrs, const struct alg *alg)
 	attrs_add_item(attrs, buf_slice(&item));
 }
 
+static bool wants_quantum_safe(struct slice attrs)
+{
+	bool is_wanted = false;
+	return attrs_get_bool(attrs, TAG_QUANTUM_SAFE, &is_wanted) && is_wanted;
+}
+
 static kf_err describe(
 	struct op_call *call, struct make *m, struct slice own, enum object_type type)
 {
@@ -97,9 +103,12 @@ static kf_err describe(
 	buf_add_slice(&m->attrs, p->q.common);
 	buf_add_slice(&m->attrs, own);
 	KF_TRY(make_check(call, m));
+	if (wants_quantum_safe(buf_slice(&m->attrs)))
+		return kf_fail(CRYPTO, "no algorithm of ours is quantum safe");
 	add_domain(&m->attrs, p->alg);
 	m->algorithm = p->alg->kmip_algorithm;
 	m->length = (int32_t)p->alg->bits;
+	m->is_generated = true;
 	m->is_secret_by_default = type == OBJECT_PRIVATE_KEY;
 	m->usage = type == OBJECT_PRIVATE_KEY ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN
 					      : KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY;
@@ -152,7 +161,7 @@ static kf_err finish(struct op_call *call, struct make *m, struct slice der)
 	return make_object(call, m);
 }
 
-/* RSA public keys are kept as PKCS#1, the standard's default for them. */
+/* RSA keys are kept as PKCS#1, the standard's default for them. */
 static kf_err finish_public(struct op_call *call, struct slice spki)
 {
 	struct pair_call *p = pair_of(call);
@@ -166,14 +175,25 @@ static kf_err finish_public(struct op_call *call, struct slice spki)
 	return finish(call, &p->public_key, buf_slice(&der));
 }
 
-static kf_err generate(struct op_call *call)
+static kf_err finish_private(struct op_call *call, struct slice pkcs8)
 {
 	struct pair_call *p = pair_of(call);
+	autobuf der = buf_new(PKCS8_MAX);
+
+	p->private_key.format = KMIP_KEY_FORMAT_TYPE_PKCS_8;
+	if (p->alg->family != FAMILY_RSA)
+		return finish(call, &p->private_key, pkcs8);
+	p->private_key.format = KMIP_KEY_FORMAT_TYPE_PKCS_1;
+	KF_TRY(private_to_format(pkcs8, KEY_PKCS1, &der));
+	return finish(call, &p->private_key, buf_slice(&der));
+}
+
+static kf_err generate(struct op_call *call)
+{
 	struct keypair pair = { 0 };
 
-	KF_TRY(keypair_generate(p->alg, &pair));
-	p->private_key.format = KMIP_KEY_FORMAT_TYPE_PKCS_8;
-	kf_err err = finish(call, &p->private_key, buf_slice(&pair.pkcs8));
+	KF_TRY(keypair_generate(pair_of(call)->alg, &pair));
+	kf_err err = finish_private(call, buf_slice(&pair.pkcs8));
 	if (kf_ok(err))
 		err = finish_public(call, buf_slice(&pair.spki));
 	keypair_free(&pair);

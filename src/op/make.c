@@ -110,6 +110,26 @@ static void add_digest(struct make *m)
 	attrs_add_item(&m->attrs, buf_slice(&item));
 }
 
+/* OpenSSL's: CTR_DRBG with AES-256, one for each thread. */
+void make_put_rng(struct ttlv_writer *w, enum ttlv_tag tag)
+{
+	ttlv_begin(w, tag);
+	ttlv_put_enum(w, TAG_RNG_ALGORITHM, KMIP_RNG_ALGORITHM_DRBG);
+	ttlv_put_enum(w, TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+	ttlv_put_int(w, TAG_CRYPTOGRAPHIC_LENGTH, 256);
+	ttlv_put_enum(w, TAG_DRBG_ALGORITHM, KMIP_DRBG_ALGORITHM_CTR);
+	ttlv_end(w);
+}
+
+static void add_rng(struct make *m)
+{
+	struct ttlv_writer w = ttlv_write(&m->attrs, 0);
+
+	attrs_remove_all(&m->attrs, TAG_RANDOM_NUMBER_GENERATOR);
+	if (m->is_generated)
+		make_put_rng(&w, TAG_RANDOM_NUMBER_GENERATOR);
+}
+
 static bool is_key(enum object_type type)
 {
 	return type == OBJECT_SYMMETRIC_KEY || type == OBJECT_PUBLIC_KEY ||
@@ -143,6 +163,7 @@ static void add_facts(struct make *m)
 	add_int_once(a, TAG_CRYPTOGRAPHIC_USAGE_MASK, (int32_t)m->usage);
 	add_enum_once(a, TAG_KEY_FORMAT_TYPE, m->format);
 	add_digest(m);
+	add_rng(m);
 	add_secrecy(m);
 }
 

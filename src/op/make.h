@@ -20,6 +20,7 @@ struct make {
 	bool has_digest;
 	uint8_t digest[32]; /* see make_digest() */
 	bool is_secret_by_default;
+	bool is_generated; /* by our random number generator */
 };
 
 /* With a fresh id and empty buffers. */
@@ -31,6 +32,9 @@ kf_err make_check(const struct op_call *call, const struct make *m);
 
 /* SHA-256 of the key material, the certificate or the data: the Digest attribute. */
 void make_digest(struct make *m, struct slice bytes);
+
+/* The server's random number generator, as an RNG Parameters structure. */
+void make_put_rng(struct ttlv_writer *w, enum ttlv_tag tag);
 
 /* Adds what the server sets, and the mutation; the material goes with it. */
 kf_err make_object(struct op_call *call, struct make *m);

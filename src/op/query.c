@@ -3,7 +3,7 @@
  * Query: what the server can do.  Everybody may ask.
  */
 #include "kmip/query.h"
-#include "op/step.h"
+#include "op/make.h"
 #include <stdio.h>
 
 #define VENDOR_VALUES 0x80000000u
@@ -65,17 +65,6 @@ static void add_server_information(
 	a->server_load = slice_of(s->load);
 }
 
-/* OpenSSL's: CTR_DRBG with AES-256, one for each thread. */
-static void put_rng(struct ttlv_writer *w)
-{
-	ttlv_begin(w, TAG_RNG_PARAMETERS);
-	ttlv_put_enum(w, TAG_RNG_ALGORITHM, KMIP_RNG_ALGORITHM_DRBG);
-	ttlv_put_enum(w, TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
-	ttlv_put_int(w, TAG_CRYPTOGRAPHIC_LENGTH, 256);
-	ttlv_put_enum(w, TAG_DRBG_ALGORITHM, KMIP_DRBG_ALGORITHM_CTR);
-	ttlv_end(w);
-}
-
 static void put_capabilities(struct ttlv_writer *w)
 {
 	ttlv_begin(w, TAG_CAPABILITY_INFORMATION);
@@ -97,7 +86,7 @@ static void put_more(
 	if (call->version < KMIP_1_4)
 		return;
 	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_RNGS))
-		put_rng(&w);
+		make_put_rng(&w, TAG_RNG_PARAMETERS);
 	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_CAPABILITIES))
 		put_capabilities(&w);
 }

@@ -44,6 +44,32 @@ static kf_err check_parts(const struct signature_verify_request *q)
 	return KF_OK;
 }
 
+/* A PSS signature says how long its salt is to whoever opens it, and the request need not say it: what
+ * others use by default is tried, the digest's length first. */
+static kf_err verify_any_salt(const struct pubkey *key, struct signature *s)
+{
+	const int modulus = (int)(pubkey_alg(key)->bits / 8);
+	const int salts[] = { SALT_AS_DIGEST, 20, 0,
+		modulus - (int)hash_get(s->mech->hash)->size - 2 };
+	kf_err err = KF_OK;
+
+	for (size_t i = 0; i < sizeof(salts) / sizeof(*salts); i++) {
+		s->salt = salts[i];
+		err = pubkey_verify(key, s);
+		if (!kf_is(err, KF_E_CRYPTO))
+			return err;
+	}
+	return err;
+}
+
+static kf_err verify_by(const struct pubkey *key, struct signature *s,
+	const struct cryptographic_parameters *p)
+{
+	if (s->mech->scheme == SCHEME_RSA_PSS && !p->has_salt_length)
+		return verify_any_salt(key, s);
+	return pubkey_verify(key, s);
+}
+
 static kf_err verify(struct op_call *call)
 {
 	struct verify_call *v = OP_REQUEST(call, struct verify_call);
@@ -60,7 +86,7 @@ static kf_err verify(struct op_call *call)
 	call->mechanism = mech_name(s.mech);
 	s.is_digest = q->has_digested_data;
 	s.data = q->has_digested_data ? q->digested_data : q->data;
-	const kf_err err = pubkey_verify(key, &s);
+	const kf_err err = verify_by(key, &s, &p);
 	if (!kf_ok(err) && !kf_is(err, KF_E_CRYPTO))
 		return err;
 	v->is_valid = kf_ok(err);
