@@ -380,7 +380,9 @@ KF_API kf_result kf_async_decrypt(kf_async *async, const kf_decrypt_request *req
 /* Sends what this round has started.  Optional: without it the timer does. */
 KF_API void kf_async_flush(kf_async *async);
 
+/* fd is ready; events of a descriptor that was forgotten meanwhile are ignored. */
 KF_API void kf_async_ready(kf_async *async, int fd, int events);
+/* The time that was asked for is over.  Calling it too early is harmless: it asks again. */
 KF_API void kf_async_timer(kf_async *async);
 
 #ifdef __cplusplus

@@ -58,6 +58,8 @@ void buf_consume(struct buf *b, size_t n)
 {
 	if (!KF_HOLDS(&b->err, n <= b->n, "dropping more than there is"))
 		return;
+	if (n == 0)
+		return;
 	memmove(b->p, b->p + n, b->n - n);
 	explicit_bzero(b->p + b->n - n, n);
 	b->n -= n;

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls in flight, through the public functions, with poll() as the loop. */
+#include "base/clock.h"
+#include "fake.h"
+#include "keyfleet.h"
+#include "test.h"
+#include <poll.h>
+#include <sys/wait.h>
+
+static struct fake a = { .alpn = fake_both }, b = { .alpn = fake_both };
+
+/* ---- a loop ---- */
+
+static struct pollfd fds[64];
+static size_t n_fds;
+static uint64_t due_ns;
+
+static void watch(void *arg, int fd, int events)
+{
+	(void)arg;
+	size_t i = 0;
+	while (i < n_fds && fds[i].fd != fd)
+		i++;
+	if (!events && i < n_fds)
+		fds[i] = fds[--n_fds];
+	if (!events)
+		return;
+	n_fds += i == n_fds;
+	fds[i] = (struct pollfd){ .fd = fd,
+		.events = (short)((events & KF_READABLE ? POLLIN : 0) |
+				  (events & KF_WRITABLE ? POLLOUT : 0)) };
+}
+
+static void timer(void *arg, int64_t ms)
+{
+	(void)arg;
+	due_ns = ms < 0 ? UINT64_MAX : clock_monotonic_ns() + (uint64_t)ms * 1000000;
+}
+
+static void run_round(kf_async *async)
+{
+	struct pollfd ready[64];
+	uint64_t now = clock_monotonic_ns();
+	int ms = due_ns == UINT64_MAX ? 1000
+		 : due_ns <= now      ? 0
+				      : (int)((due_ns - now) / 1000000 + 1);
+	size_t n = n_fds;
+	poll(fds, n_fds, ms);
+	memcpy(ready, fds, sizeof(ready));
+	for (size_t i = 0; i < n; i++)
+		if (ready[i].revents)
+			kf_async_ready(async, ready[i].fd,
+				ready[i].revents & POLLOUT ? KF_READABLE | KF_WRITABLE
+							   : KF_READABLE);
+	if (clock_monotonic_ns() >= due_ns) {
+		due_ns = UINT64_MAX;
+		kf_async_timer(async);
+	}
+}
+
+/* ---- calls ---- */
+
+struct caller {
+	char data[16];
+	kf_result result;
+	bool is_done, is_right;
+};
+
+static size_t n_done;
+
+static void done(void *arg, const kf_call *outcome, const void *bytes, size_t size)
+{
+	struct caller *c = arg;
+	c->is_done = true;
+	c->result = outcome->result;
+	c->is_right = size == strlen(c->data) && memcmp(bytes, c->data, size) == 0;
+	n_done++;
+}
+
+static bool start(kf_async *async, struct caller *c, int i, uint32_t timeout_ms)
+{
+	*c = (struct caller){ 0 };
+	snprintf(c->data, sizeof(c->data), "data %d", i);
+	kf_sign_request q = { .key = "key-1",
+		.scheme = KF_RSA_PSS_SHA256,
+		.data = c->data,
+		.size = strlen(c->data) };
+	kf_call call = { .timeout_ms = timeout_ms };
+	return kf_async_sign(async, &q, &call, done, c) == KF_SUCCESS && !c->is_done;
+}
+
+static bool run_until(kf_async *async, size_t n)
+{
+	uint64_t end = clock_monotonic_ns() + 5000000000;
+	while (n_done < n && clock_monotonic_ns() < end)
+		run_round(async);
+	return n_done == n;
+}
+
+static kf_async *open_async(struct fake *const *f, size_t n, uint32_t connections)
+{
+	kf_options o = { .servers = fake_servers(f, n),
+		.ca = fake_pki.ca_file,
+		.certificate = fake_pki.cert_file,
+		.key = fake_pki.key_file,
+		.connections = connections };
+	kf_loop loop = { watch, timer, NULL };
+	kf_call call = { 0 };
+	kf_async *async = NULL;
+	n_fds = n_done = 0;
+	due_ns = UINT64_MAX;
+	if (kf_async_new(&o, &loop, &async, &call) != KF_SUCCESS)
+		printf("# %s\n", kf_error_text(&call));
+	return async;
+}
+
+static struct caller callers[400];
+
+/* Until both servers have a connection that works. */
+static bool warm_up(kf_async *async)
+{
+	uint64_t end = clock_monotonic_ns() + 5000000000;
+	while ((a.requests == 0 || b.requests == 0) && clock_monotonic_ns() < end) {
+		size_t before = n_done;
+		start(async, &callers[0], 0, 0);
+		start(async, &callers[1], 1, 0);
+		if (!run_until(async, before + 2))
+			return false;
+	}
+	n_done = 0;
+	return a.requests && b.requests;
+}
+
+static bool all_are_right(size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (callers[i].result != KF_SUCCESS || !callers[i].is_right)
+			return false;
+	return true;
+}
+
+TEST(every_caller_gets_its_own_answer)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	kf_async *async = open_async((struct fake *[]){ &a, &b }, 2, 2);
+
+	for (int i = 0; i < 400; i++)
+		OK(start(async, &callers[i], i, 0));
+	OK(run_until(async, 400));
+
+	OK(all_are_right(400));
+	EQ(a.requests + b.requests, 400);
+	kf_async_free(async);
+	EQ(n_fds, 0);
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
+TEST(answers_out_of_order_find_their_callers)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	a.mood = FAKE_REVERSES;
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+
+	for (int i = 0; i < 4 * FAKE_HELD; i++)
+		OK(start(async, &callers[i], i, 0));
+	OK(run_until(async, 4 * FAKE_HELD));
+
+	OK(all_are_right(4 * FAKE_HELD));
+	OK(a.deepest >= FAKE_HELD);
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+TEST(a_foreign_server_gets_one_request_at_a_time)
+{
+	a = (struct fake){ .alpn = fake_kmip, .newest = KMIP_1_4 };
+	fake_start(&a, 0);
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 2);
+
+	for (int i = 0; i < 50; i++)
+		OK(start(async, &callers[i], i, 0));
+	OK(run_until(async, 50));
+
+	OK(all_are_right(50));
+	EQ(a.deepest, 1);
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+TEST(what_was_in_flight_at_a_server_that_dies_is_done_by_the_other)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	kf_async *async = open_async((struct fake *[]){ &a, &b }, 2, 1);
+	OK(warm_up(async));
+	a.mood = FAKE_IS_SILENT;
+	unsigned before = a.requests;
+	for (int i = 0; i < 40; i++)
+		OK(start(async, &callers[i], i, 0));
+	while (a.requests == before)
+		run_round(async);
+
+	fake_stop(&a);
+	OK(run_until(async, 40));
+
+	OK(all_are_right(40));
+	kf_async_free(async);
+	fake_stop(&b);
+}
+
+TEST(a_silent_server_is_left_after_half_of_the_time)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	kf_async *async = open_async((struct fake *[]){ &a, &b }, 2, 1);
+	OK(warm_up(async));
+	a.mood = FAKE_IS_SILENT;
+
+	for (int i = 0; i < 20; i++)
+		OK(start(async, &callers[i], i, 400));
+	OK(run_until(async, 20));
+
+	OK(all_are_right(20));
+	kf_async_free(async);
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
+TEST(a_call_ends_by_its_deadline)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	a.mood = FAKE_IS_SILENT;
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+	uint64_t begin = clock_monotonic_ns();
+
+	OK(start(async, &callers[0], 0, 100));
+	OK(run_until(async, 1));
+
+	OK(callers[0].result == KF_TIMEOUT || callers[0].result == KF_UNAVAILABLE);
+	OK(clock_monotonic_ns() - begin < 300000000);
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+TEST(calls_wait_for_a_server_that_comes_back)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+	OK(start(async, &callers[0], 0, 0));
+	OK(run_until(async, 1));
+	int port = a.port;
+	fake_stop(&a);
+	OK(start(async, &callers[1], 1, 2000));
+	for (int i = 0; i < 5; i++)
+		run_round(async);
+
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, port);
+	OK(run_until(async, 2));
+
+	OK(all_are_right(2));
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+TEST(closing_ends_every_call)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	a.mood = FAKE_IS_SILENT;
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+	for (int i = 0; i < 10; i++)
+		OK(start(async, &callers[i], i, 0));
+	while (a.requests < 10)
+		run_round(async);
+
+	kf_async_free(async);
+
+	EQ(n_done, 10);
+	EQ(callers[9].result, KF_UNAVAILABLE);
+	fake_stop(&a);
+}
+
+TEST(a_child_frees_without_a_word_to_the_server)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+	OK(start(async, &callers[0], 0, 0));
+	OK(run_until(async, 1));
+
+	pid_t pid = fork();
+	if (pid == 0) {
+		kf_async_free(async);
+		_exit(0);
+	}
+	int status = -1;
+	waitpid(pid, &status, 0);
+
+	EQ(status, 0);
+	OK(start(async, &callers[1], 1, 0));
+	OK(run_until(async, 2));
+	EQ(a.connections, 1);
+	OK(all_are_right(2));
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+TEST_MAIN
