@@ -29,6 +29,7 @@ enum { FUZZ_OUT = 1 << 20 };
 	{                                                                                \
 		type x;                                                                  \
 		autobuf set = buf_new(FUZZ_OUT), out = buf_new(FUZZ_OUT);                \
+		(void)set;                                                               \
 		if (!kf_ok(get))                                                         \
 			return;                                                          \
 		struct ttlv_writer w = ttlv_write(&out, r->version);                     \
