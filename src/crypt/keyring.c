@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/rand.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,8 +18,9 @@ struct master {
 	uint8_t wrap[MASTER_KEY_SIZE], mac[MASTER_KEY_SIZE], check[MASTER_KEY_SIZE];
 };
 
+/* Entries are added and never changed, so that readers need no lock. */
 struct keyring {
-	size_t n;
+	_Atomic size_t n, newest;
 	char id[KEYRING_MAX][MASTER_ID_MAX + 1];
 	struct master *master; /* KEYRING_MAX of them */
 	bool is_secret;        /* master is from the arena */
@@ -266,12 +268,6 @@ kf_err keyring_new_line(const char *id, struct buf *ret)
 
 /* ---- use ---- */
 
-size_t keyring_count(const struct keyring *k) { return k->n; }
-const char *keyring_id(const struct keyring *k, size_t i)
-{
-	return i < k->n ? k->id[i] : NULL;
-}
-
 static const struct master *find(const struct keyring *k, struct slice id)
 {
 	for (size_t i = 0; i < k->n; i++)
@@ -280,7 +276,57 @@ static const struct master *find(const struct keyring *k, struct slice id)
 	return NULL;
 }
 
+size_t keyring_count(const struct keyring *k) { return k->n; }
+
+/* The newest comes first, the others in their order. */
+const char *keyring_id(const struct keyring *k, size_t i)
+{
+	size_t newest = k->newest;
+	if (i >= k->n)
+		return NULL;
+	if (i == 0)
+		return k->id[newest];
+	return k->id[i <= newest ? i - 1 : i];
+}
+
 bool keyring_has(const struct keyring *k, struct slice id) { return find(k, id) != NULL; }
+
+/* Both are derived values: equal masters are equal bytes. */
+static kf_err check_same(const struct keyring *k, const struct keyring *from)
+{
+	size_t new = 0;
+	for (size_t i = 0; i < from->n; i++) {
+		const struct master *have = find(k, slice_of(from->id[i]));
+		if (have && CRYPTO_memcmp(have, &from->master[i], sizeof(*have)) != 0)
+			return kf_fail(CONFIG, "a master key has changed under its id: "
+					       "give it a new one");
+		new += !have;
+	}
+	if (new > KEYRING_MAX - k->n)
+		return kf_fail(LIMIT, "too many master keys");
+	return KF_OK;
+}
+
+static void add(struct keyring *k, const struct keyring *from, size_t i)
+{
+	size_t at = k->n;
+	memcpy(k->id[at], from->id[i], sizeof(k->id[at]));
+	k->master[at] = from->master[i];
+	k->n = at + 1; /* readers see whole entries only */
+}
+
+kf_err keyring_adopt(struct keyring *k, const struct keyring *from)
+{
+	KF_TRY(check_same(k, from));
+	for (size_t i = 0; i < from->n; i++)
+		if (!keyring_has(k, slice_of(from->id[i])))
+			add(k, from, i);
+	const char *newest = keyring_id(from, 0);
+	for (size_t i = 0; newest && i < k->n; i++)
+		if (strcmp(k->id[i], newest) == 0)
+			k->newest = i;
+	return KF_OK;
+}
 
 static kf_err find_master(
 	const struct keyring *k, struct slice id, const struct master **ret)

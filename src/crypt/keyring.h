@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyring: the master keys, each with an id.  Read-only once loaded, so threads may share it;
+ * keyring: the master keys, each with an id.  Threads may share it: keys are only ever added;
  * whoever loaded it frees it, after everybody who uses it has stopped.
  *
  * The file is text, newest key first: the first one seals, all of them open.
@@ -30,6 +30,11 @@ kf_err keyring_parse(struct slice text, unsigned *bad_line, struct keyring **ret
 kf_err keyring_load(const char *path, unsigned *bad_line, struct keyring **ret);
 void keyring_free(struct keyring *k);
 void keyring_freep(struct keyring **k);
+
+/* For a daemon whose file has changed: takes the keys it does not have yet, and which one seals.  What
+ * the file does not name any more is kept until the daemon ends.  One thread adopts, others may read
+ * meanwhile.  CONFIG if an id stands for another key than before; then nothing changes. */
+kf_err keyring_adopt(struct keyring *k, const struct keyring *from);
 
 /* A fresh line for the file, newline included; the caller puts it before the others. */
 kf_err keyring_new_line(const char *id, struct buf *ret);

@@ -42,7 +42,8 @@ static kf_err open_keyring(const struct conf *c, struct buf *why, struct keyring
 	}
 	kf_err e = keyring_load(c->master_key, &line, ret);
 	if (!kf_ok(e))
-		buf_printf(why, "%s:%u: %s\n", c->master_key, line, e.site->text);
+		buf_printf(why, line ? "%s:%u: %s\n" : "%s:%.0u %s\n", c->master_key,
+			line, e.site->text);
 	return e;
 }
 
@@ -234,14 +235,26 @@ static void keep_fixed(struct conf *new, const struct conf *old)
 	new->commit_timeout_ms = old->commit_timeout_ms;
 }
 
+/* All is read before anything is taken over. */
+static kf_err reload_files(struct server *s, const struct conf *new, struct buf *why)
+{
+	CLEANUP(keyring_freep) struct keyring *from = NULL;
+	struct tls_files files = tls_files(new);
+	KF_TRY(open_keyring(new, why, &from));
+	KF_TRY(tls_context_reopen(s->tls, &files, why));
+	bool is_other = strcmp(keyring_id(from, 0), keyring_id(s->keyring, 0)) != 0;
+	KF_TRY(explain(keyring_adopt(s->keyring, from), "master key", why));
+	if (is_other)
+		store_rotate_master(s->store);
+	return KF_OK;
+}
+
 kf_err server_reload(struct server *s, struct buf *why)
 {
 	struct conf new = { 0 };
 	kf_err e = config_read(s->conf_path, &new, why);
-	if (kf_ok(e)) {
-		struct tls_files files = tls_files(&new);
-		e = tls_context_reopen(s->tls, &files, why);
-	}
+	if (kf_ok(e))
+		e = reload_files(s, &new, why);
 	if (!kf_ok(e)) {
 		config_free(&new);
 		return e;

@@ -7,7 +7,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import urllib.request
 
 from scenario import expect, run
 from lab import BIN, Lab, Process, wait_until
@@ -58,8 +57,7 @@ class Bench(Lab):
             ca.issue(name, "clientAuth")
         ca.issue("late", "clientAuth", "-days", "-1")
         foreign.issue("alien", "clientAuth")
-        self.write("master.key", f"k1 = {secrets.token_hex(32)}\n")
-        os.chmod(self.path("master.key"), 0o600)
+        self.write_secret("master.key", f"k1 = {secrets.token_hex(32)}\n")
         self.configure("admin")
         try:
             self.start()
@@ -85,6 +83,10 @@ handshake_timeout = 500ms
 message_size = 64K
 {limits}
 """)
+
+    def write_secret(self, name, text):
+        self.write(name, text)
+        os.chmod(self.path(name), 0o600)
 
     def start(self):
         address = self.path("address")
@@ -120,7 +122,17 @@ message_size = 64K
         payload = text(0x420094, self.key) + parameters + octets(0x4200C2, data)
         return message(batch_item(SIGN, payload, batch_id, deadline_ms))
 
+    def logged(self, what):
+        with open(self.process.log) as f:
+            return f.read().count(what)
+
+    def facts(self):
+        return dict(line.split("=", 1) for line in self.fetch("/status").split("\r\n\r\n")[1].splitlines())
+
     def health(self, path):
+        return int(self.fetch(path).split()[1])
+
+    def fetch(self, path):
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(10)
             s.connect(self.path("health.sock"))
@@ -128,7 +140,7 @@ message_size = 64K
             got = b""
             while piece := s.recv(4096):
                 got += piece
-        return int(got.split()[1])
+        return got.decode()
 
     def lets_in(self, name):
         try:
@@ -305,11 +317,22 @@ def claim_a_reload_changes_who_is_administrator_at_once(b):
     wait_until("the reload", lambda: b.lets_in("admin"))
 
 
+def claim_a_reload_takes_a_new_master_key(b):
+    with open(b.path("master.key")) as f:
+        old = f.read()
+    b.write_secret("master.key", f"k2 = {secrets.token_hex(32)}\n{old}")
+    b.process.signal(signal.SIGHUP)
+    wait_until("the rotation", lambda: b.facts().get("store.old-master-keys") == "0" and b.logged("reloaded") > 2)
+    b.restart()
+    with b.connect() as w:
+        expect(status(w.ask(b.sign())) == 0, "not signed")
+
+
 def claim_a_reload_that_fails_changes_nothing(b):
     with b.connect() as w:
         b.write("keyfleetd.conf", "nonsense\n")
         b.process.signal(signal.SIGHUP)
-        wait_until("the refusal", lambda: "reload failed" in open(b.process.log).read())
+        wait_until("the refusal", lambda: b.logged("reload failed"))
         expect(status(w.ask(b.sign())) == 0, "not signed")
     b.configure("admin")
 

@@ -30,6 +30,36 @@ TEST(the_first_line_is_the_newest_key)
 	OK(keyring_has(k, slice_of("2026.10")) && !keyring_has(k, slice_of("2026")));
 }
 
+TEST(a_changed_file_adds_keys_and_says_which_one_seals)
+{
+	CLEANUP(keyring_freep) struct keyring *k = NULL, *from = NULL, *back = NULL;
+	unsigned line;
+
+	OK(kf_ok(parse("old = " HEX "\n", &line, &k)));
+	OK(kf_ok(parse("new = " HEX2 "\nold = " HEX "\n", &line, &from)));
+	OK(kf_ok(parse("old = " HEX "\n", &line, &back)));
+
+	OK(kf_ok(keyring_adopt(k, from)));
+	EQ(keyring_count(k), 2);
+	OK(!strcmp(keyring_id(k, 0), "new") && !strcmp(keyring_id(k, 1), "old"));
+	OK(!keyring_id(k, 2));
+	OK(kf_ok(keyring_adopt(k, back)));
+	EQ(keyring_count(k), 2);
+	OK(!strcmp(keyring_id(k, 0), "old") && !strcmp(keyring_id(k, 1), "new"));
+}
+
+TEST(an_id_never_gets_another_key)
+{
+	CLEANUP(keyring_freep) struct keyring *k = NULL, *from = NULL;
+	unsigned line;
+
+	OK(kf_ok(parse("k = " HEX "\n", &line, &k)));
+	OK(kf_ok(parse("new = " HEX "\nk = " HEX2 "\n", &line, &from)));
+
+	OK(kf_is(keyring_adopt(k, from), KF_E_CONFIG));
+	EQ(keyring_count(k), 1);
+}
+
 TEST(hex_and_base64_name_the_same_key)
 {
 	CLEANUP(keyring_freep) struct keyring *a = NULL, *b = NULL;
