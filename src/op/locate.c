@@ -30,6 +30,11 @@ struct decision op_locate_decide(struct op_call *call)
 	};
 }
 
+static bool asks_for_state(const struct locate_request *q)
+{
+	return attrs_count(q->attributes, TAG_STATE) > 0;
+}
+
 /* Which storages are meant.  Without a mask the one of objects that are there; destroyed ones are
  * found by whoever asks for that State, or, since 2.0, for that storage. */
 static bool is_stored_there(
@@ -43,7 +48,7 @@ static bool is_stored_there(
 		return q->storage_status_mask &
 		       KMIP_STORAGE_STATUS_MASK_DESTROYED_STORAGE;
 	if (is_gone)
-		return attrs_count(q->attributes, TAG_STATE) > 0;
+		return asks_for_state(q);
 	if (!q->has_storage_status_mask)
 		return !o->is_archived;
 	return q->storage_status_mask &
@@ -98,12 +103,36 @@ static void set_placeholder(struct op_call *call, const struct locate_call *l)
 		memcpy(call->placeholder, l->first, sizeof(call->placeholder));
 }
 
+static bool visit_id(struct op_call *call, const struct locate_request *q)
+{
+	struct slice id;
+
+	if (!attrs_get_text(q->attributes, TAG_UNIQUE_IDENTIFIER, &id))
+		return false;
+	const struct object *o = catalog_find(call->server->catalog, id);
+	if (o)
+		visit(call, o);
+	return true;
+}
+
+/* By its name an object is found at once, as long as it is there: what is destroyed has no name in the
+ * index. */
+static bool visit_named(struct op_call *call, const struct locate_request *q)
+{
+	struct slice name;
+
+	return !asks_for_state(q) && !q->has_storage_status_mask &&
+	       attrs_get_name(q->attributes, 0, &name) &&
+	       catalog_each_named(call->server->catalog, name, visit, call);
+}
+
 enum op_next op_locate_start(struct op_call *call)
 {
 	struct locate_call *l = OP_REQUEST(call, struct locate_call);
 
 	l->found = l->given = 0;
-	catalog_each(call->server->catalog, visit, call);
+	if (!visit_id(call, &l->q) && !visit_named(call, &l->q))
+		catalog_each(call->server->catalog, visit, call);
 	set_placeholder(call, l);
 	return op_then(call, buf_err(&call->scratch), OP_ANSWER);
 }

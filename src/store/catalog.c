@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+enum { NAMESAKES_MAX = 64 };
+
 /* An id for ever: objects are destroyed, their ids are not used again. */
 struct node {
 	struct entry entry;
@@ -147,6 +149,36 @@ const struct object *catalog_find_name(
 	}
 	return newest ? atomic_load_explicit(&newest->object, memory_order_acquire)
 		      : NULL;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	const struct node *x = *(const struct node *const *)a;
+	const struct node *y = *(const struct node *const *)b;
+	return (x->order < y->order) - (x->order > y->order);
+}
+
+bool catalog_each_named(const struct catalog *c, struct slice name,
+	bool (*visit)(void *arg, const struct object *o), void *arg)
+{
+	const struct node *found[NAMESAKES_MAX];
+	size_t n = 0;
+	struct table_walk w;
+	struct entry *e = table_first(&c->names, map_siphash(c->seed, name), &w);
+	for (; e; e = table_next(&w)) {
+		const struct name *have = (const struct name *)e;
+		if (!is_called(have, NULL, name))
+			continue;
+		if (n == NAMESAKES_MAX)
+			return false;
+		found[n++] = have->node;
+	}
+	qsort(found, n, sizeof(*found), newest_first);
+	for (size_t i = 0; i < n; i++)
+		if (!visit(arg, atomic_load_explicit(
+					&found[i]->object, memory_order_acquire)))
+			break;
+	return true;
 }
 
 const struct rights *catalog_rights(const struct catalog *c)

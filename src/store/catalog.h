@@ -66,6 +66,10 @@ const struct client_row *rights_certificate(
 /* Newest first.  `visit` says false to stop. */
 void catalog_each(const struct catalog *c,
 	bool (*visit)(void *arg, const struct object *o), void *arg);
+/* The same for the objects that have this name, in any owner's scope.  False, and nothing was visited,
+ * if there are so many of them that catalog_each() is the better way. */
+bool catalog_each_named(const struct catalog *c, struct slice name,
+	bool (*visit)(void *arg, const struct object *o), void *arg);
 size_t catalog_count(const struct catalog *c);
 
 /* the writer */

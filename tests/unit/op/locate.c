@@ -54,6 +54,37 @@ TEST(names_types_states_and_algorithms_match)
 	EQ(with_enum(&w, TAG_STATE, STATE_DEACTIVATED), 0);
 }
 
+TEST(an_identifier_is_found_and_others_are_not)
+{
+	GARDEN(w, g);
+	autobuf attrs = buf_new(1024);
+	struct id found;
+	attrs_add_text(&attrs, TAG_UNIQUE_IDENTIFIER, slice_of(g.aes[1].text));
+
+	EQ(located(&w, buf_slice(&attrs), &found), 1);
+	OK(!strcmp(found.text, g.aes[1].text));
+	be(&w, "mallory", false);
+	EQ(located(&w, buf_slice(&attrs), NULL), 0);
+}
+
+TEST(one_name_in_several_scopes_is_found_newest_first)
+{
+	GARDEN(w, g);
+	struct id newest, found;
+	char who[16];
+	OK(kf_ok(add_grant(&w, "*", "*", PERM_CREATE, 0)));
+	for (int i = 0; i < 70; i++) { /* more than the index likes */
+		snprintf(who, sizeof(who), "c%d", i);
+		be(&w, who, false);
+		OK(kf_ok(create_aes(&w, "two", &newest)));
+		EQ(located_by_name(&w, "two", &found), 1);
+		OK(!strcmp(found.text, newest.text));
+		be(&w, "root", true);
+		EQ(located_by_name(&w, "two", &found), i + 2);
+		OK(!strcmp(found.text, newest.text));
+	}
+}
+
 TEST(all_attributes_must_match)
 {
 	GARDEN(w, g);
