@@ -19,6 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* A set-up in /etc keeps what changes where services keep it. */
+#define SYSTEM_DIR  "/etc/keyfleet"
+#define SYSTEM_DATA "/var/lib/keyfleet"
+
 struct init {
 	struct cli *cli;
 	const char *dir, *ca_dir, *join;
@@ -36,6 +40,25 @@ static kf_err make_dir(const struct init *in, const char *path)
 		return KF_OK;
 	cli_note(in->cli, "%s: %s", path, strerror(errno));
 	return kf_fail(IO, "the folder cannot be made");
+}
+
+static bool is_system(const struct init *in)
+{
+	size_t n = strlen(SYSTEM_DIR);
+	return strncmp(in->dir, SYSTEM_DIR, n) == 0 &&
+	       in->dir[n + strspn(in->dir + n, "/")] == 0;
+}
+
+/* SYSTEM_DIR/address stays the place where everybody looks for it. */
+static kf_err make_data_dir(const struct init *in)
+{
+	if (!is_system(in))
+		return KF_OK;
+	KF_TRY(make_dir(in, SYSTEM_DATA));
+	return symlink(SYSTEM_DATA "/address", SYSTEM_DIR "/address") == 0 ||
+			       errno == EEXIST
+		       ? KF_OK
+		       : kf_fail(IO, SYSTEM_DIR "/address cannot be made");
 }
 
 static kf_err refuse_existing(const struct init *in)
@@ -166,6 +189,7 @@ static kf_err make_texts(struct init *in)
 		.listen = in->listen,
 		.store = in->store,
 		.ca_dir = in->ca_path,
+		.data = is_system(in) ? SYSTEM_DATA "/" : "",
 	};
 	KF_TRY(cert_fingerprint(buf_slice(&in->admin.pem), facts.admin));
 	return setup_text_make(&facts, &in->text);
@@ -175,6 +199,7 @@ static kf_err set_up(struct init *in)
 {
 	KF_TRY(make_dir(in, in->dir));
 	KF_TRY(refuse_existing(in));
+	KF_TRY(make_data_dir(in));
 	KF_TRY(make_dir(in, in->ca_dir));
 	if (!realpath(in->ca_dir, in->ca_path))
 		return kf_fail(IO, "the authority's folder cannot be found");
@@ -254,6 +279,7 @@ const struct command command_init = {
 		"                      administrator and authority\n"
 		"  --names NAME,...    DNS names and addresses of this server, for its "
 		"certificate\n"
-		"\nNothing is ever overwritten.\n",
+		"\nNothing is ever overwritten.  When DIR is " SYSTEM_DIR
+		", store and audit log go to\n" SYSTEM_DATA ".\n",
 	.run = run,
 };

@@ -35,21 +35,21 @@ static void put_server(const struct setup_facts *f, struct buf *b)
 	buf_add_text(b, "# SHA-256 of the administrator's certificate\n"
 			"admin = ");
 	put_hex(b, f->admin, sizeof(f->admin));
-	buf_add_text(b,
-		"\n# gets the address once the server accepts: client.conf refers to it\n"
-		"address_file = address\n"
-		"\n[tls]\n"
-		"certificate = server.pem\n"
-		"key = server.key\n"
-		"ca = ca.pem\n"
-		"\n[store]\n");
+	buf_add_text(b, "\n# gets the address once the server accepts: client.conf "
+			"refers to it\n");
+	buf_printf(b, "address_file = %saddress\n", f->data);
+	buf_add_text(b, "\n[tls]\n"
+			"certificate = server.pem\n"
+			"key = server.key\n"
+			"ca = ca.pem\n"
+			"\n[store]\n");
 	if (strcmp(f->store, "sqlite") == 0)
-		buf_add_text(b, "location = sqlite:keyfleet.db\n");
+		buf_printf(b, "location = sqlite:%skeyfleet.db\n", f->data);
 	else
 		buf_printf(b, "location = \"%s\"\n", f->store);
-	buf_add_text(b, "master_key = master.key\n"
-			"\n[audit]\n"
-			"directory = audit\n");
+	buf_printf(b, "seen = %sseen\n", f->data);
+	buf_add_text(b, "master_key = master.key\n\n[audit]\n");
+	buf_printf(b, "directory = %saudit\n", f->data);
 }
 
 static void put_client(const struct setup_facts *f, struct buf *b)

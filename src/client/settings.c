@@ -33,7 +33,10 @@ kf_err settings_read(const char *path, struct settings *ret, struct buf *why)
 {
 	if (!path)
 		path = default_path();
-	KF_TRY(conf_read(&table, path, ret, why));
+	kf_err e = conf_read(&table, path, ret, why);
+	if (!kf_ok(e) && !kf_is(e, KF_E_NOMEM) && !kf_is(e, KF_E_CONFIG))
+		return kf_fail(CONFIG, "the configuration cannot be read");
+	KF_TRY(e);
 	return settings_check(path, "client", ret, why);
 }
 
