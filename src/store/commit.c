@@ -339,6 +339,7 @@ static void note_commit(struct store *s)
 		return;
 	atomic_fetch_add(&s->status.commits, 1);
 	atomic_store(&s->status.sequence, s->facts.head.sequence);
+	snapshot_want(s);
 	kf_err err = seen_put(&s->seen, &s->facts.head);
 	if (!kf_ok(err))
 		store_event(s, err, s->conf.seen);

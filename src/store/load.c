@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/epoch.h"
 #include "crypt/seal.h"
+#include "store/backup.h"
 #include "store/work.h"
 #include "token/token.h"
 #include <stdlib.h>
@@ -194,6 +195,32 @@ kf_err load_all(struct store *s)
 	return kf_ok(err) ? released : err;
 }
 
+/* The database may be newer, and that is looked at when it is back: load_since() goes on from here. */
+static kf_err visit_backup(void *arg, const struct record *r, bool is_right)
+{
+	(void)is_right; /* visit() sees for itself */
+	return visit(arg, r->table, r->v, record_columns(r->table));
+}
+
+static kf_err read_backup(struct store *s, struct backup_reader *r)
+{
+	struct loader l = { .s = s, .is_first = true };
+	r->record = visit_backup;
+	r->arg = &l;
+	KF_TRY(backup_read(r));
+	KF_TRY(check_sum(&s->facts, &r->head));
+	take_head(s, &r->head);
+	return KF_OK;
+}
+
+kf_err load_backup(struct store *s, struct backup_reader *r)
+{
+	catalog_hold(s->catalog);
+	kf_err err = read_backup(s, r);
+	kf_err released = catalog_release(s->catalog);
+	return kf_ok(err) ? released : err;
+}
+
 /* --- what others changed --- */
 
 /* Publishes in the order of the tables: objects before the grants that name them. */
@@ -245,6 +272,7 @@ static kf_err check_order(const struct head *have, const struct head *h)
 
 kf_err load_since(struct store *s, const struct head *h)
 {
+	KF_TRY(seen_check(&s->seen, h));
 	KF_TRY(check_order(&s->facts.head, h));
 	if (h->sequence == s->facts.head.sequence)
 		return KF_OK;
@@ -259,5 +287,6 @@ kf_err load_since(struct store *s, const struct head *h)
 	}
 	facts_keep(&s->facts);
 	take_head(s, h);
+	snapshot_want(s);
 	return published;
 }

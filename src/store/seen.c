@@ -64,6 +64,8 @@ kf_err seen_check(const struct seen *s, const struct head *h)
 
 kf_err seen_put(struct seen *s, const struct head *h)
 {
+	if (!kf_ok(seen_check(s, h)))
+		return KF_OK; /* a snapshot may be older: what was seen was seen */
 	s->incarnation = h->incarnation;
 	s->sequence = h->sequence;
 	if (s->fd < 0)

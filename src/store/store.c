@@ -109,7 +109,14 @@ static kf_err open_all(struct store *s)
 	KF_TRY(own_location(s, where));
 	KF_TRY(seen_open(s->conf.seen, &s->seen));
 	KF_TRY(catalog_new(s->conf.epoch, &s->catalog));
-	KF_TRY(ready_database(s));
+	kf_err err = ready_database(s);
+	if (kf_is(err, KF_E_UNAVAILABLE) && s->conf.snapshot) {
+		store_event(s, err, "starting from the snapshot");
+		err = snapshot_load(s);
+	}
+	KF_TRY(err);
+	KF_TRY(snapshot_start(s));
+	snapshot_want(s);
 	return start(s);
 }
 
@@ -119,7 +126,7 @@ kf_err store_open(const struct store_conf *conf, struct store **ret)
 	if (!s)
 		return kf_fail(NOMEM, "opening the store");
 	s->conf = *conf;
-	s->wake = s->seen.fd = -1;
+	s->wake = s->seen.fd = s->snapshot.wake = -1;
 	s->quota = map_new();
 	facts_init(&s->facts);
 	kf_err err = open_all(s);
@@ -147,6 +154,7 @@ void store_close(struct store *s)
 		wake(s);
 		pthread_join(s->thread, NULL);
 	}
+	snapshot_stop(s);
 	if (s->db)
 		s->driver->close(s->db);
 	facts_free(&s->facts);

@@ -21,6 +21,10 @@ struct store_conf {
 	/* file with the newest sequence this server has seen, against a store that was rolled
 	 * back as a whole; NULL: none */
 	const char *seen;
+	/* file for a sealed copy of a shared store, renewed a minute after changes at the latest:
+	 * with it a server starts, and signs, while the database is away.  It may then not know the
+	 * newest revocations until the database is back.  NULL: none */
+	const char *snapshot;
 	const struct keyring *keyring;
 	struct epoch *epoch;
 	unsigned
@@ -37,7 +41,7 @@ struct store_conf {
 		const struct object *o, struct slice material, struct token_key **ret);
 
 	/* What the program should log: the floors below it do not.  Called by the opening thread
-	 * and by the store worker; NULL is fine.  `what` is an object's id or the like. */
+	 * and by the store's threads; NULL is fine.  `what` is an object's id or the like. */
 	void (*event)(void *arg, kf_err why, const char *what);
 	void *event_arg;
 };
@@ -92,7 +96,8 @@ struct change {
 
 /* Opens, migrates, verifies and loads everything into a new catalog.  TAMPERED rows are refused one
  * by one and counted; a wrong master key, a foreign or rolled-back store refuse to start.
- * UNAVAILABLE: the database cannot be reached within ten seconds: log it and call again. */
+ * UNAVAILABLE: the database cannot be reached within ten seconds, and there is no snapshot: log it
+ * and call again. */
 kf_err store_open(const struct store_conf *conf, struct store **ret);
 void store_close(struct store *s); /* commits what is queued, stops the worker */
 

@@ -43,6 +43,13 @@ struct store {
 		_Atomic uint64_t sequence, tampered, commits, changes, old_master_keys;
 	} status;
 
+	struct {
+		pthread_t thread;
+		bool has_thread;
+		int wake; /* eventfd */
+		atomic_bool is_wanted;
+	} snapshot;
+
 	/* the worker's */
 	pthread_t thread;
 	bool has_thread;
@@ -73,6 +80,17 @@ void store_event(struct store *s, kf_err why, const char *what);
 kf_err load_all(struct store *s);
 /* Inside a transaction whose head is `h`: other servers' changes, verified, then published. */
 kf_err load_since(struct store *s, const struct head *h);
+
+struct backup_reader;
+/* A fresh catalog from a backup instead. */
+kf_err load_backup(struct store *s, struct backup_reader *r);
+
+/* --- snapshot.c --- */
+
+kf_err snapshot_start(struct store *s);
+void snapshot_stop(struct store *s);
+void snapshot_want(struct store *s); /* something has changed */
+kf_err snapshot_load(struct store *s);
 
 /* --- apply.c --- */
 

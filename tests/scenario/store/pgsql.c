@@ -190,6 +190,37 @@ TEST(without_a_database_a_change_is_refused_at_its_deadline)
 	fixture_close(&f);
 }
 
+TEST(a_server_with_a_snapshot_starts_without_the_database)
+{
+	char snapshot[128];
+	const char *where = fresh_location();
+	snprintf(snapshot, sizeof(snapshot), "%s/snapshot", temporary_directory());
+	struct fixture f = { 0 }, g = { .conf.snapshot = snapshot },
+		       h = { .conf.snapshot = snapshot, .conf.deadline_ms = 300 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	struct spec a = { .id = "a", .material = "x" },
+		    b = { .id = "b", .material = "y" };
+	OK(kf_ok(put(f.store, &a)));
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+	EVENTUALLY(access(snapshot, R_OK) == 0);
+	fixture_close(&g);
+	OK(kf_ok(put(f.store, &b)));
+	fixture_close(&f);
+	OK(control("stop -m immediate"));
+
+	kf_err err = fixture_open(&h, where, KEY_A);
+	kf_err written = kf_ok(err) ? put_grant(h.store, "g1", 0, PUT_GRANT) : err;
+	OK(control("start"));
+
+	OK(kf_ok(err));
+	OK(holds(h.store, "a", "x"));
+	OK(kf_is(written, KF_E_UNAVAILABLE));
+	EVENTUALLY(status_of(&h).is_writable);
+	EVENTUALLY(holds(h.store, "b", "y"));
+	OK(kf_ok(put_grant(h.store, "g1", 0, PUT_GRANT)));
+	fixture_close(&h);
+}
+
 /* A standby that never comes: every commit waits for it. */
 static bool want_standby(bool yes)
 {
