@@ -12,7 +12,8 @@ enum { ADMINS_MAX = 16, TRUSTED_MAX = 32 };
 /* As in option.def, the types of base/conf.h. */
 struct conf {
 	struct conf_list listen, admin, proxy_trusted;
-	char *name, *address_file, *certificate, *key, *ca, *crl, *store, *seen;
+	char *name, *address_file, *certificate, *key, *ca, *crl, *store, *seen,
+		*snapshot;
 	char *master_key, *master_key_credential, *backup, *audit, *health;
 	int log_level, audit_sync, proxy;
 	int64_t loops, workers, secret_memory, ticket_lifetime_ms;

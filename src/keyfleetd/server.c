@@ -91,6 +91,7 @@ static kf_err open_store(struct server *s)
 	struct store_conf c = {
 		.location = s->store_location,
 		.seen = s->conf.seen,
+		.snapshot = s->conf.snapshot,
 		.keyring = s->keyring,
 		.epoch = s->epoch,
 		.deadline_ms = (unsigned)s->conf.commit_timeout_ms,
