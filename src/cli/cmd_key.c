@@ -49,6 +49,9 @@ static kf_err create_pair(struct cli *c, const char *type, kf_new_object *q)
 		return kf_fail(INVALID_FIELD, "unknown type of key");
 	}
 	q->algorithm = alg->name;
+	/* TLS 1.2 key exchange decrypts; whether anybody may is a matter of grants. */
+	if (alg->family == FAMILY_RSA)
+		q->usage = KF_MAY_SIGN | KF_MAY_DECRYPT;
 	kf_call call = { .timeout_ms = 60000 };
 	kf_id private_key, public_key;
 	if (kf_create_key_pair(c->client, q, &private_key, &public_key, &call) ==
