@@ -182,6 +182,8 @@ void ttlv_put_as(struct ttlv_writer *w, uint32_t tag, const struct ttlv_item *it
 
 void ttlv_put_items(struct ttlv_writer *w, struct slice items)
 {
+	if (items.n == 0)
+		return;
 	struct ttlv_reader r = ttlv_read(items);
 	struct ttlv_item it;
 	while (ttlv_next(&r, &it))

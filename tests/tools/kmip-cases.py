@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""kmip-cases READER SOURCE-ROOT: every request of the OASIS profile cases is one that we can read.
+"""kmip-cases READER SOURCE-ROOT: every message of the OASIS profile cases is one that we can read.
 
 The cases are looked for beside the source tree (../shared/kmip-cases); without them the test is skipped.
-Each RequestMessage becomes the text form of TTLV, which READER (test-kmip-cases) parses and decodes.
+Each message becomes the text form of TTLV, which READER (test-kmip-cases) parses and decodes.
 Placeholders get a value of their type.
 """
 import datetime
@@ -99,9 +99,9 @@ def print_item(e, depth, tags, masks, out, name=""):
     out.append("%s = %s %s" % (line, kind, value))
 
 
-def requests(cases, tags, masks):
+def messages(cases, tags, masks):
     for path in sorted(glob.glob(os.path.join(cases, "*", "*.xml"))):
-        for number, message in enumerate(ET.parse(path).getroot().findall("RequestMessage")):
+        for number, message in enumerate(ET.parse(path).getroot()):
             out = ["# %s %d" % (os.path.basename(path), number)]
             print_item(message, 0, tags, masks, out)
             yield "\n".join(out)
@@ -113,7 +113,7 @@ def main(reader, root):
         print("1..0 # SKIP the cases are not here")
         return 0
     tags, masks = read_names(root)
-    text = "\n".join(requests(cases, tags, masks)) + "\n"
+    text = "\n".join(messages(cases, tags, masks)) + "\n"
     return subprocess.run([reader], input=text.encode()).returncode
 
 

@@ -156,6 +156,41 @@ TEST(request_cut_at_every_byte_is_refused)
 		OK(!kf_ok(read_request((struct slice){ b.p, n }, &got, &item)));
 }
 
+/* Is the message refused with every lie in the length of every item below `in`? */
+static bool lies_are_refused(const struct buf *message, struct slice in)
+{
+	static const uint32_t lies[] = { 8, (uint32_t)-8, 16, 1 << 16, 0x7ffffff8,
+		0xfffffff8 };
+	struct kmip_request_header h;
+	struct kmip_request_item item;
+	struct ttlv_reader r = ttlv_read(in);
+	struct ttlv_item it;
+	while (ttlv_next(&r, &it)) {
+		for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+			autobuf copy = buf_new(4096);
+			buf_add(&copy, message->p, message->n);
+			buf_set_u32(&copy, (size_t)(it.whole.p - message->p) + 4,
+				(uint32_t)it.value.n + lies[i]);
+			if (kf_ok(read_request(buf_slice(&copy), &h, &item)))
+				return false;
+		}
+		if (it.type == TTLV_STRUCT && !lies_are_refused(message, it.value))
+			return false;
+	}
+	return true;
+}
+
+TEST(lie_in_every_length_is_refused)
+{
+	struct kmip_request_header h = { .version = KMIP_2_1,
+		.client_correlation_value = slice_of("trace"),
+		.batch_count = 2 };
+	struct kmip_extension ext = { .request_id = { id16, 16 } };
+	autobuf b = buf_new(4096);
+	OK(kf_ok(write_request(&b, &h, &ext)));
+	OK(lies_are_refused(&b, buf_slice(&b)));
+}
+
 TEST(unknown_critical_extension_is_noticed)
 {
 	static const char text[] = "Batch Item\n"
@@ -258,6 +293,27 @@ TEST(refusal_can_be_read_by_whoever_is_refused)
 		EQ(item.operation, 0);
 		EQ(item.reason, KMIP_RESULT_REASON_INVALID_MESSAGE);
 		OK(kf_ok(kmip_get_response_end(&r)));
+	}
+}
+
+TEST(answers_of_the_hot_path_stay_in_the_memory_that_is_there)
+{
+	static const uint8_t signature[256];
+	autobuf b = buf_new(4096);
+	uint8_t *room = buf_reserve(&b, 1024);
+	for (int i = 0; i < 100; i++) {
+		struct ttlv_writer w = ttlv_write(&b, KMIP_2_1);
+		struct kmip_response_header h = { .version = KMIP_2_1, .batch_count = 1 };
+		struct sign_response a = { kmip_uid_text(slice_of("key")),
+			{ signature, sizeof(signature) } };
+		kmip_put_response_header(&w, &h, NULL);
+		kmip_put_response_item_begin(
+			&w, KMIP_OPERATION_SIGN, (struct slice){ id16, 4 });
+		sign_put_response(&w, &a);
+		kmip_put_response_item_end(&w, NULL);
+		OK(kf_ok(kmip_put_response_end(&w)));
+		OK(b.p == room);
+		buf_clear(&b);
 	}
 }
 
