@@ -2,9 +2,12 @@
 #include "kmip/attrs.h"
 #include <string.h>
 
+/* By tag, with gaps: found at once. */
+enum { FIRST = 0x420000 };
 static const struct attr_info infos[] = {
 #define X(tag, since, until, multi, settable, modifiable, deletable, indexed)            \
-	{ TAG_##tag, since, until, multi, settable, modifiable, deletable, indexed },
+	[TAG_##tag - FIRST] = { TAG_##tag, since, until, multi, settable, modifiable,    \
+		deletable, indexed },
 #include "kmip/attr.def"
 #undef X
 };
@@ -12,11 +15,8 @@ enum { INFOS = sizeof(infos) / sizeof(infos[0]) };
 
 const struct attr_info *attr_info(uint32_t tag)
 {
-	for (size_t i = 0; i < INFOS; i++) {
-		if (infos[i].tag == tag)
-			return &infos[i];
-	}
-	return NULL;
+	uint32_t i = tag - FIRST;
+	return i < INFOS && infos[i].tag ? &infos[i] : NULL;
 }
 
 const struct attr_info *attr_info_by_name(struct slice name)
@@ -25,7 +25,14 @@ const struct attr_info *attr_info_by_name(struct slice name)
 	return tag && tag != TAG_ATTRIBUTE ? attr_info(tag) : NULL;
 }
 
-const struct attr_info *attr_info_each(size_t i) { return i < INFOS ? &infos[i] : NULL; }
+const struct attr_info *attr_info_each(size_t i)
+{
+	for (size_t k = 0; k < INFOS; k++) {
+		if (infos[k].tag && i-- == 0)
+			return &infos[k];
+	}
+	return NULL;
+}
 
 const char *attr_name(const struct attr_info *info) { return ttlv_tag(info->tag)->text; }
 
