@@ -157,6 +157,8 @@ void store_close(struct store *s)
 	snapshot_stop(s);
 	if (s->db)
 		s->driver->close(s->db);
+	for (size_t i = 0; i < s->grouped; i++)
+		buf_free(&s->group[i].recorded); /* still in doubt */
 	facts_free(&s->facts);
 	quota_free(s);
 	catalog_free(s->catalog);
