@@ -103,6 +103,18 @@ def claim_pages_that_are_referred_to_exist():
             yield None if f"{name.rstrip('*')}.{section}" in names else f"{path}: no page {name}({section})"
 
 
+def claim_every_field_and_operation_of_ours_is_in_wire_md():
+    text = open(os.path.join(ROOT, "docs/wire.md")).read()
+    tags = open(os.path.join(ROOT, "src/ttlv/tag.def")).read()
+    types = {"BYTES": "Byte String", "INT": "Integer", "TEXT": "Text String", "STRUCT": "Structure", "BOOL": "Boolean",
+             "DATE": "Date-Time", "LONG": "Long Integer"}
+    for tag, kind, name in re.findall(r'^X\(\w+,\s+0x(54\w+), B_(\w+),.*"(.*)"\)', tags, re.M):
+        yield None if f"| {tag} | {name} | {types[kind]}" in text else f"wire.md lacks {tag} {name}, {types[kind]}"
+    enums = open(os.path.join(ROOT, "src/ttlv/enum.def")).read()
+    for code, name in re.findall(r'^X\(OPERATION, \w+, (0x8\w+), .*"(.*)"\)', enums, re.M):
+        yield None if f"| {name} | {code} |" in text else f"wire.md lacks {name}, {code}"
+
+
 def main():
     if not PAGES or not shutil.which("man"):
         print("1..0 # SKIP no pages, or no man to render them")

@@ -48,6 +48,8 @@ static void put_server(const struct setup_facts *f, struct buf *b)
 	else
 		buf_printf(b, "location = \"%s\"\n", f->store);
 	buf_printf(b, "seen = %sseen\n", f->data);
+	if (strcmp(f->store, "sqlite") != 0)
+		buf_printf(b, "snapshot = %ssnapshot\n", f->data);
 	buf_add_text(b, "master_key = master.key\n\n[audit]\n");
 	buf_printf(b, "directory = %saudit\n", f->data);
 }

@@ -100,7 +100,12 @@ static kf_err open_store(struct server *s)
 		.load_key = material_load_key,
 		.event = store_event,
 	};
-	return store_open(&c, &s->store);
+	KF_TRY(store_open(&c, &s->store));
+	struct store_status status;
+	store_status(s->store, &status);
+	if (status.old_master_keys) /* the keyring is newer, or the last rotation did not end */
+		store_rotate_master(s->store);
+	return KF_OK;
 }
 
 static kf_err open_backup(struct server *s)
