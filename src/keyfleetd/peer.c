@@ -326,6 +326,9 @@ static void ready(struct loop_watch *w, uint32_t events)
 	case PEER_PROXY: read_proxy(p); break;
 	case PEER_HANDSHAKE: shake_hands(p); break;
 	case PEER_OPEN:
+		/* Nobody reads a full connection, so its end would be reported for ever. */
+		if (p->is_full && events & (EPOLLHUP | EPOLLERR))
+			close_peer(p, "connection lost", "while requests waited");
 		if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
 			read_requests(p);
 		if (events & EPOLLOUT)

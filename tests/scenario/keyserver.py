@@ -103,8 +103,8 @@ message_size = 64K
         expect(self.process.child.wait(20) == 0, "does not stop in order")
         self.start()
 
-    def connect(self, name="admin", alpn="kmip"):
-        return Wire(self.port, self.path("ca.pem"), self.path(name + ".pem"), self.path(name + ".key"), alpn)
+    def connect(self, name="admin", alpn="kmip", before=b""):
+        return Wire(self.port, self.path("ca.pem"), self.path(name + ".pem"), self.path(name + ".key"), alpn, before)
 
     def make_key(self):
         attributes = struct_(0x420126, enum(0x420028, 6), struct_(0x42002B, enum(0x420075, 7)), int_(0x42002A, 256))
@@ -142,9 +142,9 @@ message_size = 64K
                 got += piece
         return got.decode()
 
-    def lets_in(self, name):
+    def lets_in(self, name, before=b""):
         try:
-            with self.connect(name) as w:
+            with self.connect(name, before=before) as w:
                 w.ask(request(QUERY, QUERY_OPERATIONS))
                 return True
         except (ssl.SSLError, OSError, EOFError):
@@ -187,6 +187,27 @@ def claim_plain_kmip_answers_in_the_order_of_the_requests(b):
         w.send(b"".join(b.sign() if i % 2 else request(QUERY, QUERY_OPERATIONS) for i in range(20)))
         order = [find(w.receive(), 0x42005C) for _ in range(20)]
         expect(order == [SIGN if i % 2 else QUERY for i in range(20)], order)
+
+
+def claim_more_than_may_be_in_flight_waits_and_is_answered(b):
+    with b.connect() as w, b.connect(alpn="keyfleet/1") as k:
+        n = 1500
+        signs = 600
+        w.send(request(QUERY, QUERY_OPERATIONS) * n)
+        for i in range(signs):
+            k.send(b.sign(batch_id=b"%d" % i))
+        expect(all(status(w.receive()) == 0 for _ in range(n)), "not all are answered")
+        ids = {find(k.receive(), 0x420093) for _ in range(signs)}
+        expect(len(ids) == signs, "not all are signed")
+
+
+def claim_who_goes_away_in_the_middle_harms_nobody(b):
+    for alpn in ("kmip", "keyfleet/1"):
+        for _ in range(5):
+            with b.connect(alpn=alpn) as w:
+                for i in range(300):
+                    w.send(b.sign(batch_id=b"%d" % i))
+    expect(b.lets_in("admin"), "nobody gets in any more")
 
 
 def claim_keyfleet_answers_as_they_finish(b):
@@ -335,6 +356,23 @@ def claim_a_reload_that_fails_changes_nothing(b):
         wait_until("the refusal", lambda: b.logged("reload failed"))
         expect(status(w.ask(b.sign())) == 0, "not signed")
     b.configure("admin")
+
+
+def claim_load_balancers_say_who_the_client_is(b):
+    header = (b"\r\n\r\n\0\r\nQUIT\n" + b"\x21\x11\x00\x0c" + bytes([192, 0, 2, 7]) + bytes([127, 0, 0, 1]) +
+              b"\x30\x39\x16\x40")
+    b.configure("admin", "[proxy]\nprotocol = v2\ntrusted = 127.0.0.0/8\n")
+    b.restart()
+    with b.connect(before=header) as w:
+        expect(status(w.ask(b.sign())) == 0, "not signed")
+    expect(not b.lets_in("admin"), "gets in without a header")
+    expect(not b.lets_in("stranger", header), "a stranger gets in")
+    wait_until("the client's address", lambda: b.logged("192.0.2.7"))
+    b.configure("admin", "[proxy]\nprotocol = v2\ntrusted = 198.51.100.1\n")
+    b.restart()
+    expect(not b.lets_in("admin", header), "anybody may say who the client is")
+    b.configure("admin")
+    b.restart()
 
 
 # -- load balancers and stopping -------------------------------------------------------------------------

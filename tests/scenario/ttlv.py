@@ -96,7 +96,7 @@ def reason(items):
 class Wire:
     """A connection over mutual TLS that sends bytes as they are."""
 
-    def __init__(self, port, ca, certificate=None, key=None, alpn=None):
+    def __init__(self, port, ca, certificate=None, key=None, alpn=None, before=b""):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.load_verify_locations(ca)
@@ -106,6 +106,7 @@ class Wire:
             context.set_alpn_protocols([alpn])
         raw = socket.create_connection(("127.0.0.1", port), 10)
         try:
+            raw.sendall(before)
             self.tls = context.wrap_socket(raw)
         except BaseException:
             raw.close()
