@@ -15,7 +15,6 @@
 
 enum {
 	HEADER_SIZE = 8, /* TTLV: tag 3, type 1, length 4 */
-	IDLE_DEFAULT = 16,
 };
 
 struct address {
@@ -412,9 +411,8 @@ kf_err local_new(const struct local_conf *conf, struct local **ret)
 		return kf_fail(NOMEM, "pool of connections to the key agent");
 	l->agent_uid = conf->agent_uid;
 	l->deadline_ms = conf->deadline_ms ? conf->deadline_ms : LOCAL_DEADLINE_MS;
-	l->idle_max = conf->idle_max ? conf->idle_max : IDLE_DEFAULT;
-	if (l->idle_max > LOCAL_IDLE_MAX)
-		l->idle_max = LOCAL_IDLE_MAX;
+	bool is_usual = conf->idle_max == 0 || conf->idle_max > LOCAL_IDLE_MAX;
+	l->idle_max = is_usual ? LOCAL_IDLE_MAX : conf->idle_max;
 	atomic_store(&l->pid, getpid());
 	kf_err e = set_addresses(l, conf->socket);
 	if (!kf_ok(e)) {

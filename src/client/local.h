@@ -44,7 +44,7 @@ struct local_conf {
 		socket; /* "@abstract" or "/path"; NULL: LOCAL_ABSTRACT, then LOCAL_PATH */
 	uid_t agent_uid;      /* trusted besides root; 0: root only */
 	unsigned deadline_ms; /* for a whole call; 0: LOCAL_DEADLINE_MS */
-	unsigned idle_max;    /* 0: 16, at most LOCAL_IDLE_MAX */
+	unsigned idle_max;    /* 0: LOCAL_IDLE_MAX, the most */
 };
 
 struct local;

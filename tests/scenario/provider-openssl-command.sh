@@ -86,6 +86,23 @@ ok "RSA decrypts OAEP with SHA-256" decrypted -pkeyopt rsa_padding_mode:oaep -pk
 ok "raw RSA is refused" eval 'not openssl pkeyutl -decrypt -inkey "$T/rsa.ref" -in "$T/cipher" \
 	-pkeyopt rsa_padding_mode:none'
 
+# ---- as a TLS client ----
+pick_port PORT
+start server env OPENSSL_CONF=/etc/ssl/openssl.cnf openssl s_server -accept "127.0.0.1:$PORT" -cert "$T/ec.crt" \
+	-key "$T/ec.key" -CAfile "$T/all.crt" -Verify 1 -verify_return_error -quiet
+wait_for 10 is_open "$PORT"
+# authenticates VERSION KEY
+authenticates() {
+	openssl s_client -connect "127.0.0.1:$PORT" "-$1" -cert "$T/$2.crt" -key "$T/$2.ref" -CAfile "$T/all.crt" \
+		-verify_return_error </dev/null
+}
+for version in tls1_2 tls1_3; do
+	for key in rsa ec; do
+		ok "$key authenticates a client of $version" authenticates $version $key
+	done
+done
+stop server
+
 # ---- refusals ----
 # says PATTERN ID
 says() {
