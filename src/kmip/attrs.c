@@ -19,10 +19,17 @@ const struct attr_info *attr_info(uint32_t tag)
 	return i < INFOS && infos[i].tag ? &infos[i] : NULL;
 }
 
+/* Once for each attribute of a 1.x request, so the first letter is looked at first. */
 const struct attr_info *attr_info_by_name(struct slice name)
 {
-	uint32_t tag = ttlv_tag_find(name);
-	return tag && tag != TAG_ATTRIBUTE ? attr_info(tag) : NULL;
+	for (size_t i = 0; i < INFOS && name.n; i++) {
+		if (!infos[i].tag || infos[i].tag == TAG_ATTRIBUTE)
+			continue;
+		const char *text = attr_name(&infos[i]);
+		if ((uint8_t)text[0] == name.p[0] && slice_is(name, text))
+			return &infos[i];
+	}
+	return NULL;
 }
 
 const struct attr_info *attr_info_each(size_t i)

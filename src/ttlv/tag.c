@@ -47,7 +47,9 @@ static uint32_t tag_at(size_t i)
 uint32_t ttlv_tag_find(struct slice text)
 {
 	for (size_t i = 0; i < sizeof(ttlv_table) / sizeof(ttlv_table[0]); i++) {
-		if (ttlv_table[i].types && slice_is(text, ttlv_table[i].text))
+		const char *name = ttlv_table[i].text;
+		if (name && text.n && (uint8_t)name[0] == text.p[0] &&
+			slice_is(text, name))
 			return tag_at(i);
 	}
 	return 0;
