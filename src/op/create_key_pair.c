@@ -137,6 +137,7 @@ static kf_err describe_both(struct op_call *call)
 	KF_TRY(describe(call, &p->private_key, p->q.private_key, OBJECT_PRIVATE_KEY));
 	KF_TRY(describe(call, &p->public_key, p->q.public_key, OBJECT_PUBLIC_KEY));
 	KF_TRY(check_names_differ(p));
+	memcpy(call->object_id, p->private_key.id, OBJECT_ID_SIZE); /* for the record */
 	attrs_add_link(&p->private_key.attrs, KMIP_LINK_TYPE_PUBLIC_KEY_LINK,
 		slice_of(p->public_key.id));
 	attrs_add_link(&p->public_key.attrs, KMIP_LINK_TYPE_PRIVATE_KEY_LINK,
@@ -211,7 +212,6 @@ static enum op_next work(struct op_call *call)
 	struct pair_call *p = pair_of(call);
 	const kf_err err = generate(call);
 
-	memcpy(call->object_id, p->private_key.id, OBJECT_ID_SIZE);
 	memcpy(call->placeholder, p->private_key.id, OBJECT_ID_SIZE);
 	return op_then(call, err, OP_COMMIT);
 }

@@ -87,6 +87,16 @@ kf_err op_decode(struct op_call *call)
 
 /* --- authorise --- */
 
+static void keep_rule(struct op_call *call)
+{
+	if (!call->decision.rule)
+		return;
+	const size_t n = strnlen(call->decision.rule, sizeof(call->rule) - 1);
+	memcpy(call->rule, call->decision.rule, n);
+	call->rule[n] = '\0';
+	call->decision.rule = call->rule;
+}
+
 kf_err op_authorise(struct op_call *call)
 {
 	const struct op *op = call->op;
@@ -95,6 +105,7 @@ kf_err op_authorise(struct op_call *call)
 	call->decision = op->decide ? op->decide(call)
 				    : policy_decide_linked(call->server->catalog,
 					      call->who, op->permission, call->object);
+	keep_rule(call);
 	if (op->needs_object && (!call->object || !call->decision.is_allowed))
 		return kf_fail(
 			NOT_FOUND, "no such object, or none that this client may know");

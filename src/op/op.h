@@ -81,6 +81,8 @@ struct op_call {
 	char object_id[OBJECT_ID_SIZE]; /* asked for, or made by the call; "" if none */
 	struct object *object;          /* owned reference, or NULL */
 	struct decision decision;
+	/* what decision.rule points to: the grant itself may go while the call is parked */
+	char rule[OBJECT_ID_SIZE];
 	char asked_id
 		[OBJECT_ID_SIZE]; /* the placeholder, if the request meant that one */
 	struct buf attrs;         /* attributes of the request, in canonical form */

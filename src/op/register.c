@@ -141,6 +141,7 @@ static kf_err describe(struct op_call *call)
 	struct make *m = &g->make;
 
 	*m = make_new(call, (enum object_type)o->type);
+	memcpy(call->object_id, m->id, OBJECT_ID_SIZE); /* for the record */
 	buf_add_slice(&m->attrs, g->q.attributes);
 	buf_add_slice(&m->material, o->item);
 	KF_TRY(make_check(call, m));
@@ -161,7 +162,6 @@ static enum op_next finish(struct op_call *call)
 	struct make *m = &register_of(call)->make;
 	const kf_err err = make_object(call, m);
 
-	memcpy(call->object_id, m->id, OBJECT_ID_SIZE);
 	memcpy(call->placeholder, m->id, OBJECT_ID_SIZE);
 	return op_then(call, err, OP_COMMIT);
 }

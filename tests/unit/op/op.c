@@ -274,7 +274,7 @@ TEST(the_rule_is_told_for_the_record)
 	OK(kf_ok(let_alice_create(&w)));
 
 	OK(kf_ok(create_aes(&w, NULL, &id)));
-	OK(w.rule && strlen(w.rule) == 36); /* the grant */
+	EQ(strlen(w.rule), 36); /* the grant */
 	OK(kf_ok(activate(&w, &id)));
 	OK(!strcmp(w.rule, "owner"));
 	be(&w, "root", true);

@@ -43,7 +43,7 @@ struct world {
 	bool has_request_id;
 	uint16_t tls_client_version;
 	void (*before_commit)(struct world *w); /* once: somebody else comes first */
-	const char *rule;                       /* of the last decision */
+	char rule[OBJECT_ID_SIZE];              /* of the last decision */
 };
 
 static void be(struct world *w, const char *name, bool is_admin)
@@ -183,7 +183,8 @@ static kf_err ask(struct world *w, uint32_t code)
 	call->tls_negotiated_version = 0;
 	call->now_s = w->now_s;
 	const kf_err err = steps(w);
-	w->rule = call->decision.rule;
+	snprintf(w->rule, sizeof(w->rule), "%s",
+		call->decision.rule ? call->decision.rule : "");
 	op_clear(call);
 	epoch_quiescent(w->reader);
 	return err;
