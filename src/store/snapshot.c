@@ -67,23 +67,33 @@ static bool wait_for(struct store *s, int timeout_ms)
 	return poll(&fd, 1, timeout_ms) > 0 && read(fd.fd, &n, sizeof(n)) > 0;
 }
 
+static void renew(struct store *s)
+{
+	kf_err err = replace_snapshot(s);
+	if (kf_ok(err))
+		return;
+	atomic_store(&s->snapshot.is_wanted, true);
+	store_event(s, err, s->conf.snapshot);
+}
+
+static void rest(struct store *s)
+{
+	uint64_t until = clock_monotonic_ns() + REST_MS * UINT64_C(1000000);
+	while (!atomic_load(&s->is_stopping) && clock_monotonic_ns() < until)
+		(void)wait_for(s, 1000);
+}
+
 /* A change asks for a new one; after each the thread rests. */
 static void *snapshot_work(void *arg)
 {
 	struct store *s = arg;
 	while (!atomic_load(&s->is_stopping)) {
-		if (atomic_exchange(&s->snapshot.is_wanted, false)) {
-			kf_err err = replace_snapshot(s);
-			if (!kf_ok(err))
-				store_event(s, err, s->conf.snapshot);
-			for (uint64_t until = clock_monotonic_ns() +
-					      REST_MS * UINT64_C(1000000);
-				!atomic_load(&s->is_stopping) &&
-				clock_monotonic_ns() < until;)
-				(void)wait_for(s, 1000);
-		} else {
+		if (!atomic_exchange(&s->snapshot.is_wanted, false)) {
 			(void)wait_for(s, -1);
+			continue;
 		}
+		renew(s);
+		rest(s);
 	}
 	return NULL;
 }

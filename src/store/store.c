@@ -110,13 +110,15 @@ static kf_err open_all(struct store *s)
 	KF_TRY(seen_open(s->conf.seen, &s->seen));
 	KF_TRY(catalog_new(s->conf.epoch, &s->catalog));
 	kf_err err = ready_database(s);
-	if (kf_is(err, KF_E_UNAVAILABLE) && s->conf.snapshot) {
+	bool is_away = kf_is(err, KF_E_UNAVAILABLE) && s->conf.snapshot;
+	if (is_away) {
 		store_event(s, err, "starting from the snapshot");
 		err = snapshot_load(s);
 	}
 	KF_TRY(err);
 	KF_TRY(snapshot_start(s));
-	snapshot_want(s);
+	if (!is_away)
+		snapshot_want(s);
 	return start(s);
 }
 

@@ -41,7 +41,7 @@ struct store_conf {
 		const struct object *o, struct slice material, struct token_key **ret);
 
 	/* What the program should log: the floors below it do not.  Called by the opening thread
-	 * and by the store's threads; NULL is fine.  `what` is an object's id or the like. */
+	 * and by the store's threads, perhaps at once; NULL is fine.  `what` is an object's id or the like. */
 	void (*event)(void *arg, kf_err why, const char *what);
 	void *event_arg;
 };

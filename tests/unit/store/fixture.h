@@ -60,9 +60,12 @@ struct fixture {
 
 static void note_event(void *arg, kf_err why, const char *what)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct fixture *f = arg;
+	pthread_mutex_lock(&lock);
 	f->event = why;
 	snprintf(f->event_what, sizeof(f->event_what), "%s", what);
+	pthread_mutex_unlock(&lock);
 }
 
 static kf_err fixture_open(struct fixture *f, const char *location, const char *keys)
