@@ -131,6 +131,16 @@ static void set_timeout(int fd, int option, int64_t ms)
 	setsockopt(fd, SOL_SOCKET, option, &t, sizeof(t));
 }
 
+/* Only a wait for room in the agent's queue can be interrupted; then nothing has begun yet. */
+static int connect_to(int fd, const struct address *to)
+{
+	int result;
+	do
+		result = connect(fd, (const struct sockaddr *)&to->sun, to->size);
+	while (result && errno == EINTR);
+	return result;
+}
+
 static kf_err connect_failed(int error)
 {
 	switch (error) {
@@ -168,7 +178,7 @@ static kf_err dial(struct local_call *call, const struct address *to, int *ret)
 	/* connect() blocks while the agent's queue is full; see local_wait() for the other one. */
 	set_timeout(fd, SO_SNDTIMEO, ms);
 	set_timeout(fd, SO_RCVTIMEO, call->local->deadline_ms);
-	if (connect(fd, (const struct sockaddr *)&to->sun, to->size))
+	if (connect_to(fd, to))
 		return connect_failed(errno);
 	KF_TRY(check_peer(call->local, fd));
 	*ret = fd;
