@@ -55,7 +55,7 @@ def accepts(port):
 class Process:
     """A child of ours with its output in a file."""
 
-    def __init__(self, lab, name, argv, env=None, stdout=None, user=None):
+    def __init__(self, lab, name, argv, env=None, stdout=None, user=None, pass_fds=()):
         self.lab, self.name, self.argv = lab, name, argv
         self.log = lab.path(name + ".log")
         if user and os.geteuid() == 0:
@@ -63,7 +63,8 @@ class Process:
         with open(self.log, "ab") as log:
             self.child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=stdout or log, stderr=log,
-                env={**os.environ, **(env or {})}, cwd=lab.dir, start_new_session=True)
+                env={**os.environ, **(env or {})}, cwd=lab.dir, start_new_session=True,
+                pass_fds=pass_fds)
         lab.processes.append(self)
 
     @property
