@@ -41,7 +41,8 @@ static size_t cut_piece(struct batch *b, struct req **piece, uint64_t budget_ns)
 	size_t n = 0;
 	while (n < PIECE_MAX && !list_is_empty(&b->queue)) {
 		struct req *r = first(b);
-		if (alg_of(r) != alg || r->next != kind || (n && n * each >= budget_ns))
+		if (alg_of(r) != alg || r->next != kind ||
+			(n && (n * each >= budget_ns || req_is_late(r))))
 			break;
 		list_remove(&r->run);
 		piece[n++] = r;
@@ -63,9 +64,20 @@ static void compute(struct batch *b, struct req *const *piece, size_t n)
 	soft_sign(b->token, job, n);
 }
 
+static void drop_late(struct batch *b)
+{
+	while (!list_is_empty(&b->queue) && req_is_late(first(b))) {
+		struct req *r = first(b);
+		list_remove(&r->run);
+		b->n--;
+		req_fail_late(r);
+	}
+}
+
 uint64_t batch_step(struct batch *b, uint64_t budget_ns)
 {
 	struct req *piece[PIECE_MAX];
+	drop_late(b);
 	if (list_is_empty(&b->queue))
 		return 0;
 	enum alg_id id = alg_of(first(b))->id;

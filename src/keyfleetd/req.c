@@ -253,12 +253,17 @@ static enum step_result step_authorise(struct req *r)
 	return answer_fail(r, e);
 }
 
+bool req_is_late(const struct req *r)
+{
+	return !r->peer || (r->deadline_ns && clock_monotonic_ns() > r->deadline_ns);
+}
+
 /* The largest answer of an operation that changes the store, but for its lists. */
 enum { SMALL_ANSWER = 512 };
 
 static kf_err check_start(const struct req *r)
 {
-	if (r->deadline_ns && clock_monotonic_ns() > r->deadline_ns)
+	if (req_is_late(r))
 		return kf_fail(TIMEOUT, "the client's deadline has passed");
 	int32_t most = r->header.maximum_response_size;
 	if (r->call.op->changes_store && most > 0 &&
@@ -469,6 +474,13 @@ void req_resume(struct req *r)
 		if (result == STEP_NEXT)
 			r->step++;
 	} while (result == STEP_NEXT || result == STEP_AGAIN);
+}
+
+void req_fail_late(struct req *r)
+{
+	r->next = OP_FAIL;
+	r->call.err = kf_fail(TIMEOUT, "too late to begin");
+	req_resume(r);
 }
 
 void req_fail_audit(struct req *r)

@@ -84,6 +84,10 @@ kf_err req_refuse(struct peer *p, enum kf_code code);
 void req_resume(struct req *r);
 void req_fail_audit(struct req *r); /* instead: its record does not reach the disk */
 
+/* Nobody waits for the result any more: the deadline has passed, or the peer has gone. */
+bool req_is_late(const struct req *r);
+void req_fail_late(struct req *r); /* instead of computing and resuming */
+
 void req_abandon(struct req *r); /* the peer goes; the request finishes for nobody */
 void req_free_all(struct list *free_reqs);
 

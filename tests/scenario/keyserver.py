@@ -261,6 +261,15 @@ def claim_an_answer_is_no_larger_than_asked_for(b):
         expect(status(answer) == 1 and reason(answer) == 0x02, answer)
 
 
+def claim_what_would_come_too_late_is_not_started(b):
+    with b.connect(alpn="keyfleet/1") as w:
+        n = 250
+        w.send(b"".join(b.sign(batch_id=b"%d" % i, deadline_ms=1) for i in range(n)))
+        late = sum(status(w.receive()) for _ in range(n))
+        expect(late > 0, "all came in time")
+        expect(status(w.ask(b.sign(batch_id=b"1", deadline_ms=60000))) == 0, "not in time")
+
+
 # -- hostile bytes -------------------------------------------------------------------------------------
 
 
