@@ -82,7 +82,10 @@ static kf_err set_store_location(struct server *s)
 static void store_event(void *arg, kf_err why, const char *what)
 {
 	(void)arg;
-	log_err(why, "store", LOG_TEXT("what", what));
+	if (kf_ok(why))
+		log_notice("store", LOG_TEXT("what", what));
+	else
+		log_err(why, "store", LOG_TEXT("what", what));
 }
 
 static kf_err open_store(struct server *s)
