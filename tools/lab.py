@@ -6,6 +6,7 @@ Everything started is ended by PID when the lab closes, however the program ends
 synchronisation: whatever is waited for is a line, a file or a port, with a deadline.
 """
 import contextlib
+import functools
 import json
 import os
 import pwd
@@ -52,19 +53,29 @@ def accepts(port):
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
+def as_user(name, argv):
+    who = pwd.getpwnam(name)
+    return ["setpriv", "--reuid", str(who.pw_uid), "--regid", str(who.pw_gid), "--init-groups", *argv]
+
+
 class Process:
     """A child of ours with its output in a file."""
 
-    def __init__(self, lab, name, argv, env=None, stdout=None, user=None, pass_fds=()):
+    def __init__(self, lab, name, argv, env=None, stdout=None, user=None, pass_fds=(), listener=None):
         self.lab, self.name, self.argv = lab, name, argv
+        hand_over = None
+        if listener:  # socket activation, as systemd does it
+            argv = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *argv]
+            env = {**(env or {}), "LISTEN_FDS": "1"}
+            hand_over = functools.partial(os.dup2, listener.fileno(), 3)
         self.log = lab.path(name + ".log")
         if user and os.geteuid() == 0:
-            argv = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", *argv]
+            argv = as_user(user, argv)
         with open(self.log, "ab") as log:
             self.child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=stdout or log, stderr=log,
                 env={**os.environ, **(env or {})}, cwd=lab.dir, start_new_session=True,
-                pass_fds=pass_fds)
+                preexec_fn=hand_over, pass_fds=[3] if listener else pass_fds)
         lab.processes.append(self)
 
     @property
@@ -242,7 +253,7 @@ class PostgreSQL:
 
     def _run(self, argv):
         if self.user:
-            argv = ["setpriv", "--reuid", self.user, "--regid", self.user, "--init-groups", *argv]
+            argv = as_user(self.user, argv)
         return self.lab.run(argv)
 
     @property
@@ -369,16 +380,17 @@ users = {users}
 operations = sign
 """)
         self.process = None
+        # The lab owns the name, as systemd would: an agent that restarts leaves nobody at a closed door.
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind("\0" + self.socket[1:])
+        self.listener.listen(4096)
         self.start()
 
     def start(self):
-        self.process = Process(self.lab, self.name, [os.path.join(BIN, "keyfleet-agent"), "--config", self.conf])
-
-        def listens():
-            self.process.must_run()
-            with socket.socket(socket.AF_UNIX) as s:
-                return s.connect_ex("\0" + self.socket[1:]) == 0
-        wait_until(f"{self.name} to listen", listens)
+        self.process = Process(self.lab, self.name, [os.path.join(BIN, "keyfleet-agent"), "--config", self.conf],
+                               listener=self.listener)
+        wait_until(f"{self.name} to be ready", lambda: self.process.must_run() and "event=ready" in open(
+            self.process.log).read())
 
 
 # -- stock web servers -------------------------------------------------------------------------------

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What visitors notice when parts of the fleet die: nothing."""
 import concurrent.futures
+import contextlib
 import os
+import shutil
 import signal
 import threading
 import time
 
 from scenario import expect, run
-from lab import (Agent, Apache, HAProxy, KeyServer, Lab, Nginx, fetch, handshake,
-                 wait_until)
+from lab import Agent, Apache, HAProxy, KeyServer, Lab, Nginx, accepts, fetch, free_port, handshake, wait_until
 
 
 class Load:
@@ -127,17 +128,27 @@ def claim_nginx_reloads_under_load(lab):
 
 
 def claim_nginx_replaces_its_binary_under_load(lab):
-    with Load(lab, lab.nginx.port) as load:
-        load.goes_on()
-        lab.nginx.process.signal(signal.SIGUSR2)
-        new = lab.path("nginx.pid")
-        wait_until("the new master", lambda: os.path.exists(new + ".oldbin") and os.path.exists(new))
-        master = int(open(new).read())
-        lab.nginx.process.signal(signal.SIGQUIT)
-        load.goes_on(50)
-    expect(not load.failures, load.failures[:3])
-    os.kill(master, signal.SIGQUIT)
-    lab.nginx = Nginx(lab, "nginx-again", lab.keys, lab.conf, workers=2)
+    """In daemon mode: nginx ignores USR2 while the process that started it lives."""
+    port, pid = free_port(), lab.path("upgrade.pid")
+    text = open(lab.nginx.file).read().replace("daemon off;", "").replace(lab.path("nginx.pid"), pid)
+    file = lab.write("upgrade.conf", text.replace(f"127.0.0.1:{lab.nginx.port}", f"127.0.0.1:{port}"))
+    lab.run([shutil.which("nginx") or "/usr/sbin/nginx", "-c", file], env={"OPENSSL_CONF": lab.conf})
+    wait_until("nginx to listen", lambda: os.path.exists(pid) and accepts(port))
+    masters = [int(open(pid).read())]
+    try:
+        with Load(lab, port) as load:
+            load.goes_on()
+            os.kill(masters[0], signal.SIGUSR2)
+            wait_until("the new master", lambda: os.path.exists(pid + ".oldbin") and os.path.exists(pid))
+            masters.append(int(wait_until("its PID", lambda: open(pid).read())))
+            os.kill(masters[0], signal.SIGQUIT)
+            wait_until("the old master to end", lambda: not os.path.exists(pid + ".oldbin"))
+            load.goes_on(50)
+        expect(not load.failures, load.failures[:3])
+    finally:
+        for master in masters:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(master, signal.SIGTERM)
 
 
 def claim_apache_restarts_gracefully_under_load(lab):

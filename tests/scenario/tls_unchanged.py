@@ -18,7 +18,7 @@ PROBES = [
     ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-sigalgs", "RSA+SHA1"],
     ["-tls1_1"],
 ]
-FACTS = ("Protocol", "Cipher", "Peer signature type", "Peer signing digest", "Server Temp Key", "Verify return code",
+FACTS = ("Peer signature type", "Peer signing digest", "Server Temp Key", "Verify return code",
          "Secure Renegotiation", "New,")
 
 
