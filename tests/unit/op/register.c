@@ -12,6 +12,7 @@ struct wish {
 	const char *name;
 	uint32_t algorithm; /* attribute */
 	int32_t length;
+	const struct id *private_key; /* Link */
 };
 
 static kf_err put(struct world *w, const struct wish *wish, struct id *ret)
@@ -23,6 +24,9 @@ static kf_err put(struct world *w, const struct wish *wish, struct id *ret)
 		attrs_add_name(&attrs, slice_of(wish->name));
 	if (wish->algorithm)
 		attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, wish->algorithm);
+	if (wish->private_key)
+		attrs_add_link(&attrs, KMIP_LINK_TYPE_PRIVATE_KEY_LINK,
+			slice_of(wish->private_key->text));
 	if (wish->length)
 		attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, wish->length);
 	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
@@ -248,6 +252,30 @@ TEST(a_certificate_is_described)
 	int32_t length = 0;
 	OK(attrs_get_int(buf_slice(&w.attrs), TAG_CERTIFICATE_LENGTH, &length));
 	EQ(length, der.n);
+}
+
+/* Whoever may sign with a key reads its public key, but not what a stranger says is one. */
+TEST(a_stranger_cannot_attach_objects_to_a_key)
+{
+	READY(w, p);
+	struct pair pair;
+	struct id mine, foreign;
+	struct get_response a;
+	OK(kf_ok(create_p256(&w, "www", &pair)));
+	const struct wish wish = { .type = OBJECT_PUBLIC_KEY,
+		.usage = 2,
+		.block = block(KEY_X509, 6, 256, buf_slice(&p.ec.spki)),
+		.private_key = &pair.private_key };
+	OK(kf_ok(put(&w, &wish, &mine)));
+	OK(kf_ok(add_grant(&w, "mallory", "*", PERM_REGISTER, 0)));
+	OK(kf_ok(add_grant(&w, "web", "name:www", PERM_SIGN, CONSTRAINT_TLS_ONLY)));
+	be(&w, "mallory", false);
+	OK(kf_ok(put(&w, &wish, &foreign)));
+
+	be(&w, "web", false);
+	OK(kf_ok(get(&w, &pair.public_key, &a)));
+	OK(kf_ok(get(&w, &mine, &a)));
+	OK(kf_is(get(&w, &foreign, &a), KF_E_NOT_FOUND));
 }
 
 TEST(registering_needs_its_own_permission)
