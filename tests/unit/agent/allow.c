@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/allow.h"
+#include "agent/user.h"
+#include "test.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct allow *make(const char *text, struct buf *notes)
+{
+	char path[] = "/tmp/keyfleet-test-XXXXXX";
+	int fd = mkstemp(path);
+	dprintf(fd,
+		"[client]\nservers = 127.0.0.1:1\nca = a\ncertificate = b\nkey = c\n%s",
+		text);
+	close(fd);
+	autobuf why = buf_new(65536);
+	struct agent_conf conf;
+	struct allow *a = NULL;
+	kf_err err = agent_conf_read(path, &conf, &why);
+	if (kf_ok(err))
+		err = allow_new(path, &conf, &why, notes, &a);
+	agent_conf_free(&conf);
+	unlink(path);
+	return kf_ok(err) ? a : NULL;
+}
+
+static bool may(const struct allow *a, const struct allow_who *who, const char *key,
+	enum allow_operation op)
+{
+	struct allow_set set;
+	allow_find(a, who, &set);
+	return allow_may(a, &set, slice_of(key), op);
+}
+
+static const struct allow_who root = { .uid = 0, .n_groups = 1, .groups = { 0 } };
+static const struct allow_who web = { .uid = 333, .n_groups = 2, .groups = { 333, 44 } };
+
+TEST(without_sections_nobody_may_anything)
+{
+	autobuf notes = buf_new(4096);
+	struct allow *a = make("", &notes);
+
+	OK(a != NULL);
+	OK(!may(a, &root, "key", ALLOW_SIGN));
+	allow_free(a);
+}
+
+TEST(a_section_allows_its_key_its_users_and_its_operations)
+{
+	autobuf notes = buf_new(4096);
+	struct allow *a =
+		make("[allow one]\nusers = 333\noperations = sign, get\n", &notes);
+
+	OK(may(a, &web, "one", ALLOW_SIGN));
+	OK(may(a, &web, "one", ALLOW_GET));
+	OK(!may(a, &web, "one", ALLOW_DECRYPT));
+	OK(!may(a, &web, "two", ALLOW_SIGN));
+	OK(!may(a, &web, "one and more", ALLOW_SIGN));
+	OK(!may(a, &web, "on", ALLOW_SIGN));
+	OK(!may(a, &root, "one", ALLOW_SIGN));
+	allow_free(a);
+}
+
+TEST(groups_count_the_further_ones_too)
+{
+	autobuf notes = buf_new(4096);
+	struct allow *a = make("[allow one]\ngroups = 44\nkeys = two\n", &notes);
+
+	OK(may(a, &web, "one", ALLOW_SIGN));
+	OK(may(a, &web, "two", ALLOW_SIGN));
+	OK(!may(a, &root, "one", ALLOW_SIGN));
+	allow_free(a);
+}
+
+TEST(locate_needs_a_section_for_every_key)
+{
+	autobuf notes = buf_new(4096);
+	struct allow *a = make("[allow one]\nusers = 333\noperations = locate\n"
+			       "[allow *]\nusers = root\noperations = locate\n",
+		&notes);
+
+	OK(!may(a, &web, "", ALLOW_LOCATE));
+	OK(may(a, &root, "", ALLOW_LOCATE));
+	allow_free(a);
+}
+
+TEST(names_that_the_host_does_not_have_are_noted)
+{
+	autobuf notes = buf_new(4096);
+	struct allow *a = make("[allow *]\nusers = no-such-user, 333\n", &notes);
+
+	OK(may(a, &web, "any", ALLOW_SIGN));
+	OK(slice_is(buf_slice(&notes), "no-such-user\n"));
+	allow_free(a);
+}
+
+TEST(an_unknown_operation_is_a_mistake)
+{
+	autobuf notes = buf_new(4096);
+
+	OK(make("[allow *]\nusers = root\noperations = everything\n", &notes) == NULL);
+}
+
+TEST(a_user_gets_no_more_than_its_rate)
+{
+	struct user u = { 0 };
+	struct agent_conf conf = { .user_in_flight = 1000, .user_rate = 10 };
+	uint64_t now = 5000000000;
+	int got = 0;
+
+	for (int i = 0; i < 100; i++)
+		got += user_begin(&u, &conf, now);
+	EQ(got, 10);
+	got = 0;
+	for (int i = 1; i <= 100; i++) /* ten more seconds' worth in ten seconds */
+		got += user_begin(&u, &conf, now += 100000000);
+
+	EQ(got, 100);
+}
+
+TEST(a_user_has_no_more_in_flight_than_allowed)
+{
+	struct user u = { 0 };
+	struct agent_conf conf = { .user_in_flight = 2 };
+
+	OK(user_begin(&u, &conf, 1));
+	OK(user_begin(&u, &conf, 1));
+	OK(!user_begin(&u, &conf, 1));
+	user_end(&u);
+
+	OK(user_begin(&u, &conf, 1));
+}
+
+TEST_MAIN
