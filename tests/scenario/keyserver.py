@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 
-from scenario import expect, run
+from scenario import expect, run, skip
 from lab import BIN, Lab, Process, wait_until
 from ttlv import (ACTIVATE, CREATE_KEY_PAIR, DISCOVER, GET, QUERY, SIGN, Wire, batch_item, enum, find, int_,
                   items_of, message, octets, reason, request, status, struct_, text)
@@ -88,20 +88,20 @@ message_size = 64K
         self.write(name, text)
         os.chmod(self.path(name), 0o600)
 
-    def start(self):
+    def start(self, env=None):
         address = self.path("address")
         if os.path.exists(address):
             os.unlink(address)
         self.process = Process(self, "keyfleetd", [
-            os.path.join(BIN, "keyfleetd"), "--config", self.path("keyfleetd.conf")])
+            os.path.join(BIN, "keyfleetd"), "--config", self.path("keyfleetd.conf")], env=env)
         wait_until("the key server", lambda: self.process.must_run() and os.path.exists(address), 60)
         with open(address) as f:
             self.port = int(f.read().rsplit(":", 1)[1])
 
-    def restart(self):
+    def restart(self, env=None):
         self.process.signal(signal.SIGTERM)
         expect(self.process.child.wait(20) == 0, "does not stop in order")
-        self.start()
+        self.start(env)
 
     def connect(self, name="admin", alpn="kmip", before=b""):
         return Wire(self.port, self.path("ca.pem"), self.path(name + ".pem"), self.path(name + ".key"), alpn, before)
@@ -415,6 +415,29 @@ def claim_what_was_made_is_there_after_a_restart(b):
     b.restart()
     with b.connect() as w:
         expect(status(w.ask(b.sign())) == 0, "key is gone")
+
+
+def claim_signing_allocates_nothing_of_ours(b):
+    counter = os.environ.get("COUNT_MALLOC")
+    if not counter:
+        skip("no counter in this build")
+    b.restart({"LD_PRELOAD": counter})
+
+    def count():
+        before = b.logged("allocations")
+        b.process.signal(signal.SIGUSR2)
+        wait_until("the count", lambda: b.logged("allocations") > before)
+        with open(b.process.log) as f:
+            return [line for line in f if line.startswith("allocations")][-1]
+
+    with b.connect() as w:
+        for _ in range(20):
+            w.ask(b.sign())
+        before = count()
+        for _ in range(1000):
+            w.ask(b.sign())
+        expect(count() == before, f"{before} became {count()}")
+    b.restart()
 
 
 def claim_a_broken_configuration_is_told_by_check(b):
