@@ -51,7 +51,9 @@ done
 ok "eight slow operations are in flight" wait_for 5 all_in_flight
 for i in 1 2 3 4 5 6 7; do appconnect "$FAST"; done >"$T/fast"
 for i in "${slow[@]}"; do wait "$i"; done
-less "median of the fast handshakes meanwhile, microseconds" "$(median <"$T/fast")" 15000
+# One operation takes 300 ms: far below it nobody waited for one.  How far is the benchmark's question, because
+# here other tests share the processors.
+less "median of the fast handshakes meanwhile, microseconds" "$(median <"$T/fast")" 100000
 less "the slow ones did not wait for each other, microseconds" "$(cat "$T"/slow.? | sort -n | tail -n 1)" 900000
 
 # ---- an agent that is stopped ----
