@@ -121,12 +121,27 @@ static void round_ends(struct loop_hook *h)
 
 /* ---- running ---- */
 
+/* Under a limit, locking succeeds now and allocating fails later: asked of a mapping that costs nothing. */
+static bool lock_memory(void)
+{
+	const size_t room = (size_t)1 << 30;
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
+		return false;
+	void *trial = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (trial == MAP_FAILED) {
+		munlockall();
+		return false;
+	}
+	munmap(trial, room);
+	return true;
+}
+
 /* What guests send to be decrypted, and its plaintext, pass through here. */
 static void protect_memory(void)
 {
 	mem_forbid_dumps();
-	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
-		log_info("memory is not locked; see LimitMEMLOCK", LOG_ERRNO);
+	if (!lock_memory())
+		log_info("memory is not locked; see LimitMEMLOCK");
 }
 
 static kf_err start(struct program *p, struct buf *why)
