@@ -52,7 +52,6 @@ static void log_own_failure(const struct req *r)
 	case KF_E_CRYPTO:
 	case KF_E_STORE:
 	case KF_E_TAMPERED:
-	case KF_E_AUDIT:
 	case KF_E_OUTCOME_UNKNOWN:
 		log_err(r->err, "request failed",
 			LOG_TEXT("operation", r->call.op ? r->call.op->name : "-"),

@@ -184,11 +184,25 @@ void io_close(struct io *io)
 
 /* ---- life ---- */
 
+static void watch_audit(struct io *io)
+{
+	bool is_healthy = audit_is_healthy(io->server->audit);
+	if (is_healthy == io->was_audit_healthy)
+		return;
+	io->was_audit_healthy = is_healthy;
+	if (is_healthy)
+		log_notice("audit is written again");
+	else
+		log_error("audit cannot be written: what needs a record is refused");
+}
+
 /* A destroyed key leaves the contexts of this loop within a second. */
 static void keep_house(struct loop_timer *t)
 {
 	struct io *io = container_of(t, struct io, housekeeping);
 	soft_forget(io->batch.token);
+	if (io->number == 0)
+		watch_audit(io);
 	uint64_t next = loop_now_ns(io->loop) + HOUSEKEEPING_MS * 1000000ULL;
 	if (!kf_ok(loop_arm(io->loop, &io->housekeeping, next)))
 		log_error("housekeeping stops", LOG_TEXT("why", "no memory for a timer"));
@@ -217,6 +231,7 @@ kf_err io_new(struct server *s, unsigned number, struct io **ret)
 	io->number = number;
 	io->audit_home.deliver = audit_came_home;
 	io->window_ns = clock_monotonic_ns();
+	io->was_audit_healthy = true;
 	list_init(&io->peers);
 	list_init(&io->touched);
 	list_init(&io->free_reqs);

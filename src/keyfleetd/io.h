@@ -30,10 +30,11 @@ struct io {
 	struct stream_pad *pad;
 	struct epoch_reader *reader;
 	struct loop_hook hook;
-	struct loop_timer housekeeping;
-	struct settings settings; /* a copy: see io_settings() */
-	uint64_t settings_of_ns;  /* round in which they were compared */
-	unsigned handshakes_left; /* in this round; set by io_settings() */
+	struct loop_timer housekeeping; /* once a second */
+	bool was_audit_healthy;         /* then */
+	struct settings settings;       /* a copy: see io_settings() */
+	uint64_t settings_of_ns;        /* round in which they were compared */
+	unsigned handshakes_left;       /* in this round; set by io_settings() */
 
 	struct list peers;
 	struct list touched; /* peers with something to send, or to be closed */
