@@ -274,7 +274,9 @@ static bool wait_for_servers(struct run *r, const struct pool_outlook *o)
 	bool is_vain = o->is_hopeless && !r->is_sent && o->retry_at_ns > now;
 	if (!o->has_nodes || is_vain || now >= end)
 		return false;
-	sleep_until(min64(end, min64(o->retry_at_ns, in_ms(now, ROUND_MS))));
+	uint64_t round = in_ms(now, ROUND_MS);
+	bool is_soon = o->retry_at_ns > now && o->retry_at_ns < round;
+	sleep_until(min64(end, is_soon ? o->retry_at_ns : round));
 	return true;
 }
 

@@ -32,6 +32,7 @@ static kf_err make(struct settings *take, struct kf_client **ret, struct buf *wh
 	if (!c)
 		return kf_fail(NOMEM, "making a client");
 	kf_err err = fleet_init(&c->fleet, take, why);
+	c->fleet.route.is_lazy = true;
 	pool_init(&c->pool, &c->fleet);
 	if (kf_ok(err) && c->fleet.settings.agent)
 		err = open_local(c);

@@ -3,14 +3,32 @@
 
 void route_init(struct route *r, struct node *nodes, size_t n, uint32_t random)
 {
-	*r = (struct route){ nodes, n, n ? random % n : 0 };
+	*r = (struct route){ .nodes = nodes,
+		.n = n,
+		.sticky = n ? random % n : 0,
+		.is_lazy = r->is_lazy };
+}
+
+static bool has_healthy(const struct route *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (node_is_healthy(&r->nodes[i]))
+			return true;
+	return false;
+}
+
+static bool is_left_alone(const struct route *r, const struct node *n, uint64_t now_ns)
+{
+	return r->is_lazy && node_is_hopeless(n) && has_healthy(r) &&
+	       now_ns < n->retry_at_ns + (uint64_t)ROUTE_LAZY_MS * 1000000;
 }
 
 static struct node *pick_due(struct route *r, uint64_t now_ns, uint64_t tried)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		struct node *n = &r->nodes[i];
-		if (!(tried & route_bit(r, n)) && node_is_due(n, now_ns))
+		if (!(tried & route_bit(r, n)) && node_is_due(n, now_ns) &&
+			!is_left_alone(r, n, now_ns))
 			return n;
 	}
 	return NULL;

@@ -9,12 +9,18 @@
 #pragma once
 #include "client/node.h"
 
+enum { ROUTE_LAZY_MS = 10000 };
+
 struct route {
 	struct node *nodes; /* the owner's */
 	size_t n;           /* <= NODES_MAX */
 	size_t sticky;      /* the last pick */
+	/* Calls make the probes themselves and wait for them: one that has failed often is left alone
+	 * for longer, as long as others are well. */
+	bool is_lazy;
 };
 
+/* is_lazy stays as it is. */
 void route_init(struct route *r, struct node *nodes, size_t n, uint32_t random);
 /* `tried` has bit i for nodes[i] that this call has met already.  NULL: nobody to go to now. */
 struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried);

@@ -109,6 +109,24 @@ TEST(nobody_is_hopeless_before_all_have_failed_often)
 	OK(route_retry_at(&route) != UINT64_MAX);
 }
 
+TEST(blocking_callers_leave_a_server_alone_that_stays_away)
+{
+	set_up(2, 1);
+	for (int i = 0; i < NODE_HOPELESS; i++)
+		node_failed(&nodes[0], nodes[0].retry_at_ns, 0);
+	uint64_t due = nodes[0].retry_at_ns;
+	route.is_lazy = true;
+
+	OK(route_pick(&route, due, 0) == &nodes[1]);
+	OK(route_pick(&route, due + (uint64_t)ROUTE_LAZY_MS * MS, 0) == &nodes[0]);
+
+	node_failed(&nodes[0], due, 0);
+	node_failed(&nodes[1], due, 0);
+	due = nodes[0].retry_at_ns;
+	OK(route_pick(&route, due, route_bit(&route, &nodes[1])) == &nodes[0]);
+	route.is_lazy = false;
+}
+
 TEST(without_servers_there_is_nobody)
 {
 	set_up(0, 5);
