@@ -375,8 +375,7 @@ static enum step_result to_store(struct req *r)
 	struct change *c = &r->call.change;
 	c->done = committed;
 	c->arg = r;
-	c->deadline_ns = clock_monotonic_ns() +
-			 (uint64_t)r->io->server->conf.commit_timeout_ms * 1000000;
+	c->deadline_ns = clock_monotonic_ns() + r->io->server->commit_timeout_ns;
 	if (r->deadline_ns && r->deadline_ns < c->deadline_ns)
 		c->deadline_ns = r->deadline_ns;
 	r->home.deliver = come_home_committed;

@@ -193,6 +193,7 @@ static kf_err open_memory(const struct server *s)
 kf_err server_open(struct server *s, struct buf *why)
 {
 	s->started_ns = clock_monotonic_ns();
+	s->commit_timeout_ns = (uint64_t)s->conf.commit_timeout_ms * 1000000;
 	set_name(s);
 	count_ios(s);
 	KF_TRY(explain(open_memory(s), "secret memory", why));
@@ -237,13 +238,6 @@ void server_close(struct server *s)
 
 /* ---- reload ---- */
 
-/* What needs a restart keeps the values that the daemon was started with. */
-static void keep_fixed(struct conf *new, const struct conf *old)
-{
-	new->audit_sync = old->audit_sync;
-	new->commit_timeout_ms = old->commit_timeout_ms;
-}
-
 /* All is read before anything is taken over. */
 static kf_err reload_files(struct server *s, const struct conf *new, struct buf *why)
 {
@@ -268,7 +262,6 @@ kf_err server_reload(struct server *s, struct buf *why)
 		config_free(&new);
 		return e;
 	}
-	keep_fixed(&new, &s->conf);
 	log_set_level((enum log_level)(new.log_level + LOG_LEVEL_ERROR));
 	struct conf old = s->conf;
 	s->conf = new;

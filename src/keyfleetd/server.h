@@ -41,7 +41,7 @@ struct server {
 	_Atomic unsigned connections;
 	_Atomic bool is_draining;
 	uint64_t last_connection; /* number; the main thread's */
-	uint64_t started_ns;
+	uint64_t started_ns, commit_timeout_ns;
 
 	/* the main thread's */
 	struct loop *loop;
