@@ -18,11 +18,12 @@ static const char usage[] =
 	"and has the key\n"
 	"servers do the work, over mutual TLS.\n"
 	"\n"
-	"  --config FILE   instead of $KEYFLEET_CONFIG or /etc/keyfleet/agent.conf\n"
-	"  --check         reads the configuration and the files it names, says what is "
-	"wrong, ends\n"
-	"  --options       lists the options of the configuration\n"
-	"  --help, --version\n"
+	"  -c, --config FILE  configuration (default $KEYFLEET_CONFIG, then\n"
+	"                     /etc/keyfleet/agent.conf)\n"
+	"      --check        read everything, print each problem, serve nothing\n"
+	"      --options      print every option of the configuration\n"
+	"      --version      print the version\n"
+	"      --help         print this\n"
 	"\n"
 	"SIGHUP reads configuration and certificates again; SIGTERM ends after the "
 	"operations under way.\n";
@@ -219,7 +220,7 @@ int main(int argc, char **argv)
 	static struct program p;
 	bool is_check = false;
 	p.agent.path = default_path();
-	for (int o; (o = getopt_long(argc, argv, "", long_options, NULL)) != -1;)
+	for (int o; (o = getopt_long(argc, argv, "c:", long_options, NULL)) != -1;)
 		switch (o) {
 		case 'c': p.agent.path = optarg; break;
 		case 'k': is_check = true; break;
