@@ -234,6 +234,7 @@ void server_close(struct server *s)
 	if (s->epoch)
 		epoch_free(s->epoch);
 	free(s->store_location);
+	config_free(&s->first);
 }
 
 /* ---- reload ---- */
@@ -265,9 +266,12 @@ kf_err server_reload(struct server *s, struct buf *why)
 	log_set_level((enum log_level)(new.log_level + LOG_LEVEL_ERROR));
 	struct conf old = s->conf;
 	s->conf = new;
-	e = set_settings(s, atomic_load(&s->settings)->generation + 1);
-	config_free(&old);
-	return e;
+	if (!s->is_reloaded)
+		s->first = old;
+	else
+		config_free(&old);
+	s->is_reloaded = true;
+	return set_settings(s, atomic_load(&s->settings)->generation + 1);
 }
 
 /* ---- --check ---- */

@@ -21,6 +21,9 @@ struct health;
 struct server {
 	const char *conf_path;
 	struct conf conf; /* the main thread's */
+	/* After a reload: what the daemon was started with, whose texts the store still uses. */
+	struct conf first;
+	bool is_reloaded;
 	_Atomic(struct settings *) settings;
 
 	struct epoch *epoch;
