@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `meson install` leaves behind is complete and works from where it is."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -10,7 +11,6 @@ from scenario import expect, run, skip
 from lab import Lab, ROOT
 
 BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
-PREFIX = "usr/local"
 
 PROGRAM = """
 #include <keyfleet.h>
@@ -33,9 +33,9 @@ class Installed(Lab):
         super().__enter__()
         self.root = self.path("root")
         self.run(["meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", self.root])
-        introspected = self.run(["meson", "introspect", BUILD, "--buildoptions"]).stdout
-        found = re.search(r'"name": "prefix", "value": "([^"]*)"', introspected)
-        self.prefix = os.path.join(self.root, (found[1] if found else "/" + PREFIX).lstrip("/"))
+        introspected = json.loads(self.run(["meson", "introspect", BUILD, "--buildoptions"]).stdout)
+        self.option = {o["name"]: o["value"] for o in introspected}
+        self.prefix = os.path.join(self.root, self.option["prefix"].lstrip("/"))
         self.libdir = os.path.dirname(glob.glob(self.prefix + "/lib*/**/libkeyfleet.so", recursive=True)[0])
         return self
 
@@ -45,6 +45,8 @@ class Installed(Lab):
         return found[0]
 
     def compile(self, compiler, source, *options):
+        if self.option["b_sanitize"] != "none":
+            skip("a library with sanitizers needs a program with them")
         env = {"PKG_CONFIG_PATH": self.libdir + "/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": self.root}
         flags = self.run(["pkg-config", "--cflags", "--libs", "keyfleet"], env=env).stdout.split()
         self.run([*compiler, *options, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", "program", source, *flags])
