@@ -29,6 +29,8 @@ static const struct snippet snippets[] = {
 		     "# module = /path/to/keyfleet.so       when it is not in OpenSSL's "
 		     "modules directory\n"
 		     "# agent-socket = @keyfleet-agent\n"
+		     "# agent-uid = 0                       the agent's user, "
+		     "trusted besides root\n"
 		     "# deadline-ms = 2000\n"
 		     "activate = 1\n" },
 	{ "nginx",
