@@ -68,7 +68,7 @@ kf_err client_run_agent(
 				      : (uint32_t)c->fleet.settings.timeout_ms;
 	struct local_call l;
 	KF_TRY(local_begin(c->local, &l));
-	l.deadline_ns = clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000;
+	local_set_deadline(&l, timeout_ms);
 	kf_err err = talk(&l, q, report);
 	local_end(&l);
 	if (!kf_ok(err) && !report->version)

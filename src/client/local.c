@@ -131,14 +131,20 @@ static void set_timeout(int fd, int option, int64_t ms)
 	setsockopt(fd, SOL_SOCKET, option, &t, sizeof(t));
 }
 
-/* Only a wait for room in the agent's queue can be interrupted; then nothing has begun yet. */
-static int connect_to(int fd, const struct address *to)
+/* It blocks while the agent's queue is full.  A signal interrupts that; then nothing has begun yet, and
+ * what is left of the time counts: timers of the guest may strike more often than we would give up. */
+static int connect_to(const struct local_call *c, int fd, const struct address *to)
 {
-	int result;
-	do
-		result = connect(fd, (const struct sockaddr *)&to->sun, to->size);
-	while (result && errno == EINTR);
-	return result;
+	int64_t ms;
+	while ((ms = left_ms(c)) > 0) {
+		set_timeout(fd, SO_SNDTIMEO, ms);
+		if (connect(fd, (const struct sockaddr *)&to->sun, to->size) == 0)
+			return 0;
+		if (errno != EINTR)
+			return -1;
+	}
+	errno = EAGAIN;
+	return -1;
 }
 
 static kf_err connect_failed(int error)
@@ -172,13 +178,8 @@ static kf_err dial(struct local_call *call, const struct address *to, int *ret)
 	CLEANUP(mem_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return kf_fail(IO, "no socket can be made; out of file descriptors?");
-	int64_t ms = left_ms(call);
-	if (ms == 0)
-		return kf_fail(TIMEOUT, "key agent did not answer in time");
-	/* connect() blocks while the agent's queue is full; see local_wait() for the other one. */
-	set_timeout(fd, SO_SNDTIMEO, ms);
-	set_timeout(fd, SO_RCVTIMEO, call->local->deadline_ms);
-	if (connect_to(fd, to))
+	set_timeout(fd, SO_RCVTIMEO, call->local->deadline_ms); /* see local_wait() */
+	if (connect_to(call, fd, to))
 		return connect_failed(errno);
 	KF_TRY(check_peer(call->local, fd));
 	*ret = fd;
@@ -319,6 +320,12 @@ kf_err local_begin(struct local *l, struct local_call *ret)
 	return KF_OK;
 }
 
+void local_set_deadline(struct local_call *c, unsigned ms)
+{
+	c->has_own_deadline = ms != c->local->deadline_ms;
+	c->deadline_ns = clock_monotonic_ns() + ms * UINT64_C(1000000);
+}
+
 struct buf *local_request(struct local_call *c) { return &c->conn->request; }
 
 void local_send(struct local_call *c)
@@ -350,10 +357,11 @@ bool local_is_done(struct local_call *c)
 int local_fd(const struct local_call *c) { return c->conn->fd; }
 
 /* In steady state a call is one send() and one recv(), which blocks up to the deadline.  Poll() keeps the
- * deadline where that would not: after time spent connecting, and from the second piece on. */
+ * deadline where that would not: after time spent connecting, from the second piece on, and for a call
+ * with a deadline of its own. */
 void local_wait(struct local_call *c)
 {
-	if (!c->is_done && !c->is_fresh)
+	if (!c->is_done && !c->is_fresh && !c->has_own_deadline)
 		look(c, 0);
 	while (!c->is_done) {
 		kf_err e = wait_for(c, POLLIN);

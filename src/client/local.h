@@ -61,12 +61,14 @@ struct local_call {
 	struct local *local;
 	struct local_conn *conn;
 	uint64_t deadline_ns; /* monotonic, counted from local_begin() */
-	bool is_done, is_repeated, is_fresh;
+	bool is_done, is_repeated, is_fresh, has_own_deadline;
 	kf_err err;
 };
 
 kf_err local_begin(struct local *l, struct local_call *ret); /* NOMEM */
-struct buf *local_request(struct local_call *c);             /* empty */
+/* Another one than the configured, counted from now; before local_send(). */
+void local_set_deadline(struct local_call *c, unsigned ms);
+struct buf *local_request(struct local_call *c); /* empty */
 void local_send(struct local_call *c);
 /* Looks once, without blocking: true when the answer is whole, or the call has failed or is late. */
 bool local_is_done(struct local_call *c);

@@ -11,8 +11,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum deed {
@@ -308,6 +310,80 @@ TEST(the_deadline_holds_on_a_connection_that_was_used_before)
 	stop(&r, l);
 	OK(kf_ok(first));
 	OK(kf_is(silent, KF_E_TIMEOUT));
+}
+
+TEST(a_call_keeps_a_deadline_of_its_own_on_a_connection_that_was_used_before)
+{
+	struct responder r;
+	start(&r, SCRIPT(ANSWER_ONCE_THEN_SILENT));
+	struct local *l = pool_to(r.name, 20000);
+	struct local_call c;
+	bool is_right = false;
+	kf_err first = ask(l, &is_right);
+	time_t begin = time(NULL);
+
+	kf_err begun = local_begin(l, &c);
+	local_set_deadline(&c, 30);
+	buf_add(local_request(&c), reply, sizeof(reply));
+	local_send(&c);
+	local_wait(&c);
+	struct slice answer;
+	kf_err silent = local_answer(&c, &answer);
+	local_end(&c);
+
+	stop(&r, l);
+	OK(kf_ok(first) && kf_ok(begun));
+	OK(kf_is(silent, KF_E_TIMEOUT));
+	OK(time(NULL) - begin < 10);
+}
+
+static void nothing(int signal) { (void)signal; }
+
+/* As nginx has with timer_resolution. */
+static void set_interval(int us)
+{
+	struct itimerval often = { { 0, us }, { 0, us } };
+	struct sigaction act = { .sa_handler = nothing, .sa_flags = SA_RESTART };
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+}
+
+TEST(a_guest_with_a_timer_does_not_wait_for_ever_for_room_at_the_agent)
+{
+	struct responder r = { .name = "@keyfleet-test-full" };
+	r.listener = listen_at(r.name);
+	struct local *l = pool_to(r.name, 100);
+	struct local_call waiting[16];
+	int n = 0, status = 0;
+	bool is_full = false;
+	for (; n < 16 && !is_full; n++) {
+		if (!kf_ok(local_begin(l, &waiting[n])))
+			break;
+		buf_add(local_request(&waiting[n]), reply, sizeof(reply));
+		local_send(&waiting[n]);
+		is_full = waiting[n].is_done;
+	}
+	/* A child, so that a failure is seen and not waited for. */
+	pid_t child = fork();
+	if (child == 0) {
+		bool is_right;
+		set_interval(10000);
+		_exit(kf_is(ask(l, &is_right), KF_E_TIMEOUT) ? 0 : 1);
+	}
+	struct timespec t = { 0, 10000000 };
+	for (int i = 0; i < 500 && waitpid(child, &status, WNOHANG) == 0; i++) {
+		status = -1;
+		nanosleep(&t, NULL);
+	}
+	if (status == -1)
+		kill(child, SIGKILL);
+
+	OK(is_full);
+	EQ(status, 0);
+	while (n--)
+		local_end(&waiting[n]);
+	local_free(l);
+	close(r.listener);
 }
 
 TEST(a_call_can_be_waited_for_by_its_descriptor)
