@@ -299,15 +299,31 @@ static void set_option(struct parser *p, const struct conf_option *o, char *valu
 		complain(p, "`%s`: `%.128s` %s", o->key, value, why);
 }
 
+/* Could be the name of an option.  Nothing else of a line is repeated to logs and terminals: somebody who
+ * names a private key or a list of master keys as the configuration must not find it there. */
+static bool is_name(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz_-");
+	return n > 0 && n <= 32 && !s[n];
+}
+
 static void read_option(struct parser *p, char *text)
 {
 	char *equals = strchr(text, '=');
 	if (!equals) {
-		complain(p, "`%.128s` is neither `key = value` nor a [section]", text);
+		if (is_name(text))
+			complain(
+				p, "`%s` is neither `key = value` nor a [section]", text);
+		else
+			complain(p, "neither `key = value` nor a [section]");
 		return;
 	}
 	*equals = 0;
 	char *key = trim(text), *value = trim(equals + 1);
+	if (!is_name(key)) {
+		complain(p, "what stands before = is not the name of an option");
+		return;
+	}
 	if (!p->section) {
 		if (!p->is_skipping)
 			complain(p, "option `%.128s` stands before the first [section]",

@@ -155,6 +155,17 @@ TEST(all_mistakes_are_reported_at_once)
 		"/etc/x/t.conf:17: `]` is missing at the end of the section's name\n"));
 }
 
+TEST(a_secret_that_is_read_by_mistake_is_not_repeated)
+{
+	OK(complains(
+		"-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n"
+		"AgEGCCqGSM49AwEHBG0wawIBAQ==\n[server]\nkey = k\n2026-11-21 c2VjcmV0=\n",
+		"/etc/x/t.conf:1: neither `key = value` nor a [section]\n"
+		"/etc/x/t.conf:2: neither `key = value` nor a [section]\n"
+		"/etc/x/t.conf:3: what stands before = is not the name of an option\n"
+		"/etc/x/t.conf:6: what stands before = is not the name of an option\n"));
+}
+
 TEST(numbers_that_overflow_are_refused)
 {
 	autoprogram p = { 0 };
