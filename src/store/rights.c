@@ -201,14 +201,23 @@ static void *take_grant(struct sorted *s, const char *id)
 	return NULL;
 }
 
+/* The row that this one replaces stands where this one goes, unless the change moves it.  Only then are
+ * all looked through, so that loading many stays linear. */
+static void *take_old_grant(struct sorted *s, const struct grant_row *row)
+{
+	size_t at = position(s, row, compare_grants);
+	if (at < s->n && compare_grants(&s->row[at], &row) == 0)
+		return take(s, at);
+	return row->version > 1 ? take_grant(s, row->id) : NULL;
+}
+
 kf_err rights_put_grant(struct rights_writer *w, const struct grant_row *row)
 {
 	KF_TRY(make_room(&w->grants));
 	void *own = copy(row, sizeof(*row));
 	if (!own)
 		return kf_fail(NOMEM, "adding a grant");
-	/* A grant of the first version is new: no search, so that loading many stays linear. */
-	void *old = row->version > 1 ? take_grant(&w->grants, row->id) : NULL;
+	void *old = take_old_grant(&w->grants, row);
 	insert(&w->grants, position(&w->grants, own, compare_grants), own);
 	w->is_changed = true;
 	return old ? retire_row(w, old) : rights_publish(w);

@@ -157,6 +157,36 @@ TEST(reading_allocates_nothing)
 	epoch_free(epoch);
 }
 
+static kf_err grant(struct catalog *c, const char *id, const char *key, uint64_t version)
+{
+	struct grant_row row = { .version = version, .who = "alice" };
+	snprintf(row.id, sizeof(row.id), "%s", id);
+	snprintf(row.key, sizeof(row.key), "%s", key);
+	return catalog_put_grant(c, &row);
+}
+
+/* Another server's rotation of the master key brings the same version once more. */
+TEST(a_grant_that_comes_again_is_there_once)
+{
+	struct epoch *epoch = NULL;
+	struct catalog *c = NULL;
+	OK(kf_ok(epoch_new(&epoch)));
+	OK(kf_ok(catalog_new(epoch, &c)));
+	OK(kf_ok(grant(c, "g1", "*", 1)));
+	OK(kf_ok(grant(c, "g2", "*", 1)));
+
+	OK(kf_ok(grant(c, "g1", "*", 1)));
+	EQ(catalog_rights(c)->grants, 2);
+	OK(kf_ok(grant(c, "g1", "name:www", 2)));
+	EQ(catalog_rights(c)->grants, 2);
+
+	OK(kf_ok(catalog_drop_grant(c, "g1")));
+	EQ(catalog_rights(c)->grants, 1);
+	OK(strcmp(catalog_rights(c)->grant[0]->id, "g2") == 0);
+	catalog_free(c);
+	epoch_free(epoch);
+}
+
 TEST(the_state_follows_the_dates)
 {
 	struct spec spec = { .id = "x", .state = STATE_PRE_ACTIVE, .activation = 500 };
