@@ -110,6 +110,63 @@ static void refuse(struct store *s, const struct record *r, kf_err why)
 	store_event(s, why, id);
 }
 
+/* --- a refused record of which there was a right one before --- */
+
+/* The old form must not go on being served: the new one may have been a revocation.  An object
+ * keeps its place, without a state, material or name. */
+static kf_err withdraw_object(struct store *s, const struct record *r, struct news *into)
+{
+	const struct object *was = catalog_find(s->catalog, r->v[COL_ID].s);
+	if (!was)
+		return kf_fail(NOT_FOUND, "object was not served");
+	const struct object_parts parts = {
+		.id = r->v[COL_ID].s,
+		.owner = slice_of(was->owner),
+		.type = was->type,
+		.version = (uint64_t)r->v[COL_VERSION].i,
+	};
+	return object_new(&parts, &into->object);
+}
+
+static kf_err withdraw_client(struct store *s, const struct record *r, struct news *into)
+{
+	char name[CLIENT_NAME_SIZE];
+	KF_TRY(slice_to_text(r->v[COL_ID].s, name, sizeof(name)));
+	const struct client_row *was = rights_client(catalog_rights(s->catalog), name);
+	if (!was)
+		return kf_fail(NOT_FOUND, "client was not known");
+	into->client = *was;
+	into->client.version = (uint64_t)r->v[COL_VERSION].i;
+	into->client.is_revoked = true;
+	return KF_OK;
+}
+
+static kf_err withdraw(struct store *s, const struct record *r, struct news *into)
+{
+	*into = (struct news){ .table = r->table, .is_dropped = true };
+	switch (r->table) {
+	case TABLE_OBJECT: return withdraw_object(s, r, into);
+	case TABLE_CLIENT: return withdraw_client(s, r, into);
+	case TABLE_GRANT:
+		return slice_to_text(
+			r->v[COL_ID].s, into->grant.id, sizeof(into->grant.id));
+	case TABLES: break;
+	}
+	return kf_fail(INTERNAL, "unknown table");
+}
+
+/* --- all records --- */
+
+/* Without memory nothing is known of the record, least of all that it is wrong. */
+static kf_err take_record(struct loader *l, const struct record *r, struct news *into)
+{
+	kf_err err = decode(l->s, r, into);
+	if (kf_ok(err) || kf_is(err, KF_E_NOMEM))
+		return err;
+	refuse(l->s, r, err);
+	return l->is_first ? err : withdraw(l->s, r, into);
+}
+
 /* The sum counts what is there, right or wrong, so that one edited row costs one row. */
 static kf_err visit(void *arg, enum table_id table, const struct value *v, size_t n)
 {
@@ -122,11 +179,10 @@ static kf_err visit(void *arg, enum table_id table, const struct value *v, size_
 	struct news *news = calloc(1, sizeof(*news));
 	if (!news)
 		return kf_fail(NOMEM, "loading the store");
-	kf_err err = decode(l->s, &r, news);
+	kf_err err = take_record(l, &r, news);
 	if (!kf_ok(err)) {
 		free(news);
-		refuse(l->s, &r, err);
-		return KF_OK;
+		return kf_is(err, KF_E_NOMEM) ? err : KF_OK;
 	}
 	if (!l->is_first) {
 		append(l, news);

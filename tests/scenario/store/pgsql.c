@@ -139,6 +139,88 @@ TEST(a_row_put_back_while_servers_run_stops_their_writing)
 	fixture_close(&f);
 }
 
+/* Whoever may make triggers changes rows on their way to the other servers. */
+static bool plant(const char *table, const char *change)
+{
+	char text[512];
+	snprintf(text, sizeof(text),
+		"create function spoil_%s() returns trigger language plpgsql as "
+		"$$ begin %s; return new; end $$; create trigger spoil before update on "
+		"%s "
+		"for each row execute function spoil_%s()",
+		table, change, table, table);
+	return sql(text);
+}
+
+TEST(what_was_edited_on_its_way_is_not_served_in_its_old_form_either)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { 0 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+	struct spec a = { .id = "a", .name = "www", .material = "secret" },
+		    last = { .id = "last", .material = "x" };
+	OK(kf_ok(put(f.store, &a)));
+	OK(kf_ok(put_client(f.store, "alice", 0, 7)));
+	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
+	EVENTUALLY(catalog_rights(store_catalog(g.store))->grants == 1);
+	OK(plant("object", "new.state = 2") && plant("client", "new.is_revoked = 0") &&
+		plant("grant_", "new.is_dropped = 0"));
+
+	a.version = 2;
+	a.state = STATE_COMPROMISED;
+	a.material = NULL;
+	struct change revoke = { .n = 1,
+		.m = { { .kind = PUT_CLIENT, .expected_version = 1 } } };
+	strcpy(revoke.m[0].client.name, "alice");
+	revoke.m[0].client.is_revoked = true;
+	OK(kf_ok(put_again(f.store, &a)));
+	OK(kf_ok(submit_and_wait(f.store, &revoke)));
+	OK(kf_ok(put_grant(f.store, "g1", 1, DROP_GRANT)));
+	OK(kf_ok(put(f.store, &last)));
+
+	EVENTUALLY(has(&g, "last"));
+	EQ(status_of(&g).tampered, 3);
+	const struct object *o = catalog_find(store_catalog(g.store), SLICE_LIT("a"));
+	OK(!holds(g.store, "a", "secret"));
+	OK(o && object_state(o, 2000) != STATE_ACTIVE && !o->usage_mask && !o->key);
+	OK(!catalog_find_name(store_catalog(g.store), NULL, SLICE_LIT("www")));
+	EQ(catalog_rights(store_catalog(g.store))->grants, 0);
+	const struct client_row *c =
+		rights_client(catalog_rights(store_catalog(g.store)), "alice");
+	OK(c && c->is_revoked);
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
+static bool has_grant_once(struct fixture *f)
+{
+	return catalog_rights(store_catalog(f->store))->grants == 1;
+}
+
+TEST(a_rotation_reaches_the_other_servers)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { 0 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A KEY_B)));
+	struct spec a = { .id = "a", .name = "www", .material = "secret" };
+	OK(kf_ok(put(f.store, &a)));
+	OK(kf_ok(put_client(f.store, "alice", 0, 7)));
+	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
+
+	OK(kf_ok(fixture_open(&g, where, KEY_B KEY_A)));
+	store_rotate_master(g.store);
+	EVENTUALLY(status_of(&g).old_master_keys == 0);
+	EVENTUALLY(status_of(&f).sequence == status_of(&g).sequence);
+	OK(holds(f.store, "a", "secret"));
+	OK(has_grant_once(&f));
+
+	OK(kf_ok(put_grant(g.store, "g1", 1, DROP_GRANT)));
+	EVENTUALLY(catalog_rights(store_catalog(f.store))->grants == 0);
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
 TEST(a_restart_of_the_database_loses_nothing_and_delays_only)
 {
 	struct fixture f = { .conf.deadline_ms = 20000 };
