@@ -358,13 +358,13 @@ class KeyServer:
 class Agent:
     """keyfleet-agent of a web host, enrolled at the first of its key servers."""
 
-    def __init__(self, lab, name, servers, addresses=None, enrol=True):
+    def __init__(self, lab, name, servers, addresses=None, operations="sign", grant="sign"):
+        """`operations` is what it lets this host's users do, `grant` what the key servers let it do."""
         self.lab, self.name = lab, name
         self.socket = f"@{os.path.basename(lab.dir)}-{name}"
         first = servers[0]
-        if enrol:
-            first.keyfleet("client", "add", name, "--out", lab.dir)
-            first.keyfleet("grant", "add", name, "*", "sign", "--tls-only")
+        first.keyfleet("client", "add", name, "--out", lab.dir)
+        first.keyfleet("grant", "add", name, "*", grant, "--tls-only")
         addresses = addresses or [s.address for s in servers]
         users = ", ".join(sorted({"root", "www-data", "haproxy", "nobody", pwd.getpwuid(os.geteuid()).pw_name}))
         self.conf = lab.write(name + ".conf", f"""[client]
@@ -377,7 +377,7 @@ ca = {first.dir}/ca.pem
 sockets = unix:{self.socket}
 [allow *]
 users = {users}
-operations = sign
+operations = {operations}
 """)
         self.process = None
         # The lab owns the name, as systemd would: an agent that restarts leaves nobody at a closed door.

@@ -14,22 +14,6 @@ from lab import BIN, Agent, KeyServer, Lab, Process, wait_until
 AGENT = os.path.join(BIN, "keyfleet-agent")
 
 
-class Supervised(Agent):
-    """An agent whose listening socket is ours, as systemd would hold it."""
-
-    def __init__(self, lab, name, servers):
-        self.held = socket.socket(socket.AF_UNIX)
-        self.held.bind(f"\0{os.path.basename(lab.dir)}-{name}")
-        self.held.listen(4096)
-        super().__init__(lab, name, servers)
-
-    def start(self):
-        child = (f"LISTEN_FDS=1 LISTEN_PID=$$; export LISTEN_FDS LISTEN_PID; "
-                 f"exec {AGENT} --config {self.conf} 3<&{self.held.fileno()}")
-        self.process = Process(self.lab, self.name, ["sh", "-c", child], pass_fds=[self.held.fileno()])
-        wait_until(f"{self.name} to be ready", lambda: "event=ready" in self.process.tail(3))
-
-
 class Load:
     """`keyfleet bench agent` for as long as the block lasts; every failed operation counts."""
 
@@ -63,7 +47,7 @@ class Agents(Lab):
         super().__enter__()
         self.server = KeyServer(self, "kms")
         self.key = self.server.keyfleet("key", "create", "www", "--type", "ec:P-256").stdout.split()[0]
-        self.agent = Supervised(self, "agent", [self.server])
+        self.agent = Agent(self, "agent", [self.server])
         self.server.keyfleet("grant", "add", "agent", "*", "sign")  # the load signs what is no TLS
         return self
 
