@@ -124,6 +124,7 @@ static kf_err put(struct flight *f, struct lane *l, uint64_t now)
 	bool is_short = left < (uint64_t)ATTEMPT_MIN_MS * NS_PER_MS;
 	f->attempt_ns = is_short ? f->deadline_ns : now + left / 2;
 	f->report.attempts++;
+	lane_asked(l, now);
 	l->node->outstanding++;
 	list_remove(&f->link);
 	list_add_tail(&l->flights, &f->link);
@@ -295,6 +296,15 @@ static void move_on(struct kf_async *a, struct flight *f, uint64_t now)
 		dispatch(a, f);
 }
 
+/* Not a word for too long: it is the connection, not the call. */
+static bool break_if_silent(struct lane *l, uint64_t now)
+{
+	if (now < lane_silent_at(l))
+		return false;
+	lane_break(l, "no answer in time", now);
+	return true;
+}
+
 static void expire_lane(struct lane *l, uint64_t now)
 {
 	struct kf_async *a = l->async;
@@ -305,13 +315,13 @@ static void expire_lane(struct lane *l, uint64_t now)
 			async_due(a, f->attempt_ns);
 			continue;
 		}
-		/* Not a word since it was sent: it is the connection, not the call. */
-		if (l->node->answered_at_ns < f->sent_ns) {
-			lane_break(l, "no answer in time", now);
+		if (break_if_silent(l, now))
 			return;
-		}
 		move_on(a, f, now);
 	}
+	/* Requests that nobody waits for any more take room; somebody has to notice that they are lost. */
+	if (list_is_empty(&l->flights) && !break_if_silent(l, now))
+		async_due(a, lane_silent_at(l));
 }
 
 static void tick(struct kf_async *a)

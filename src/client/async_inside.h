@@ -45,8 +45,10 @@ struct lane {
 	struct list dirty; /* link in kf_async.dirty while there is something to send */
 	int watched_fd, watched_events;
 	bool was_open;
-	uint64_t connect_by_ns; /* while not open */
-	uint64_t retry_ns;      /* while closed, of a node that is healthy */
+	uint64_t asked_ns;       /* since when there is something to answer ... */
+	uint64_t answers_before; /* ... and how many answers had come by then */
+	uint64_t connect_by_ns;  /* while not open */
+	uint64_t retry_ns;       /* while closed, of a node that is healthy */
 };
 
 struct kf_async {
@@ -72,7 +74,10 @@ void lanes_maintain(struct kf_async *a, uint64_t now_ns); /* opens, gives up */
 struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns);
 bool lane_is_hoped_for(const struct kf_async *a, uint64_t tried);
 void lane_ready(struct lane *l);
+void lane_asked(struct lane *l, uint64_t now_ns);
 void lane_flush(struct lane *l);
+/* When its connection is to blame if nothing comes, though something was asked; UINT64_MAX: never. */
+uint64_t lane_silent_at(const struct lane *l);
 /* Closes it; its calls go elsewhere.  `why` is NULL when the server is not to blame. */
 void lane_break(struct lane *l, const char *why, uint64_t now_ns);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PROBE_MS = 500, LANE_RETRY_MS = 100 };
+enum { PROBE_MS = 500, LANE_RETRY_MS = 100, SILENCE_MS = 500 };
 
 static void watch(struct lane *l)
 {
@@ -184,6 +184,26 @@ void lane_ready(struct lane *l)
 	if (is_open(l) && !l->was_open)
 		opened(l);
 	watch(l);
+}
+
+/* ---- silence ---- */
+
+/* From the first request after the newest answer on; answers that nobody waits for any more count. */
+void lane_asked(struct lane *l, uint64_t now_ns)
+{
+	if (l->conn->in_flight > 1 && l->conn->answers == l->answers_before)
+		return;
+	l->answers_before = l->conn->answers;
+	l->asked_ns = now_ns;
+}
+
+/* Callers choose their deadlines: one in a hurry must not take the connection from the others. */
+uint64_t lane_silent_at(const struct lane *l)
+{
+	if (!is_open(l) || !l->conn->in_flight || l->conn->answers != l->answers_before ||
+		l->node->answered_at_ns >= l->asked_ns)
+		return UINT64_MAX;
+	return l->asked_ns + (uint64_t)SILENCE_MS * NS_PER_MS;
 }
 
 void lane_flush(struct lane *l)

@@ -251,6 +251,54 @@ TEST(a_call_ends_by_its_deadline)
 	fake_stop(&a);
 }
 
+TEST(a_call_in_a_hurry_does_not_cost_the_others_their_connection)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+	OK(start(async, &callers[0], 0, 0));
+	OK(run_until(async, 1));
+	a.mood = FAKE_REVERSES; /* the answers come when FAKE_HELD requests are there */
+
+	OK(start(async, &callers[0], 0, 20));
+	for (int i = 1; i < FAKE_HELD - 1; i++)
+		OK(start(async, &callers[i], i, 5000));
+	OK(run_until(async, 2));
+	OK(callers[0].is_done);
+	OK(start(async, &callers[FAKE_HELD - 1], FAKE_HELD - 1, 5000));
+	OK(run_until(async, 1 + FAKE_HELD));
+
+	EQ(callers[0].result, KF_TIMEOUT);
+	for (int i = 1; i < FAKE_HELD; i++)
+		OK(callers[i].result == KF_SUCCESS && callers[i].is_right);
+	EQ(a.connections, 1);
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+TEST(a_dead_connection_is_found_out_by_calls_in_a_hurry_too)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+	OK(start(async, &callers[0], 0, 0));
+	OK(run_until(async, 1));
+	a.mood = FAKE_IS_SILENT;
+
+	/* More than fit into a connection, so that nothing could be sent over it any more. */
+	for (int i = 0; i < 300; i++)
+		OK(start(async, &callers[i], i, 20));
+	OK(run_until(async, 301));
+	a.mood = FAKE_ANSWERS;
+	OK(start(async, &callers[0], 0, 5000));
+	OK(run_until(async, 302));
+
+	EQ(callers[0].result, KF_SUCCESS);
+	EQ(a.connections, 2);
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
 TEST(calls_wait_for_a_server_that_comes_back)
 {
 	a = (struct fake){ .alpn = fake_both };
