@@ -213,7 +213,8 @@ static bool read_requests(struct guest *g)
 	enum frame_result got = frame_next(&rest, REQUEST_MAX, &message);
 	if (got == FRAME_MORE)
 		return true;
-	bool is_second = got == FRAME_READY && (g->is_busy || rest.n);
+	/* Who does not read an answer gets no further one: they would pile up here. */
+	bool is_second = got == FRAME_READY && (g->is_busy || g->out.n || rest.n);
 	if (got != FRAME_READY || is_second) {
 		log_warn(is_second ? "more than one request at a time" : "not a request",
 			LOG_NUM("uid", g->who.uid), LOG_NUM("pid", g->pid));

@@ -39,6 +39,8 @@ static kf_err read_item(struct ttlv_reader *r, struct request *q)
 kf_err request_read(struct slice message, struct request *ret)
 {
 	*ret = (struct request){ 0 };
+	/* To the last item: a key server ends the connection over what is no TTLV, and all guests share it. */
+	KF_TRY(ttlv_check(message));
 	struct ttlv_reader r = ttlv_read(message);
 	struct kmip_request_header h;
 	KF_TRY(kmip_get_request_header(&r, &h));

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "client/local.h"
 #include "test.h"
+#include <linux/sockios.h>
 #include <pwd.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -331,6 +333,63 @@ TEST(nonsense_ends_the_connection)
 	EQ(write(fd, "GET / HTTP/1.1\r\n", 16), 16);
 
 	OK(is_cut_off(fd));
+	close(fd);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(a_request_that_is_no_ttlv_inside_does_not_reach_the_shared_connection)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("*", "sign"));
+	OK(start_agent());
+	struct local *l = open_local(0);
+	OK(kf_ok(sign(l, "key-1")));
+	autobuf lie = buf_new(65536);
+	struct kmip_request_header h = { .version = KMIP_2_1, .batch_count = 1 };
+	struct kmip_uid uid = kmip_uid_text(SLICE_LIT("key-1"));
+	struct ttlv_writer w = ttlv_write(&lie, KMIP_2_1);
+	kmip_put_request_header(&w, &h);
+	kmip_put_request_item_begin(&w, KMIP_OPERATION_SIGN, (struct slice){ 0 });
+	kmip_put_uid(&w, TAG_UNIQUE_IDENTIFIER, &uid);
+	ttlv_begin(&w, TAG_CRYPTOGRAPHIC_PARAMETERS);
+	ttlv_put_enum(&w, TAG_HASHING_ALGORITHM, KMIP_HASHING_ALGORITHM_SHA_256);
+	size_t end = lie.n;
+	ttlv_end(&w);
+	kmip_put_request_item_end(&w, NULL);
+	OK(kf_ok(kmip_put_request_end(&w)));
+	lie.p[end - 9] = 0x40; /* the length of the enumeration */
+
+	int fd = connect_raw();
+	EQ(write(fd, lie.p, lie.n), (ssize_t)lie.n);
+
+	OK(is_cut_off(fd));
+	OK(kf_ok(sign(l, "key-1")));
+	EQ(first.requests + second.requests, 2);
+	close(fd);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(answers_do_not_pile_up_for_a_guest_that_does_not_read_them)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("key-1", "sign"));
+	OK(start_agent());
+	autobuf one = buf_new(65536);
+	put(&one, KMIP_OPERATION_SIGN, "key-2", 0); /* is refused at once */
+	int fd = connect_raw(), i = 0;
+
+	/* The kernel holds a few hundred of them. */
+	while (i < 100000 && send(fd, one.p, one.n, MSG_NOSIGNAL) == (ssize_t)one.n) {
+		int held = 1;
+		for (int k = 0; k < 1000 && held; k++)
+			ioctl(fd, SIOCOUTQ, &held); /* until the agent has read it */
+		i++;
+	}
+
+	OK(i < 2000);
 	close(fd);
 	stop_agent();
 	stop_servers();
