@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RETRY_MS = 100, IDLE_MS = 1000 };
+enum { RETRY_MS = 100, IDLE_MS = 1000, UNAWAITED_NS = 20000000 };
 
 /* What belongs to one loop. */
 struct lane {
@@ -22,6 +22,8 @@ struct lane {
 	/* the loop's */
 	alignas(64) struct line_clock clock;
 	uint64_t ticket, flushed;
+	uint64_t roused,
+		roused_ns; /* up to which ticket the worker was told, and when last */
 	/* the worker's */
 	alignas(64) _Atomic uint64_t durable;
 	size_t gathered, lines; /* of this lane in the group being written */
@@ -37,6 +39,7 @@ struct audit {
 	pthread_t worker;
 	_Atomic bool is_stopping, is_failing;
 	_Atomic uint32_t asleep; /* the worker's futex: 1 while it sleeps */
+	_Atomic uint32_t calls;  /* how often it was told that there is something */
 	_Atomic uint64_t records, syncs;
 	_Atomic size_t reserve;
 
@@ -48,6 +51,7 @@ struct audit {
 
 static void rouse(struct audit *a)
 {
+	atomic_fetch_add(&a->calls, 1);
 	if (atomic_load(&a->asleep) && atomic_exchange(&a->asleep, 0))
 		syscall(SYS_futex, &a->asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
@@ -70,13 +74,27 @@ kf_err audit_add(struct audit *a, unsigned loop, const struct audit_record *r,
 	return KF_OK;
 }
 
-void audit_flush(struct audit *a, unsigned loop)
+/* Nobody waits for what tells of a Get: the worker is not waken for each round of those, only now and
+ * then.  The last ones of a burst it finds when it looks by itself. */
+static bool is_time(struct lane *lane, bool is_awaited)
+{
+	uint64_t now = clock_monotonic_ns();
+	if (!is_awaited && now - lane->roused_ns < UNAWAITED_NS)
+		return false;
+	lane->roused_ns = now;
+	return true;
+}
+
+void audit_flush(struct audit *a, unsigned loop, bool is_awaited)
 {
 	struct lane *lane = &a->lane[loop];
-	if (lane->flushed == lane->ticket)
+	if (lane->flushed != lane->ticket) {
+		lane->flushed = lane->ticket;
+		ring_publish(&lane->ring);
+	}
+	if (lane->roused == lane->ticket || !is_time(lane, is_awaited))
 		return;
-	lane->flushed = lane->ticket;
-	ring_publish(&lane->ring);
+	lane->roused = lane->ticket;
 	rouse(a);
 }
 
@@ -181,20 +199,13 @@ static bool commit(struct audit *a, size_t n)
 	return true;
 }
 
-static bool is_idle(const struct audit *a)
-{
-	for (unsigned i = 0; i < a->lanes; i++)
-		if (!ring_is_empty(&a->lane[i].ring))
-			return false;
-	return !atomic_load(&a->is_stopping);
-}
-
-/* Declares that it sleeps, looks once more, sleeps.  See ring_publish(). */
-static void sleep_until_roused(struct audit *a)
+/* Declares that it sleeps, looks once more whether it was called since it last gathered, sleeps.  What
+ * lies in a ring without a call is nobody's hurry: it goes with the next group, or after IDLE_MS. */
+static void sleep_until_roused(struct audit *a, uint32_t calls)
 {
 	struct timespec most = { IDLE_MS / 1000, IDLE_MS % 1000 * 1000000L };
 	atomic_store(&a->asleep, 1);
-	if (is_idle(a))
+	if (atomic_load(&a->calls) == calls && !atomic_load(&a->is_stopping))
 		syscall(SYS_futex, &a->asleep, FUTEX_WAIT_PRIVATE, 1, &most, NULL, 0);
 	atomic_store(&a->asleep, 0);
 }
@@ -206,27 +217,32 @@ static void sleep_until_retry(void)
 }
 
 /* Failing with nothing to write: try whether there is room again. */
-static void prepare(struct audit *a)
+static void prepare(struct audit *a, uint32_t calls)
 {
 	if (journal_prepare(&a->journal))
 		set_failing(a, false);
 	else
-		sleep_until_roused(a);
+		sleep_until_roused(a, calls);
 }
 
 static void *work(void *arg)
 {
 	struct audit *a = arg;
 	for (;;) {
+		uint32_t calls = atomic_load(&a->calls);
 		size_t n = gather(a);
 		bool is_stopping = atomic_load(&a->is_stopping);
 		if (n == 0 && is_stopping)
 			return NULL;
-		if (n == 0)
-			prepare(a);
-		else if (!commit(a, n)) {
-			if (is_stopping)
-				return NULL;
+		if (n == 0) {
+			prepare(a, calls);
+		} else if (commit(a, n)) {
+			/* A group that is nearly full has left something behind. */
+			if (n < sizeof(a->group) / 2)
+				sleep_until_roused(a, calls);
+		} else if (is_stopping) {
+			return NULL;
+		} else {
 			sleep_until_retry();
 		}
 		atomic_store(&a->reserve, journal_reserve(&a->journal));

@@ -53,8 +53,9 @@ void audit_close(struct audit *a); /* writes what is queued */
 /* AUDIT when the record cannot be taken: fail closed.  The ticket grows by one with each record. */
 kf_err audit_add(struct audit *a, unsigned loop, const struct audit_record *r,
 	uint64_t *ret_ticket);
-/* Once a round: hands what was added to the worker, and wakes it if there is something. */
-void audit_flush(struct audit *a, unsigned loop);
+/* Once a round: hands over what was added.  The worker is woken at once when an answer waits for it
+ * (is_awaited), otherwise now and then: what nobody waits for is on its way to disk within a second. */
+void audit_flush(struct audit *a, unsigned loop, bool is_awaited);
 uint64_t audit_durable(
 	const struct audit *a, unsigned loop); /* all tickets up to this are on disk */
 /* Asks for one wake() once this ticket is durable.  False: it already is, or the audit fails closed;

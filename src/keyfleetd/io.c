@@ -106,12 +106,12 @@ static void sign(struct io *io)
 static void wait_for_audit(struct io *io)
 {
 	struct audit *audit = io->server->audit;
-	audit_flush(audit, io->number);
+	audit_flush(audit, io->number, !list_is_empty(&io->waiting));
 	while (!list_is_empty(&io->waiting) &&
 		!audit_wait(audit, io->number, req_of(io->waiting.next)->ticket)) {
 		release_durable(io);
 		settle_touched(io);
-		audit_flush(audit, io->number);
+		audit_flush(audit, io->number, true);
 	}
 }
 
@@ -142,7 +142,8 @@ static void report_drained(struct io *io)
 static void round_ends(struct loop_hook *h)
 {
 	struct io *io = container_of(h, struct io, hook);
-	audit_flush(io->server->audit, io->number);
+	audit_flush(io->server->audit, io->number,
+		io->batch.n || !list_is_empty(&io->waiting));
 	settle_touched(io);
 	sign(io);
 	release_durable(io);
