@@ -30,6 +30,7 @@ struct agent {
 	size_t n_doors;
 	struct list guests;
 	size_t n_guests, n_busy; /* busy: an operation is under way */
+	size_t descriptors; /* guests get no more than these; the rest is for key servers and files */
 	struct user *users;
 	bool is_draining;
 };
@@ -50,6 +51,8 @@ struct agent_plan {
 kf_err agent_plan(struct agent *a, struct agent_plan *ret, struct buf *why);
 void agent_plan_free(struct agent_plan *p);
 void agent_adopt(struct agent *a, struct agent_plan *take);
+/* Takes all descriptors that the host gives us. */
+void agent_take_descriptors(struct agent *a);
 /* Sockets of systemd, or those of the configuration. */
 kf_err agent_listen(struct agent *a, struct buf *why);
 void agent_stop_listening(struct agent *a);

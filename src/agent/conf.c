@@ -32,6 +32,7 @@ static const struct conf_option options[] = {
 	AGENT("deadline",        deadline_ms,     CONF_DURATION, "2s",    10, 600000,  "how long an operation may take unless its program wants it sooner"),
 	AGENT("drain",           drain_ms,        CONF_DURATION, "5s",    0, 600000,   "how long operations may go on after SIGTERM"),
 	AGENT("connections_max", connections_max, CONF_INTEGER,  "16384", 1, 1000000,  "connections of programs"),
+	AGENT("user_connections", user_connections, CONF_INTEGER, "8192", 1, 1000000,  "connections of one user; of one whom no section allows anything: 16"),
 	AGENT("user_in_flight",  user_in_flight,  CONF_INTEGER,  "1024",  1, 1000000,  "operations of one user at the same time"),
 	AGENT("user_rate",       user_rate,       CONF_INTEGER,  "0",     0, 10000000, "operations of one user in a second; 0: no limit"),
 	{ .section = "agent", .key = "log_level", .type = CONF_ENUM, .initial = "notice", .words = log_level_words,

@@ -14,7 +14,7 @@ struct agent_conf {
 	struct conf_list sockets;
 	char *socket_mode;
 	int64_t deadline_ms, drain_ms;
-	int64_t connections_max, user_in_flight, user_rate;
+	int64_t connections_max, user_connections, user_in_flight, user_rate;
 	int log_level;
 	struct conf_group rules; /* of struct agent_rule */
 };

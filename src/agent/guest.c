@@ -50,6 +50,7 @@ static void guest_close(struct guest *g)
 	g->stream = NULL;
 	list_remove(&g->link);
 	a->n_guests--;
+	user_disconnect(g->user);
 	if (!g->is_busy)
 		guest_free(g);
 }
@@ -143,15 +144,20 @@ static void answered(void *arg, const struct async_outcome *o)
 
 /* ---- requests ---- */
 
-static bool is_allowed(struct guest *g)
+static const struct allow_set *find_allowed(struct guest *g)
 {
-	struct agent *a = g->agent;
+	const struct agent *a = g->agent;
 	if (g->generation != a->generation) {
 		allow_find(a->allow, &g->who, &g->allowed);
 		g->generation = a->generation;
 	}
+	return &g->allowed;
+}
+
+static bool is_allowed(struct guest *g)
+{
 	const struct request *q = &g->request;
-	return allow_may(a->allow, &g->allowed, q->key, q->kind);
+	return allow_may(g->agent->allow, find_allowed(g), q->key, q->kind);
 }
 
 /* The answer has to be back before the guest stops waiting. */
@@ -260,18 +266,35 @@ static bool find_who(int fd, struct guest *g)
 	return true;
 }
 
+static bool open_guest(struct guest *g, int fd)
+{
+	struct agent *a = g->agent;
+	if (!find_who(fd, g) || !kf_ok(user_find(&a->users, g->who.uid, &g->user)))
+		return false;
+	if (!user_connect(g->user, &a->conf, find_allowed(g)->is_empty)) {
+		log_warn("too many connections of a user", LOG_NUM("uid", g->who.uid),
+			LOG_NUM("pid", g->pid));
+		return false;
+	}
+	return true;
+}
+
+/* Takes fd, whatever happens. */
 static struct guest *guest_new(struct agent *a, int fd)
 {
 	struct guest *g = calloc(1, sizeof(*g));
-	if (!g || !find_who(fd, g) ||
-		!kf_ok(user_find(&a->users, g->who.uid, &g->user)) ||
-		!kf_ok(stream_plain(fd, a->pad, &g->stream))) {
-		if (!g || !g->user)
-			close(fd);
+	if (g)
+		g->agent = a;
+	if (!g || !open_guest(g, fd)) {
+		close(fd);
 		free(g);
 		return NULL;
 	}
-	g->agent = a;
+	if (!kf_ok(stream_plain(fd, a->pad, &g->stream))) {
+		user_disconnect(g->user);
+		free(g);
+		return NULL;
+	}
 	g->watch = (struct loop_watch){ .fd = fd, .ready = ready };
 	g->in = buf_new(REQUEST_MAX + 8);
 	g->out = buf_new(ANSWER_MAX);
@@ -279,11 +302,17 @@ static struct guest *guest_new(struct agent *a, int fd)
 	return g;
 }
 
+static bool is_full(const struct agent *a)
+{
+	return a->n_guests >= (size_t)a->conf.connections_max ||
+	       (a->descriptors && a->n_guests >= a->descriptors);
+}
+
 void guest_accepted(struct listener *l, int fd, const struct address *peer)
 {
 	(void)peer;
 	struct agent *a = container_of(l, struct door, listener)->agent;
-	if (a->n_guests >= (size_t)a->conf.connections_max) {
+	if (is_full(a)) {
 		log_warn("too many connections", LOG_NUM("connections", a->n_guests));
 		close(fd);
 		return;

@@ -181,6 +181,7 @@ static kf_err run(struct program *p, struct buf *why)
 	struct end_of_round end = { .hook = { .order = 200, .round_ends = round_ends },
 		.program = p };
 	protect_memory();
+	agent_take_descriptors(&p->agent);
 	KF_TRY(start(p, why));
 	KF_TRY(open_to_all(p, why));
 	loop_add_hook(p->agent.loop, &end.hook);

@@ -5,6 +5,7 @@
 #include "base/service.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* Names that this host does not know, one a line. */
 static void tell_notes(const struct buf *notes)
@@ -50,6 +51,23 @@ void agent_adopt(struct agent *a, struct agent_plan *take)
 	a->generation++;
 	*take = (struct agent_plan){ 0 };
 	log_set_level((enum log_level)(a->conf.log_level + LOG_LEVEL_ERROR));
+}
+
+enum { DESCRIPTORS_OF_OUR_OWN = 256 };
+
+/* Guests that take every descriptor would keep us from the key servers when a connection breaks. */
+void agent_take_descriptors(struct agent *a)
+{
+	struct rlimit r;
+	a->descriptors = 1024 - DESCRIPTORS_OF_OUR_OWN;
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0)
+		a->descriptors = r.rlim_cur > 2 * DESCRIPTORS_OF_OUR_OWN
+					 ? r.rlim_cur - DESCRIPTORS_OF_OUR_OWN
+					 : r.rlim_cur / 2;
 }
 
 /* ---- sockets ---- */

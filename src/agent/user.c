@@ -20,6 +20,19 @@ kf_err user_find(struct user **all, uid_t uid, struct user **ret)
 	return KF_OK;
 }
 
+bool user_connect(struct user *u, const struct agent_conf *conf, bool is_stranger)
+{
+	int64_t most = conf->user_connections;
+	if (is_stranger && most > USER_STRANGER_CONNECTIONS)
+		most = USER_STRANGER_CONNECTIONS;
+	if (u->connections >= most)
+		return false;
+	u->connections++;
+	return true;
+}
+
+void user_disconnect(struct user *u) { u->connections--; }
+
 /* A bucket that holds what a second allows. */
 static bool take_token(struct user *u, int64_t rate, uint64_t now_ns)
 {
