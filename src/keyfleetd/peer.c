@@ -11,9 +11,6 @@
 
 enum { PEER_MAGIC = 0x70656572, READS_A_ROUND = 4, OUT_MAX = 64 << 20 };
 
-/* Owner of what administrators make.  No client may have it: an owner may do everything with its own. */
-static const char admin_name[] = "admin";
-
 /* A connection without traffic gives its buffers back after so long. */
 static const uint64_t release_ns = 2000000000;
 
@@ -128,7 +125,7 @@ static kf_err admit(struct peer *p)
 	p->settings_generation = settings(p)->generation;
 	who->is_admin = settings_is_admin(settings(p), who->fingerprint);
 	if (who->is_admin) {
-		strcpy(who->name, admin_name);
+		strcpy(who->name, ADMIN_NAME);
 	} else {
 		const struct client_row *row =
 			rights_certificate(rights, who->fingerprint);

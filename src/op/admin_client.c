@@ -21,13 +21,15 @@ kf_err op_client_add_decode(struct op_call *call)
 }
 
 /* A name stands in log lines, grants and on command lines: letters, digits and . _ - @ only, and it
- * does not begin with a dash. */
+ * does not begin with a dash.  The administrator's would make its bearer the owner of all that
+ * administrators made. */
 bool op_is_client_name(struct slice name)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
 				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-@";
 
-	if (!name.n || name.n >= CLIENT_NAME_SIZE || name.p[0] == '-')
+	if (!name.n || name.n >= CLIENT_NAME_SIZE || name.p[0] == '-' ||
+		slice_is(name, ADMIN_NAME))
 		return false;
 	for (size_t i = 0; i < name.n; i++)
 		if (!name.p[i] || !strchr(allowed, name.p[i]))

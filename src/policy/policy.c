@@ -41,7 +41,8 @@ static void find_grants(const struct rights *r, struct who *who)
 static bool is_enrolled(const struct rights *r, const struct who *who)
 {
 	const struct client_row *c = rights_certificate(r, who->fingerprint);
-	return c && !c->is_revoked && !strcmp(c->name, who->name);
+	return c && !c->is_revoked && !strcmp(c->name, who->name) &&
+	       strcmp(who->name, ADMIN_NAME) != 0;
 }
 
 bool policy_bind(const struct rights *r, struct who *who)

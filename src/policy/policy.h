@@ -27,6 +27,10 @@ enum constraint {
 #undef X
 };
 
+/* Owner of what administrators make.  No client may have this name: an owner may do everything with its
+ * own. */
+#define ADMIN_NAME "admin"
+
 /* The client at the other end of a connection. */
 struct who {
 	char name[CLIENT_NAME_SIZE];

@@ -88,7 +88,8 @@ TEST(certificates_have_a_limit_and_expired_ones_make_room)
 TEST(odd_names_are_refused)
 {
 	WORLD(w);
-	const char *bad[] = { "", "-x", "*", "a b", "a\nb", "a=b", "\xc3\xa4", NULL };
+	const char *bad[] = { "", "-x", "*", "a b", "a\nb", "a=b", "\xc3\xa4", "admin",
+		NULL };
 	be(&w, "root", true);
 
 	for (const char **name = bad; *name; name++)

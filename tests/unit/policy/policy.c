@@ -347,6 +347,22 @@ TEST(whoever_is_not_enrolled_any_more_is_no_client)
 	OK(policy_bind(&r, &w));
 }
 
+/* It would be the owner of all that administrators made. */
+TEST(a_client_with_the_administrators_name_is_none)
+{
+	reset();
+	struct rights r = rights();
+	struct who w = named("admin");
+	r.certificates = 1;
+	static struct client_row impostor = { .name = "admin", .certificates = 1 };
+	const struct rights_certificate row = { w.fingerprint, &impostor };
+	r.certificate = &row;
+
+	OK(!policy_bind(&r, &w));
+	w.is_admin = true;
+	OK(policy_bind(&r, &w));
+}
+
 static double decision_ns(const char *who_name, const struct thing *t)
 {
 	struct rights r = rights();
