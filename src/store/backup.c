@@ -46,6 +46,8 @@ void backup_count(struct store_backup_facts *f, enum table_id table)
 
 struct writer {
 	const struct keyring *k;
+	struct slice
+		master; /* of the head and the end: a reload may bring a newer one meanwhile */
 	struct db *db;
 	store_sink sink;
 	void *arg;
@@ -77,9 +79,8 @@ static kf_err end_chunk(struct writer *w)
 
 static kf_err write_head(struct writer *w)
 {
-	struct slice master = slice_of(keyring_id(w->k, 0));
 	uint8_t mac[MAC_SIZE];
-	KF_TRY(head_sign(w->k, &w->head, master, mac));
+	KF_TRY(head_sign(w->k, &w->head, w->master, mac));
 	begin_chunk(w, CHUNK_HEAD);
 	buf_add_u64(&w->chunk, (uint64_t)w->facts.made_s);
 	buf_add_u64(&w->chunk, (uint64_t)w->head.incarnation);
@@ -87,7 +88,7 @@ static kf_err write_head(struct writer *w)
 	buf_add_u64(&w->chunk, w->head.rows);
 	buf_add(&w->chunk, w->head.sum, MAC_SIZE);
 	buf_add(&w->chunk, mac, MAC_SIZE);
-	buf_add_slice(&w->chunk, master);
+	buf_add_slice(&w->chunk, w->master);
 	return end_chunk(w);
 }
 
@@ -119,7 +120,7 @@ static kf_err write_record(
 static kf_err write_end(struct writer *w)
 {
 	uint8_t mac[MAC_SIZE];
-	KF_TRY(backup_digest_mac(&w->digest, w->k, slice_of(keyring_id(w->k, 0)), mac));
+	KF_TRY(backup_digest_mac(&w->digest, w->k, w->master, mac));
 	buf_clear(&w->chunk);
 	buf_add_u8(&w->chunk, CHUNK_END);
 	buf_add_u32(&w->chunk, MAC_SIZE);
@@ -160,6 +161,7 @@ kf_err store_backup(
 {
 	struct writer w = { .k = s->conf.keyring, .sink = sink, .arg = arg };
 	struct db_target to = { .where = s->where, .role = DB_READER };
+	w.master = slice_of(keyring_id(w.k, 0));
 	to.deadline_ns = clock_monotonic_ns() + BACKUP_MS * UINT64_C(1000000);
 	KF_TRY(s->driver->open(&to, &w.db));
 	w.chunk = buf_new(CHUNK_MAX);

@@ -108,6 +108,37 @@ TEST(what_is_restored_is_what_was_backed_up)
 	fixture_close(&f);
 }
 
+struct adopting {
+	struct buf *into;
+	struct keyring *into_keyring, *from;
+};
+
+static kf_err adopt_meanwhile(void *arg, struct slice bytes)
+{
+	struct adopting *a = arg;
+	KF_TRY(keyring_adopt(a->into_keyring, a->from));
+	return into_buf(a->into, bytes);
+}
+
+TEST(a_backup_is_whole_though_a_new_master_key_comes_meanwhile)
+{
+	unsigned line;
+	autobuf b = buf_new(1 << 20);
+	struct fixture f = { 0 };
+	struct store_backup_facts facts;
+	struct adopting a = { .into = &b };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	OK(kf_ok(fill(f.store)));
+	OK(kf_ok(keyring_parse(SLICE_LIT(KEY_B KEY_A), &line, &a.from)));
+	a.into_keyring = f.keyring;
+
+	OK(kf_ok(store_backup(f.store, adopt_meanwhile, &a, &facts)));
+
+	OK(kf_ok(verify(buf_slice(&b), KEY_A)));
+	keyring_free(a.from);
+	fixture_close(&f);
+}
+
 TEST(a_backup_holds_no_plaintext)
 {
 	autobuf b = buf_new(1 << 20);
