@@ -3,7 +3,6 @@
 #include "crypt/seal.h"
 #include "store/work.h"
 #include "token/token.h"
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,9 +248,6 @@ kf_err change_apply(struct store *s, struct item *item)
 	KF_TRY(s->driver->script(s->db, "rollback to savepoint change"));
 	return s->driver->script(s->db, "release savepoint change");
 }
-
-/* Not to show what was committed would be worse than to die and to load again. */
-static void must(kf_err err) { assert(kf_ok(err)); }
 
 static void publish(struct store *s, struct mutation *m)
 {

@@ -25,10 +25,12 @@ enum {
 	DELAY_MS = 200,
 	FORGET_MS = 60000,
 	HURRY_MS = 500,
-	PROBE_POLLS = 5
+	PROBE_POLLS = 5,
+	ROTATE_REST_MS = 10000
 };
 
 static uint64_t after_ms(uint64_t ms) { return clock_monotonic_ns() + ms * MS_NS; }
+static bool is_due(uint64_t when_ns) { return clock_monotonic_ns() >= when_ns; }
 
 /* --- lists --- */
 
@@ -194,13 +196,13 @@ static void set_deadline(struct store *s)
 	s->db->deadline_ns = later(deadline, after_ms(HURRY_MS));
 }
 
-/* What the database says, once for each thing it says. */
-static void complain(struct store *s, kf_err err, const char *detail)
+/* Each thing once, until something succeeds. */
+static bool is_news(struct store *s, const char *text)
 {
-	if (strcmp(s->complaint, detail) == 0)
-		return;
-	snprintf(s->complaint, sizeof(s->complaint), "%s", detail);
-	store_event(s, err, detail);
+	if (strcmp(s->complaint, text) == 0)
+		return false;
+	snprintf(s->complaint, sizeof(s->complaint), "%s", text);
+	return true;
 }
 
 static bool connect_again(struct store *s)
@@ -212,7 +214,8 @@ static bool connect_again(struct store *s)
 	if (!kf_ok(err)) {
 		s->retry_ns = after_ms(DELAY_MS);
 		set_reachable(s, false);
-		complain(s, err, detail);
+		if (is_news(s, detail)) /* what the database says */
+			store_event(s, err, detail);
 		return false;
 	}
 	s->complaint[0] = 0;
@@ -223,11 +226,35 @@ static bool connect_again(struct store *s)
 
 /* --- groups --- */
 
-static void note_tampering(struct store *s, kf_err err)
+/* Worth another try until the deadlines?  Otherwise the answer is known: it was not done. */
+static bool may_pass(kf_err err)
 {
-	if (kf_is(err, KF_E_TAMPERED) &&
-		!atomic_exchange(&s->status.is_rolled_back, true))
+	return kf_is(err, KF_E_BUSY) || kf_is(err, KF_E_UNAVAILABLE) ||
+	       kf_is(err, KF_E_TIMEOUT) || kf_is(err, KF_E_CLOSED) ||
+	       kf_is(err, KF_E_CONFLICT);
+}
+
+/* A full disk, a missing master key: somebody has to do something about it.  A connection that is given
+ * up is told of by whoever closes it. */
+static void tell(struct store *s, kf_err err)
+{
+	if (kf_is(err, KF_E_TAMPERED))
+		atomic_store(&s->status.is_rolled_back, true);
+	else if (may_pass(err) || s->db->is_broken)
+		return;
+	if (is_news(s, err.site->text))
 		store_event(s, err, "store");
+}
+
+/* A reload may have brought a new one.  Another server may know another key by the same id: nothing is
+ * written under it then. */
+static kf_err announce_master(struct store *s)
+{
+	s->new_master = keyring_id(s->conf.keyring, 0);
+	if (s->new_master == s->master)
+		return KF_OK;
+	KF_TRY(rows_put_master_id(s->db, s->conf.keyring, slice_of(s->new_master)));
+	return rows_check_masters(s->db, s->conf.keyring);
 }
 
 /* From here on until the end of the transaction no other server commits. */
@@ -236,7 +263,8 @@ static kf_err lock_and_catch_up(struct store *s)
 	struct head h;
 	KF_TRY(s->driver->begin(s->db, true));
 	KF_TRY(rows_head(s->db, s->conf.keyring, true, &h));
-	return load_since(s, &h);
+	KF_TRY(load_since(s, &h));
+	return announce_master(s);
 }
 
 static void take_group(struct store *s)
@@ -299,8 +327,7 @@ static void publish_group(struct store *s)
 	for (size_t i = 0; i < s->grouped; i++)
 		if (kf_ok(s->group[i].err) && !s->group[i].is_replay)
 			change_publish(s, s->group[i].change);
-	if (!kf_ok(catalog_release(s->catalog)))
-		store_event(s, kf_fail(NOMEM, "rights could not be published"), "store");
+	must(catalog_release(s->catalog));
 	epoch_reclaim(s->conf.epoch);
 }
 
@@ -332,6 +359,8 @@ static void note_commit(struct store *s)
 {
 	bool is_new = s->facts.n > 0;
 	facts_keep(&s->facts);
+	s->master = s->new_master;
+	s->complaint[0] = 0;
 	atomic_store(&s->status.is_writable, true);
 	atomic_store(&s->status.is_rolled_back, false); /* the right state is back */
 	s->probe_ns = after_ms((uint64_t)s->conf.poll_ms * PROBE_POLLS);
@@ -348,18 +377,10 @@ static void note_commit(struct store *s)
 static void note_failure(struct store *s, kf_err err)
 {
 	atomic_store(&s->status.is_writable, false);
-	note_tampering(s, err);
+	tell(s, err);
 	s->is_in_doubt = kf_is(err, KF_E_OUTCOME_UNKNOWN);
 	s->probe_ns = after_ms(s->conf.poll_ms);
 	recover(s, err);
-}
-
-/* Worth another try until the deadlines?  Otherwise the answer is known: it was not done. */
-static bool may_pass(kf_err err)
-{
-	return kf_is(err, KF_E_BUSY) || kf_is(err, KF_E_UNAVAILABLE) ||
-	       kf_is(err, KF_E_TIMEOUT) || kf_is(err, KF_E_CLOSED) ||
-	       kf_is(err, KF_E_CONFLICT);
 }
 
 /* An empty group is the probe: it commits a row. */
@@ -392,6 +413,19 @@ static kf_err try_rotation(struct store *s)
 	return finish(s);
 }
 
+/* A reload may have asked for the next one meanwhile. */
+static void end_rotation(struct store *s)
+{
+	const char *master = s->rotation.master;
+	s->rotation = (struct rotation){ 0 };
+	atomic_store(&s->is_rotating, false);
+	if (keyring_id(s->conf.keyring, 0) != master)
+		atomic_store(&s->is_rotating, true);
+	else
+		store_event(s, KF_OK, "rows are under the newest master key");
+}
+
+/* Tried until it is done: what is done already need not be done again. */
 static void rotate(struct store *s)
 {
 	set_deadline(s);
@@ -400,16 +434,18 @@ static void rotate(struct store *s)
 	if (!kf_ok(err)) {
 		note_failure(s, err);
 		s->rotation = (struct rotation){ 0 };
-		atomic_store(&s->is_rotating, may_pass(err) || s->is_in_doubt);
+		s->rotate_ns = after_ms(may_pass(err) ? DELAY_MS : ROTATE_REST_MS);
 		return;
 	}
 	note_commit(s);
 	epoch_reclaim(s->conf.epoch);
-	if (s->rotation.table == TABLES) {
-		s->rotation = (struct rotation){ 0 };
-		atomic_store(&s->is_rotating, false);
-		store_event(s, KF_OK, "rows are under the newest master key");
-	}
+	if (s->rotation.table == TABLES)
+		end_rotation(s);
+}
+
+static bool is_rotation_due(const struct store *s)
+{
+	return atomic_load(&s->is_rotating) && is_due(s->rotate_ns);
 }
 
 /* --- in doubt --- */
@@ -435,7 +471,7 @@ static void resolve(struct store *s)
 	set_deadline(s);
 	kf_err err = ask(s, &was_committed);
 	if (!kf_ok(err)) {
-		note_tampering(s, err);
+		tell(s, err);
 		recover(s, err);
 		return;
 	}
@@ -465,7 +501,7 @@ static void catch_up(struct store *s)
 	s->poll_ns = after_ms(s->conf.poll_ms);
 	if (kf_ok(err))
 		return;
-	note_tampering(s, err);
+	tell(s, err);
 	recover(s, err);
 }
 
@@ -475,6 +511,8 @@ static kf_err forget(struct store *s)
 	KF_TRY(s->driver->begin(s->db, true));
 	KF_TRY(rows_forget_before(s->db, since));
 	KF_TRY(quota_load(s));
+	KF_TRY(rotate_count(
+		s)); /* servers that were not told of it may go on with an older key */
 	return s->driver->commit(s->db);
 }
 
@@ -483,13 +521,13 @@ static void forget_requests(struct store *s)
 	set_deadline(s);
 	s->forget_ns = after_ms(FORGET_MS);
 	kf_err err = forget(s);
-	if (!kf_ok(err))
-		recover(s, err);
+	if (kf_ok(err))
+		return;
+	tell(s, err);
+	recover(s, err);
 }
 
 /* --- the loop --- */
-
-static bool is_due(uint64_t when_ns) { return clock_monotonic_ns() >= when_ns; }
 
 static void work_connected(struct store *s)
 {
@@ -501,7 +539,7 @@ static void work_connected(struct store *s)
 		commit_group(s);
 	else if (s->driver->is_shared && is_due(s->poll_ns))
 		catch_up(s);
-	else if (atomic_load(&s->is_rotating))
+	else if (is_rotation_due(s))
 		rotate(s);
 	else if (is_due(s->forget_ns))
 		forget_requests(s);
@@ -520,8 +558,10 @@ static uint64_t next_due(const struct store *s)
 	uint64_t until = after_ms(s->conf.poll_ms);
 	if (!is_due(s->retry_ns))
 		return earlier(earliest_deadline(s, until), s->retry_ns);
-	if (has_work(s) || !s->db || atomic_load(&s->is_rotating))
+	if (has_work(s) || !s->db || is_rotation_due(s))
 		return 0;
+	if (atomic_load(&s->is_rotating))
+		until = earlier(until, s->rotate_ns);
 	if (s->driver->is_shared)
 		until = earlier(until, s->poll_ns);
 	return earlier(earlier(until, s->probe_ns), s->forget_ns);

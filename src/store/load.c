@@ -233,10 +233,7 @@ static kf_err read_all(struct store *s)
 	KF_TRY(seen_check(&s->seen, &h));
 	KF_TRY(read_tables(&l, 0));
 	KF_TRY(check_sum(&s->facts, &h));
-	uint64_t old = 0;
-	KF_TRY(rows_count_under_other(
-		s->db, slice_of(keyring_id(s->conf.keyring, 0)), &old));
-	atomic_store(&s->status.old_master_keys, old);
+	KF_TRY(rotate_count(s));
 	take_head(s, &h);
 	return quota_load(s);
 }
@@ -280,22 +277,20 @@ kf_err load_backup(struct store *s, struct backup_reader *r)
 /* --- what others changed --- */
 
 /* Publishes in the order of the tables: objects before the grants that name them. */
-static kf_err publish_all(struct loader *l, bool is_right)
+static void publish_all(struct loader *l, bool is_right)
 {
-	kf_err err = KF_OK;
 	catalog_hold(l->s->catalog);
 	while (l->news) {
 		struct news *n = l->news;
 		l->news = n->next;
-		if (is_right && kf_ok(err))
-			err = publish(l->s, n);
+		if (is_right)
+			must(publish(l->s, n));
 		else if (n->table == TABLE_OBJECT)
 			object_unref(n->object);
 		free(n);
 	}
-	kf_err released = catalog_release(l->s->catalog);
+	must(catalog_release(l->s->catalog));
 	epoch_reclaim(l->s->conf.epoch);
-	return kf_ok(err) ? released : err;
 }
 
 static kf_err read_news(struct loader *l, const struct head *h)
@@ -336,7 +331,7 @@ kf_err load_since(struct store *s, const struct head *h)
 	l.end = &l.news;
 	struct facts_mark mark = facts_mark(&s->facts);
 	kf_err err = read_news(&l, h);
-	kf_err published = publish_all(&l, kf_ok(err));
+	publish_all(&l, kf_ok(err));
 	if (!kf_ok(err)) {
 		facts_back(&s->facts, mark);
 		return err;
@@ -344,5 +339,5 @@ kf_err load_since(struct store *s, const struct head *h)
 	facts_keep(&s->facts);
 	take_head(s, h);
 	snapshot_want(s);
-	return published;
+	return KF_OK;
 }

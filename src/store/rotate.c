@@ -77,9 +77,8 @@ static kf_err rotate_row(struct store *s, struct slice row)
 
 static kf_err rotate_rows(struct store *s, struct batch *b)
 {
-	struct rows_page page = { s->rotation.table,
-		slice_of(keyring_id(s->conf.keyring, 0)), s->rotation.created,
-		ROTATE_MAX };
+	struct rows_page page = { s->rotation.table, slice_of(s->rotation.master),
+		s->rotation.created, ROTATE_MAX };
 	KF_TRY(rows_under_other(s->db, &page, copy_row, b));
 	for (size_t i = 0; i < b->n; i++)
 		KF_TRY(rotate_row(s, buf_slice(&b->row[i])));
@@ -90,17 +89,35 @@ static kf_err rotate_rows(struct store *s, struct batch *b)
 	return KF_OK;
 }
 
+kf_err rotate_count(struct store *s)
+{
+	uint64_t old = 0;
+	KF_TRY(rows_count_under_other(
+		s->db, slice_of(keyring_id(s->conf.keyring, 0)), &old));
+	atomic_store(&s->status.old_master_keys, old);
+	return KF_OK;
+}
+
+/* Nothing needs the other keys any more, not even the head of a store without rows. */
+static kf_err drop_others(struct store *s)
+{
+	KF_TRY(rows_put_head(s->db, s->conf.keyring, &s->facts.next));
+	return rows_drop_other_masters(s->db, slice_of(s->rotation.master));
+}
+
 kf_err rotate_batch(struct store *s)
 {
-	struct slice newest = slice_of(keyring_id(s->conf.keyring, 0));
 	struct batch b = { 0 };
-	uint64_t old = 0;
+	if (!s->rotation.master)
+		s->rotation.master = s->new_master;
 	kf_err err = rotate_rows(s, &b);
 	batch_free(&b);
 	KF_TRY(err);
-	KF_TRY(rows_count_under_other(s->db, newest, &old));
-	atomic_store(&s->status.old_master_keys, old);
-	return old ? KF_OK : rows_drop_other_masters(s->db, newest);
+	KF_TRY(rotate_count(s));
+	bool is_all = s->rotation.table == TABLES &&
+		      s->rotation.master == keyring_id(s->conf.keyring, 0);
+	return is_all && !atomic_load(&s->status.old_master_keys) ? drop_others(s)
+								  : KF_OK;
 }
 
 void rotate_publish(struct store *s, bool is_committed)
@@ -109,9 +126,8 @@ void rotate_publish(struct store *s, bool is_committed)
 		struct object *o = s->rotation.object[i];
 		if (!is_committed)
 			object_unref(o);
-		else if (!kf_ok(catalog_put(s->catalog, o)))
-			store_event(s, kf_fail(NOMEM, "object could not be published"),
-				o->id);
+		else
+			must(catalog_put(s->catalog, o));
 	}
 	s->rotation.n = 0;
 }

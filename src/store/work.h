@@ -10,8 +10,16 @@
 #include "store/store.h"
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 enum { GROUP_MAX = 256, ROTATE_MAX = 64 };
+
+/* What was committed must be shown: better to die and to load again. */
+static inline void must(kf_err err)
+{
+	if (!kf_ok(err))
+		abort();
+}
 
 /* A change in the group that is being committed. */
 struct item {
@@ -62,14 +70,18 @@ struct store {
 	struct changes waiting;
 	struct item group[GROUP_MAX];
 	size_t grouped;
+	const char *master; /* id of the newest master key that the database knows of */
+	const char *new_master; /* the same, once this transaction is committed */
 	struct rotation {
+		const char *master; /* id of the master key it goes to; NULL: not begun */
 		enum table_id table; /* TABLES: all are done */
 		uint64_t created;    /* what was made up to here is done */
 		struct object *object[ROTATE_MAX];
 		size_t n;
 	} rotation;
 	bool is_in_doubt; /* group may be committed or not */
-	uint64_t retry_ns, probe_ns, poll_ns, forget_ns; /* when to do it next */
+	uint64_t retry_ns, probe_ns, poll_ns, forget_ns,
+		rotate_ns; /* when to do it next */
 };
 
 void store_event(struct store *s, kf_err why, const char *what);
@@ -108,6 +120,8 @@ void quota_free(struct store *s);
 
 /* Inside a transaction with the head locked: the next batch under the newest master key. */
 kf_err rotate_batch(struct store *s);
+/* Inside a transaction: counts what is not under it. */
+kf_err rotate_count(struct store *s);
 /* After the commit, or (false) after its failure. */
 void rotate_publish(struct store *s, bool is_committed);
 

@@ -25,6 +25,19 @@ static bool sql_in(const char *name, const char *text)
 
 static bool sql(const char *text) { return sql_in(database, text); }
 
+static bool sql_has_no(const char *text)
+{
+	char conninfo[256];
+	snprintf(conninfo, sizeof(conninfo), "%s dbname=%s", getenv("KEYFLEET_PG"),
+		database);
+	PGconn *conn = PQconnectdb(conninfo);
+	PGresult *r = PQexec(conn, text);
+	bool is_empty = PQntuples(r) == 0;
+	PQclear(r);
+	PQfinish(conn);
+	return is_empty;
+}
+
 static const char *fresh_location(void)
 {
 	static int n;
@@ -217,6 +230,60 @@ TEST(a_rotation_reaches_the_other_servers)
 
 	OK(kf_ok(put_grant(g.store, "g1", 1, DROP_GRANT)));
 	EVENTUALLY(catalog_rights(store_catalog(f.store))->grants == 0);
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
+static enum kf_code last_event(struct fixture *f)
+{
+	pthread_mutex_lock(&event_lock);
+	enum kf_code code = f->event.code;
+	pthread_mutex_unlock(&event_lock);
+	return code;
+}
+
+TEST(a_server_without_the_new_master_key_says_so_until_it_is_reloaded)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { 0 };
+	struct spec a = { .id = "a", .material = "first" },
+		    b = { .id = "b", .material = "second" };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+	OK(kf_ok(put(f.store, &a)));
+	EVENTUALLY(has(&g, "a"));
+
+	OK(kf_ok(adopt(&g, KEY_B KEY_A)));
+	store_rotate_master(g.store);
+	EVENTUALLY(status_of(&g).old_master_keys == 0);
+	OK(kf_ok(put(g.store, &b)));
+	EVENTUALLY(last_event(&f) == KF_E_CONFIG);
+	OK(holds(f.store, "a", "first"));
+	OK(!has(&f, "b"));
+	EVENTUALLY(!status_of(&f).is_writable);
+
+	OK(kf_ok(adopt(&f, KEY_B KEY_A)));
+	EVENTUALLY(has(&f, "b"));
+	EVENTUALLY(status_of(&f).is_writable);
+	OK(holds(f.store, "a", "first") && holds(f.store, "b", "second"));
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
+TEST(two_master_keys_of_one_name_do_not_both_seal)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { 0 };
+	struct spec a = { .id = "a", .material = "x" };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+	OK(kf_ok(adopt(&f, KEY_B KEY_A)));
+	EVENTUALLY(!sql_has_no("select 1 from master where id='b'"));
+
+	OK(kf_ok(adopt(&g, KEY_B_WRONG KEY_A)));
+
+	OK(says(put(g.store, &a), KF_E_CONFIG, "wrong master key"));
+	OK(kf_ok(put(f.store, &a)));
 	fixture_close(&f);
 	fixture_close(&g);
 }

@@ -19,6 +19,8 @@
 
 #define KEY_A "a = 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
 #define KEY_B "b = 101112131415161718191a1b1c1d1e1f101112131415161718191a1b1c1d1e1f\n"
+#define KEY_B_WRONG                                                                      \
+	"b = ff1112131415161718191a1b1c1d1e1f101112131415161718191a1b1c1d1e1f\n"
 #define KEY_A_WRONG                                                                      \
 	"a = ff0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n"
 
@@ -58,14 +60,23 @@ struct fixture {
 	char event_what[128];
 };
 
+static pthread_mutex_t event_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void note_event(void *arg, kf_err why, const char *what)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct fixture *f = arg;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&event_lock);
 	f->event = why;
 	snprintf(f->event_what, sizeof(f->event_what), "%s", what);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&event_lock);
+}
+
+static bool was_told(struct fixture *f, const char *what)
+{
+	pthread_mutex_lock(&event_lock);
+	bool was = strcmp(f->event_what, what) == 0;
+	pthread_mutex_unlock(&event_lock);
+	return was;
 }
 
 static kf_err fixture_open(struct fixture *f, const char *location, const char *keys)

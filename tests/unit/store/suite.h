@@ -322,6 +322,44 @@ TEST(a_rotated_store_needs_the_newest_master_key_only)
 	fixture_close(&h);
 }
 
+static kf_err adopt(struct fixture *f, const char *keys)
+{
+	unsigned line = 0;
+	struct keyring *from = NULL;
+	KF_TRY(keyring_parse(slice_of(keys), &line, &from));
+	kf_err err = keyring_adopt(f->keyring, from);
+	keyring_free(from);
+	return err;
+}
+
+/* As a reload does it; an empty store has its head to rotate. */
+TEST(a_running_server_rotates_to_a_new_master_key)
+{
+	const char *where = fresh_location();
+	for (int rows = 0; rows < 2 && strcmp(where, "memory:") != 0; rows++) {
+		struct fixture f = { 0 }, g = { 0 }, wrong = { 0 };
+		where = fresh_location();
+		struct spec a = { .id = "a", .material = "secret" };
+		OK(kf_ok(fixture_open(&f, where, KEY_A)));
+		OK(!rows || kf_ok(put(f.store, &a)));
+
+		OK(kf_ok(adopt(&f, KEY_B KEY_A)));
+		store_rotate_master(f.store);
+		OK(is_rotated(f.store));
+		for (int i = 0; i < 500; i++)
+			if (!was_told(&f, "rows are under the newest master key"))
+				usleep(10000);
+		fixture_close(&f);
+
+		OK(says(fixture_open(&wrong, where, KEY_B_WRONG), KF_E_CONFIG,
+			"wrong master key"));
+		fixture_close(&wrong);
+		OK(kf_ok(fixture_open(&g, where, KEY_B)));
+		OK(!rows || holds(g.store, "a", "secret"));
+		fixture_close(&g);
+	}
+}
+
 /* --- killed in the middle --- */
 
 static void say_id(int to, int i)
