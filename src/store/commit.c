@@ -32,30 +32,6 @@ enum {
 static uint64_t after_ms(uint64_t ms) { return clock_monotonic_ns() + ms * MS_NS; }
 static bool is_due(uint64_t when_ns) { return clock_monotonic_ns() >= when_ns; }
 
-/* --- lists --- */
-
-static void append(struct changes *l, struct change *c)
-{
-	c->next = NULL;
-	if (l->last)
-		l->last->next = c;
-	else
-		l->first = c;
-	l->last = c;
-}
-
-static struct change *take_first(struct changes *l)
-{
-	struct change *c = l->first;
-	if (!c)
-		return NULL;
-	l->first = c->next;
-	if (!l->first)
-		l->last = NULL;
-	c->next = NULL;
-	return c;
-}
-
 static void answer(struct store *s, struct change *c, kf_err err)
 {
 	change_release(c);
@@ -66,18 +42,6 @@ static void answer(struct store *s, struct change *c, kf_err err)
 
 /* --- coming in --- */
 
-static struct change *reversed(struct change *c)
-{
-	struct change *out = NULL;
-	while (c) {
-		struct change *next = c->next;
-		c->next = out;
-		out = c;
-		c = next;
-	}
-	return out;
-}
-
 static void accept_change(struct store *s, struct change *c)
 {
 	c->is_replay = false;
@@ -85,14 +49,14 @@ static void accept_change(struct store *s, struct change *c)
 		c->deadline_ns = after_ms(s->conf.deadline_ms);
 	kf_err err = change_prepare(s, c);
 	if (kf_ok(err))
-		append(&s->waiting, c);
+		changes_append(&s->waiting, c);
 	else
 		answer(s, c, err);
 }
 
 static void take_queue(struct store *s)
 {
-	struct change *c = reversed(atomic_exchange(&s->queue, NULL));
+	struct change *c = changes_reversed(atomic_exchange(&s->queue, NULL));
 	while (c) {
 		struct change *next = c->next;
 		accept_change(s, c);
@@ -107,9 +71,9 @@ static void expire_waiting(struct store *s, uint64_t now)
 	struct changes all = s->waiting;
 	s->waiting = (struct changes){ 0 };
 	struct change *c;
-	while ((c = take_first(&all))) {
+	while ((c = changes_take(&all))) {
 		if (now < c->deadline_ns)
-			append(&s->waiting, c);
+			changes_append(&s->waiting, c);
 		else
 			answer(s, c,
 				kf_fail(UNAVAILABLE,
@@ -271,7 +235,7 @@ static void take_group(struct store *s)
 {
 	while (s->grouped < GROUP_MAX && s->waiting.first)
 		s->group[s->grouped++] =
-			(struct item){ .change = take_first(&s->waiting) };
+			(struct item){ .change = changes_take(&s->waiting) };
 }
 
 static void put_back(struct store *s)
@@ -281,11 +245,11 @@ static void put_back(struct store *s)
 	for (size_t i = 0; i < s->grouped; i++) {
 		buf_free(&s->group[i].recorded);
 		if (s->group[i].change)
-			append(&all, s->group[i].change);
+			changes_append(&all, s->group[i].change);
 	}
 	s->grouped = 0;
-	while ((c = take_first(&s->waiting)))
-		append(&all, c);
+	while ((c = changes_take(&s->waiting)))
+		changes_append(&all, c);
 	s->waiting = all;
 }
 

@@ -86,6 +86,13 @@ struct store {
 
 void store_event(struct store *s, kf_err why, const char *what);
 
+/* --- changes.c --- */
+
+void changes_append(struct changes *l, struct change *c);
+struct change *changes_take(struct changes *l); /* the first; NULL: none */
+/* The submitted ones, which are linked newest first. */
+struct change *changes_reversed(struct change *c);
+
 /* --- load.c --- */
 
 /* A fresh catalog from everything; the connection is in no transaction. */
