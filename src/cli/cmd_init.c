@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/setup_text.h"
 #include "crypt/keyring.h"
+#include "net/address.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,12 +35,62 @@ struct init {
 	struct setup_text text;
 };
 
+/* Secrets are not put where others could exchange them. */
+static kf_err check_dir(const struct init *in, const char *path)
+{
+	struct stat st;
+	if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
+		cli_note(in->cli, "%s: is not a folder", path);
+		return kf_fail(IO, "the folder cannot be used");
+	}
+	if ((st.st_mode & S_IWOTH) || (st.st_uid != geteuid() && st.st_uid != 0)) {
+		cli_note(in->cli,
+			"%s: others can change files there; name a folder of your own, "
+			"mode "
+			"0700",
+			path);
+		return kf_fail(DENIED, "the folder is not private");
+	}
+	return KF_OK;
+}
+
 static kf_err make_dir(const struct init *in, const char *path)
 {
-	if (mkdir(path, 0700) == 0 || errno == EEXIST)
+	if (mkdir(path, 0700) == 0)
 		return KF_OK;
+	if (errno == EEXIST)
+		return check_dir(in, path);
 	cli_note(in->cli, "%s: %s", path, strerror(errno));
 	return kf_fail(IO, "the folder cannot be made");
+}
+
+/* One address or several, as the configuration takes them. */
+static bool is_listen(const char *list)
+{
+	struct address a;
+	char text[1024], *state = NULL;
+	size_t n = 0;
+	if (!kf_ok(slice_to_text(slice_of(list), text, sizeof(text))))
+		return false;
+	for (char *one = strtok_r(text, ", ", &state); one;
+		one = strtok_r(NULL, ", ", &state), n++)
+		if (!kf_ok(address_parse(one, &a)) || address_is_unix(&a))
+			return false;
+	return n > 0;
+}
+
+/* What would make a configuration that keyfleetd refuses, or say more in it than was meant. */
+static kf_err check_wishes(const struct init *in)
+{
+	if (!is_listen(in->listen))
+		return kf_fail(INVALID_FIELD, "--listen is ADDRESS:PORT, in numbers");
+	if (strcmp(in->store, "sqlite") != 0 &&
+		strncmp(in->store, "postgresql:", 11) != 0)
+		return kf_fail(INVALID_FIELD, "--store is sqlite or postgresql:CONNINFO");
+	if (strpbrk(in->store, "\"\n\r"))
+		return kf_fail(INVALID_FIELD, "--store holds a double quote or a line "
+					      "break; use single quotes");
+	return KF_OK;
 }
 
 static bool is_system(const struct init *in)
@@ -95,7 +146,7 @@ static kf_err get_master(struct init *in)
 	autobuf why = buf_new(4096);
 	kf_err e = conf_read_secret(path, &in->master, &why);
 	if (!kf_ok(e))
-		cli_note(in->cli, "%.*s", (int)why.n, (const char *)why.p);
+		cli_note_lines(in->cli, &why);
 	return e;
 }
 
@@ -113,7 +164,7 @@ static kf_err copy_admin(struct init *in)
 	if (kf_ok(e))
 		e = conf_read_secret(path, &in->admin.key_pem, &why);
 	if (!kf_ok(e))
-		cli_note(in->cli, "%.*s", (int)why.n, (const char *)why.p);
+		cli_note_lines(in->cli, &why);
 	return e;
 }
 
@@ -246,8 +297,7 @@ static kf_err run(struct cli *c)
 	};
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(options[0])));
 	KF_TRY(cli_operands(c, 1, 1));
-	if (strcmp(in.store, "sqlite") != 0 && strncmp(in.store, "postgresql:", 11) != 0)
-		return kf_fail(INVALID_FIELD, "--store is sqlite or postgresql:CONNINFO");
+	KF_TRY(check_wishes(&in));
 	in.dir = c->argv[0];
 	in.master = buf_new(KEYRING_FILE_MAX);
 	char ca_dir[4096];
