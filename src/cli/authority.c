@@ -31,7 +31,7 @@ kf_err authority_open(const struct cli *c, const char *dir, struct authority *re
 	}
 	authority_close(&a);
 	if (why.n)
-		cli_note(c, "%.*s", (int)why.n, (const char *)why.p);
+		cli_note_lines(c, &why);
 	return e;
 }
 

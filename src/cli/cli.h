@@ -49,6 +49,8 @@ kf_err cli_operands(struct cli *c, int min, int max);
 /* A message for people, to standard error, "keyfleet: " before it. */
 void cli_note(const struct cli *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* The lines that a reader of files or configurations has collected. */
+void cli_note_lines(const struct cli *c, const struct buf *why);
 /* The same with the place in front, for an error that is about a file. */
 kf_err cli_file_error(const struct cli *c, const char *path, kf_err e);
 
@@ -60,12 +62,15 @@ kf_err cli_client(struct cli *c, struct kf_client **ret);
 struct table;
 struct table *table_new(const struct cli *c, const char *const *titles, size_t columns);
 void table_row(struct table *t, const char *const *cells);
-void table_print(struct table *t); /* and frees it */
+/* Prints and frees it; after a failure nothing is printed, for part of a list looks like all of it. */
+kf_err table_end(struct table *t, kf_err e);
 
 /* Whole files (conf.h reads them).  Writing is atomic: a new file is renamed into place. */
 kf_err file_write(const char *path, struct slice bytes, unsigned mode);
 /* EXISTS if there is one already. */
 kf_err file_create(const char *path, struct slice bytes, unsigned mode);
+/* Why a file could not be opened or made, by errno. */
+kf_err file_failed(int error);
 /* DIR "/" NAME into ret. */
 kf_err path_join(const char *dir, const char *name, char *ret, size_t size);
 

@@ -11,6 +11,7 @@
 #include "crypt/keyring.h"
 #include "kmip/admin.h"
 #include "store/store.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +64,7 @@ static kf_err save(struct cli *c, const char *path)
 	int fd = mkostemp(temporary, O_CLOEXEC);
 	FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 	if (!out)
-		return kf_fail(IO, "the file cannot be made");
+		return file_failed(errno);
 	kf_err e = fetch_all(c, out);
 	if (kf_ok(e) && (fflush(out) || fsync(fd)))
 		e = kf_fail(IO, "the file cannot be made durable");
@@ -131,15 +132,15 @@ static kf_err restore(const struct cli *c, struct restore *r)
 	KF_TRY(load_keyring(c, r->master_key, &keyring));
 	CLEANUP(closep) FILE *in = fopen(r->file, "re");
 	if (!in)
-		return cli_file_error(
-			c, r->file, kf_fail(IO, "the file cannot be opened"));
+		return cli_file_error(c, r->file, file_failed(errno));
 	if (r->is_verify)
-		return store_backup_verify(keyring, read_some, in, &r->facts);
+		return cli_file_error(c, r->file,
+			store_backup_verify(keyring, read_some, in, &r->facts));
 	const struct store_conf conf = { .location = r->store, .keyring = keyring };
-	return store_restore(&conf, read_some, in, &r->facts);
+	return cli_file_error(c, r->file, store_restore(&conf, read_some, in, &r->facts));
 }
 
-static void print_facts(struct cli *c, const struct store_backup_facts *f)
+static kf_err print_facts(struct cli *c, const struct store_backup_facts *f)
 {
 	static const char *const titles[] = { "MADE", "OBJECTS", "CLIENTS", "GRANTS",
 		"SEQUENCE" };
@@ -154,7 +155,7 @@ static void print_facts(struct cli *c, const struct store_backup_facts *f)
 	struct table *t = table_new(c, titles, 5);
 	const char *cells[] = { made, number[0], number[1], number[2], number[3] };
 	table_row(t, cells);
-	table_print(t);
+	return table_end(t, KF_OK);
 }
 
 static kf_err run_restore(struct cli *c)
@@ -173,8 +174,7 @@ static kf_err run_restore(struct cli *c)
 			"--master-key and --store (or --verify) are needed");
 	KF_TRY(secret_init(1 << 16));
 	KF_TRY(restore(c, &r));
-	print_facts(c, &r.facts);
-	return KF_OK;
+	return print_facts(c, &r.facts);
 }
 
 const struct command command_backup = {

@@ -78,7 +78,7 @@ static kf_err open_tls(struct bench *b)
 		e = tls_context_open(&options, &files, &why, &b->tls);
 	}
 	if (!kf_ok(e))
-		cli_note(b->cli, "%.*s", (int)why.n, (const char *)why.p);
+		cli_note_lines(b->cli, &why);
 	return e;
 }
 
@@ -131,7 +131,7 @@ static void print_result(const struct bench *b)
 	const char *cells[] = { b->what, cell[0], cell[1], cell[2], cell[3], cell[4],
 		cell[5] };
 	table_row(t, cells);
-	table_print(t);
+	(void)table_end(t, KF_OK);
 	if (r->why[0])
 		cli_note(b->cli, "first failure: %s", r->why);
 }
@@ -145,7 +145,7 @@ static void print_idle(const struct bench *b, double kib)
 	struct table *t = table_new(b->cli, titles, 2);
 	const char *cells[] = { n, each };
 	table_row(t, cells);
-	table_print(t);
+	(void)table_end(t, KF_OK);
 }
 
 static kf_err over_network(struct bench *b)

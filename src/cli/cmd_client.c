@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct enrolment {
 	struct cli *cli;
@@ -28,7 +29,7 @@ static kf_err read_csr(const struct enrolment *e, struct buf *ret)
 	autobuf why = buf_new(4096);
 	kf_err err = conf_read_file(e->csr, ret, &why);
 	if (!kf_ok(err))
-		cli_note(e->cli, "%.*s", (int)why.n, (const char *)why.p);
+		cli_note_lines(e->cli, &why);
 	return err;
 }
 
@@ -83,7 +84,11 @@ static kf_err save(const struct enrolment *e)
 	if (!e->csr)
 		KF_TRY(cli_file_error(
 			e->cli, key, put(key, buf_slice(&e->cert.key_pem), 0600)));
-	KF_TRY(cli_file_error(e->cli, cert, put(cert, buf_slice(&e->cert.pem), 0644)));
+	kf_err err =
+		cli_file_error(e->cli, cert, put(cert, buf_slice(&e->cert.pem), 0644));
+	if (!kf_ok(err) && !e->csr && !e->is_renewal)
+		unlink(key); /* we have just made it */
+	KF_TRY(err);
 	if (!e->cli->is_quiet)
 		printf("%s%s%s\n", cert, e->csr ? "" : "\n", e->csr ? "" : key);
 	return KF_OK;
@@ -97,8 +102,60 @@ static bool is_name(const char *s)
 			 "_-") == n;
 }
 
-/* The files first: a certificate that nobody has is worse than one that is not let in yet, and a
- * repeated command then says so instead of leaving a client enrolled without its key. */
+static void forget_files(const struct enrolment *e)
+{
+	char path[4096];
+	if (kf_ok(out_path(e, ".pem", path, sizeof(path))))
+		unlink(path);
+	if (!e->csr && kf_ok(out_path(e, ".key", path, sizeof(path))))
+		unlink(path);
+}
+
+/* The files first: a client that is let in without having its certificate is worse than the other way.
+ * When it is certain that the client was not let in, they go again, and the command can be repeated. */
+static kf_err add(const struct enrolment *e)
+{
+	KF_TRY(save(e));
+	kf_err err = enrol(e);
+	if (!kf_ok(err) && !kf_is(err, KF_E_OUTCOME_UNKNOWN)) {
+		forget_files(e);
+	} else if (!kf_ok(err)) {
+		cli_note(e->cli, "look at `keyfleet client list` whether it was let in");
+	}
+	return err;
+}
+
+/* True: one of the name is let in now. */
+static kf_err find_active(struct cli *c, const char *name, bool *ret)
+{
+	struct list_pages pages = { .operation = KMIP_OPERATION_CLIENT_LIST };
+	kf_err e;
+	*ret = false;
+	while (list_next_page(c, &pages, &e)) {
+		struct ttlv_reader r = ttlv_read(pages.items);
+		struct admin_client a;
+		while (admin_client_next(&r, &a))
+			*ret |= slice_is(a.name, name) && !a.is_revoked;
+	}
+	return e;
+}
+
+/* Here the files come last: until the new certificate is let in, the client needs the old one. */
+static kf_err renew(const struct enrolment *e)
+{
+	bool is_active;
+	KF_TRY(find_active(e->cli, e->name, &is_active));
+	if (!is_active) {
+		cli_note(e->cli,
+			"%s: no such client, or it was revoked; see `keyfleet client "
+			"list`",
+			e->name);
+		return kf_fail(NOT_FOUND, "nothing to renew");
+	}
+	KF_TRY(enrol(e));
+	return save(e);
+}
+
 static kf_err run_enrolment(struct cli *c, bool is_renewal)
 {
 	struct enrolment e = { .cli = c, .is_renewal = is_renewal };
@@ -120,9 +177,7 @@ static kf_err run_enrolment(struct cli *c, bool is_renewal)
 
 	kf_err err = make_certificate(&e);
 	if (kf_ok(err))
-		err = save(&e);
-	if (kf_ok(err))
-		err = enrol(&e);
+		err = is_renewal ? renew(&e) : add(&e);
 	cert_free(&e.cert);
 	return err;
 }
@@ -160,8 +215,7 @@ static kf_err run_list(struct cli *c)
 		while (admin_client_next(&r, &a))
 			add_row(t, &a);
 	}
-	table_print(t);
-	return e;
+	return table_end(t, e);
 }
 
 static kf_err run_revoke(struct cli *c)

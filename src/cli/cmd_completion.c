@@ -71,15 +71,22 @@ static void print_script(void)
 	fputs("# bash completion for keyfleet: source this, or install it as\n"
 	      "# /usr/share/bash-completion/completions/keyfleet\n"
 	      "_keyfleet()\n{\n"
-	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} words=\n"
-	      "\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\twords=\"--config --json --quiet ",
+	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} words= i\n"
+	      "\t# what stands before the word, without the options of every command\n"
+	      "\tlocal said=()\n"
+	      "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+	      "\t\tcase ${COMP_WORDS[i]} in\n"
+	      "\t\t--config) i=$((i + 1)) ;;\n"
+	      "\t\t--json|--quiet) ;;\n"
+	      "\t\t*) said+=(\"${COMP_WORDS[i]}\") ;;\n"
+	      "\t\tesac\n"
+	      "\tdone\n"
+	      "\tif [ ${#said[@]} = 0 ]; then\n\t\twords=\"--config --json --quiet ",
 		stdout);
 	print_first_words();
-	fputs("\"\n\telif [ \"$COMP_CWORD\" = 2 ]; then\n\t\tcase ${COMP_WORDS[1]} in\n",
-		stdout);
+	fputs("\"\n\telif [ ${#said[@]} = 1 ]; then\n\t\tcase ${said[0]} in\n", stdout);
 	print_second_words();
-	fputs("\t\tesac\n\tfi\n\tcase \"${COMP_WORDS[1]} ${COMP_WORDS[2]}\" in\n",
-		stdout);
+	fputs("\t\tesac\n\tfi\n\tcase \"${said[0]} ${said[1]}\" in\n", stdout);
 	for (size_t i = 0; i < COMMANDS; i++) {
 		printf("\t\"%s%s\"*) words+=\" ", commands[i]->words,
 			strchr(commands[i]->words, ' ') ? "" : " ");

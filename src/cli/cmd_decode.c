@@ -18,7 +18,7 @@ static kf_err read_all(struct cli *c, struct buf *ret)
 		autobuf why = buf_new(4096);
 		kf_err e = conf_read_file(c->argv[0], ret, &why);
 		if (!kf_ok(e))
-			cli_note(c, "%.*s", (int)why.n, (const char *)why.p);
+			cli_note_lines(c, &why);
 		return e;
 	}
 	uint8_t chunk[65536];

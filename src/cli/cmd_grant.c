@@ -96,8 +96,7 @@ static kf_err run_list(struct cli *c)
 		while (admin_grant_next(&r, &g))
 			add_row(t, &g);
 	}
-	table_print(t);
-	return e;
+	return table_end(t, e);
 }
 
 static kf_err run_remove(struct cli *c)

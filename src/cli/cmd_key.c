@@ -14,6 +14,25 @@
 #include <strings.h>
 #include <time.h>
 
+/* Names are shown in tables and logs, and asked for by people. */
+static kf_err check_name(const char *name)
+{
+	size_t n = strlen(name);
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+			n = 0;
+	if (n > 0 && n <= 255)
+		return KF_OK;
+	return kf_fail(INVALID_FIELD,
+		"a key's name is 1 to 255 bytes, without control characters");
+}
+
+static kf_err not_made(const struct cli *c, const char *name, const kf_call *call)
+{
+	cli_note(c, "%s: %s", name, kf_error_text(call));
+	return kf_fail(UNAVAILABLE, "the key was not made");
+}
+
 static kf_err print_id(const char *id)
 {
 	puts(id);
@@ -34,8 +53,7 @@ static kf_err create_symmetric(struct cli *c, const char *type, kf_new_object *q
 	kf_id id;
 	if (kf_create(c->client, q, &id, &call) == KF_SUCCESS)
 		return print_id(id.text);
-	cli_note(c, "%s", kf_error_text(&call));
-	return kf_fail(UNAVAILABLE, "the key was not made");
+	return not_made(c, q->name, &call);
 }
 
 static kf_err create_pair(struct cli *c, const char *type, kf_new_object *q)
@@ -57,8 +75,7 @@ static kf_err create_pair(struct cli *c, const char *type, kf_new_object *q)
 	if (kf_create_key_pair(c->client, q, &private_key, &public_key, &call) ==
 		KF_SUCCESS)
 		return print_id(private_key.text);
-	cli_note(c, "%s", kf_error_text(&call));
-	return kf_fail(UNAVAILABLE, "the key was not made");
+	return not_made(c, q->name, &call);
 }
 
 static kf_err run_create(struct cli *c)
@@ -69,6 +86,7 @@ static kf_err run_create(struct cli *c)
 		{ "inactive", NULL, &is_inactive } };
 	KF_TRY(cli_options(c, options, 2));
 	KF_TRY(cli_operands(c, 1, 1));
+	KF_TRY(check_name(c->argv[0]));
 	struct kf_client *client;
 	KF_TRY(cli_client(c, &client));
 	kf_new_object q = { .name = c->argv[0], .is_active = !is_inactive };
@@ -85,6 +103,7 @@ static kf_err run_import(struct cli *c)
 	};
 	KF_TRY(cli_options(c, options, 2));
 	KF_TRY(cli_operands(c, 2, 2));
+	KF_TRY(check_name(c->argv[0]));
 	in.name = c->argv[0];
 	in.file = c->argv[1];
 	char id[KEY_ID_TEXT];
@@ -175,8 +194,50 @@ static kf_err run_list(struct cli *c)
 	int32_t n = LIST_PAGE;
 	for (int32_t offset = 0; kf_ok(e) && n == LIST_PAGE; offset += n)
 		e = list_page(c, t, offset, &n);
-	table_print(t);
-	return e;
+	return table_end(t, e);
+}
+
+/* Of "Object Type = Enumeration Private Key": what stands behind the type, without quotes. */
+static const char *value_of(struct buf *line)
+{
+	while (line->n && line->p[line->n - 1] == '\n')
+		line->n--;
+	bool is_quoted = line->n && line->p[line->n - 1] == '"';
+	line->n -= is_quoted;
+	buf_add_u8(line, 0);
+	const char *text = kf_ok(buf_err(line)) ? (const char *)line->p : "";
+	const char *at = strstr(text, " = ");
+	at = at ? at + 3 + strcspn(at + 3, " ") : text;
+	at += *at == ' ';
+	return at + (is_quoted && *at == '"');
+}
+
+/* "Link.Linked Object Identifier", value: a row for each item that is no structure. */
+static kf_err show_rows(struct table *t, struct slice items, const char *above)
+{
+	struct ttlv_reader r = ttlv_read(items);
+	struct ttlv_item it;
+	while (ttlv_next(&r, &it)) {
+		const struct ttlv_tag_info *info = ttlv_tag(it.tag);
+		char name[512];
+		snprintf(name, sizeof(name), "%s%s%s", above, *above ? "." : "",
+			info ? info->text : "unknown");
+		if (it.type == TTLV_STRUCT) {
+			KF_TRY(show_rows(t, it.value, name));
+			continue;
+		}
+		autobuf text = buf_new(4 * CALL_PAYLOAD_MAX);
+		KF_TRY(ttlv_print(it.whole, true, &text));
+		table_row(t, (const char *const[]){ name, value_of(&text) });
+	}
+	return r.err;
+}
+
+static kf_err show_as_json(struct cli *c, struct slice attrs)
+{
+	static const char *const titles[] = { "NAME", "VALUE" };
+	struct table *t = table_new(c, titles, 2);
+	return table_end(t, show_rows(t, attrs, ""));
 }
 
 static kf_err run_show(struct cli *c)
@@ -187,6 +248,8 @@ static kf_err run_show(struct cli *c)
 	KF_TRY(key_find(c, c->argv[0], &ids));
 	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
 	KF_TRY(key_attributes(c, ids.private_key, &attrs));
+	if (c->is_json)
+		return show_as_json(c, buf_slice(&attrs));
 	autobuf text = buf_new(4 * CALL_PAYLOAD_MAX);
 	KF_TRY(ttlv_print(buf_slice(&attrs), true, &text));
 	fwrite(text.p, 1, text.n, stdout);

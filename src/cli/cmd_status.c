@@ -29,8 +29,7 @@ static kf_err run(struct cli *c)
 		while (status_pair_next(&r, &s))
 			add_row(t, &s);
 	}
-	table_print(t);
-	return e;
+	return table_end(t, e);
 }
 
 const struct command command_status = { .words = "status",

@@ -17,6 +17,23 @@ kf_err path_join(const char *dir, const char *name, char *ret, size_t size)
 	return KF_OK;
 }
 
+kf_err file_failed(int error)
+{
+	switch (error) {
+	case EEXIST: return kf_fail(EXISTS, "the file exists already");
+	case ENOENT: return kf_fail(NOT_FOUND, "there is no such file or folder");
+	case ENOTDIR: return kf_fail(NOT_FOUND, "part of the path is not a folder");
+	case EACCES:
+	case EPERM: return kf_fail(DENIED, "permission denied");
+	case EROFS: return kf_fail(DENIED, "the file system is read-only");
+	case ENOSPC:
+	case EDQUOT: return kf_fail(FULL, "no space left for the file");
+	case EISDIR: return kf_fail(EXISTS, "is a folder");
+	case ELOOP: return kf_fail(EXISTS, "is a symbolic link");
+	default: return kf_fail(IO, "the file cannot be opened");
+	}
+}
+
 static kf_err write_all(int fd, struct slice bytes)
 {
 	while (bytes.n) {
@@ -38,8 +55,7 @@ kf_err file_create(const char *path, struct slice bytes, unsigned mode)
 	CLEANUP(mem_closep)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0)
-		return errno == EEXIST ? kf_fail(EXISTS, "the file exists already")
-				       : kf_fail(IO, "the file cannot be made");
+		return file_failed(errno);
 	kf_err e = write_all(fd, bytes);
 	if (!kf_ok(e))
 		unlink(path);
@@ -54,7 +70,7 @@ kf_err file_write(const char *path, struct slice bytes, unsigned mode)
 		return kf_fail(TOO_BIG, "the path is too long");
 	CLEANUP(mem_closep) int fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
-		return kf_fail(IO, "the file cannot be made");
+		return file_failed(errno);
 
 	kf_err e = fchmod(fd, mode) ? kf_fail(IO, "the file's mode cannot be set")
 				    : write_all(fd, bytes);

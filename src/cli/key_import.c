@@ -34,7 +34,7 @@ static int ask_file(const struct key_import *in, char *into, int size)
 {
 	autobuf bytes = buf_new(1024), why = buf_new(4096);
 	if (!kf_ok(conf_read_secret(in->passphrase_file, &bytes, &why))) {
-		cli_note(in->cli, "%.*s", (int)why.n, (const char *)why.p);
+		cli_note_lines(in->cli, &why);
 		return -1;
 	}
 	while (bytes.n && (bytes.p[bytes.n - 1] == '\n' || bytes.p[bytes.n - 1] == '\r'))
@@ -56,7 +56,7 @@ static kf_err read_pair(const struct key_import *in, struct keypair *ret)
 	autobuf file = buf_new(KEY_FILE_MAX), why = buf_new(4096);
 	kf_err e = conf_read_secret(in->file, &file, &why);
 	if (!kf_ok(e)) {
-		cli_note(in->cli, "%.*s", (int)why.n, (const char *)why.p);
+		cli_note_lines(in->cli, &why);
 		return e;
 	}
 	struct key_import asked = *in;

@@ -16,13 +16,31 @@ static const struct command *const commands[] = {
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
-static void print_usage(FILE *out)
+/* "key" of "key create"; NULL is of every command. */
+static bool is_of_group(const struct command *c, const char *group)
+{
+	size_t n = group ? strlen(group) : 0;
+	return !group || (!strncmp(c->words, group, n) && c->words[n] == ' ');
+}
+
+static bool is_group(const char *word)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (is_of_group(commands[i], word))
+			return true;
+	return false;
+}
+
+/* All commands, or those of a group. */
+static void print_usage(FILE *out, const char *group)
 {
 	fputs("usage: keyfleet [--config FILE] [--json] [--quiet] COMMAND "
 	      "[ARGUMENT...]\n\n",
 		out);
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(out, "  %-16s %s\n", commands[i]->words, commands[i]->summary);
+		if (is_of_group(commands[i], group))
+			fprintf(out, "  %-16s %s\n", commands[i]->words,
+				commands[i]->summary);
 	fputs("\nkeyfleet COMMAND --help tells the rest.  --config is $KEYFLEET_CONFIG, "
 	      "else\n"
 	      "/etc/keyfleet/client.conf.  --options prints every option of that file, "
@@ -131,13 +149,26 @@ static int run(struct cli *c, const struct command *command)
 	return report(c, e);
 }
 
+/* No command, an unknown one, or half of one. */
+static int explain(const struct cli *c)
+{
+	const char *group = c->argc && is_group(c->argv[0]) ? c->argv[0] : NULL;
+	bool is_asked = c->argc && wants_help(c);
+	if (group && c->argc > 1 && !is_asked)
+		cli_note(c, "unknown command: %s %s", group, c->argv[1]);
+	else if (c->argc && !group && !is_asked)
+		cli_note(c, "unknown command: %s", c->argv[0]);
+	print_usage(is_asked ? stdout : stderr, group);
+	return is_asked ? EXIT_SUCCESS : 2;
+}
+
 int main(int argc, char **argv)
 {
 	const char *config = getenv("KEYFLEET_CONFIG");
 	bool has_told = false;
 	struct cli c = {
 		.has_told = &has_told,
-		.config = config ? config : "/etc/keyfleet/client.conf",
+		.config = config && *config ? config : "/etc/keyfleet/client.conf",
 		.argc = argc - 1,
 		.argv = argv + 1,
 	};
@@ -149,13 +180,8 @@ int main(int argc, char **argv)
 
 	int words = 0;
 	const struct command *command = find_command(c.argc, c.argv, &words);
-	if (!command) {
-		bool is_asked = c.argc && wants_help(&c);
-		if (c.argc && !is_asked)
-			cli_note(&c, "unknown command: %s", c.argv[0]);
-		print_usage(is_asked ? stdout : stderr);
-		return is_asked ? EXIT_SUCCESS : 2;
-	}
+	if (!command)
+		return explain(&c);
 	c.argc -= words;
 	c.argv += words;
 	if (wants_help(&c)) {

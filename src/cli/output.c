@@ -30,6 +30,15 @@ void cli_note(const struct cli *c, const char *format, ...)
 	fputc('\n', stderr);
 }
 
+void cli_note_lines(const struct cli *c, const struct buf *why)
+{
+	size_t n = why->n;
+	while (n && why->p[n - 1] == '\n')
+		n--;
+	if (n)
+		cli_note(c, "%.*s", (int)n, (const char *)why->p);
+}
+
 kf_err cli_file_error(const struct cli *c, const char *path, kf_err e)
 {
 	if (!kf_ok(e))
@@ -134,16 +143,17 @@ static void print_as_text(const struct table *t)
 			next_cell(&at), width[i % t->columns], (i + 1) % t->columns == 0);
 }
 
-void table_print(struct table *t)
+kf_err table_end(struct table *t, kf_err e)
 {
-	if (!kf_ok(t->cells.err))
-		fputs("keyfleet: the table is too large\n", stderr);
-	else if (t->is_json)
+	if (kf_ok(e))
+		e = buf_err(&t->cells);
+	if (kf_ok(e) && t->is_json)
 		print_as_json(t);
-	else
+	else if (kf_ok(e))
 		print_as_text(t);
 	buf_free(&t->cells);
 	free(t);
+	return e;
 }
 
 struct progress progress_start(const char *what)

@@ -287,11 +287,20 @@ static kf_err give_up(struct run *r, kf_err err)
 	return err;
 }
 
+/* Nobody could even be tried: which servers were meant? */
+static void say_whom(struct run *r)
+{
+	const struct conf_list *servers = &r->client->fleet.settings.servers;
+	snprintf(r->report.message, sizeof(r->report.message),
+		"no key server is known or up (servers = %.120s%s); is keyfleetd "
+		"running?",
+		servers->n ? servers->item[0] : "", servers->n > 1 ? " ..." : "");
+}
+
 static kf_err out_of_servers(struct run *r)
 {
 	if (!r->report.message[0])
-		snprintf(r->report.message, sizeof(r->report.message),
-			"no address of a key server is known or all are down");
+		say_whom(r);
 	if (clock_monotonic_ns() >= r->deadline_ns)
 		return give_up(r, kf_fail(TIMEOUT, "deadline has passed"));
 	return give_up(r, kf_is(r->err, KF_E_BUSY)

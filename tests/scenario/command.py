@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The tool keyfleet as people meet it: what goes wrong is told with file and remedy, lists are JSON."""
+import json
+import os
+import stat
+import subprocess
+
+from scenario import expect, run
+from lab import BIN, KeyServer, Lab
+
+TOOL = os.path.join(BIN, "keyfleet")
+
+
+class Commands(Lab):
+    def __enter__(self):
+        super().__enter__()
+        self.server = KeyServer(self, "kms")
+        return self
+
+    def tool(self, *args, env=None):
+        return subprocess.run([TOOL, *args], capture_output=True, text=True, timeout=60, cwd=self.dir, env=env)
+
+    def fails(self, *args, why, status=1):
+        done = self.tool(*args)
+        expect(done.returncode == status, f"{args}: status {done.returncode}, {done.stderr}")
+        expect(why in done.stderr, f"{args}: {why!r} is not in {done.stderr!r}")
+        expect(not done.stderr.endswith("\n\n"), f"{args}: an empty line follows {done.stderr!r}")
+        return done
+
+    def admin(self, *args, **how):
+        return self.fails("--config", os.path.join(self.server.dir, "client.conf"), *args, **how)
+
+    def ok(self, *args):
+        done = self.server.keyfleet(*args)
+        return done.stdout
+
+
+def claim_init_makes_nothing_of_wishes_that_keyfleetd_would_refuse(lab):
+    for wish in ("nonsense", "unix:/x", "localhost:5696", "127.0.0.1:5696\nadmin = x", ""):
+        lab.fails("init", "new", "--listen", wish, why="--listen is ADDRESS:PORT", status=2)
+    lab.fails("init", "new", "--store", "mysql:", why="--store is sqlite or postgresql:", status=2)
+    lab.fails("init", "new", "--store", 'postgresql:x"\n', why="double quote", status=2)
+    expect(not os.path.exists(lab.path("new")), "a folder was left")
+
+
+def claim_init_puts_secrets_in_private_places_only(lab):
+    os.mkdir(lab.path("open"), 0o700)
+    os.chmod(lab.path("open"), 0o777)
+    lab.fails("init", "open", why="others can change files there")
+    expect(os.listdir(lab.path("open")) == [], "files were left")
+    expect(lab.tool("init", "made", "--listen", "127.0.0.1:0").returncode == 0, "init failed")
+    for folder, _, names in os.walk(lab.path("made")):
+        expect(stat.S_IMODE(os.stat(folder).st_mode) == 0o700, folder)
+        for name in names:
+            mode = stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode)
+            is_secret = name.endswith(".key") or name == "keyfleetd.conf"
+            expect(mode == (0o600 if is_secret else 0o644), f"{name} has mode {mode:o}")
+    lab.fails("init", "made", why="exists already")
+
+
+def claim_a_secret_named_as_the_configuration_is_not_printed(lab):
+    for name in ("admin.key", "master.key", "server.key"):
+        path = os.path.join(lab.server.dir, name)
+        done = lab.fails("--config", path, "status", why=name)
+        for line in open(path):
+            if len(line) > 20 and not line.startswith(("-----", "#")):
+                expect(line.strip()[-16:] not in done.stderr + done.stdout, f"{name} was printed")
+
+
+def claim_lists_are_json_and_nothing_is_printed_after_a_failure(lab):
+    lab.ok("key", "create", "www")
+    for command in (["key", "list"], ["client", "list"], ["grant", "list"], ["status"], ["key", "show", "www"]):
+        rows = json.loads(lab.ok("--json", *command))
+        expect(isinstance(rows, list), f"{command} is no list")
+        done = lab.fails("--config", lab.path("nofile"), *command, why="nofile")
+        expect(done.stdout == "", f"{command} printed {done.stdout!r}")
+    shown = {row["name"]: row["value"] for row in json.loads(lab.ok("--json", "key", "show", "www"))}
+    expect(shown["Name.Name Value"] == "www" and shown["State"] == "Active", f"{shown}")
+    expect(shown["Sensitive"] == "true" and shown["Cryptographic Length"] == "256", f"{shown}")
+
+
+def claim_names_that_cannot_be_shown_are_refused(lab):
+    for name in ("", "a\033[31mb", "a\nb", "x" * 256):
+        lab.admin("key", "create", name, why="without control characters", status=2)
+    lab.ok("key", "create", "once")
+    lab.admin("key", "create", "once", why="once: ")
+
+
+def claim_a_client_is_renewed_only_while_it_is_let_in(lab):
+    lab.admin("client", "renew", "nobody", why="nobody: no such client")
+    lab.ok("client", "add", "web")
+    lab.ok("client", "renew", "web")
+    lab.ok("client", "revoke", "web")
+    before = open(os.path.join(lab.server.dir, "web.pem")).read()
+    lab.admin("client", "renew", "web", why="it was revoked")
+    expect(open(os.path.join(lab.server.dir, "web.pem")).read() == before, "the certificate was replaced")
+
+
+def claim_what_failed_without_a_server_can_be_repeated(lab):
+    lab.ok("client", "add", "steady")
+    folder, files = lab.server.dir, ("steady.pem", "steady.key")
+    before = [open(os.path.join(folder, f)).read() for f in files]
+    lab.server.kill()
+    done = lab.admin("client", "add", "late", why="keyfleet")
+    expect("late" not in "".join(os.listdir(folder)), f"files were left: {done.stderr}")
+    lab.admin("client", "renew", "steady", why="keyfleet")
+    expect([open(os.path.join(folder, f)).read() for f in files] == before, "the files of before are gone")
+    lab.server.start()
+    lab.ok("client", "add", "late")
+    os.rename(os.path.join(folder, "late.key"), lab.path("late.key"))
+    lab.admin("client", "add", "late", why="late.pem")
+    expect(not os.path.exists(os.path.join(folder, "late.key")), "a key without a certificate was left")
+
+
+def claim_nobody_to_ask_is_told_with_the_address(lab):
+    lab.tool("init", "unborn", "--listen", "127.0.0.1:0")
+    lab.fails("--config", "unborn/client.conf", "status", why="unborn/address")
+
+
+def claim_files_are_named_with_the_reason(lab):
+    lab.admin("backup", "/nowhere/b", why="/nowhere/b: there is no such file or folder")
+    master = os.path.join(lab.server.dir, "master.key")
+    lab.fails("restore", "nofile", "--master-key", master, "--verify", why="nofile: there is no such file")
+    lab.fails("restore", os.path.join(lab.server.dir, "ca.pem"), "--master-key", master, "--verify",
+              why="ca.pem: file is no keyfleet backup")
+    lab.admin("key", "import", "x", "nofile", why="nofile")
+    lab.admin("client", "add", "x", "--ca-dir", "/nowhere", why="/nowhere/ca.pem")
+    lab.fails("decode", "nofile", why="nofile")
+
+
+def claim_half_of_a_command_is_answered_with_its_other_halves(lab):
+    for words in (["key"], ["key", "fly"], ["client"], ["grant", "nothing"]):
+        done = lab.fails(*words, why="usage: keyfleet", status=2)
+        expect(f"  {words[0]} " in done.stderr and "  bench" not in done.stderr, done.stderr)
+    lab.fails("fly", why="unknown command: fly", status=2)
+    expect("  key create" in lab.tool("key", "--help").stdout, "key --help")
+
+
+def claim_bash_completes_commands_and_options(lab):
+    script = lab.write("completion.bash", lab.tool("completion").stdout)
+
+    def complete(*words):
+        line = " ".join(f"'{w}'" for w in words)
+        done = subprocess.run(
+            ["bash", "-c", f". {script}; COMP_WORDS=(keyfleet {line}); COMP_CWORD={len(words)}; _keyfleet; "
+                           "echo \"${COMPREPLY[@]}\""], capture_output=True, text=True, cwd="/proc/self/fdinfo")
+        expect(done.returncode == 0 and not done.stderr, done.stderr)
+        return done.stdout.split()
+
+    expect("key" in complete("k") and "status" in complete("st"), "first words")
+    expect("create" in complete("key", "cr"), "second words")
+    expect("create" in complete("--config", "x.conf", "--json", "key", "cr"), "behind global options")
+    expect("--type" in complete("key", "create", "www", "--t"), "options")
+    expect("--listen" in complete("init", "x", "--l"), "options of commands of one word")
+
+
+if __name__ == "__main__":
+    run(globals(), Commands("command"))
