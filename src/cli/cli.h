@@ -65,8 +65,10 @@ void table_row(struct table *t, const char *const *cells);
 /* Prints and frees it; after a failure nothing is printed, for part of a list looks like all of it. */
 kf_err table_end(struct table *t, kf_err e);
 
-/* Whole files (conf.h reads them).  Writing is atomic: a new file is renamed into place. */
+/* Whole files (conf.h reads them).  Writing is atomic and durable: a new file is renamed into place. */
 kf_err file_write(const char *path, struct slice bytes, unsigned mode);
+/* The same for a file that is there: its owner and mode stay. */
+kf_err file_replace(const char *path, struct slice bytes);
 /* EXISTS if there is one already. */
 kf_err file_create(const char *path, struct slice bytes, unsigned mode);
 /* Why a file could not be opened or made, by errno. */

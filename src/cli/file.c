@@ -62,7 +62,28 @@ kf_err file_create(const char *path, struct slice bytes, unsigned mode)
 	return e;
 }
 
-kf_err file_write(const char *path, struct slice bytes, unsigned mode)
+/* A new name is on the disk when its directory is. */
+static kf_err sync_directory(const char *path)
+{
+	char dir[4096];
+	const char *slash = strrchr(path, '/');
+	int n = slash ? (int)(slash - path) + 1 : 1;
+	if (snprintf(dir, sizeof(dir), "%.*s", n, slash ? path : ".") >= (int)sizeof(dir))
+		return kf_fail(TOO_BIG, "the path is too long");
+	CLEANUP(mem_closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && fsync(fd) == 0
+		       ? KF_OK
+		       : kf_fail(IO, "the file's folder cannot be made durable");
+}
+
+static kf_err fill_like(int fd, const struct stat *like, struct slice bytes)
+{
+	if (fchown(fd, like->st_uid, like->st_gid) || fchmod(fd, like->st_mode & 07777))
+		return kf_fail(IO, "the file's owner and mode cannot be set");
+	return write_all(fd, bytes);
+}
+
+static kf_err write_beside(const char *path, const struct stat *like, struct slice bytes)
 {
 	char temporary[4096];
 	int n = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
@@ -72,11 +93,28 @@ kf_err file_write(const char *path, struct slice bytes, unsigned mode)
 	if (fd < 0)
 		return file_failed(errno);
 
-	kf_err e = fchmod(fd, mode) ? kf_fail(IO, "the file's mode cannot be set")
-				    : write_all(fd, bytes);
+	kf_err e = fill_like(fd, like, bytes);
 	if (kf_ok(e) && rename(temporary, path))
 		e = kf_fail(IO, "the file cannot be renamed into place");
-	if (!kf_ok(e))
+	if (!kf_ok(e)) {
 		unlink(temporary);
-	return e;
+		return e;
+	}
+	return sync_directory(path);
+}
+
+kf_err file_write(const char *path, struct slice bytes, unsigned mode)
+{
+	const struct stat like = {
+		.st_uid = geteuid(), .st_gid = getegid(), .st_mode = mode
+	};
+	return write_beside(path, &like, bytes);
+}
+
+kf_err file_replace(const char *path, struct slice bytes)
+{
+	struct stat was;
+	if (lstat(path, &was) || !S_ISREG(was.st_mode))
+		return kf_fail(IO, "this is no file");
+	return write_beside(path, &was, bytes);
 }

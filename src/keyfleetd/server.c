@@ -88,6 +88,16 @@ static void store_event(void *arg, kf_err why, const char *what)
 		log_err(why, "store", LOG_TEXT("what", what));
 }
 
+/* The keyring is newer, the last rotation did not end, or a server that had not been reloaded yet went
+ * on with an older key. */
+static void rotate_if_needed(struct server *s)
+{
+	struct store_status status;
+	store_status(s->store, &status);
+	if (status.old_master_keys)
+		store_rotate_master(s->store);
+}
+
 static kf_err open_store(struct server *s)
 {
 	KF_TRY(set_store_location(s));
@@ -104,10 +114,7 @@ static kf_err open_store(struct server *s)
 		.event = store_event,
 	};
 	KF_TRY(store_open(&c, &s->store));
-	struct store_status status;
-	store_status(s->store, &status);
-	if (status.old_master_keys) /* the keyring is newer, or the last rotation did not end */
-		store_rotate_master(s->store);
+	rotate_if_needed(s);
 	return KF_OK;
 }
 
@@ -250,6 +257,8 @@ static kf_err reload_files(struct server *s, const struct conf *new, struct buf 
 	KF_TRY(explain(keyring_adopt(s->keyring, from), "master key", why));
 	if (is_other)
 		store_rotate_master(s->store);
+	else
+		rotate_if_needed(s);
 	return KF_OK;
 }
 

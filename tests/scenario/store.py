@@ -3,6 +3,7 @@
 """Who edits the store gets refusals, not keys; who loses it has a backup."""
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 
@@ -115,6 +116,45 @@ def claim_a_row_that_was_rolled_back_is_noticed(lab):
     db.close()
     answer, said = lab.starts(there)
     expect(answer is None, "a revoked key came back to life: " + str(answer))
+
+
+def claim_the_master_key_is_changed_while_the_server_signs(lab):
+    server = lab.server
+    server.start()
+    file = server.dir + "/master.key"
+    before = open(file).read()
+    os.chmod(file, 0o400)
+    lab.keyfleet("master-key", "add", file, "--id", "second")
+    after = open(file).read()
+    expect(os.stat(file).st_mode & 0o777 == 0o400, "another mode")
+    expect(set(before.splitlines()) < set(after.splitlines()), "the old lines are gone")
+    expect([line for line in after.splitlines() if "=" in line][0].startswith("second = "), "it is not the first")
+    done = lab.keyfleet("master-key", "add", file, "--id", "second", check=False)
+    expect(done.returncode != 0 and open(file).read() == after, "two keys of one name")
+    os.chmod(file, 0o600)
+
+    os.kill(server.process.pid, signal.SIGHUP)
+    wait_until("the rotation", lambda: {r["value"] for r in server.keyfleet_json("status")
+                                        if r["name"] == "store.old-master-keys"} == {"0"} and masters(server) == {"second"})
+    server.keyfleet("key", "csr", "one", "--subject", "CN=one")
+    server.keyfleet("key", "create", "three")
+    server.process.stop()
+
+    lines = [line for line in after.splitlines() if "=" not in line or line.startswith("second = ")]
+    open(file, "w").write("\n".join(lines) + "\n")
+    server.start()
+    for name in ("one", "three"):
+        server.keyfleet("key", "csr", name, "--subject", "CN=" + name)
+    server.process.stop()
+
+
+def masters(server):
+    """What the store needs: of its rows, its head and its list."""
+    db = sqlite3.connect(f"file:{server.dir}/keyfleet.db?mode=ro", uri=True)
+    found = {row[0] for table in ("object", "client", "grant_", "head") for row in db.execute(f"select master from {table}")}
+    found |= {row[0] for row in db.execute("select id from master")}
+    db.close()
+    return found
 
 
 def claim_a_backup_restores_everything_elsewhere(lab):
