@@ -21,10 +21,10 @@ static kf_err check_name(const char *name)
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
 			n = 0;
-	if (n > 0 && n <= 255)
+	if (n > 0 && n <= 240)
 		return KF_OK;
 	return kf_fail(INVALID_FIELD,
-		"a key's name is 1 to 255 bytes, without control characters");
+		"a key's name is 1 to 240 bytes, without control characters");
 }
 
 static kf_err not_made(const struct cli *c, const char *name, const kf_call *call)

@@ -9,7 +9,13 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { MS = 1000000, PROBE_MS = 500, ROUND_MS = 20, ATTEMPT_MIN_MS = 200 };
+enum {
+	MS = 1000000,
+	PROBE_MS = 500,
+	ROUND_MS = 20,
+	ROUND_DOUBLINGS = 4,
+	ATTEMPT_MIN_MS = 200
+};
 
 /* One call on its way through several servers. */
 struct run {
@@ -20,6 +26,7 @@ struct run {
 	uint64_t deadline_ns,
 		patience_ns; /* when to give up: altogether; while nobody is there */
 	uint64_t tried;
+	unsigned rounds; /* in which everybody was busy */
 	bool is_sent;    /* some server may have done it */
 	bool is_settled; /* the answer is final */
 	bool has_looked; /* for new addresses */
@@ -264,6 +271,17 @@ static bool look_up_again(struct run *r, const struct pool_outlook *o)
 	return kf_ok(pool_resolve(&r->client->pool));
 }
 
+/* Servers that say they are busy are asked less and less often, and not by all clients at once. */
+static uint64_t pause_ms(struct run *r)
+{
+	if (!kf_is(r->err, KF_E_BUSY))
+		return ROUND_MS;
+	uint64_t ms = (uint64_t)ROUND_MS
+		      << (r->rounds < ROUND_DOUBLINGS ? r->rounds : ROUND_DOUBLINGS);
+	uint8_t random = r->request_id[r->rounds++ % sizeof(r->request_id)];
+	return ms / 2 + ms * random / 510;
+}
+
 /* Nobody can be asked now.  False: and nobody will be. */
 static bool wait_for_servers(struct run *r, const struct pool_outlook *o)
 {
@@ -274,7 +292,7 @@ static bool wait_for_servers(struct run *r, const struct pool_outlook *o)
 	bool is_vain = o->is_hopeless && !r->is_sent && o->retry_at_ns > now;
 	if (!o->has_nodes || is_vain || now >= end)
 		return false;
-	uint64_t round = in_ms(now, ROUND_MS);
+	uint64_t round = in_ms(now, (int64_t)pause_ms(r));
 	bool is_soon = o->retry_at_ns > now && o->retry_at_ns < round;
 	sleep_until(min64(end, is_soon ? o->retry_at_ns : round));
 	return true;

@@ -141,6 +141,20 @@ TEST(a_busy_server_sends_its_clients_elsewhere)
 	fake_stop(&b);
 }
 
+TEST(servers_that_are_all_busy_are_not_stormed)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	a.mood = FAKE_IS_BUSY;
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 1000);
+
+	OK(sign(c, "hello", NULL) != KF_SUCCESS);
+
+	OK(a.requests >= 3 && a.requests <= 15);
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
 TEST(a_refusal_is_final_and_says_why)
 {
 	a = (struct fake){ .alpn = fake_both };
