@@ -2,6 +2,7 @@
  *
  * keyfleet: the administrator's tool.
  */
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "client/settings.h"
 #include "keyfleet.h"
@@ -165,6 +166,7 @@ static int explain(const struct cli *c)
 int main(int argc, char **argv)
 {
 	const char *config = getenv("KEYFLEET_CONFIG");
+	mem_forbid_dumps(); /* keys to import and the authority's pass through here */
 	bool has_told = false;
 	struct cli c = {
 		.has_told = &has_told,

@@ -3,11 +3,12 @@
 """The tool keyfleet as people meet it: what goes wrong is told with file and remedy, lists are JSON."""
 import json
 import os
+import re
 import stat
 import subprocess
 
 from scenario import expect, run
-from lab import BIN, KeyServer, Lab
+from lab import BIN, KeyServer, Lab, wait_until
 
 TOOL = os.path.join(BIN, "keyfleet")
 
@@ -127,6 +128,13 @@ def claim_files_are_named_with_the_reason(lab):
     lab.admin("key", "import", "x", "nofile", why="nofile")
     lab.admin("client", "add", "x", "--ca-dir", "/nowhere", why="/nowhere/ca.pem")
     lab.fails("decode", "nofile", why="nofile")
+
+
+def claim_the_tool_leaves_no_core_dump(lab):
+    tool = subprocess.Popen([TOOL, "decode"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    limits = f"/proc/{tool.pid}/limits"
+    wait_until("the limit", lambda: re.search(r"Max core file size +0 +0 ", open(limits).read()))
+    tool.communicate(b"")
 
 
 def claim_half_of_a_command_is_answered_with_its_other_halves(lab):
