@@ -38,6 +38,8 @@ static kf_err bind_failed(void)
 		return kf_fail(EXISTS, "another process listens there");
 	if (errno == EACCES || errno == EPERM)
 		return kf_fail(DENIED, "no right to listen there");
+	if (errno == ENOENT || errno == ENOTDIR)
+		return kf_fail(NOT_FOUND, "the folder for the socket does not exist");
 	if (errno == EADDRNOTAVAIL)
 		return kf_fail(INVALID_FIELD, "address is none of this host's");
 	return kf_fail(IO, "listening failed");
@@ -111,6 +113,8 @@ static bool accept_one(struct listener *l)
 		return turn_one_away(l);
 	if (fd < 0)
 		return errno == ECONNABORTED || errno == EINTR || errno == EPROTO;
+	if (l->reserve_fd < 0)
+		l->reserve_fd = open_reserve(); /* another thread was faster, last time */
 	address_tune(fd, &peer);
 	l->accepted(l, fd, &peer);
 	return true;

@@ -140,6 +140,30 @@ TEST(when_descriptors_run_out_the_client_is_told)
 	stop(&s);
 }
 
+TEST(a_lost_reserve_is_made_again)
+{
+	struct service s;
+	CLEANUP(mem_closep) int fd = -1;
+	OK(kf_ok(start(&s, "127.0.0.1:0")));
+	close(s.listener.reserve_fd);
+	s.listener.reserve_fd = -1;
+
+	OK(kf_ok(connect_start(&s.at, &fd)));
+	OK(kf_ok(loop_round(s.loop, 1000)));
+
+	OK(s.listener.reserve_fd >= 0);
+	stop(&s);
+}
+
+TEST(a_socket_in_a_folder_that_is_not_there_is_told_as_such)
+{
+	struct address a;
+	int fd;
+	OK(kf_ok(address_parse("unix:/nowhere/at/all", &a)));
+
+	OK(kf_is(listen_open(&a, NULL, &fd), KF_E_NOT_FOUND));
+}
+
 TEST(a_left_over_socket_file_is_replaced_and_one_in_use_is_not)
 {
 	struct service s;
