@@ -46,10 +46,23 @@ static const struct conf_option options[] = {
 
 static const struct conf_table table = CONF_TABLE(sections, options);
 
+/* Guests are known by their uid, which other sockets do not tell. */
+static kf_err check_sockets(const char *path, const struct agent_conf *c, struct buf *why)
+{
+	for (size_t i = 0; i < c->sockets.n; i++)
+		if (strncmp(c->sockets.item[i], "unix:", 5) != 0) {
+			conf_complain(why, path, "agent", "sockets",
+				"names another socket than unix:@NAME or unix:/PATH");
+			return kf_fail(CONFIG, "guests come over Unix sockets only");
+		}
+	return KF_OK;
+}
+
 kf_err agent_conf_read(const char *path, struct agent_conf *ret, struct buf *why)
 {
 	*ret = (struct agent_conf){ 0 };
 	KF_TRY(conf_read(&table, path, ret, why));
+	KF_TRY(check_sockets(path, ret, why));
 	return settings_check(path, "client", &ret->servers, why);
 }
 

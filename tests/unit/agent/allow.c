@@ -101,6 +101,16 @@ TEST(an_unknown_operation_is_a_mistake)
 	OK(make("[allow *]\nusers = root\noperations = everything\n", &notes) == NULL);
 }
 
+TEST(a_socket_that_does_not_tell_who_comes_is_a_mistake)
+{
+	autobuf notes = buf_new(4096);
+	struct allow *a = make("[agent]\nsockets = unix:@a, unix:/run/b\n", &notes);
+
+	OK(a != NULL);
+	OK(make("[agent]\nsockets = unix:@a, 127.0.0.1:99\n", &notes) == NULL);
+	allow_free(a);
+}
+
 TEST(a_user_gets_no_more_than_its_rate)
 {
 	struct user u = { 0 };
