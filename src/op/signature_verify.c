@@ -24,13 +24,14 @@ kf_err op_signature_verify_decode(struct op_call *call)
 static kf_err load_public(struct op_call *call, struct pubkey **ret)
 {
 	const struct object *o = call->object;
+	struct slice material;
 
 	if (o->type == OBJECT_PRIVATE_KEY && o->key)
 		return pubkey_parse(soft_key_spki(o->key), ret);
 	if (o->type != OBJECT_PUBLIC_KEY)
 		return kf_fail(USAGE, "only keys verify signatures");
-	KF_TRY(store_unseal(call->server->store, o, &call->scratch));
-	return material_public(buf_slice(&call->scratch), o, ret);
+	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));
+	return material_public(material, o, ret);
 }
 
 static kf_err check_parts(const struct signature_verify_request *q)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/epoch.h"
-#include "crypt/seal.h"
 #include "store/backup.h"
 #include "store/work.h"
 #include "token/token.h"
@@ -28,18 +27,6 @@ struct loader {
 };
 
 /* --- one record --- */
-
-kf_err store_unseal(struct store *s, const struct object *o, struct buf *ret)
-{
-	if (object_opened(o, ret))
-		return buf_err(ret);
-	autobuf binding = buf_new(1024);
-	size_t at = ret->n;
-	KF_TRY(object_binding(o, &binding));
-	KF_TRY(unseal_object(s->conf.keyring, o->sealed, buf_slice(&binding), ret));
-	object_keep_opened(o, (struct slice){ ret->p + at, ret->n - at });
-	return KF_OK;
-}
 
 static kf_err load_key(struct store *s, struct object *o)
 {

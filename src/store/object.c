@@ -139,41 +139,11 @@ void object_unref(struct object *o)
 		return;
 	wipe(&o->sealed);
 	token_key_put(o->key);
-	free(atomic_load_explicit(&o->opened, memory_order_acquire));
-	object_plain_free(atomic_load_explicit(&o->plain, memory_order_acquire));
+	object_opened_free(atomic_load_explicit(&o->opened, memory_order_acquire));
 	free(o);
 }
 
 void object_unrefp(struct object **o) { object_unref(*o); }
-
-struct object_opened {
-	size_t n;
-	uint8_t p[];
-};
-
-bool object_opened(const struct object *o, struct buf *ret)
-{
-	const struct object_opened *opened =
-		atomic_load_explicit(&o->opened, memory_order_acquire);
-	if (opened)
-		buf_add(ret, opened->p, opened->n);
-	return opened != NULL;
-}
-
-/* Whoever is first; without memory the next one tries again. */
-void object_keep_opened(const struct object *o, struct slice material)
-{
-	if (o->type != OBJECT_PUBLIC_KEY && o->type != OBJECT_CERTIFICATE)
-		return;
-	struct object_opened *mine = malloc(sizeof(*mine) + material.n), *none = NULL;
-	if (!mine)
-		return;
-	mine->n = material.n;
-	memcpy(mine->p, material.p, material.n);
-	struct object *writable = (struct object *)(uintptr_t)o;
-	if (!atomic_compare_exchange_strong(&writable->opened, &none, mine))
-		free(mine);
-}
 
 void object_set_sealed(struct object *o, struct buf *take)
 {

@@ -16,7 +16,6 @@
 
 struct token_key;
 struct object_opened;
-struct object_plain;
 
 enum {
 	OBJECT_ID_SIZE = 37, /* UUID as text, and NUL */
@@ -65,17 +64,13 @@ struct object {
 	uint32_t usage_mask, algorithm, length;
 	bool is_sensitive, is_extractable, is_archived;
 
-	/* Public keys and certificates: the material in the clear, once somebody asked for it.  It is
-	 * not secret, and unsealing costs ten times the rest of a Get. */
-	_Atomic(struct object_opened *) opened;
-
 	/* private keys that the engine holds; owned reference, set before publication */
 	struct token_key *key;
 	/* SHA-256 of the SubjectPublicKeyInfo; zero where there is none */
 	uint8_t key_id[32];
 
-	/* the opened material of small secrets, see store_material(); owned */
-	_Atomic(struct object_plain *) plain;
+	/* the material in the clear, of kinds that are read often: see store_material(); owned */
+	_Atomic(struct object_opened *) opened;
 };
 
 /* Takes copies of attrs and sealed, decodes the fields.  refs is 1. */
@@ -89,10 +84,6 @@ kf_err object_new(const struct object_parts *parts, struct object **ret);
 struct object *object_ref(const struct object *o);
 void object_unref(struct object *o); /* NULL is fine; the last one wipes and frees */
 void object_unrefp(struct object **o);
-
-/* See `opened`.  False: not there (yet); then keep what was unsealed, if it is of a kind to be kept. */
-bool object_opened(const struct object *o, struct buf *ret);
-void object_keep_opened(const struct object *o, struct slice material);
 
 /* The state at `now`: dates that have passed since the last change count (KMIP 2.1, State). */
 enum object_state object_state(const struct object *o, int64_t now_s);
@@ -111,7 +102,7 @@ void object_set_sealed(struct object *o, struct buf *take);
 /* Takes the reference; key_id follows.  NULL: none. */
 void object_set_key(struct object *o, struct token_key *take);
 
-void object_plain_free(struct object_plain *p); /* wipes; NULL is fine */
+void object_opened_free(struct object_opened *p); /* wipes secrets; NULL is fine */
 
 static inline bool object_is_destroyed(const struct object *o)
 {

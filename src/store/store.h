@@ -108,8 +108,8 @@ kf_err store_submit(struct store *s, struct change *c);
 
 /* Plaintext of an object's material.  Thread-safe; never waits for the database. */
 kf_err store_unseal(struct store *s, const struct object *o, struct buf *ret);
-/* The same for whoever reads often: *ret points into `scratch` or, for small symmetric keys and
- * secrets that were read before, into secret memory that lives as long as the object. */
+/* The same for whoever reads often: *ret points into `scratch` or, for public keys, certificates and
+ * small secrets that were read before, to what lives as long as the object. */
 kf_err store_material(
 	struct store *s, const struct object *o, struct buf *scratch, struct slice *ret);
 

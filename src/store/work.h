@@ -44,7 +44,8 @@ struct store {
 	_Atomic(struct change *) queue; /* newest first */
 	_Atomic size_t queued;          /* submitted and not yet answered */
 	int wake;                       /* eventfd */
-	_Atomic uint32_t plain_full; /* 0: there was room for the last one; see plain.c */
+	_Atomic uint32_t
+		secret_full; /* 0: there was room for the last one; see opened.c */
 	atomic_bool is_stopping, is_rotating;
 	struct {
 		atomic_bool is_reachable, is_writable, is_rolled_back;
