@@ -64,8 +64,8 @@ static kf_err use_chain(
 		return complain(why, "certificate", "no PEM certificate found");
 	if (!tls_has_role(leaf, o->is_server))
 		return complain(why, "certificate",
-			o->is_server ? "its extended key usage does not name serverAuth"
-				     : "its extended key usage does not name clientAuth");
+			o->is_server ? "its extended key usage is not serverAuth alone"
+				     : "its extended key usage is not clientAuth alone");
 	if (SSL_CTX_use_certificate(ctx, leaf) != 1)
 		return complain(why, "certificate", "cannot be used");
 	for (X509 *x; (x = next_certificate(b));)

@@ -7,13 +7,15 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 
-/* OpenSSL takes a certificate without extended key usage for one that may do everything. */
+/* OpenSSL takes a certificate without extended key usage for one that may do everything, and one that
+ * names both roles for either: that would be a client that can pose as a key server. */
 bool tls_has_role(X509 *certificate, bool is_server)
 {
 	if (!(X509_get_extension_flags(certificate) & EXFLAG_XKUSAGE))
 		return false;
 	uint32_t usage = X509_get_extended_key_usage(certificate);
-	return usage & (is_server ? XKU_SSL_SERVER : XKU_SSL_CLIENT);
+	uint32_t roles = usage & (XKU_SSL_SERVER | XKU_SSL_CLIENT | XKU_ANYEKU);
+	return roles == (is_server ? XKU_SSL_SERVER : XKU_SSL_CLIENT);
 }
 
 int tls_verify_peer(X509_STORE_CTX *store, void *context)

@@ -313,6 +313,24 @@ TEST(a_client_cannot_pose_as_a_server)
 		   "peer's certificate is of an authority we do not know") == 0);
 }
 
+TEST(a_certificate_for_both_roles_is_good_for_neither)
+{
+	make_pki();
+	static const char *const usages[] = { "serverAuth,clientAuth",
+		"clientAuth,anyExtendedKeyUsage", "serverAuth,anyExtendedKeyUsage" };
+	for (size_t i = 0; i < 3; i++) {
+		struct pki_leaf both =
+			pki_issue(&ca, "both", usages[i], "IP:127.0.0.1", 3600);
+		OK(strcmp(refusal_of_server(&both, NULL),
+			   "peer's certificate is not meant for its role (extended key "
+			   "usage)") == 0);
+		OK(strcmp(refusal_of_client(&both, TLS1_3_VERSION),
+			   "peer's certificate is not meant for its role (extended key "
+			   "usage)") == 0);
+		pki_leaf_free(&both);
+	}
+}
+
 TEST(a_server_must_be_the_one_that_was_asked_for)
 {
 	make_pki();
@@ -576,8 +594,7 @@ TEST(an_identity_that_cannot_work_is_refused_with_the_reason)
 	make_pki();
 	struct tls_identity i = identity_of(&client_leaf);
 	OK(!context_with(true, &i, NULL));
-	OK(strstr(
-		said, "certificate: its extended key usage does not name serverAuth\n"));
+	OK(strstr(said, "certificate: its extended key usage is not serverAuth alone\n"));
 	i = identity_of(&server_leaf);
 	i.key = buf_slice(&client_leaf.key);
 	OK(!context_with(true, &i, NULL));
