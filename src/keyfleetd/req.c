@@ -198,7 +198,10 @@ static enum step_result step_decode(struct req *r)
 	e = decode_item(r);
 	if (kf_ok(e))
 		return STEP_NEXT;
-	if (kf_is(e, KF_E_MALFORMED) || kf_is(e, KF_E_SHORT))
+	/* The message is whole, only its content makes no sense.  A connection of keyfleet/1 carries the
+	 * requests of many, who must not pay for the one that wrote it. */
+	bool is_shared = r->peer->answers_out_of_order;
+	if (!is_shared && (kf_is(e, KF_E_MALFORMED) || kf_is(e, KF_E_SHORT)))
 		r->is_last = true;
 	return answer_fail(r, e);
 }

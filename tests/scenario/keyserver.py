@@ -297,6 +297,16 @@ def claim_lies_in_every_byte_get_an_answer_or_the_door(b):
     expect(b.lets_in("admin"), "nobody gets in any more")
 
 
+def claim_a_payload_that_cannot_be_read_ends_no_connection_that_many_share(b):
+    broken = text(0x420094, b.key) + text(0x420094, "x" * 300)
+    with b.connect() as w:
+        expect(reason(w.ask(request(GET, broken))) == INVALID_MESSAGE, "is not refused")
+        expect(w.is_closed(), "goes on after a broken payload")
+    with b.connect(alpn="keyfleet/1") as w:
+        expect(reason(w.ask(request(GET, broken, b"1"))) == INVALID_MESSAGE, "is not refused")
+        expect(status(w.ask(request(QUERY, QUERY_OPERATIONS, b"2"))) == 0, "the others are cut off")
+
+
 def claim_what_is_no_message_gets_one_answer_and_the_door(b):
     for junk in (b"GET / HTTP/1.1\r\n\r\n", bytes(16), b"\x42\x00\x78\x01\x7f\xff\xff\xf8"):
         with b.connect() as w:
