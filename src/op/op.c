@@ -274,9 +274,11 @@ enum op_next op_committed(struct op_call *call)
 		adopt_replay(call);
 	if (kf_ok(c->err))
 		return call->next = OP_ANSWER;
-	if (call->is_question)
-		return call->next = OP_FAIL; /* call->err still says why */
-	if (kf_is(c->err, KF_E_CONFLICT) && call->conflicts++ < CONFLICTS_MAX)
+	/* It was not made before, so call->err holds.  Any other answer leaves that open. */
+	if (call->is_question && kf_is(c->err, KF_E_NOT_FOUND))
+		return call->next = OP_FAIL;
+	if (!call->is_question && kf_is(c->err, KF_E_CONFLICT) &&
+		call->conflicts++ < CONFLICTS_MAX)
 		return start_again(call);
 	return call->next = op_then(call, c->err, OP_FAIL);
 }

@@ -181,6 +181,24 @@ TEST(a_repeated_step_of_life_is_a_success_and_a_new_one_is_not)
 	OK(kf_is(destroy(&w, &id), KF_E_DESTROYED));
 }
 
+static void be_too_late(struct world *w) { w->call->change.deadline_ns = 1; }
+
+/* "It exists already" would tell a client that its first request had failed. */
+TEST(whether_it_is_a_repetition_is_left_open_while_the_store_cannot_tell)
+{
+	WORLD(w);
+	struct pair first, second;
+	OK(kf_ok(let_alice_create(&w)));
+	use_request_id(&w, 8);
+	OK(kf_ok(create_p256(&w, "www", &first)));
+
+	w.before_commit = be_too_late;
+	OK(kf_is(create_p256(&w, "www", &second), KF_E_UNAVAILABLE));
+
+	OK(kf_ok(create_p256(&w, "www", &second)));
+	OK(!strcmp(first.private_key.text, second.private_key.text));
+}
+
 TEST(a_request_id_is_not_for_another_request)
 {
 	WORLD(w);
