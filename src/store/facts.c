@@ -49,20 +49,40 @@ static kf_err make_room(struct facts *f)
 	return KF_OK;
 }
 
-kf_err facts_put(struct facts *f, const struct keyring *k, const struct record *r)
+static kf_err fact_of(const struct keyring *k, const struct record *r, struct fact *ret)
 {
-	struct fact fact = {
+	*ret = (struct fact){
 		.version = (uint64_t)r->v[COL_VERSION].i,
 		.created = (uint64_t)r->v[COL_CREATED].i,
 	};
-	KF_TRY(key_of(r->table, r->v[COL_ID].s, fact.key));
-	KF_TRY(record_term(k, r, fact.term));
-	KF_TRY(make_room(f));
-	const struct fact *old = find(f, fact.key);
+	KF_TRY(key_of(r->table, r->v[COL_ID].s, ret->key));
+	return record_term(k, r, ret->term);
+}
+
+static void replace(struct facts *f, const struct fact *old, const struct fact *fact)
+{
 	if (old)
 		head_drop(&f->next, old->term);
-	head_add(&f->next, fact.term);
-	f->tentative[f->n++] = fact;
+	head_add(&f->next, fact->term);
+	f->tentative[f->n++] = *fact;
+}
+
+kf_err facts_put(struct facts *f, const struct keyring *k, const struct record *r)
+{
+	struct fact fact;
+	KF_TRY(fact_of(k, r, &fact));
+	KF_TRY(make_room(f));
+	replace(f, find(f, fact.key), &fact);
+	return KF_OK;
+}
+
+/* One that came twice would be taken off the sum twice, which then does not fit. */
+kf_err facts_load(struct facts *f, const struct keyring *k, const struct record *r)
+{
+	struct fact fact;
+	KF_TRY(fact_of(k, r, &fact));
+	KF_TRY(make_room(f));
+	replace(f, map_get(&f->known, slice_of(fact.key)), &fact);
 	return KF_OK;
 }
 

@@ -36,6 +36,8 @@ const struct fact *facts_find(
 	const struct facts *f, enum table_id table, struct slice id);
 /* Replaces what was known of the record, in `next` too. */
 kf_err facts_put(struct facts *f, const struct keyring *k, const struct record *r);
+/* The same while rows are read, each once: does not look through what is tentative. */
+kf_err facts_load(struct facts *f, const struct keyring *k, const struct record *r);
 void facts_keep(struct facts *f);
 
 struct facts_mark {

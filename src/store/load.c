@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
 #include "base/epoch.h"
 #include "store/backup.h"
 #include "store/work.h"
@@ -6,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MATERIAL_MAX = 4 << 20 };
+enum { MATERIAL_MAX = 4 << 20, PATIENCE_MS = 2000 };
 
 /* What was read, published only when the whole fits. */
 struct news {
@@ -144,6 +145,15 @@ static kf_err withdraw(struct store *s, const struct record *r, struct news *int
 
 /* --- all records --- */
 
+/* A database that gives rows is not given up, however many there are: a server that was away while all
+ * of them changed would never catch up. */
+static void allow_time(struct store *s)
+{
+	uint64_t soon = clock_monotonic_ns() + PATIENCE_MS * UINT64_C(1000000);
+	if (s->db && s->db->deadline_ns && s->db->deadline_ns < soon)
+		s->db->deadline_ns = soon;
+}
+
 /* Without memory nothing is known of the record, least of all that it is wrong. */
 static kf_err take_record(struct loader *l, const struct record *r, struct news *into)
 {
@@ -160,7 +170,8 @@ static kf_err visit(void *arg, enum table_id table, const struct value *v, size_
 	struct loader *l = arg;
 	struct record r;
 	KF_TRY(record_read(table, v, n, &r));
-	KF_TRY(facts_put(&l->s->facts, l->s->conf.keyring, &r));
+	KF_TRY(facts_load(&l->s->facts, l->s->conf.keyring, &r));
+	allow_time(l->s);
 	if (l->is_first)
 		facts_keep(&l->s->facts);
 	struct news *news = calloc(1, sizeof(*news));

@@ -234,6 +234,42 @@ TEST(a_rotation_reaches_the_other_servers)
 	fixture_close(&g);
 }
 
+static kf_err load_slowly(
+	const struct object *o, struct slice material, struct token_key **ret)
+{
+	(void)o;
+	(void)material;
+	*ret = NULL;
+	usleep(15000);
+	return KF_OK;
+}
+
+TEST(a_server_catches_up_with_more_than_its_deadline_has_time_for)
+{
+	enum { N = 128 }; /* a rotation moves 64 at a time, which takes a second here */
+	const char *where = fresh_location();
+	struct fixture f = { .conf = { .deadline_ms = 100, .load_key = load_slowly } },
+		       g = { 0 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+	for (int i = 0; i < N; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "o%d", i);
+		struct spec spec = {
+			.id = id, .type = OBJECT_PRIVATE_KEY, .material = "k"
+		};
+		OK(kf_ok(put(g.store, &spec)));
+	}
+	OK(kf_ok(adopt(&f, KEY_B KEY_A)) && kf_ok(adopt(&g, KEY_B KEY_A)));
+	store_rotate_master(g.store);
+	EVENTUALLY(status_of(&g).old_master_keys == 0);
+
+	EVENTUALLY(status_of(&f).sequence == status_of(&g).sequence);
+	EVENTUALLY(status_of(&f).is_reachable);
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
 static enum kf_code last_event(struct fixture *f)
 {
 	pthread_mutex_lock(&event_lock);
