@@ -237,13 +237,25 @@ static struct slice id_bytes(const struct conn *c, size_t slot, uint8_t space[4]
 	return (struct slice){ space, 4 };
 }
 
+/* A longer answer would end the connection, for all who use it; so the server refuses that one request.
+ * Signatures are short, and many. */
+static int32_t most_of(const struct conn *c, uint32_t operation)
+{
+	bool is_short = operation == KMIP_OPERATION_SIGN ||
+			operation == KMIP_OPERATION_DECRYPT ||
+			operation == KMIP_OPERATION_DISCOVER_VERSIONS;
+	return is_short ? 0 : (int32_t)c->setup->message_max;
+}
+
 kf_err conn_put(
 	struct conn *c, const struct conn_request *q, void *waiter, size_t *ret_slot)
 {
 	if (!conn_has_room(c))
 		return kf_fail(BUSY, "too many requests in flight");
 	size_t slot = slot_take(c, waiter), before = c->out.n;
-	struct kmip_request_header h = { .version = c->version, .batch_count = 1 };
+	struct kmip_request_header h = { .version = c->version,
+		.maximum_response_size = most_of(c, q->operation),
+		.batch_count = 1 };
 	uint8_t space[4];
 	struct ttlv_writer w = ttlv_write(&c->out, c->version);
 	w.allows_vendor = c->is_by_id;

@@ -155,6 +155,23 @@ TEST(servers_that_are_all_busy_are_not_stormed)
 	fake_stop(&a);
 }
 
+TEST(no_answer_is_asked_for_that_would_end_the_connection)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 1000);
+	autobuf answer = buf_new(1024);
+
+	OK(kf_ok(client_call(
+		c, KMIP_OPERATION_LOCATE, (struct slice){ 0 }, NULL, &answer)));
+	EQ(a.most, 1 << 20);
+	EQ(sign(c, "hello", NULL), KF_SUCCESS);
+	EQ(a.most, 0);
+
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
 TEST(a_refusal_is_final_and_says_why)
 {
 	a = (struct fake){ .alpn = fake_both };

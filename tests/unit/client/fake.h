@@ -36,6 +36,7 @@ struct fake {
 	const char *const *alpn;
 	uint16_t newest; /* protocol version; 0: 2.1 */
 	_Atomic int mood, load;
+	_Atomic int most; /* Maximum Response Size of the last request */
 	_Atomic unsigned requests, connections, done, greetings, deepest;
 	_Atomic bool is_stopping;
 	uint8_t id[FAKE_IDS][16]; /* request ids in the order of arrival */
@@ -154,6 +155,7 @@ static inline void fake_answer(struct fake *f, struct buf *out, struct slice mes
 	if (!kf_ok(kmip_get_request_header(&r, &h)) ||
 		!kf_ok(kmip_get_request_item(&r, &item)))
 		abort();
+	f->most = h.maximum_response_size;
 	struct slice id = item.extension.request_id;
 	if (id.n == 16 && f->n_ids < FAKE_IDS)
 		memcpy(f->id[f->n_ids++], id.p, 16);
