@@ -125,10 +125,10 @@ static int64_t left_ms(const struct local_call *c)
 				     : (int64_t)((c->deadline_ns - now) / 1000000 + 1);
 }
 
-static void set_timeout(int fd, int option, int64_t ms)
+static void set_send_timeout(int fd, int64_t ms)
 {
 	struct timeval t = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-	setsockopt(fd, SOL_SOCKET, option, &t, sizeof(t));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
 }
 
 /* It blocks while the agent's queue is full.  A signal interrupts that; then nothing has begun yet, and
@@ -137,7 +137,7 @@ static int connect_to(const struct local_call *c, int fd, const struct address *
 {
 	int64_t ms;
 	while ((ms = left_ms(c)) > 0) {
-		set_timeout(fd, SO_SNDTIMEO, ms);
+		set_send_timeout(fd, ms);
 		if (connect(fd, (const struct sockaddr *)&to->sun, to->size) == 0)
 			return 0;
 		if (errno != EINTR)
@@ -178,7 +178,6 @@ static kf_err dial(struct local_call *call, const struct address *to, int *ret)
 	CLEANUP(mem_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return kf_fail(IO, "no socket can be made; out of file descriptors?");
-	set_timeout(fd, SO_RCVTIMEO, call->local->deadline_ms); /* see local_wait() */
 	if (connect_to(call, fd, to))
 		return connect_failed(errno);
 	KF_TRY(check_peer(call->local, fd));
@@ -202,7 +201,6 @@ static kf_err connect_any(struct local_call *call)
 		KF_TRY(first);
 	}
 	conn->pid = getpid();
-	call->is_fresh = true;
 	return KF_OK;
 }
 
@@ -292,11 +290,11 @@ static kf_err check_answer(const struct local_conn *c, bool *ret_whole)
 	return KF_OK;
 }
 
-static kf_err receive(struct local_call *c, int flags, bool *ret_whole)
+static kf_err receive(struct local_call *c, bool *ret_whole)
 {
 	struct local_conn *conn = c->conn;
 	ssize_t n = recv(conn->fd, conn->answer + conn->got,
-		sizeof(conn->answer) - conn->got, flags);
+		sizeof(conn->answer) - conn->got, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return left_ms(c) ? KF_OK
 				  : kf_fail(TIMEOUT, "key agent did not answer in time");
@@ -322,7 +320,6 @@ kf_err local_begin(struct local *l, struct local_call *ret)
 
 void local_set_deadline(struct local_call *c, unsigned ms)
 {
-	c->has_own_deadline = ms != c->local->deadline_ms;
 	c->deadline_ns = clock_monotonic_ns() + ms * UINT64_C(1000000);
 }
 
@@ -339,30 +336,24 @@ void local_send(struct local_call *c)
 		finish(c, e);
 }
 
-static void look(struct local_call *c, int flags)
-{
-	bool is_whole = false;
-	kf_err e = receive(c, flags, &is_whole);
-	if (is_whole || !kf_ok(e))
-		finish(c, e);
-}
-
 bool local_is_done(struct local_call *c)
 {
-	if (!c->is_done)
-		look(c, MSG_DONTWAIT);
+	bool is_whole = false;
+	if (c->is_done)
+		return true;
+	kf_err e = receive(c, &is_whole);
+	if (is_whole || !kf_ok(e))
+		finish(c, e);
 	return c->is_done;
 }
 
 int local_fd(const struct local_call *c) { return c->conn->fd; }
 
-/* In steady state a call is one send() and one recv(), which blocks up to the deadline.  Poll() keeps the
- * deadline where that would not: after time spent connecting, from the second piece on, and for a call
- * with a deadline of its own. */
+/* One send(), one poll(), one recv().  A recv() that blocks would be a call less and cost three times as
+ * much: Linux wakes it as soon as the agent has read the request, because the sender may send again, and
+ * it goes back to sleep with nothing. */
 void local_wait(struct local_call *c)
 {
-	if (!c->is_done && !c->is_fresh && !c->has_own_deadline)
-		look(c, 0);
 	while (!c->is_done) {
 		kf_err e = wait_for(c, POLLIN);
 		if (!kf_ok(e))

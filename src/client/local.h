@@ -61,7 +61,7 @@ struct local_call {
 	struct local *local;
 	struct local_conn *conn;
 	uint64_t deadline_ns; /* monotonic, counted from local_begin() */
-	bool is_done, is_repeated, is_fresh, has_own_deadline;
+	bool is_done, is_repeated;
 	kf_err err;
 };
 
