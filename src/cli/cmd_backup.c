@@ -86,6 +86,8 @@ static kf_err run_backup(struct cli *c)
 		return cli_file_error(c, c->argv[0],
 			kf_fail(EXISTS, "a backup never overwrites; name another file"));
 	KF_TRY(cli_file_error(c, c->argv[0], save(c, c->argv[0])));
+	if (c->is_quiet)
+		return KF_OK;
 	cli_note(c,
 		"%s is of no use without master.key: keep a copy of that in another "
 		"place",

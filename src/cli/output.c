@@ -20,8 +20,6 @@ struct table {
 void cli_note(const struct cli *c, const char *format, ...)
 {
 	*c->has_told = true;
-	if (c->is_quiet)
-		return;
 	fputs("keyfleet: ", stderr);
 	va_list args;
 	va_start(args, format);

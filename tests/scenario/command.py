@@ -119,6 +119,11 @@ def claim_nobody_to_ask_is_told_with_the_address(lab):
     lab.fails("--config", "unborn/client.conf", "status", why="unborn/address")
 
 
+def claim_quiet_commands_tell_why_they_failed(lab):
+    lab.fails("--quiet", "init", "kms", why="exists already")
+    expect(lab.server.keyfleet("--quiet", "backup", lab.path("quiet")).stderr == "", "a note of success")
+
+
 def claim_files_are_named_with_the_reason(lab):
     lab.admin("backup", "/nowhere/b", why="/nowhere/b: there is no such file or folder")
     master = os.path.join(lab.server.dir, "master.key")

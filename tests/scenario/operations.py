@@ -133,7 +133,7 @@ def claim_a_set_up_in_etc_keeps_what_changes_in_var_lib(lab):
     if os.geteuid() or lab.run(["unshare", "-m", "true"], check=False).returncode:
         skip("needs root and a mount namespace")
     script = f"""set -e
-for d in /etc/keyfleet /var/lib/keyfleet; do [ -d $d ] || {{ mkdir $d; made="$d $made"; }}; mount -t tmpfs none $d; done
+for d in /etc/keyfleet /var/lib/keyfleet; do [ -d $d ] || {{ mkdir $d; made="$d $made"; }}; mount -t tmpfs -o mode=0755 none $d; done
 {BIN}/keyfleet --quiet init /etc/keyfleet --listen 127.0.0.1:0
 {BIN}/keyfleetd > ready & server=$!
 until grep -q ready ready; do kill -0 $server; sleep 0.05; done
