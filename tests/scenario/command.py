@@ -124,6 +124,13 @@ def claim_quiet_commands_tell_why_they_failed(lab):
     expect(lab.server.keyfleet("--quiet", "backup", lab.path("quiet")).stderr == "", "a note of success")
 
 
+def claim_a_bench_that_measured_failures_only_fails(lab):
+    done = lab.admin("--json", "bench", "sign", "--key", "none", "--seconds", "0.1", "--connections", "1",
+                     why="first failure: no such object")
+    expect(json.loads(done.stdout)[0]["done"] == "0", done.stdout)
+    lab.fails("--config", "nofile", "bench", "echo-server", why="nofile: cannot be read")
+
+
 def claim_files_are_named_with_the_reason(lab):
     lab.admin("backup", "/nowhere/b", why="/nowhere/b: there is no such file or folder")
     master = os.path.join(lab.server.dir, "master.key")
