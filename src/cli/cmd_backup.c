@@ -54,7 +54,14 @@ static kf_err fetch_all(struct cli *c, FILE *out)
 	return KF_OK;
 }
 
-/* Whole or not at all: written beside it, made durable, renamed. */
+/* Does not replace a file that came while the copy was made, where the file system can do that. */
+static int rename_to_new(const char *from, const char *to)
+{
+	int result = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+	return result && (errno == EINVAL || errno == ENOSYS) ? rename(from, to) : result;
+}
+
+/* Whole or not at all: written beside it, made durable, then given its name. */
 static kf_err save(struct cli *c, const char *path)
 {
 	char temporary[4096];
@@ -70,8 +77,8 @@ static kf_err save(struct cli *c, const char *path)
 		e = kf_fail(IO, "the file cannot be made durable");
 	if (fclose(out) && kf_ok(e))
 		e = kf_fail(IO, "the file cannot be written");
-	if (kf_ok(e) && rename(temporary, path))
-		e = kf_fail(IO, "the file cannot be renamed into place");
+	if (kf_ok(e) && rename_to_new(temporary, path))
+		e = file_failed(errno);
 	if (!kf_ok(e))
 		unlink(temporary);
 	return e;

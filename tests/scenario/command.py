@@ -131,6 +131,18 @@ def claim_a_bench_that_measured_failures_only_fails(lab):
     lab.fails("--config", "nofile", "bench", "echo-server", why="nofile: cannot be read")
 
 
+def claim_a_backup_is_private_and_never_overwrites(lab):
+    path = lab.path("copy")
+    lab.ok("backup", path)
+    before = open(path, "rb").read()
+    expect(stat.S_IMODE(os.stat(path).st_mode) == 0o600 and os.stat(path).st_nlink == 1, "mode or links")
+    lab.admin("backup", path, why="never overwrites")
+    os.symlink(lab.path("elsewhere"), lab.path("link"))
+    lab.admin("backup", lab.path("link"), why="never overwrites")
+    expect(open(path, "rb").read() == before and not os.path.exists(lab.path("elsewhere")), "something was written")
+    expect(not [name for name in os.listdir(lab.dir) if name.startswith("copy.")], "a temporary file was left")
+
+
 def claim_files_are_named_with_the_reason(lab):
     lab.admin("backup", "/nowhere/b", why="/nowhere/b: there is no such file or folder")
     master = os.path.join(lab.server.dir, "master.key")
