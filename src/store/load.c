@@ -29,12 +29,24 @@ struct loader {
 
 /* --- one record --- */
 
+/* An object's material never changes.  To make the key anew would cost time for each that another
+ * server has changed, and memory for keys that may not be there. */
+static struct token_key *kept_key(const struct store *s, const struct object *o)
+{
+	const struct object *was = catalog_find(s->catalog, slice_of(o->id));
+	return was ? token_key_get(was->key) : NULL;
+}
+
 static kf_err load_key(struct store *s, struct object *o)
 {
 	if (o->type != OBJECT_PRIVATE_KEY || !o->sealed.n || !s->conf.load_key)
 		return KF_OK;
 	autobuf material = buf_new(MATERIAL_MAX);
-	struct token_key *key = NULL;
+	struct token_key *key = kept_key(s, o);
+	if (key) {
+		object_set_key(o, key);
+		return KF_OK;
+	}
 	KF_TRY(store_unseal(s, o, &material));
 	KF_TRY(s->conf.load_key(o, buf_slice(&material), &key));
 	object_set_key(o, key);

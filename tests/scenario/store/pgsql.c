@@ -4,6 +4,7 @@
  * tests/scenario/with-postgresql.
  */
 #include "store/suite.h"
+#include "token/token.h"
 #include <libpq-fe.h>
 
 static char location[256], database[32];
@@ -266,6 +267,47 @@ TEST(a_server_catches_up_with_more_than_its_deadline_has_time_for)
 
 	EVENTUALLY(status_of(&f).sequence == status_of(&g).sequence);
 	EVENTUALLY(status_of(&f).is_reachable);
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
+static atomic_int keys_made;
+
+static void forget_key(struct token_key *key) { (void)key; }
+
+static kf_err load_once(
+	const struct object *o, struct slice material, struct token_key **ret)
+{
+	static const struct token_ops ops = { .free_key = forget_key };
+	static struct token_key key = { .ops = &ops };
+	(void)o;
+	(void)material;
+	if (atomic_fetch_add(&keys_made, 1) > 0)
+		return kf_fail(NOMEM, "memory for keys is used up");
+	atomic_init(&key.refs, 1);
+	*ret = &key;
+	return KF_OK;
+}
+
+TEST(a_key_that_another_server_changes_is_not_made_anew)
+{
+	const char *where = fresh_location();
+	struct fixture f = { .conf.load_key = load_once }, g = { 0 };
+	struct spec a = { .id = "a", .type = OBJECT_PRIVATE_KEY, .material = "k" };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+	OK(kf_ok(put(g.store, &a)));
+	EVENTUALLY(has(&f, "a"));
+	const struct object *o = catalog_find(store_catalog(f.store), SLICE_LIT("a"));
+	OK(o->key);
+
+	a.version = 2;
+	a.material = NULL;
+	OK(kf_ok(put_again(g.store, &a)));
+
+	EVENTUALLY(catalog_find(store_catalog(f.store), SLICE_LIT("a"))->version == 2);
+	OK(catalog_find(store_catalog(f.store), SLICE_LIT("a"))->key);
+	EQ(keys_made, 1);
 	fixture_close(&f);
 	fixture_close(&g);
 }
