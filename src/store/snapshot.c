@@ -26,7 +26,9 @@ static kf_err write_all(void *arg, struct slice s)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return kf_fail(IO, "snapshot cannot be written");
+			return errno == ENOSPC
+				       ? kf_fail(FULL, "no space left for the snapshot")
+				       : kf_fail(IO, "snapshot cannot be written");
 		s.p += n;
 		s.n -= (size_t)n;
 	}
@@ -51,10 +53,13 @@ static kf_err replace_snapshot(struct store *s)
 	buf_add_text(&temporary, s->conf.snapshot);
 	buf_add(&temporary, ".new", sizeof(".new"));
 	KF_TRY(buf_err(&temporary));
-	KF_TRY(write_file(s, (const char *)temporary.p));
-	if (rename((const char *)temporary.p, s->conf.snapshot) != 0)
-		return kf_fail(IO, "snapshot cannot be put in its place");
-	return KF_OK;
+	const char *name = (const char *)temporary.p;
+	kf_err err = write_file(s, name);
+	if (kf_ok(err) && rename(name, s->conf.snapshot) != 0)
+		err = kf_fail(IO, "snapshot cannot be put in its place");
+	if (!kf_ok(err))
+		unlink(name); /* half of one is of no use, and the disk may be full */
+	return err;
 }
 
 /* --- the thread --- */

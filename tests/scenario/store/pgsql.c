@@ -6,6 +6,7 @@
 #include "store/suite.h"
 #include "token/token.h"
 #include <libpq-fe.h>
+#include <sys/stat.h>
 
 static char location[256], database[32];
 
@@ -414,6 +415,22 @@ TEST(without_a_database_a_change_is_refused_at_its_deadline)
 	EVENTUALLY(status_of(&f).is_writable);
 	OK(kf_ok(put_grant(f.store, "g1", 0, PUT_GRANT)));
 	fixture_close(&g);
+	fixture_close(&f);
+}
+
+/* A directory where the file should be. */
+TEST(a_snapshot_that_cannot_be_put_in_its_place_leaves_nothing_behind)
+{
+	char snapshot[128], half[140];
+	snprintf(snapshot, sizeof(snapshot), "%s/taken", temporary_directory());
+	snprintf(half, sizeof(half), "%s.new", snapshot);
+	OK(mkdir(snapshot, 0700) == 0);
+	struct fixture f = { .conf.snapshot = snapshot };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+
+	EVENTUALLY(was_told(&f, snapshot));
+	EVENTUALLY(last_event(&f) == KF_E_IO);
+	OK(access(half, F_OK) != 0);
 	fixture_close(&f);
 }
 
