@@ -15,6 +15,7 @@
 
 enum {
 	HEADER_SIZE = 8, /* TTLV: tag 3, type 1, length 4 */
+	FULL_MS = 1000,
 };
 
 struct address {
@@ -36,6 +37,8 @@ struct local {
 	uid_t agent_uid;
 	unsigned deadline_ms, idle_max;
 	_Atomic(pid_t) pid; /* who filled the slots */
+	_Atomic(uint64_t)
+		full_ns; /* when the wait for room at the agent was in vain; 0: never */
 	_Atomic(struct local_conn *) idle[LOCAL_IDLE_MAX];
 };
 
@@ -131,18 +134,38 @@ static void set_send_timeout(int fd, int64_t ms)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
 }
 
-/* It blocks while the agent's queue is full.  A signal interrupts that; then nothing has begun yet, and
- * what is left of the time counts: timers of the guest may strike more often than we would give up. */
+static bool was_full(struct local *l)
+{
+	uint64_t at = atomic_load_explicit(&l->full_ns, memory_order_relaxed);
+	return at && clock_monotonic_ns() - at < FULL_MS * UINT64_C(1000000);
+}
+
+static void note_full(struct local *l, bool is_full)
+{
+	uint64_t at = is_full ? clock_monotonic_ns() : 0;
+	atomic_store_explicit(&l->full_ns, at, memory_order_relaxed);
+}
+
+/* It blocks while the agent's queue is full, even a guest that pauses otherwise; so after one wait in vain
+ * the next ones are short for a second.  A signal interrupts it; then nothing has begun yet, and what
+ * is left of the time counts: timers of the guest may strike more often than we would give up. */
 static int connect_to(const struct local_call *c, int fd, const struct address *to)
 {
+	bool is_short = was_full(c->local);
 	int64_t ms;
 	while ((ms = left_ms(c)) > 0) {
-		set_send_timeout(fd, ms);
-		if (connect(fd, (const struct sockaddr *)&to->sun, to->size) == 0)
+		set_send_timeout(fd, is_short ? 1 : ms);
+		if (connect(fd, (const struct sockaddr *)&to->sun, to->size) == 0) {
+			note_full(c->local, false);
 			return 0;
+		}
+		if (errno == EAGAIN)
+			break;
 		if (errno != EINTR)
 			return -1;
 	}
+	if (!is_short)
+		note_full(c->local, true);
 	errno = EAGAIN;
 	return -1;
 }

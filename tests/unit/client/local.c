@@ -3,6 +3,7 @@
  * The other end is a thread that serves each connection as its row of the script says.
  */
 #include "client/local.h"
+#include "base/clock.h"
 #include "test.h"
 #include <malloc.h>
 #include <poll.h>
@@ -140,12 +141,18 @@ static int listen_at(const char *name)
 	return listen(fd, 8) ? -1 : fd;
 }
 
-static void start(struct responder *r, const enum deed *script)
+/* Nobody accepts. */
+static void listen_only(struct responder *r)
 {
 	static int count;
 	snprintf(r->name, sizeof(r->name), "@keyfleet-test-%d-%d", getpid(), count++);
-	r->script = script;
 	r->listener = listen_at(r->name);
+}
+
+static void start(struct responder *r, const enum deed *script)
+{
+	listen_only(r);
+	r->script = script;
 	pthread_create(&r->thread, NULL, respond, r);
 }
 
@@ -337,6 +344,22 @@ TEST(a_call_keeps_a_deadline_of_its_own_on_a_connection_that_was_used_before)
 	OK(time(NULL) - begin < 10);
 }
 
+enum { CROWD = 16 };
+
+/* Until there is no room for another one, which has waited in vain. */
+static int fill_queue(struct local *l, struct local_call *calls)
+{
+	for (int n = 0; n < CROWD; n++) {
+		if (!kf_ok(local_begin(l, &calls[n])))
+			abort();
+		buf_add(local_request(&calls[n]), reply, sizeof(reply));
+		local_send(&calls[n]);
+		if (calls[n].is_done)
+			return n + 1;
+	}
+	return CROWD;
+}
+
 static void nothing(int signal) { (void)signal; }
 
 /* As nginx has with timer_resolution. */
@@ -350,25 +373,19 @@ static void set_interval(int us)
 
 TEST(a_guest_with_a_timer_does_not_wait_for_ever_for_room_at_the_agent)
 {
-	struct responder r = { .name = "@keyfleet-test-full" };
-	r.listener = listen_at(r.name);
+	struct responder r;
+	listen_only(&r);
 	struct local *l = pool_to(r.name, 100);
-	struct local_call waiting[16];
-	int n = 0, status = 0;
-	bool is_full = false;
-	for (; n < 16 && !is_full; n++) {
-		if (!kf_ok(local_begin(l, &waiting[n])))
-			break;
-		buf_add(local_request(&waiting[n]), reply, sizeof(reply));
-		local_send(&waiting[n]);
-		is_full = waiting[n].is_done;
-	}
+	struct local_call waiting[CROWD];
+	int status = 0, n = fill_queue(l, waiting);
+	bool is_full = waiting[n - 1].is_done;
 	/* A child, so that a failure is seen and not waited for. */
+	struct local *fresh = pool_to(r.name, 100);
 	pid_t child = fork();
 	if (child == 0) {
 		bool is_right;
 		set_interval(10000);
-		_exit(kf_is(ask(l, &is_right), KF_E_TIMEOUT) ? 0 : 1);
+		_exit(kf_is(ask(fresh, &is_right), KF_E_TIMEOUT) ? 0 : 1);
 	}
 	struct timespec t = { 0, 10000000 };
 	for (int i = 0; i < 500 && waitpid(child, &status, WNOHANG) == 0; i++) {
@@ -380,6 +397,28 @@ TEST(a_guest_with_a_timer_does_not_wait_for_ever_for_room_at_the_agent)
 
 	OK(is_full);
 	EQ(status, 0);
+	while (n--)
+		local_end(&waiting[n]);
+	local_free(fresh);
+	local_free(l);
+	close(r.listener);
+}
+
+TEST(an_agent_without_room_is_waited_for_once_a_second)
+{
+	struct responder r;
+	listen_only(&r);
+	struct local *l = pool_to(r.name, 300);
+	struct local_call waiting[CROWD];
+	int n = fill_queue(l, waiting);
+	bool is_full = waiting[n - 1].is_done, is_right;
+	uint64_t begin = clock_monotonic_ns();
+
+	kf_err next = ask(l, &is_right);
+
+	OK(is_full);
+	OK(kf_is(next, KF_E_TIMEOUT));
+	OK(clock_monotonic_ns() - begin < 150000000);
 	while (n--)
 		local_end(&waiting[n]);
 	local_free(l);
