@@ -89,6 +89,8 @@ kf_err service_signals(int *ret_fd)
 	if (pthread_sigmask(SIG_BLOCK, &set, NULL))
 		return kf_fail(IO, "signals cannot be blocked");
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ,
+		SIG_IGN); /* a limit on files is like a full disk: an error, not the end */
 	int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		return kf_fail(IO, "signalfd");

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who edits the store gets refusals, not keys; who loses it has a backup."""
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -145,6 +146,23 @@ def claim_the_master_key_is_changed_while_the_server_signs(lab):
     server.start()
     for name in ("one", "three"):
         server.keyfleet("key", "csr", name, "--subject", "CN=" + name)
+    server.process.stop()
+
+
+def claim_a_disk_that_fails_stops_changes_and_not_signing(lab):
+    server = lab.server
+    server.start()
+    pid = server.process.pid
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (600000, resource.RLIM_INFINITY))
+    for number in range(300):
+        done = server.keyfleet("key", "create", f"many{number}", check=False)
+        if done.returncode:
+            break
+    expect(done.returncode, "the limit was not reached")
+    server.keyfleet("key", "csr", "one", "--subject", "CN=one")
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    wait_until("changes", lambda: server.keyfleet("key", "create", "afterwards", check=False).returncode == 0)
+    server.keyfleet("key", "csr", f"many{number - 1}", "--subject", "CN=many")
     server.process.stop()
 
 
