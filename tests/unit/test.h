@@ -55,6 +55,7 @@ static int test_main_(void)
 		test_failed_ = 0;
 		t->run();
 		printf("%s %d - %s\n", test_failed_ ? "not ok" : "ok", ++n, t->name);
+		fflush(stdout); /* a test may fork: its child must not say it again */
 		bad += test_failed_;
 	}
 	printf("1..%d\n", n);
