@@ -85,14 +85,14 @@ static bool is_time(struct lane *lane, bool is_awaited)
 	return true;
 }
 
-void audit_flush(struct audit *a, unsigned loop, bool is_awaited)
+void audit_flush(struct audit *a, unsigned loop, uint64_t awaited)
 {
 	struct lane *lane = &a->lane[loop];
 	if (lane->flushed != lane->ticket) {
 		lane->flushed = lane->ticket;
 		ring_publish(&lane->ring);
 	}
-	if (lane->roused == lane->ticket || !is_time(lane, is_awaited))
+	if (lane->roused == lane->ticket || !is_time(lane, awaited > lane->roused))
 		return;
 	lane->roused = lane->ticket;
 	rouse(a);

@@ -53,9 +53,10 @@ void audit_close(struct audit *a); /* writes what is queued */
 /* AUDIT when the record cannot be taken: fail closed.  The ticket grows by one with each record. */
 kf_err audit_add(struct audit *a, unsigned loop, const struct audit_record *r,
 	uint64_t *ret_ticket);
-/* Once a round: hands over what was added.  The worker is woken at once when an answer waits for it
- * (is_awaited), otherwise now and then: what nobody waits for is on its way to disk within a second. */
-void audit_flush(struct audit *a, unsigned loop, bool is_awaited);
+/* Once a round: hands over what was added.  The worker is woken at once for the records up to the
+ * ticket `awaited` (0: none), whose answers are about to be due, and takes all others along; otherwise
+ * only now and then.  What nobody waits for is on its way to disk within a second. */
+void audit_flush(struct audit *a, unsigned loop, uint64_t awaited);
 uint64_t audit_durable(
 	const struct audit *a, unsigned loop); /* all tickets up to this are on disk */
 /* Asks for one wake() once this ticket is durable.  False: it already is, or the audit fails closed;

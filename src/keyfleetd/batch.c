@@ -32,6 +32,11 @@ static struct req *first(const struct batch *b)
 	return container_of(b->queue.next, struct req, run);
 }
 
+uint64_t batch_first_ticket(const struct batch *b)
+{
+	return list_is_empty(&b->queue) ? 0 : first(b)->ticket;
+}
+
 /* Takes requests from the front: of one algorithm, as many as the budget allows, one at least. */
 static size_t cut_piece(struct batch *b, struct req **piece, uint64_t budget_ns)
 {

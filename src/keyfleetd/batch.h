@@ -24,6 +24,11 @@ void batch_clear(struct batch *b);
 
 void batch_add(struct batch *b, struct req *r);
 
+/* The audit ticket of the request that is computed next; 0: there is none.  Its record must be on the
+ * way when the round begins to sign, those behind it may come along with a later one: one sync serves
+ * all that wait their turn. */
+uint64_t batch_first_ticket(const struct batch *b);
+
 /* Computes one piece of work of at most about budget_ns and resumes its requests; returns how long
  * it took, 0 when there was nothing to do. */
 uint64_t batch_step(struct batch *b, uint64_t budget_ns);

@@ -103,15 +103,21 @@ static void sign(struct io *io)
 	}
 }
 
+/* The newest record that an answer waits for; 0: none. */
+static uint64_t awaited(const struct io *io)
+{
+	return list_is_empty(&io->waiting) ? 0 : req_of(io->waiting.prev)->ticket;
+}
+
 static void wait_for_audit(struct io *io)
 {
 	struct audit *audit = io->server->audit;
-	audit_flush(audit, io->number, !list_is_empty(&io->waiting));
+	audit_flush(audit, io->number, awaited(io));
 	while (!list_is_empty(&io->waiting) &&
 		!audit_wait(audit, io->number, req_of(io->waiting.next)->ticket)) {
 		release_durable(io);
 		settle_touched(io);
-		audit_flush(audit, io->number, true);
+		audit_flush(audit, io->number, awaited(io));
 	}
 }
 
@@ -142,8 +148,8 @@ static void report_drained(struct io *io)
 static void round_ends(struct loop_hook *h)
 {
 	struct io *io = container_of(h, struct io, hook);
-	audit_flush(io->server->audit, io->number,
-		io->batch.n || !list_is_empty(&io->waiting));
+	uint64_t due = batch_first_ticket(&io->batch), waited = awaited(io);
+	audit_flush(io->server->audit, io->number, due > waited ? due : waited);
 	settle_touched(io);
 	sign(io);
 	release_durable(io);

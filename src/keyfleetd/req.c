@@ -295,13 +295,14 @@ static enum step_result step_start(struct req *r)
 static enum step_result step_audit(struct req *r)
 {
 	const struct op *op = r->call.op;
-	if (op->audit == AUDIT_NOT)
+	enum op_audit audit = op_audit_of(&r->call);
+	if (audit == AUDIT_NOT)
 		return STEP_NEXT;
 	uint64_t ticket = r->ticket;
 	kf_err e = record(r, AUDIT_ALLOWED, KF_OK);
 	if (!kf_ok(e))
 		return answer_fail(r, e);
-	if (op->audit != AUDIT_FIRST) {
+	if (audit != AUDIT_FIRST) {
 		r->ticket = ticket;
 		return STEP_NEXT;
 	}

@@ -328,3 +328,10 @@ void op_free(struct op_call *call)
 	buf_free(&call->scratch);
 	buf_free(&call->attrs);
 }
+
+enum op_audit op_audit_of(const struct op_call *call)
+{
+	bool gives_private_key = call->op->code == KMIP_OPERATION_GET && call->object &&
+				 call->object->type == OBJECT_PRIVATE_KEY;
+	return gives_private_key ? AUDIT_FIRST : call->op->audit;
+}

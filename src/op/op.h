@@ -116,6 +116,9 @@ struct op_server {
 	void *arg;
 };
 
+/* The operation's class, but whoever is given a private key waits for the record of it. */
+enum op_audit op_audit_of(const struct op_call *call);
+
 const struct op *op_find(uint32_t code); /* NULL: not supported */
 const struct op *op_each(size_t i);      /* NULL after the last */
 

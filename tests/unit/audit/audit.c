@@ -95,7 +95,7 @@ static bool add_and_wait(struct audit *a, unsigned loop)
 	uint64_t ticket;
 	if (!kf_ok(audit_add(a, loop, &record, &ticket)))
 		return false;
-	audit_flush(a, loop, true);
+	audit_flush(a, loop, ticket);
 	while (audit_is_healthy(a) && audit_wait(a, loop, ticket))
 		sem_wait(&woken[loop]);
 	return audit_durable(a, loop) >= ticket;
@@ -263,11 +263,11 @@ static void *be_a_loop(void *arg)
 	uint64_t ticket = 0;
 	for (int i = 0; i < RECORDS; i++) {
 		while (!kf_ok(audit_add(w->audit, w->loop, &record, &ticket)))
-			audit_flush(w->audit, w->loop, true);
+			audit_flush(w->audit, w->loop, UINT64_MAX);
 		if (i % 7 == 0)
-			audit_flush(w->audit, w->loop, true);
+			audit_flush(w->audit, w->loop, UINT64_MAX);
 	}
-	audit_flush(w->audit, w->loop, true);
+	audit_flush(w->audit, w->loop, UINT64_MAX);
 	while (audit_wait(w->audit, w->loop, ticket))
 		sem_wait(&woken[w->loop]);
 	return NULL;

@@ -107,6 +107,20 @@ TEST(whoever_asks_for_it_at_creation_gets_the_private_key)
 	OK(kf_is(get(&w, &locked.private_key, &a), KF_E_NOT_EXTRACTABLE));
 }
 
+/* The class is decided on the object as it is found, before anything is answered. */
+TEST(who_is_given_a_private_key_waits_for_the_record)
+{
+	struct object key = { .type = OBJECT_PRIVATE_KEY };
+	struct object other = { .type = OBJECT_SYMMETRIC_KEY };
+	struct op_call call = { .op = op_find(KMIP_OPERATION_GET), .object = &key };
+
+	EQ(op_audit_of(&call), AUDIT_FIRST);
+	call.object = &other;
+	EQ(op_audit_of(&call), AUDIT_QUEUED);
+	call.op = op_find(KMIP_OPERATION_SIGN);
+	EQ(op_audit_of(&call), AUDIT_FIRST);
+}
+
 TEST(a_public_key_comes_in_the_format_asked_for)
 {
 	WORLD(w);
