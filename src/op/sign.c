@@ -64,6 +64,17 @@ static kf_err check_content(const struct op_call *call, const struct sign_call *
 	return kf_fail(DENIED, "this client may not have such data signed");
 }
 
+/* Much of a ServerKeyExchange is the signer's to choose, and SHA-1 collides: with it, what TLS may have
+ * signed could be something else as well. */
+static kf_err check_hash(const struct op_call *call, const struct sign_call *s)
+{
+	const bool is_narrow =
+		s->csr_only || (call->decision.constraints & CONSTRAINT_TLS_ONLY);
+	if (is_narrow && call->job.mech->hash == HASH_SHA1)
+		return kf_fail(DENIED, "this client may not have SHA-1 signed");
+	return KF_OK;
+}
+
 /* More than a job holds is hashed here.  This allocates: no TLS signature comes this way. */
 static kf_err digest_into(struct sign_job *job, struct slice data)
 {
@@ -139,7 +150,8 @@ static kf_err prepare(struct op_call *call)
 		return kf_fail(BAD_PARAMETERS, "this key's algorithm is not supported");
 	KF_TRY(check_one_part(&s->q));
 	KF_TRY(check_content(call, s));
-	return fill_job(call, &s->q);
+	KF_TRY(fill_job(call, &s->q));
+	return check_hash(call, s);
 }
 
 enum op_next op_sign_start(struct op_call *call)

@@ -15,7 +15,6 @@ PROBES = [
     ["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"],
     ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-sigalgs", "RSA+SHA256"],
     ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-sigalgs", "RSA-PSS+SHA384"],
-    ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-sigalgs", "RSA+SHA1"],
     ["-tls1_2", "-cipher", "AES128-GCM-SHA256"],
     ["-tls1_1"],
 ]

@@ -4,7 +4,14 @@
 #include "world.h"
 #include <openssl/sha.h>
 
-enum { ECDSA_SHA256 = 0x0e, ECDSA_SHA384 = 0x0f, SHA_256 = 6, PKCS1 = 8, PSS = 10 };
+enum {
+	ECDSA_SHA1 = 0x0c,
+	ECDSA_SHA256 = 0x0e,
+	ECDSA_SHA384 = 0x0f,
+	SHA_256 = 6,
+	PKCS1 = 8,
+	PSS = 10
+};
 
 static const struct slice text = { (const uint8_t *)"hello", 5 };
 
@@ -284,6 +291,12 @@ TEST(a_key_for_tls_signs_what_tls_wants_signed_and_nothing_else)
 		&(struct sign_wish){
 			.data = buf_slice(&t.good), .parameters = p256_sha256 },
 		NULL)));
+	OK(kf_is(sign(&w, key,
+			 &(struct sign_wish){ .data = buf_slice(&t.good),
+				 .parameters = { .digital_signature_algorithm =
+							 ECDSA_SHA1 } },
+			 NULL),
+		KF_E_DENIED));
 	OK(kf_is(sign(&w, key,
 			 &(struct sign_wish){ .data = cut, .parameters = p256_sha256 },
 			 NULL),
