@@ -107,6 +107,27 @@ def claim_signing_needs_no_database(lab):
         "key", "create", "after-" + str(os.getpid()), check=False).returncode == 0, 30)
 
 
+def claim_a_database_that_says_nothing_holds_up_nobody(lab):
+    """SIGSTOP of all of PostgreSQL: connections stay open.  Handshakes go on; a change ends with a clear word."""
+    processes = lab.pg.process.family()
+    with Load(lab, lab.nginx.port) as load:
+        load.goes_on()
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            load.goes_on(50)
+            done = lab.first.keyfleet("key", "create", "silent-" + str(os.getpid()), check=False)
+            expect(done.returncode != 0 and done.stderr.strip(), "a change succeeded without a database")
+            load.goes_on()
+        finally:
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
+        load.goes_on()
+    expect(not load.failures, load.failures[:3])
+    wait_until("the store to be writable again", lambda: lab.second.keyfleet(
+        "key", "create", "spoken-" + str(os.getpid()), check=False).returncode == 0, 30)
+
+
 def claim_a_restarted_agent_fails_no_handshake(lab):
     with Load(lab, lab.nginx.port) as load:
         load.goes_on()
