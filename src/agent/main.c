@@ -195,8 +195,12 @@ static int end_with(const struct program *p, kf_err err, const struct buf *why)
 	if (kf_ok(err))
 		return EXIT_SUCCESS;
 	tell_lines(why);
-	fprintf(stderr, "keyfleet-agent: %s: %s\n", p->agent.path,
-		err.site && err.site->text ? err.site->text : kf_code_name(err.code));
+	if (why->n) /* the lines say what and where */
+		fprintf(stderr, "keyfleet-agent: %s cannot be used\n", p->agent.path);
+	else
+		fprintf(stderr, "keyfleet-agent: %s: %s\n", p->agent.path,
+			err.site && err.site->text ? err.site->text
+						   : kf_code_name(err.code));
 	return EXIT_FAILURE;
 }
 
