@@ -5,6 +5,7 @@ temporary folder.  The demo, the scenario tests and the benchmarks of web server
 Everything started is ended by PID when the lab closes, however the program ends.  Nothing sleeps for
 synchronisation: whatever is waited for is a line, a file or a port, with a deadline.
 """
+import concurrent.futures
 import contextlib
 import functools
 import json
@@ -17,6 +18,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -536,6 +538,46 @@ stream {{ upstream keyservers {{ {servers} }} server {{ listen 127.0.0.1:{self.p
             self.start_process(["nginx", "-c", self.file])
 
 
+class Relay:
+    """A network of 127.0.0.1 in front of `port`: with a delay (each way), a black hole, or cut.  Connect to self.port."""
+
+    def __init__(self, lab, name, port, delay_ms=0.0):
+        self.lab, self.name = lab, name
+        self.process = subprocess.Popen([os.path.join(BIN, "..", "tests", "relay"), "0", str(port)], text=True,
+                                        bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        lab.processes.append(self)
+        self.port = int(self.process.stdout.readline().split()[1])
+        self.address = f"127.0.0.1:{self.port}"
+        self.delay(delay_ms)
+
+    def _tell(self, command):
+        self.process.stdin.write(command + "\n")
+        if self.process.stdout.readline() != "ok\n":
+            raise LabError(f"relay {self.name} did not take {command!r}")
+
+    def delay(self, ms):
+        """Added to each direction; the round trip grows by twice as much."""
+        self._tell(f"delay {round(ms * 1000)}")
+
+    def hole(self):
+        """Nothing arrives any more; connections stay open."""
+        self._tell("hole")
+
+    def heal(self):
+        """Everything arrives again, what was held up too."""
+        self._tell("pass")
+
+    def cut(self):
+        self._tell("cut")
+
+    def tail(self, lines=5):
+        return ""
+
+    def stop(self, seconds=5):
+        self.process.stdin.close()
+        self.process.wait(seconds)
+
+
 # -- clients -------------------------------------------------------------------------------------------
 
 
@@ -568,6 +610,44 @@ def handshake(port, ca, timeout=10):
     with socket.create_connection(("127.0.0.1", port), timeout) as raw:
         with context.wrap_socket(raw, server_hostname="localhost"):
             return time.monotonic() - start
+
+
+class Load:
+    """Handshakes, one after the other in each of a few threads, until it is left; every failure counts."""
+
+    def __init__(self, lab, port, threads=2):
+        self.lab, self.port, self.threads = lab, port, threads
+        self.done, self.failures, self.slowest = 0, [], 0.0
+
+    def _one(self):
+        while not self.stop.is_set():
+            try:
+                self.slowest = max(self.slowest, handshake(self.port, self.lab.web_ca(), 15))
+                self.done += 1
+            except OSError as why:
+                self.failures.append(str(why))
+
+    def __enter__(self):
+        self.stop = threading.Event()
+        self.pool = concurrent.futures.ThreadPoolExecutor(self.threads)
+        self.running = [self.pool.submit(self._one) for _ in range(self.threads)]
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for running in self.running:
+            running.result()
+        self.pool.shutdown()
+
+    def goes_on(self, handshakes=20):
+        """Waits until that many more have succeeded."""
+        target = self.done + handshakes
+        wait_until("more handshakes", lambda: self.done >= target or self.failures, 30)
+        self.fails_nothing()
+
+    def fails_nothing(self):
+        if self.failures:
+            raise LabError(f"{len(self.failures)} handshakes failed: {self.failures[:3]}")
 
 
 def wrk(lab, url, seconds, clients):
