@@ -318,10 +318,11 @@ class KeyServer:
     def address(self):
         return f"127.0.0.1:{self.port}"
 
-    def start(self, wait=True, env=None):
+    def start(self, wait=True, env=None, prefix=()):
+        """`prefix` is a command that runs the key server, elsewhere for instance."""
         read, write = os.pipe()
         pin = [] if self.cpu is None else ["taskset", "-c", str(self.cpu)]
-        self.process = Process(self.lab, self.name, pin + [
+        self.process = Process(self.lab, self.name, [*prefix, *pin,
             os.path.join(BIN, "keyfleetd"), "--config", os.path.join(self.dir, "keyfleetd.conf")], stdout=write,
             env=env)
         os.close(write)
@@ -388,9 +389,9 @@ operations = {operations}
         self.listener.listen(4096)
         self.start()
 
-    def start(self):
+    def start(self, env=None):
         self.process = Process(self.lab, self.name, [os.path.join(BIN, "keyfleet-agent"), "--config", self.conf],
-                               listener=self.listener)
+                               env=env, listener=self.listener)
         wait_until(f"{self.name} to be ready", lambda: self.process.must_run() and "event=ready" in open(
             self.process.log).read())
 

@@ -5,7 +5,7 @@
 #include <openssl/pem.h>
 #include <string.h>
 
-enum { BACKDATED_S = 300, DAY_S = 86400, CA_DAYS = 3650, DAYS = 365, DAYS_MAX = 36500 };
+enum { BACKDATED_S = 7200, DAY_S = 86400, CA_DAYS = 3650, DAYS = 365, DAYS_MAX = 36500 };
 
 /* Who signs: a certificate with its key.  For a CA in the making the certificate is its own. */
 struct issuer {
