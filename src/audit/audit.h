@@ -37,6 +37,7 @@ struct audit_record {
 	const char *why;          /* error text, NULL: none */
 	struct slice digest;      /* SHA-256 of what is signed, or empty */
 	struct slice correlation; /* Client Correlation Value, or empty */
+	struct slice op_id; /* Request Id: the same in every copy and retry, or empty */
 	uint64_t connection;
 };
 

@@ -126,6 +126,11 @@ static void put_options(struct line *l, const struct audit_record *r)
 		PUT_LITERAL(l, " correlation=");
 		put_value(l, r->correlation);
 	}
+	if (r->op_id.n) {
+		PUT_LITERAL(l, " op-id=");
+		put_hex(l,
+			(struct slice){ r->op_id.p, r->op_id.n < 64 ? r->op_id.n : 64 });
+	}
 	if (r->why) {
 		PUT_LITERAL(l, " why=");
 		put_text(l, r->why);

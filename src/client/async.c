@@ -3,6 +3,7 @@
 #include "client/async_inside.h"
 #include "client/sign.h"
 #include "client/status.h"
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,8 @@ static kf_err put(struct flight *f, struct lane *l, uint64_t now)
 		return kf_fail(FEATURE, "the server's protocol version cannot say this");
 	uint64_t left_ms = f->deadline_ns > now ? (f->deadline_ns - now) / NS_PER_MS : 1;
 	f->request.extension.deadline_ms = (int32_t)min64(left_ms + 1, INT32_MAX);
+	f->request.extension.has_sent_at = true;
+	f->request.extension.sent_at_ms = (int32_t)(now / NS_PER_MS & INT32_MAX);
 	KF_TRY(conn_put(l->conn, &f->request, f, &f->slot));
 	f->lane = l;
 	f->sent_ns = now;
@@ -365,17 +368,24 @@ void kf_async_ready(struct kf_async *a, int fd, int events)
 
 /* ---- starting a call ---- */
 
-static kf_err set_request_id(struct flight *f, const uint8_t *given)
+/* What changes nothing needs an id for the audit only: a random number and a counter, without a system
+ * call for each. */
+static kf_err set_request_id(struct kf_async *a, struct flight *f, const uint8_t *given)
 {
-	if (f->repeat != REPEAT_WITH_ID)
-		return KF_OK;
-	if (given)
-		memcpy(f->request_id, given, sizeof(f->request_id));
-	else if (getrandom(f->request_id, sizeof(f->request_id), 0) !=
-		 sizeof(f->request_id))
-		return kf_fail(INTERNAL, "no random numbers");
 	f->request.extension.request_id =
 		(struct slice){ f->request_id, sizeof(f->request_id) };
+	if (given) {
+		memcpy(f->request_id, given, sizeof(f->request_id));
+		return KF_OK;
+	}
+	if (f->repeat != REPEAT_WITH_ID) {
+		uint64_t n = htobe64(++a->ids);
+		memcpy(f->request_id, &a->id_base, sizeof(a->id_base));
+		memcpy(f->request_id + sizeof(a->id_base), &n, sizeof(n));
+		return KF_OK;
+	}
+	if (getrandom(f->request_id, sizeof(f->request_id), 0) != sizeof(f->request_id))
+		return kf_fail(INTERNAL, "no random numbers");
 	return KF_OK;
 }
 
@@ -405,7 +415,7 @@ kf_err async_call(struct kf_async *a, const struct async_request *q)
 	if (!f)
 		return kf_fail(NOMEM, "starting a call");
 	fill(a, f, q);
-	kf_err err = set_request_id(f, q->options.request_id);
+	kf_err err = set_request_id(a, f, q->options.request_id);
 	if (!kf_ok(err)) {
 		flight_free(a, f);
 		return err;
@@ -423,6 +433,8 @@ kf_err async_call(struct kf_async *a, const struct async_request *q)
 static kf_err open_all(struct kf_async *a, struct settings *take, struct buf *why)
 {
 	KF_TRY(fleet_init(&a->fleet, take, why));
+	if (getrandom(&a->id_base, sizeof(a->id_base), 0) != sizeof(a->id_base))
+		return kf_fail(INTERNAL, "no random numbers");
 	if (a->fleet.settings.agent)
 		return kf_fail(CONFIG, "event loops go to key servers, not to an agent");
 	KF_TRY(stream_pad_new(&a->pad));

@@ -61,6 +61,7 @@ struct kf_async {
 	size_t n_lanes, n_flights;
 	struct list waiting, ended, dirty, spare;
 	size_t n_spare;
+	uint64_t id_base, ids; /* of requests */
 	uint64_t due_ns; /* the earliest moment at which something may have to be done */
 	uint64_t armed_ns; /* what the loop was asked for; UINT64_MAX: nothing */
 	bool wants_flush;  /* the timer was asked for the end of the round */

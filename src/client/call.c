@@ -133,14 +133,16 @@ static kf_err put_request(struct run *r)
 	w.allows_vendor = true;
 	KF_TRY(r->q->put(&w, r->q->request));
 	KF_TRY(ttlv_written(&w));
-	uint64_t left_ms = (r->deadline_ns - clock_monotonic_ns()) / MS;
+	uint64_t now = clock_monotonic_ns();
+	uint64_t left_ms = r->deadline_ns > now ? (r->deadline_ns - now) / MS : 0;
 	struct conn_request q = { .operation = r->q->operation,
 		.payload = buf_slice(&payload),
-		.extension = { .deadline_ms = (int32_t)min64(left_ms, INT32_MAX),
+		.extension = { .request_id = { r->request_id, 16 },
+			.deadline_ms = (int32_t)min64(left_ms + 1, INT32_MAX),
+			.has_sent_at = true,
+			.sent_at_ms = (int32_t)(now / MS & INT32_MAX),
 			.tls_client_version = o->tls_client_version,
 			.tls_negotiated_version = o->tls_negotiated_version } };
-	if (r->repeat == REPEAT_WITH_ID)
-		q.extension.request_id = (struct slice){ r->request_id, 16 };
 	size_t slot;
 	return conn_put(c, &q, r, &slot);
 }

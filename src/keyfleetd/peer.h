@@ -7,6 +7,7 @@
  * stack may go on using it.
  */
 #pragma once
+#include "keyfleetd/age.h"
 #include "keyfleetd/io.h"
 #include "net/proxy2.h"
 #include "net/tls.h"
@@ -47,6 +48,7 @@ struct peer {
 	uint64_t settings_generation;
 	struct client_slot *slot; /* of the connections of its client */
 
+	struct age age;     /* of its requests */
 	uint64_t active_ns; /* last read or answer */
 	uint64_t
 		partial_ns; /* since when the message in `in` is incomplete; 0: it is not */

@@ -151,10 +151,16 @@ static kf_err check_batch_id(const struct req *r)
 	return KF_OK;
 }
 
+/* Counted from when it was sent, as far as that can be known. */
 static void set_deadline(struct req *r)
 {
-	int32_t ms = r->item.extension.deadline_ms;
-	r->deadline_ns = ms > 0 ? r->arrived_ns + (uint64_t)ms * 1000000 : 0;
+	const struct kmip_extension *e = &r->item.extension;
+	uint32_t left_ms = (uint32_t)e->deadline_ms, age_ms = 0;
+	if (e->has_sent_at && r->peer)
+		age_ms = age_of(&r->peer->age, e->sent_at_ms, r->arrived_ns);
+	left_ms -= age_ms < left_ms ? age_ms : left_ms;
+	r->deadline_ns =
+		e->deadline_ms > 0 ? r->arrived_ns + (uint64_t)left_ms * 1000000 : 0;
 }
 
 static void set_call(struct req *r)
@@ -230,6 +236,7 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 		.mechanism = c->mechanism,
 		.why = kf_ok(why) ? NULL : why.site->text,
 		.correlation = r->header.client_correlation_value,
+		.op_id = r->item.extension.request_id,
 		.connection = r->peer ? r->peer->number : 0,
 	};
 	if (phase == AUDIT_ALLOWED && r->next == OP_SIGN)
@@ -256,10 +263,12 @@ static enum step_result step_authorise(struct req *r)
 	return answer_fail(r, e);
 }
 
-bool req_is_late(const struct req *r)
+static bool is_expired(const struct req *r)
 {
-	return !r->peer || (r->deadline_ns && clock_monotonic_ns() > r->deadline_ns);
+	return r->deadline_ns && clock_monotonic_ns() >= r->deadline_ns;
 }
+
+bool req_is_late(const struct req *r) { return !r->peer || is_expired(r); }
 
 /* The largest answer of an operation that changes the store, but for its lists. */
 enum { SMALL_ANSWER = 512 };
@@ -267,7 +276,7 @@ enum { SMALL_ANSWER = 512 };
 static kf_err check_start(const struct req *r)
 {
 	if (req_is_late(r))
-		return kf_fail(TIMEOUT, "the client's deadline has passed");
+		return kf_fail(TIMEOUT, "expired before it was begun");
 	int32_t most = r->header.maximum_response_size;
 	if (r->call.op->changes_store && most > 0 &&
 		(size_t)most < r->answer.n + SMALL_ANSWER)
@@ -278,8 +287,11 @@ static kf_err check_start(const struct req *r)
 static enum step_result step_start(struct req *r)
 {
 	kf_err e = check_start(r);
-	if (!kf_ok(e))
+	if (!kf_ok(e)) {
+		if (r->call.op->audit != AUDIT_NOT)
+			req_record_failure(r, AUDIT_FAILED, e);
 		return answer_fail(r, e);
+	}
 	r->next = op_start(&r->call);
 	if (r->next != OP_FAIL)
 		return STEP_NEXT;
@@ -324,6 +336,11 @@ static void run_work(struct work *w, struct token_session *token)
 {
 	struct req *r = container_of(w, struct req, work);
 	struct sign_job *job = &r->call.job;
+	/* Whether its peer is still there is the loop's business; the clock is everybody's. */
+	if (is_expired(r)) {
+		r->call.err = kf_fail(TIMEOUT, "expired before it was begun");
+		r->next = OP_FAIL;
+	}
 	switch (r->next) {
 	case OP_SIGN:
 		soft_sign(token, &job, 1);
@@ -335,8 +352,8 @@ static void run_work(struct work *w, struct token_session *token)
 		break;
 	case OP_ANSWER:
 	case OP_WORK:
-	case OP_COMMIT:
-	case OP_FAIL: r->next = op_worked(&r->call); break;
+	case OP_COMMIT: r->next = op_worked(&r->call); break;
+	case OP_FAIL: break;
 	}
 	loop_post(r->io->loop, &r->home);
 }
@@ -482,7 +499,7 @@ void req_resume(struct req *r)
 void req_fail_late(struct req *r)
 {
 	r->next = OP_FAIL;
-	r->call.err = kf_fail(TIMEOUT, "too late to begin");
+	r->call.err = kf_fail(TIMEOUT, "expired before it was begun");
 	req_resume(r);
 }
 

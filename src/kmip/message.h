@@ -53,8 +53,11 @@ void kmip_get_uid(struct ttlv_reader *r, enum ttlv_tag tag, struct kmip_uid *ret
  * know it ignore it. */
 struct kmip_extension {
 	struct slice
-		request_id;  /* 16 bytes: the same in every retry of a change; or empty */
+		request_id;  /* 16 bytes: the same in every retry and copy; or empty */
 	int32_t deadline_ms; /* how long the client will wait; 0: not said */
+	/* Milliseconds of the client's own clock, modulo 2^31; only differences mean anything. */
+	bool has_sent_at;
+	int32_t sent_at_ms;
 	bool has_load;
 	int32_t load; /* 0..10000, of the server that answers */
 	/* RSA key exchange of TLS: the version the client asked for and the negotiated one, as on the

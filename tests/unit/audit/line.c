@@ -33,13 +33,15 @@ TEST(a_record_is_one_line_of_keys_and_values)
 		.mechanism = "ecdsa-sha256",
 		.digest = SLICE_LIT("\x01\xff"),
 		.correlation = SLICE_LIT("trace 7"),
+		.op_id = SLICE_LIT("\xab\x02"),
 		.connection = 9,
 	});
 
 	OK(strcmp(text(),
 		   "time=2023-11-14T22:13:20.123456Z loop=3 sequence=42 connection=9 "
 		   "phase=allowed client=web1 operation=Sign object=1-2 rule=owner "
-		   "mechanism=ecdsa-sha256 digest=01ff correlation=\"trace 7\"\n") == 0);
+		   "mechanism=ecdsa-sha256 digest=01ff correlation=\"trace 7\" "
+		   "op-id=ab02\n") == 0);
 }
 
 TEST(peer_text_cannot_forge_a_line_or_a_field)
@@ -75,6 +77,7 @@ TEST(the_longest_values_fit_one_line)
 		.why = worst,
 		.digest = bytes,
 		.correlation = bytes,
+		.op_id = bytes,
 		.connection = UINT64_MAX });
 
 	OK(is_one_line());

@@ -59,6 +59,8 @@ TEST(request_goes_round_in_every_version)
 			.deadline_ms = 250,
 			.tls_client_version = 0x0303,
 			.tls_negotiated_version = 0x0302,
+			.has_sent_at = true,
+			.sent_at_ms = 77,
 		};
 		struct kmip_request_header got;
 		struct kmip_request_item item;
@@ -83,6 +85,8 @@ TEST(request_goes_round_in_every_version)
 		EQ(item.extension.deadline_ms, 250);
 		EQ(item.extension.tls_client_version, 0x0303);
 		EQ(item.extension.tls_negotiated_version, 0x0302);
+		OK(item.extension.has_sent_at);
+		EQ(item.extension.sent_at_ms, 77);
 		OK(!item.has_unknown_critical_extension);
 	}
 }
