@@ -8,6 +8,7 @@
 enum {
 	SITE_FILE_MAX = 16 << 20,  /* bytes of one file */
 	SITE_TOTAL_MAX = 64 << 20, /* of all, as often as they are included */
+	SITE_READS_MAX = 100000,   /* files, the same */
 	SITE_DEPTH_MAX = 32,       /* files that include files, blocks in blocks */
 	SITE_PATH_MAX = 4096,
 };
@@ -18,7 +19,7 @@ struct reading {
 	const struct site_files *files;
 	struct buf *why;
 	struct chunk *memory;
-	size_t total; /* bytes read so far */
+	size_t total, reads; /* bytes and files so far */
 	size_t mistakes;
 	unsigned depth;
 	kf_err err;
@@ -52,11 +53,39 @@ void reading_fact(struct reading *r, enum site_fact_id id, const char *directive
 struct site_pair *reading_pair(struct reading *r, const struct site_value *certificate,
 	const struct site_value *key);
 
-/* Of a table of directives that are facts. */
+/* The words of one directive, used again for the next one.  A word is begun, filled byte by byte and ended;
+ * what the site keeps of it is copied. */
+struct words {
+	struct word {
+		size_t text, at, n, line;
+	} * item;
+	size_t n, cap;
+	struct buf text;
+	const char *file;
+};
+struct words words_new(const char *file);
+void words_free(struct words *w);
+#define autowords CLEANUP(words_free) struct words
+void words_clear(struct words *w);
+bool words_begin(struct words *w, size_t at, size_t line);
+void words_put(struct words *w, uint8_t byte);
+void words_end(struct words *w, size_t at);
+/* "" where there is no such word. */
+const char *words_text(const struct words *w, size_t i);
+bool words_is(const struct words *w, size_t i, const char *text);
+struct site_value words_value(struct reading *r, const struct words *w, size_t i);
+/* From word i to the last, joined by blanks. */
+struct site_value words_joined(struct reading *r, const struct words *w, size_t i);
+
+/* A table of directives that are facts, in the letters of the server's manual. */
 struct fact_row {
 	const char *directive;
 	enum site_fact_id id;
 };
+/* Apache does not care for upper and lower case. */
+typedef int compare_fn(const char *a, const char *b);
+void words_fact(struct reading *r, const struct words *w, const struct fact_row *rows,
+	size_t n, compare_fn *compare);
 
 void nginx_read(struct reading *r, const char *file);
 void apache_read(struct reading *r, const char *file);

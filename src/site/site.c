@@ -15,9 +15,9 @@ static const struct kind {
 	void (*read)(struct reading *r, const char *file);
 } kinds[SITE_KINDS] = {
 	[SITE_NGINX] = { "nginx", "/etc/nginx/nginx.conf", nginx_read },
-	[SITE_APACHE] = { "apache", "/etc/apache2/apache2.conf", apache_read },
-	[SITE_HAPROXY] = { "haproxy", "/etc/haproxy/haproxy.cfg", haproxy_read },
-	[SITE_STUNNEL] = { "stunnel", "/etc/stunnel/stunnel.conf", stunnel_read },
+	[SITE_APACHE] = { "apache", "/etc/apache2/apache2.conf", NULL },
+	[SITE_HAPROXY] = { "haproxy", "/etc/haproxy/haproxy.cfg", NULL },
+	[SITE_STUNNEL] = { "stunnel", "/etc/stunnel/stunnel.conf", NULL },
 };
 
 const char *site_kind_name(enum site_kind kind) { return kinds[kind].name; }
@@ -238,11 +238,15 @@ bool reading_file(struct reading *r, const char *path, const struct site_value *
 	kf_err e = r->files->read(r->files->arg, path, ret);
 	if (kf_ok(e))
 		e = buf_err(ret);
-	r->total += ret->n;
-	if (kf_ok(e) && r->total > SITE_TOTAL_MAX)
-		e = kf_fail(TOO_BIG, "more than 64 MiB of configuration");
 	if (!kf_ok(e)) {
 		cannot_read(r, path, by, e);
+		return false;
+	}
+	r->total += ret->n;
+	if (r->total > SITE_TOTAL_MAX || ++r->reads > SITE_READS_MAX) {
+		buf_printf(
+			r->why, "%s: more than 64 MiB or 100,000 files in all\n", path);
+		r->err = kf_fail(TOO_BIG, "the web server's configuration is too big");
 		return false;
 	}
 	*ret_name = remember_file(r, path);
@@ -287,6 +291,8 @@ const struct site_files site_disk = {
 kf_err site_read(enum site_kind kind, const char *file, const struct site_files *files,
 	struct site *ret, struct buf *why)
 {
+	if (!kinds[kind].read)
+		return kf_fail(FEATURE, "this kind of server is not read yet");
 	struct site s = { .kind = kind };
 	struct reading r = {
 		.site = &s, .files = files ? files : &site_disk, .why = why, .err = KF_OK

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#define FILES(f) (f), sizeof(f) / sizeof((f)[0])
+static const struct file usual[] = {
+	{ "/etc/nginx/nginx.conf", "user www-data;\n"
+				   "worker_processes auto; # not; a { directive\n"
+				   "env 'OPENSSL_CONF=/etc/ssl/my conf';\n"
+				   "events { worker_connections 768; }\n"
+				   "http {\n"
+				   "  include sites-enabled/*;\n"
+				   "  ssl_certificate \"/etc/ssl/all.pem\";\n"
+				   "  ssl_certificate_key private/all.key;\n"
+				   "  upstream u { server 127.0.0.1:8080; }\n"
+				   "  map $host $x { default 1; ~^a\\{b 2; }\n"
+				   "}\n" },
+	{ "/etc/nginx/sites-enabled/default",
+		"server {\n"
+		"  listen 443 ssl http2; listen [::]:443 ssl;\n"
+		"  server_name www.example.org example.org;\n"
+		"  ssl_certificate /etc/ssl/rsa.pem;\n"
+		"  ssl_certificate_key /etc/ssl/rsa.key;\n"
+		"  ssl_certificate /etc/ssl/ec.pem; ssl_certificate_key "
+		"/etc/ssl/ec.key;\n"
+		"}\n" },
+	{ "/etc/nginx/sites-enabled/inherits",
+		"server { listen 443; server_name other.example.org; }\n"
+		"server { listen 80; server_name plain.example.org; return 301; }\n" },
+};
+
+TEST(pairs_are_found_with_addresses_and_names)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(usual), &s)));
+
+	EQ(s.n_files, 3);
+	EQ(s.n_pairs, 3);
+	const struct site_pair *rsa = &s.pairs[0], *ec = &s.pairs[1], *all = &s.pairs[2];
+	OK(!strcmp(rsa->certificate.text, "/etc/ssl/rsa.pem"));
+	OK(!strcmp(rsa->key.text, "/etc/ssl/rsa.key"));
+	OK(!strcmp(ec->certificate.text, "/etc/ssl/ec.pem"));
+	OK(!strcmp(ec->key.text, "/etc/ssl/ec.key"));
+	EQ(rsa->listens.n, 2);
+	EQ(rsa->names.n, 2);
+	OK(!strcmp(rsa->names.item[1].text, "example.org"));
+	OK(!strcmp(all->certificate.text, "/etc/ssl/all.pem"));
+	OK(!strcmp(all->key.text, "/etc/nginx/private/all.key"));
+	EQ(all->shape, SITE_SEPARATE);
+	OK(!all->why_not);
+}
+
+TEST(certificates_said_after_the_server_are_inherited)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(usual), &s)));
+
+	const struct site_pair *all = &s.pairs[2];
+	EQ(all->names.n, 2);
+	OK(!strcmp(all->names.item[0].text, "other.example.org"));
+}
+
+TEST(tls_of_one_server_holds_for_all_at_the_address)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(usual), &s)));
+
+	const struct site_pair *all = &s.pairs[2];
+	EQ(all->listens.n, 1);
+	OK(!strcmp(all->listens.item[0].text, "*:443"));
+}
+
+TEST(each_value_knows_its_line_and_bytes)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(usual), &s)));
+
+	for (size_t i = 0; i < s.n_pairs; i++) {
+		OK(stands_there(&s.pairs[i].certificate, FILES(usual)));
+		OK(stands_there(&s.pairs[i].key, FILES(usual)));
+	}
+	EQ(s.pairs[2].certificate.line, 7);
+	EQ(s.pairs[1].key.line, 6);
+	OK(!strncmp(usual[0].text + s.pairs[2].certificate.at, "\"/etc/ssl/all.pem\"",
+		s.pairs[2].certificate.n));
+}
+
+TEST(facts_are_found)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(usual), &s)));
+
+	OK(!strcmp(site_fact(&s, SITE_USER)->value.text, "www-data"));
+	OK(!strcmp(site_fact(&s, SITE_WORKERS)->value.text, "auto"));
+	OK(!strcmp(site_fact(&s, SITE_MAX_CONNECTIONS)->value.text, "768"));
+	OK(!strcmp(site_fact(&s, SITE_ENVIRONMENT)->value.text,
+		"OPENSSL_CONF=/etc/ssl/my conf"));
+	OK(!site_fact(&s, SITE_CHROOT));
+}
+
+TEST(one_snippet_for_several_servers_is_one_pair)
+{
+	static const struct file files[] = {
+		{ "/n/nginx.conf", "http { server { listen 1.2.3.4:443 ssl; server_name "
+				   "a; include pair.conf; }\n"
+				   "server { listen unix:/run/x ssl; server_name b a; "
+				   "include pair.conf; } }" },
+		{ "/n/pair.conf", "ssl_certificate a.pem; ssl_certificate_key a.key;" },
+	};
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(files), &s)));
+
+	EQ(s.n_pairs, 1);
+	EQ(s.pairs[0].names.n, 2);
+	EQ(s.pairs[0].listens.n, 2);
+	OK(!strcmp(s.pairs[0].listens.item[1].text, "unix:/run/x"));
+	OK(!strcmp(s.pairs[0].certificate.text, "/n/a.pem"));
+}
+
+static const char *why_not(const char *pair)
+{
+	char text[512];
+	snprintf(text, sizeof(text), "http { server { listen 443 ssl; %s } }", pair);
+	const struct file files[] = { { "/n/nginx.conf", text } };
+	autosite s = { 0 };
+	if (!kf_ok(world_site(SITE_NGINX, FILES(files), &s)) || s.n_pairs != 1)
+		return said;
+	return s.pairs[0].why_not;
+}
+
+TEST(what_is_known_at_run_time_only_is_not_adoptable)
+{
+	OK(strstr(
+		why_not("ssl_certificate $ssl_server_name.pem; ssl_certificate_key /k;"),
+		"variable"));
+	OK(strstr(why_not("ssl_certificate /c; ssl_certificate_key engine:pkcs11:x;"),
+		"engine"));
+	OK(strstr(
+		why_not("ssl_certificate /c; ssl_certificate_key data:$k;"), "variable"));
+	OK(strstr(why_not("ssl_certificate /c; ssl_certificate_key store:pkcs11:x;"),
+		"store"));
+	OK(!why_not("ssl_certificate /c; ssl_certificate_key /k;"));
+}
+
+static bool refused(const char *text, const char *what)
+{
+	const struct file files[] = { { "/n/nginx.conf", text } };
+	autosite s = { 0 };
+	kf_err e = world_site(SITE_NGINX, FILES(files), &s);
+	if (kf_is(e, KF_E_CONFIG) && strstr(said, what))
+		return true;
+	printf("# said: %s\n", said);
+	return false;
+}
+
+TEST(mistakes_are_named_with_file_and_line)
+{
+	OK(refused("http {\n server {", "/n/nginx.conf:2: the file ends inside a block"));
+	OK(refused("a;\n}\n", "/n/nginx.conf:2: unexpected `}`"));
+	OK(refused("a 'b;\n", "nginx.conf:2: the file ends inside a directive"));
+	OK(refused("\n\ninclude /n/missing;",
+		"nginx.conf:3: /n/missing: there is no such file"));
+	OK(refused("http { server {\nssl_certificate /a; } }",
+		"nginx.conf:2: ssl_certificate without"));
+	OK(refused("include nginx.conf;", "too many blocks and included files"));
+}
+
+TEST(other_languages_are_stepped_over_and_told)
+{
+	static const struct file files[] = { { "/n/nginx.conf",
+		"http { init_by_lua_block { x = { 'ssl_certificate' } }\n"
+		"server { listen 443 ssl; ssl_certificate /c; ssl_certificate_key /k; } "
+		"}" } };
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(files), &s)));
+
+	EQ(s.n_pairs, 1);
+	OK(site_fact(&s, SITE_UNREAD));
+}
+
+TEST(cut_anywhere_it_is_read_or_refused_by_line)
+{
+	OK(survives_cuts(SITE_NGINX, FILES(usual)));
+}
+
+TEST_MAIN
