@@ -152,7 +152,8 @@ def claim_users_and_folders_can_be_made(lab):
     os.makedirs(root + "/etc")
     for tool in ("sysusers", "tmpfiles"):
         os.makedirs(f"{root}/usr/lib/{tool}.d")
-        shutil.copy(f"{lab.prefix}/lib/{tool}.d/keyfleet.conf", f"{root}/usr/lib/{tool}.d")
+        for part in ("server", "agent"):
+            shutil.copy(f"{lab.prefix}/lib/{tool}.d/keyfleet-{part}.conf", f"{root}/usr/lib/{tool}.d")
     lab.run(["systemd-sysusers", "--root=" + root])
     lab.run(["systemd-tmpfiles", "--root=" + root, "--create"], check=False)
     users = open(root + "/etc/passwd").read()
