@@ -120,6 +120,21 @@ kf_err list_get_response(struct ttlv_reader *r, struct list_response *ret)
 
 /* --- grants --- */
 
+/* A server that knows no limits understands a grant without them. */
+static void put_limit(struct ttlv_writer *w, enum ttlv_tag tag, uint32_t limit)
+{
+	if (limit)
+		ttlv_put_int(w, tag, (int32_t)limit);
+}
+
+static void get_limit(struct ttlv_reader *r, enum ttlv_tag tag, uint32_t *ret)
+{
+	int32_t limit = 0;
+	if (ttlv_opt_int(r, tag, &limit) && limit < 0)
+		ttlv_refuse(r, kf_fail(INVALID_FIELD, "limit is negative"));
+	*ret = (uint32_t)limit;
+}
+
 static void put_grant(struct ttlv_writer *w, const struct admin_grant *g)
 {
 	wire_put_text(w, TAG_GRANT_ID, g->id);
@@ -127,6 +142,9 @@ static void put_grant(struct ttlv_writer *w, const struct admin_grant *g)
 	ttlv_put_text(w, TAG_GRANT_KEY, g->key);
 	ttlv_put_int(w, TAG_GRANT_PERMISSIONS, (int32_t)g->permissions);
 	ttlv_put_int(w, TAG_GRANT_CONSTRAINTS, (int32_t)g->constraints);
+	put_limit(w, TAG_GRANT_RATE, g->rate_per_hour);
+	put_limit(w, TAG_GRANT_BURST, g->burst);
+	put_limit(w, TAG_GRANT_CONCURRENCY, g->concurrency);
 }
 
 static void get_grant(struct ttlv_reader *r, struct admin_grant *ret)
@@ -140,6 +158,9 @@ static void get_grant(struct ttlv_reader *r, struct admin_grant *ret)
 	ttlv_get_int(r, TAG_GRANT_CONSTRAINTS, &constraints);
 	ret->permissions = (uint32_t)permissions;
 	ret->constraints = (uint32_t)constraints;
+	get_limit(r, TAG_GRANT_RATE, &ret->rate_per_hour);
+	get_limit(r, TAG_GRANT_BURST, &ret->burst);
+	get_limit(r, TAG_GRANT_CONCURRENCY, &ret->concurrency);
 }
 
 void grant_add_put_request(struct ttlv_writer *w, const struct admin_grant *q)

@@ -59,6 +59,8 @@ struct admin_grant {
 	struct slice who; /* a client's name, or "*" */
 	struct slice key; /* an object's id, "name:NAME", "group:GROUP" or "*" */
 	uint32_t permissions, constraints;
+	/* 0: no limit; at most INT32_MAX.  See struct grant_limits of store/catalog.h. */
+	uint32_t rate_per_hour, burst, concurrency;
 };
 void grant_add_put_request(struct ttlv_writer *w, const struct admin_grant *q);
 kf_err grant_add_get_request(struct ttlv_reader *r, struct admin_grant *ret);

@@ -40,6 +40,8 @@ static kf_err check_grant(const struct admin_grant *q)
 		return kf_fail(INVALID_FIELD, "permissions that cannot be granted");
 	if (q->constraints & ~(uint32_t)ALL_CONSTRAINTS)
 		return kf_fail(INVALID_FIELD, "unknown constraints");
+	if (q->burst && !q->rate_per_hour)
+		return kf_fail(INVALID_FIELD, "a burst without a rate");
 	return KF_OK;
 }
 
@@ -50,6 +52,7 @@ static kf_err grant_add(struct op_call *call)
 		.version = 1,
 		.permissions = g->q.permissions,
 		.constraints = g->q.constraints,
+		.limits = { g->q.rate_per_hour, g->q.burst, g->q.concurrency },
 	};
 
 	KF_TRY(check_grant(&g->q));
@@ -128,14 +131,17 @@ enum op_next op_grant_list_start(struct op_call *call)
 	for (size_t i = 0; i < rights->grants; i++) {
 		const struct grant_row *g = rights->grant[i];
 		if (page_has(page))
-			admin_grant_add(
-				&call->scratch, &(struct admin_grant){
-							.id = slice_of(g->id),
-							.who = slice_of(g->who),
-							.key = slice_of(g->key),
-							.permissions = g->permissions,
-							.constraints = g->constraints,
-						});
+			admin_grant_add(&call->scratch,
+				&(struct admin_grant){
+					.id = slice_of(g->id),
+					.who = slice_of(g->who),
+					.key = slice_of(g->key),
+					.permissions = g->permissions,
+					.constraints = g->constraints,
+					.rate_per_hour = g->limits.rate_per_hour,
+					.burst = g->limits.burst,
+					.concurrency = g->limits.concurrency,
+				});
 	}
 	return op_then(call, buf_err(&call->scratch), OP_ANSWER);
 }

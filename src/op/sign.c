@@ -11,7 +11,10 @@
 
 struct sign_call {
 	struct sign_request q;
-	bool csr_only; /* no grant to sign anything else */
+	kf_err parameters; /* why there is no mechanism */
+	const struct mech *mech;
+	int salt;
+	bool by_csr; /* only a grant to sign certification requests lets this in */
 };
 
 kf_err op_sign_decode(struct op_call *call)
@@ -23,17 +26,53 @@ kf_err op_sign_decode(struct op_call *call)
 	return op_name_object(call, &s->q.uid);
 }
 
+static void find_mech(const struct op_call *call, struct sign_call *s)
+{
+	const struct object *o = call->object;
+	if (!o || !o->key)
+		return;
+	const struct cryptographic_parameters p =
+		parameters_of(o, s->q.has_parameters, &s->q.parameters);
+	s->salt = SALT_AS_DIGEST;
+	s->parameters = parameters_to_mech(&p, o->key->alg->family, &s->mech, &s->salt);
+}
+
+static bool is_sha1(const struct sign_call *s)
+{
+	return s->mech && s->mech->hash == HASH_SHA1;
+}
+
+/* The constraints that the request keeps.  Without a mechanism it comes to nothing anyway.
+ *
+ * A bare digest says nothing of what it is the digest of, so a key for TLS only never signs one.  Much
+ * of a ServerKeyExchange is the signer's to choose, and SHA-1 collides: with it, what TLS may have
+ * signed could be something else as well. */
+static uint32_t kept_by(const struct sign_call *s)
+{
+	uint32_t kept = 0;
+	if (!is_sha1(s))
+		kept |= CONSTRAINT_NO_SHA1;
+	if (!s->mech || s->mech->scheme != SCHEME_RSA_PKCS1)
+		kept |= CONSTRAINT_PSS_ONLY;
+	if (!is_sha1(s) && s->q.has_data && tls_shape_ok(s->q.data))
+		kept |= CONSTRAINT_TLS_ONLY;
+	return kept;
+}
+
 /* Whoever may sign certification requests alone comes in, and gets no further than that. */
 struct decision op_sign_decide(struct op_call *call)
 {
 	struct sign_call *s = OP_REQUEST(call, struct sign_call);
-	struct decision d = policy_decide(catalog_rights(call->server->catalog),
-		call->who, PERM_SIGN, call->object);
+	find_mech(call, s);
+	struct decision d = policy_decide_sign(catalog_rights(call->server->catalog),
+		call->who, call->object, kept_by(s));
 
-	s->csr_only = !d.is_allowed && d.may_sign_csr;
-	d.is_allowed |= s->csr_only;
-	if (s->csr_only && !d.rule)
-		d.rule = "csr";
+	s->by_csr = d.may_sign_csr && (!d.is_allowed || d.unkept);
+	if (!s->by_csr)
+		return d;
+	d.is_allowed = true;
+	d.grant = d.csr_grant;
+	d.rule = d.grant ? d.grant->id : "csr";
 	return d;
 }
 
@@ -46,33 +85,30 @@ static kf_err check_one_part(const struct sign_request *q)
 	return KF_OK;
 }
 
-/* A bare digest says nothing of what it is the digest of, so a narrowed key never signs one. */
-static kf_err check_content(const struct op_call *call, const struct sign_call *s)
+static kf_err refuse_broken(uint32_t unkept, const struct sign_call *s)
 {
-	const struct decision *d = &call->decision;
-	const bool tls_only = d->constraints & CONSTRAINT_TLS_ONLY;
-
-	if (!tls_only && !s->csr_only)
-		return KF_OK;
-	if (!s->q.has_data)
+	if (unkept & CONSTRAINT_PSS_ONLY)
+		return kf_fail(DENIED, "this client may have RSA sign with PSS only");
+	if (unkept && is_sha1(s))
+		return kf_fail(DENIED, "this client may not have SHA-1 signed");
+	if (unkept && !s->q.has_data)
 		return kf_fail(DENIED, "this client may not have a bare digest signed");
-	if (tls_only && !s->csr_only && tls_shape_ok(s->q.data))
-		return KF_OK;
-	if (d->may_sign_csr &&
-		csr_info_is_for(s->q.data, soft_key_spki(call->object->key)))
-		return KF_OK;
-	return kf_fail(DENIED, "this client may not have such data signed");
+	return unkept ? kf_fail(DENIED, "this client may not have such data signed")
+		      : KF_OK;
 }
 
-/* Much of a ServerKeyExchange is the signer's to choose, and SHA-1 collides: with it, what TLS may have
- * signed could be something else as well. */
-static kf_err check_hash(const struct op_call *call, const struct sign_call *s)
+/* What only a grant for certification requests lets in is one of this very key. */
+static kf_err check_csr(const struct op_call *call, const struct sign_call *s)
 {
-	const bool is_narrow =
-		s->csr_only || (call->decision.constraints & CONSTRAINT_TLS_ONLY);
-	if (is_narrow && call->job.mech->hash == HASH_SHA1)
-		return kf_fail(DENIED, "this client may not have SHA-1 signed");
-	return KF_OK;
+	const uint32_t other = call->decision.csr_unkept;
+	const bool is_csr = s->q.has_data && !is_sha1(s) &&
+			    csr_info_is_for(s->q.data, soft_key_spki(call->object->key));
+	return refuse_broken(other | (is_csr ? 0 : CONSTRAINT_TLS_ONLY), s);
+}
+
+static kf_err check_content(const struct op_call *call, const struct sign_call *s)
+{
+	return s->by_csr ? check_csr(call, s) : refuse_broken(call->decision.unkept, s);
 }
 
 /* More than a job holds is hashed here.  This allocates: no TLS signature comes this way. */
@@ -120,17 +156,17 @@ static kf_err fill_data(struct sign_job *job, struct slice data)
 	return KF_OK;
 }
 
-static kf_err fill_job(struct op_call *call, const struct sign_request *q)
+static kf_err fill_job(struct op_call *call, const struct sign_call *s)
 {
+	const struct sign_request *q = &s->q;
 	struct sign_job *job = &call->job;
-	const struct cryptographic_parameters p =
-		parameters_of(call->object, q->has_parameters, &q->parameters);
 
+	KF_TRY(s->parameters);
 	job->key = call->object->key; /* held by call->object */
-	job->salt = SALT_AS_DIGEST;
+	job->mech = s->mech;
+	job->salt = s->salt;
 	job->err = KF_OK;
 	job->sig_n = 0;
-	KF_TRY(parameters_to_mech(&p, job->key->alg->family, &job->mech, &job->salt));
 	call->mechanism = mech_name(job->mech);
 	if (q->has_digested_data)
 		return fill_digest(job, q->digested_data);
@@ -150,8 +186,7 @@ static kf_err prepare(struct op_call *call)
 		return kf_fail(BAD_PARAMETERS, "this key's algorithm is not supported");
 	KF_TRY(check_one_part(&s->q));
 	KF_TRY(check_content(call, s));
-	KF_TRY(fill_job(call, &s->q));
-	return check_hash(call, s);
+	return fill_job(call, s);
 }
 
 enum op_next op_sign_start(struct op_call *call)

@@ -58,30 +58,51 @@ bool policy_bind(const struct rights *r, struct who *who)
 struct tally {
 	const struct object *object;
 	uint32_t wanted; /* any of these permissions */
-	bool is_allowed, may_sign_csr;
-	uint32_t constraints;
-	const char *rule;
+	uint32_t kept;   /* constraints that the request keeps */
+	const struct grant_row *best, *csr;
 	/* for owners: what grants to sign with this key say */
-	bool signs;
-	uint32_t sign_constraints;
+	bool signs, signs_freely;
 };
+
+static uint32_t broken(const struct grant_row *g, uint32_t kept)
+{
+	return g->constraints & ~kept;
+}
+
+static uint32_t at_most(uint32_t limit) { return limit ? limit : UINT32_MAX; }
+
+/* The first one stays unless another is better: what it forbids, then how much it allows. */
+static bool is_better(
+	const struct grant_row *g, const struct grant_row *than, uint32_t kept)
+{
+	const struct grant_limits *a = &g->limits, *b = &than->limits;
+	if (!broken(g, kept) != !broken(than, kept))
+		return !broken(g, kept);
+	if (a->rate_per_hour != b->rate_per_hour)
+		return at_most(a->rate_per_hour) > at_most(b->rate_per_hour);
+	if (a->concurrency != b->concurrency)
+		return at_most(a->concurrency) > at_most(b->concurrency);
+	if (a->burst != b->burst)
+		return a->burst > b->burst;
+	return g->constraints < than->constraints;
+}
+
+static void take(const struct grant_row **best, const struct grant_row *g, uint32_t kept)
+{
+	if (!*best || is_better(g, *best, kept))
+		*best = g;
+}
 
 static void count(struct tally *t, const struct grant_row *g)
 {
-	if (g->permissions & t->wanted) {
-		t->constraints =
-			t->is_allowed ? t->constraints & g->constraints : g->constraints;
-		t->is_allowed = true;
-		if (!t->rule)
-			t->rule = g->id;
-	}
-	if (g->permissions & PERM_SIGN) {
-		t->sign_constraints =
-			t->signs ? t->sign_constraints & g->constraints : g->constraints;
-		t->signs = true;
-	}
+	if (g->permissions & t->wanted)
+		take(&t->best, g, t->kept);
 	if (g->permissions & PERM_CSR)
-		t->may_sign_csr = true;
+		take(&t->csr, g, t->kept | CONSTRAINT_TLS_ONLY);
+	if (g->permissions & PERM_SIGN) {
+		t->signs = true;
+		t->signs_freely |= !g->constraints;
+	}
 }
 
 static bool has_name(const struct object *o, struct slice name)
@@ -176,10 +197,8 @@ static void look(struct tally *t, const struct grant_row *const *grant, size_t n
 		walk(t, grant, n);
 }
 
-static struct tally tally_grants(const struct rights *r, const struct who *who,
-	uint32_t wanted, const struct object *o)
+static void tally_grants(const struct rights *r, const struct who *who, struct tally *t)
 {
-	struct tally t = { .object = o, .wanted = wanted };
 	struct who found;
 
 	if (who->generation != r->generation || !r->generation) {
@@ -187,49 +206,61 @@ static struct tally tally_grants(const struct rights *r, const struct who *who,
 		find_grants(r, &found);
 		who = &found;
 	}
-	look(&t, r->grant + who->first_grant, who->grants);
-	look(&t, r->grant + who->first_for_all, who->grants_for_all);
-	return t;
+	look(t, r->grant + who->first_grant, who->grants);
+	look(t, r->grant + who->first_for_all, who->grants_for_all);
 }
 
 /* --- decisions --- */
 
 static struct decision by_grant(const struct tally *t)
 {
-	return (struct decision){
-		.is_allowed = t->is_allowed,
-		.constraints = t->constraints,
-		.may_sign_csr = t->may_sign_csr,
-		.rule = t->rule,
-	};
+	struct decision d = { .grant = t->best, .csr_grant = t->csr };
+	if (t->best) {
+		d.is_allowed = true;
+		d.constraints = t->best->constraints;
+		d.unkept = broken(t->best, t->kept);
+		d.rule = t->best->id;
+	}
+	if (t->csr) {
+		d.may_sign_csr = true;
+		d.csr_unkept = broken(t->csr, t->kept | CONSTRAINT_TLS_ONLY);
+	}
+	return d;
 }
 
 /* What a grant narrows, it narrows for the owner too: whoever may only sign TLS structures can
  * neither take the key away nor use it as an oracle, unless a grant says so. */
 static struct decision by_ownership(const struct tally *t)
 {
-	const bool is_narrowed = t->signs && t->sign_constraints;
+	const bool is_narrowed = t->signs && !t->signs_freely;
 	const uint32_t takes_away = PERM_GET | PERM_DECRYPT | PERM_DECRYPT_TLS;
 
 	if (is_narrowed && t->object->type == OBJECT_PRIVATE_KEY &&
 		(t->wanted & (takes_away | PERM_SIGN)))
 		return by_grant(t);
 	return (struct decision){
-		.is_allowed = true, .may_sign_csr = true, .rule = "owner"
+		.is_allowed = true,
+		.may_sign_csr = true,
+		.grant = t->best,
+		.csr_grant = t->csr,
+		.rule = "owner",
 	};
 }
 
 static struct decision decide(const struct rights *r, const struct who *who,
-	uint32_t wanted, const struct object *o)
+	uint32_t wanted, const struct object *o, uint32_t kept)
 {
 	if (who->is_admin)
-		return (struct decision){ true, 0, true, "admin" };
+		return (struct decision){
+			.is_allowed = true, .may_sign_csr = true, .rule = "admin"
+		};
 	if (wanted == PERM_QUERY)
 		return (struct decision){ .is_allowed = true, .rule = "everybody" };
 	if (wanted == PERM_ADMINISTER)
 		return (struct decision){ 0 };
 
-	const struct tally t = tally_grants(r, who, wanted, o);
+	struct tally t = { .object = o, .wanted = wanted, .kept = kept };
+	tally_grants(r, who, &t);
 	if (o && !strcmp(o->owner, who->name))
 		return by_ownership(&t);
 	return by_grant(&t);
@@ -238,7 +269,21 @@ static struct decision decide(const struct rights *r, const struct who *who,
 struct decision policy_decide(const struct rights *r, const struct who *who,
 	enum permission wanted, const struct object *o)
 {
-	return decide(r, who, wanted & KNOW ? wanted | USE : wanted, o);
+	return decide(r, who, wanted & KNOW ? wanted | USE : wanted, o, UINT32_MAX);
+}
+
+struct decision policy_decide_sign(const struct rights *r, const struct who *who,
+	const struct object *o, uint32_t kept)
+{
+	return decide(r, who, PERM_SIGN, o, kept);
+}
+
+const struct grant_limits *policy_limits(const struct decision *d)
+{
+	if (!d->grant)
+		return NULL;
+	const struct grant_limits *l = &d->grant->limits;
+	return l->rate_per_hour || l->concurrency ? l : NULL;
 }
 
 /* --- what belongs to a private key --- */
@@ -287,6 +332,6 @@ struct decision policy_decide_linked(const struct catalog *c, const struct who *
 	const struct object *key = private_key_of(c, o);
 	if (!key || !belongs_to(o, key))
 		return direct;
-	const struct decision implied = decide(r, who, USE, key);
+	const struct decision implied = decide(r, who, USE, key, UINT32_MAX);
 	return implied.is_allowed ? implied : direct;
 }

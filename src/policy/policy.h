@@ -5,8 +5,8 @@
  * Deny by default.  Allowed is:
  *   - the administrator everything;
  *   - an owner everything with its own objects, except that a grant with constraints narrows its
- *     owner too: such a private key signs only what the constraint allows, and is neither read nor
- *     used for decryption unless a grant says so;
+ *     owner too, unless another one to sign has none: such a private key signs only what the
+ *     constraints allow, and is neither read nor used for decryption unless a grant says so;
  *   - everybody QUERY;
  *   - everything else by a grant, and ADMINISTER not even by a grant.
  * A grant to use a private key (SIGN, CSR, DECRYPT, DECRYPT_TLS) implies GET_ATTRIBUTES and LOCATE of
@@ -43,11 +43,18 @@ struct who {
 	uint32_t first_grant, grants, first_for_all, grants_for_all;
 };
 
+/* Of several grants that match, the one decides whose constraints the request keeps; of several such,
+ * the most generous one. */
 struct decision {
 	bool is_allowed;
-	uint32_t constraints; /* that hold; 0 when any matching grant has none */
+	uint32_t constraints; /* of the grant that decides */
+	uint32_t unkept;      /* those of them that the request breaks: it is refused */
 	/* A CSR grant matches: PKCS#10 is allowed in spite of TLS_ONLY, and even if SIGN is not. */
 	bool may_sign_csr;
+	uint32_t
+		csr_unkept; /* the CSR grant's other constraints that the request breaks */
+	/* What decides, and holds its limits; of owners too.  NULL: no grant. */
+	const struct grant_row *grant, *csr_grant;
 	/* "admin", "owner", "everybody" or the grant's id; for the audit record.  NULL: denied */
 	const char *rule;
 };
@@ -62,6 +69,18 @@ bool policy_bind(const struct rights *rights, struct who *who);
  * long as `rights`. */
 struct decision policy_decide(const struct rights *rights, const struct who *who,
 	enum permission wanted, const struct object *object);
+
+/* May it sign?  `kept`: the constraints that this very request keeps. */
+struct decision policy_decide_sign(const struct rights *rights, const struct who *who,
+	const struct object *object, uint32_t kept);
+
+/* Does a grant bring limits (store/catalog.h) for a decision?  NULL: it does not. */
+const struct grant_limits *policy_limits(const struct decision *d);
+/* The limits in words, "rate 100/s, burst 200, concurrency 16"; "" when there are none. */
+void limits_print(const struct grant_limits *limits, struct buf *ret);
+/* "100/s", "5000/m", "10/h" <-> operations an hour; INVALID_FIELD. */
+kf_err rate_parse(struct slice text, uint32_t *ret_per_hour);
+void rate_print(uint32_t per_hour, struct buf *ret);
 
 /* The same, and what is implied for public keys and certificates by the private key they belong to:
  * looks it up by Link, and believes the Link if the private key links back or has the same owner. */

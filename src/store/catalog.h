@@ -25,7 +25,15 @@ struct client_row {
 	} certificate[4];
 };
 
-/* A grant: who may do what with which keys, and under which constraints.  See policy/policy.h. */
+/* How much: counted by each key server for itself, and for each client that the grant is for. */
+struct grant_limits {
+	uint32_t rate_per_hour; /* operations begun; 0: any number */
+	uint32_t burst;         /* that may come at once; 0: what a second allows */
+	uint32_t concurrency;   /* operations under way; 0: any number */
+};
+
+/* A grant: who may do what with which keys, under which constraints, and how much of it.  See
+ * policy/policy.h. */
 struct grant_row {
 	uint64_t version;
 	char id[OBJECT_ID_SIZE];
@@ -33,6 +41,7 @@ struct grant_row {
 	char key[128];        /* an object's id, "name:NAME", "group:GROUP", or "*" */
 	uint32_t permissions; /* bits of policy/permission.def */
 	uint32_t constraints; /* bits of policy/constraint.def */
+	struct grant_limits limits;
 };
 
 /* An immutable set of all clients and grants; a new one replaces it with each change. */

@@ -9,6 +9,7 @@ enum { RECORD_BYTES_MAX = 8 << 20 };
 #define TEXT   (1 << VALUE_TEXT)
 #define BLOB   (1 << VALUE_BYTES)
 #define DATE   (1 << VALUE_INT | 1 << VALUE_NULL)
+#define LATER  (1 << VALUE_INT | 1 << VALUE_NULL) /* added by a later schema */
 #define COMMON TEXT, INT, INT, INT, TEXT, BLOB
 
 static const struct kinds {
@@ -20,7 +21,8 @@ static const struct kinds {
 		{ COMMON, INT, TEXT, INT, DATE, DATE, DATE, DATE, DATE, DATE, BLOB,
 			BLOB } },
 	[TABLE_CLIENT] = { "client", CLIENT_COLUMNS, { COMMON, INT, BLOB } },
-	[TABLE_GRANT] = { "grant", GRANT_COLUMNS, { COMMON, INT, TEXT, TEXT, INT, INT } },
+	[TABLE_GRANT] = { "grant", GRANT_COLUMNS,
+		{ COMMON, INT, TEXT, TEXT, INT, INT, LATER, LATER, LATER } },
 };
 
 size_t record_columns(enum table_id table) { return tables[table].n; }
@@ -135,6 +137,8 @@ kf_err record_to_client(const struct record *r, struct client_row *ret)
 
 /* --- grants --- */
 
+static struct value limit(uint32_t n) { return n ? value_int(n) : (struct value){ 0 }; }
+
 void record_of_grant(const struct grant_row *row, bool is_dropped, struct record *ret)
 {
 	*ret = (struct record){ .table = TABLE_GRANT };
@@ -145,6 +149,9 @@ void record_of_grant(const struct grant_row *row, bool is_dropped, struct record
 	ret->v[GRANT_TARGET] = text(row->key);
 	ret->v[GRANT_PERMISSIONS] = value_int(row->permissions);
 	ret->v[GRANT_CONSTRAINTS] = value_int(row->constraints);
+	ret->v[GRANT_RATE] = limit(row->limits.rate_per_hour);
+	ret->v[GRANT_BURST] = limit(row->limits.burst);
+	ret->v[GRANT_CONCURRENCY] = limit(row->limits.concurrency);
 }
 
 kf_err record_to_grant(const struct record *r, struct grant_row *ret, bool *is_dropped)
@@ -153,6 +160,9 @@ kf_err record_to_grant(const struct record *r, struct grant_row *ret, bool *is_d
 		.version = (uint64_t)r->v[COL_VERSION].i,
 		.permissions = (uint32_t)r->v[GRANT_PERMISSIONS].i,
 		.constraints = (uint32_t)r->v[GRANT_CONSTRAINTS].i,
+		.limits = { .rate_per_hour = (uint32_t)r->v[GRANT_RATE].i,
+			.burst = (uint32_t)r->v[GRANT_BURST].i,
+			.concurrency = (uint32_t)r->v[GRANT_CONCURRENCY].i },
 	};
 	KF_TRY(slice_to_text(r->v[COL_ID].s, row.id, sizeof(row.id)));
 	KF_TRY(slice_to_text(r->v[GRANT_WHO].s, row.who, sizeof(row.who)));
@@ -181,13 +191,22 @@ static void add_value(struct buf *b, const struct value *v)
 	}
 }
 
+/* Without trailing nulls: those of columns that the table did not always have. */
+static size_t count_written(const struct record *r)
+{
+	size_t n = tables[r->table].n;
+	while (n > COL_OWN && r->v[n - 1].kind == VALUE_NULL)
+		n--;
+	return n;
+}
+
 static kf_err record_mac(
 	const struct keyring *k, const struct record *r, uint8_t ret[MAC_SIZE])
 {
 	autobuf b = buf_new(RECORD_BYTES_MAX);
-	const struct kinds *t = &tables[r->table];
-	add_bytes(&b, slice_of(t->name));
-	for (size_t i = 0; i < t->n; i++)
+	size_t n = count_written(r);
+	add_bytes(&b, slice_of(tables[r->table].name));
+	for (size_t i = 0; i < n; i++)
 		if (i != COL_MAC)
 			add_value(&b, &r->v[i]);
 	KF_TRY(buf_err(&b));
@@ -197,8 +216,9 @@ static kf_err record_mac(
 
 void record_write(const struct record *r, struct buf *ret)
 {
+	size_t n = count_written(r);
 	buf_add_u8(ret, (uint8_t)r->table);
-	for (size_t i = 0; i < tables[r->table].n; i++)
+	for (size_t i = 0; i < n; i++)
 		add_value(ret, &r->v[i]);
 }
 
@@ -237,12 +257,12 @@ static kf_err parse_value(struct slice *in, struct value *ret)
 kf_err record_parse(struct slice in, struct record *ret)
 {
 	struct slice table;
-	struct value v[RECORD_COLUMNS];
+	struct value v[RECORD_COLUMNS] = { 0 };
 	KF_TRY(take_bytes(&in, 1, &table));
 	if (table.p[0] >= TABLES)
 		return kf_fail(MALFORMED, "record is of an unknown table");
 	size_t n = tables[table.p[0]].n;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && in.n; i++)
 		KF_TRY(parse_value(&in, &v[i]));
 	if (in.n)
 		return kf_fail(MALFORMED, "record is too long");

@@ -7,6 +7,10 @@
  * how many records there are and the sum, modulo 2^256, of a second keyed value of each; so a record
  * that was removed, added again, or put back to an older version of itself (whose HMAC is right)
  * makes the whole store refuse to open.  The terms of the sum are never stored.
+ *
+ * Columns that a later schema adds stand at the end and may be null.  Trailing nulls are neither
+ * authenticated nor written to backups: so a row that says nothing new is the same bytes as ever, and
+ * one that does cannot be shortened, because its HMAC counts what it had.
  */
 #pragma once
 #include "crypt/keyring.h"
@@ -33,6 +37,9 @@ enum {
 	GRANT_TARGET,
 	GRANT_PERMISSIONS,
 	GRANT_CONSTRAINTS,
+	GRANT_RATE,
+	GRANT_BURST,
+	GRANT_CONCURRENCY,
 	GRANT_COLUMNS
 };
 enum { RECORD_COLUMNS = OBJECT_COLUMNS };

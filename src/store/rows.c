@@ -10,7 +10,7 @@
 #define OBJECT CORE ",type,owner,state,initial_date,activation_date,process_start_date," \
 	"protect_stop_date,deactivation_date,destroy_date,attrs,sealed"
 #define CLIENT CORE ",is_revoked,certificates"
-#define GRANT CORE ",is_dropped,who,target,permissions,constraints"
+#define GRANT CORE ",is_dropped,who,target,permissions,constraints,rate,burst,concurrency"
 
 static const struct statements {
 	const char *since, *other, *count_other, *put;
@@ -41,10 +41,11 @@ static const struct statements {
 		.since = "select " GRANT " from grant_ where sequence>$1 order by created",
 		.other = "select " GRANT " from grant_ where master<>$1 and created>$2 order by created limit $3",
 		.count_other = "select count(*) from grant_ where master<>$1",
-		.put = "insert into grant_ (" GRANT ") values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) "
+		.put = "insert into grant_ (" GRANT ") values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14) "
 			"on conflict (id) do update set " CORE_SET
 			",is_dropped=excluded.is_dropped,who=excluded.who,target=excluded.target,"
-			"permissions=excluded.permissions,constraints=excluded.constraints",
+			"permissions=excluded.permissions,constraints=excluded.constraints,"
+			"rate=excluded.rate,burst=excluded.burst,concurrency=excluded.concurrency",
 	},
 };
 /* clang-format on */

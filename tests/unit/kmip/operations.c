@@ -587,6 +587,11 @@ TEST(administration_goes_round)
 			c.not_after == 99);
 		ROUND(grant_add_put_request(&w, &grant), grant_add_get_request(&r, &g));
 		OK(slice_is(g.key, "group:tls") && g.permissions == 0x80000021);
+		EQ(g.rate_per_hour | g.burst | g.concurrency, 0);
+		grant.rate_per_hour = 360000;
+		grant.concurrency = 16;
+		ROUND(grant_add_put_request(&w, &grant), grant_add_get_request(&r, &g));
+		OK(g.rate_per_hour == 360000 && !g.burst && g.concurrency == 16);
 		ROUND(page_put_request(&w, &page), page_get_request(&r, &p));
 		OK(p.offset == 20 && p.maximum == 10);
 		ROUND(backup_put_response(&w, &sent), backup_get_response(&r, &chunk));

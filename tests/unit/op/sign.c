@@ -333,8 +333,13 @@ TEST(who_may_sign_for_tls_reads_the_public_key_and_not_the_private_one)
 static void csr_info(struct slice spki, struct buf *into)
 {
 	const uint8_t head[] = { 0x02, 1, 0, 0x30, 0 };
+	size_t n = sizeof(head) + spki.n + 2;
 	buf_add_u8(into, 0x30);
-	buf_add_u8(into, (uint8_t)(sizeof(head) + spki.n + 2));
+	if (n > 127) { /* RSA */
+		buf_add_u8(into, 0x82);
+		buf_add_u8(into, (uint8_t)(n >> 8));
+	}
+	buf_add_u8(into, (uint8_t)n);
 	buf_add(into, head, sizeof(head));
 	buf_add_slice(into, spki);
 	buf_add_u8(into, 0xa0);
@@ -379,6 +384,88 @@ TEST(a_csr_grant_allows_a_request_for_this_very_key)
 	OK(kf_ok(sign(&w, &t.pair.private_key, &good, NULL)));
 	OK(kf_is(sign(&w, &t.pair.private_key, &tls, NULL), KF_E_DENIED));
 	OK(kf_is(sign(&w, &t.pair.private_key, &bad, NULL), KF_E_DENIED));
+}
+
+/* --- other constraints --- */
+
+static kf_err create_rsa(struct world *w, const char *name, struct pair *ret)
+{
+	return create_pair(w,
+		&(struct pair_wish){ .algorithm = 4,
+			.bits = 2048,
+			.private_name = name,
+			.is_active = true },
+		ret);
+}
+
+enum { SHA_1 = 4 };
+
+static kf_err sign_rsa(struct world *w, const struct id *key, uint32_t padding,
+	uint32_t hash, struct slice data)
+{
+	return sign(w, key,
+		&(struct sign_wish){ .data = data,
+			.parameters = { .padding_method = padding,
+				.hashing_algorithm = hash } },
+		NULL);
+}
+
+TEST(pss_only_refuses_other_paddings_and_goes_with_tls_only)
+{
+	WORLD(w);
+	struct pair rsa, ec;
+	autobuf good = buf_new(1024);
+	const struct slice tls = certificate_verify(&good);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_rsa(&w, "rsa-key", &rsa)));
+	OK(kf_ok(create_p256(&w, "ec-key", &ec)));
+	OK(kf_ok(add_grant(&w, "www", "*", PERM_SIGN, CONSTRAINT_PSS_ONLY)));
+	OK(kf_ok(add_grant(
+		&w, "both", "*", PERM_SIGN, CONSTRAINT_PSS_ONLY | CONSTRAINT_TLS_ONLY)));
+	const struct id *key = &rsa.private_key;
+
+	be(&w, "www", false);
+	OK(kf_ok(sign_rsa(&w, key, PSS, SHA_256, text)));
+	OK(kf_is(sign_rsa(&w, key, PKCS1, SHA_256, text), KF_E_DENIED));
+	OK(kf_is(sign_rsa(&w, key, PKCS1, SHA_256, tls), KF_E_DENIED));
+	OK(kf_ok(sign(&w, &ec.private_key,
+		&(struct sign_wish){ .data = text, .parameters = p256_sha256 }, NULL)));
+
+	be(&w, "both", false);
+	OK(kf_ok(sign_rsa(&w, key, PSS, SHA_256, tls)));
+	OK(kf_is(sign_rsa(&w, key, PSS, SHA_256, text), KF_E_DENIED));
+	OK(kf_is(sign_rsa(&w, key, PKCS1, SHA_256, tls), KF_E_DENIED));
+}
+
+TEST(no_sha1_refuses_sha1_and_nothing_else)
+{
+	WORLD(w);
+	struct pair rsa;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_rsa(&w, "rsa-key", &rsa)));
+	OK(kf_ok(add_grant(&w, "www", "*", PERM_SIGN, CONSTRAINT_NO_SHA1)));
+	be(&w, "www", false);
+
+	OK(kf_ok(sign_rsa(&w, &rsa.private_key, PKCS1, SHA_256, text)));
+	OK(kf_is(sign_rsa(&w, &rsa.private_key, PKCS1, SHA_1, text), KF_E_DENIED));
+	OK(kf_is(sign_rsa(&w, &rsa.private_key, PSS, SHA_1, text), KF_E_DENIED));
+}
+
+TEST(a_csr_under_pss_only_is_signed_with_pss)
+{
+	WORLD(w);
+	struct pair rsa;
+	autobuf csr = buf_new(2048);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_rsa(&w, "rsa-key", &rsa)));
+	OK(kf_ok(csr_of(&w, &rsa.public_key, &csr)));
+	OK(kf_ok(add_grant(&w, "ra", "*", PERM_CSR, CONSTRAINT_PSS_ONLY)));
+	be(&w, "ra", false);
+	const struct id *key = &rsa.private_key;
+
+	OK(kf_ok(sign_rsa(&w, key, PSS, SHA_256, buf_slice(&csr))));
+	OK(kf_is(sign_rsa(&w, key, PKCS1, SHA_256, buf_slice(&csr)), KF_E_DENIED));
+	OK(kf_is(sign_rsa(&w, key, PSS, SHA_256, text), KF_E_DENIED));
 }
 
 /* --- Signature Verify --- */

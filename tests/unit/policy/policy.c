@@ -268,6 +268,110 @@ TEST(a_constrained_grant_narrows_the_owner_too)
 	OK(may("www", PERM_GET, &key));
 }
 
+static struct decision sign_kept(const char *who, const struct thing *t, uint32_t kept)
+{
+	struct rights r = rights();
+	struct who w = named(who);
+	return policy_decide_sign(&r, &w, &t->o, kept);
+}
+
+TEST(one_grant_must_allow_the_whole_request)
+{
+	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");
+
+	reset();
+	grant("www", "k1", PERM_SIGN, CONSTRAINT_TLS_ONLY);
+	grant("*", "k1", PERM_SIGN, CONSTRAINT_PSS_ONLY);
+
+	OK(sign_kept("www", &key, CONSTRAINT_NO_SHA1).unkept);
+	struct decision d = sign_kept("www", &key, CONSTRAINT_TLS_ONLY);
+	OK(!d.unkept && !strcmp(d.rule, "grant-0"));
+	d = sign_kept("www", &key, CONSTRAINT_PSS_ONLY);
+	OK(!d.unkept && !strcmp(d.rule, "grant-1"));
+	OK(sign_kept("mail", &key, CONSTRAINT_TLS_ONLY).unkept);
+}
+
+TEST(constraints_of_one_grant_hold_together)
+{
+	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");
+	const uint32_t both = CONSTRAINT_TLS_ONLY | CONSTRAINT_PSS_ONLY;
+
+	reset();
+	grant("www", "k1", PERM_SIGN, both);
+
+	EQ(sign_kept("www", &key, CONSTRAINT_TLS_ONLY).unkept, CONSTRAINT_PSS_ONLY);
+	EQ(sign_kept("www", &key, CONSTRAINT_PSS_ONLY).unkept, CONSTRAINT_TLS_ONLY);
+	EQ(sign_kept("www", &key, both).unkept, 0);
+}
+
+TEST(two_constrained_grants_leave_the_owner_narrowed)
+{
+	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "www");
+
+	reset();
+	grant("www", "k1", PERM_SIGN, CONSTRAINT_TLS_ONLY);
+	grant("www", "*", PERM_SIGN, CONSTRAINT_PSS_ONLY);
+
+	OK(sign_kept("www", &key, 0).unkept);
+	OK(!may("www", PERM_GET, &key));
+	grant("www", "*", PERM_SIGN, 0);
+	OK(!sign_kept("www", &key, 0).unkept);
+	OK(may("www", PERM_GET, &key));
+}
+
+TEST(a_csr_grant_is_bound_by_all_but_tls_only)
+{
+	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");
+
+	reset();
+	grant("www", "k1", PERM_CSR, CONSTRAINT_TLS_ONLY | CONSTRAINT_PSS_ONLY);
+
+	EQ(sign_kept("www", &key, 0).csr_unkept, CONSTRAINT_PSS_ONLY);
+	EQ(sign_kept("www", &key, CONSTRAINT_PSS_ONLY).csr_unkept, 0);
+}
+
+static void limit(uint32_t rate, uint32_t concurrency)
+{
+	rows[n_rows - 1].limits = (struct grant_limits){ rate, 0, concurrency };
+}
+
+TEST(the_most_generous_grant_that_allows_a_request_limits_it)
+{
+	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");
+
+	reset();
+	grant("www", "k1", PERM_SIGN, 0);
+	limit(3600, 0);
+	struct decision d = sign_kept("www", &key, 0);
+	EQ(policy_limits(&d)->rate_per_hour, 3600);
+	grant("www", "*", PERM_SIGN, 0);
+	limit(7200, 5);
+	d = sign_kept("www", &key, 0);
+	EQ(policy_limits(&d)->rate_per_hour, 7200);
+	OK(!strcmp(d.rule, "grant-1"));
+	grant("*", "k1", PERM_SIGN, CONSTRAINT_TLS_ONLY);
+	d = sign_kept("www", &key, 0);
+	EQ(policy_limits(&d)->concurrency, 5);
+	d = sign_kept("www", &key, CONSTRAINT_TLS_ONLY);
+	OK(!policy_limits(&d) && !strcmp(d.rule, "grant-2"));
+}
+
+TEST(limits_hold_for_an_owner_and_not_for_the_administrator)
+{
+	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "www");
+
+	reset();
+	grant("www", "k1", PERM_SIGN, 0);
+	limit(3600, 1);
+	struct decision d = sign_kept("www", &key, 0);
+	OK(!strcmp(d.rule, "owner") && policy_limits(&d));
+	struct rights r = rights();
+	struct who w = named("root");
+	w.is_admin = true;
+	d = policy_decide_sign(&r, &w, &key.o, 0);
+	OK(d.is_allowed && !policy_limits(&d));
+}
+
 TEST(the_rule_names_the_grant)
 {
 	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");

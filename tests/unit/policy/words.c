@@ -51,4 +51,34 @@ TEST(administration_cannot_be_granted)
 		KF_E_INVALID_FIELD));
 }
 
+TEST(rates_survive_the_way_and_nonsense_is_refused)
+{
+	const char *good[] = { "100/s", "1/s", "5000/m", "10/h", "596523/s", NULL };
+	const char *bad[] = { "", "/s", "100", "100/", "0/s", "100/d", "1.5/s", "-1/s",
+		"100/ss", "596524/s", "99999999999999999999/h", " 1/s", NULL };
+	autobuf text = buf_new(64);
+	uint32_t rate = 7;
+
+	for (const char **s = good; *s; s++) {
+		buf_clear(&text);
+		OK(kf_ok(rate_parse(slice_of(*s), &rate)));
+		rate_print(rate, &text);
+		OK(slice_is(buf_slice(&text), *s));
+	}
+	rate = 7;
+	for (const char **s = bad; *s; s++)
+		OK(kf_is(rate_parse(slice_of(*s), &rate), KF_E_INVALID_FIELD));
+	EQ(rate, 7);
+}
+
+TEST(limits_are_put_into_words)
+{
+	autobuf text = buf_new(256);
+	limits_print(&(struct grant_limits){ 360000, 200, 16 }, &text);
+	OK(slice_is(buf_slice(&text), "rate 100/s, burst 200, concurrency 16"));
+	buf_clear(&text);
+	limits_print(&(struct grant_limits){ .concurrency = 2 }, &text);
+	OK(slice_is(buf_slice(&text), "concurrency 2"));
+}
+
 TEST_MAIN

@@ -40,7 +40,7 @@ static kf_err fill(struct store *s)
 	b = (struct spec){ .id = "b", .version = 2, .state = STATE_DESTROYED };
 	KF_TRY(put_again(s, &b));
 	KF_TRY(put_client(s, "bob", 0, 7));
-	KF_TRY(put_grant(s, "g1", 0, PUT_GRANT));
+	KF_TRY(put_limited(s, "g1", (struct grant_limits){ 3600, 20, 0 }));
 	KF_TRY(put_grant(s, "g2", 0, PUT_GRANT));
 	return put_grant(s, "g2", 1, DROP_GRANT);
 }
@@ -101,6 +101,8 @@ TEST(what_is_restored_is_what_was_backed_up)
 	EQ(catalog_count(c), 2);
 	OK(object_is_destroyed(catalog_find(c, SLICE_LIT("b"))));
 	EQ(catalog_rights(c)->grants, 1);
+	EQ(grant_of(f.store, "g1")->limits.rate_per_hour, 3600);
+	EQ(grant_of(f.store, "g1")->limits.burst, 20);
 	struct spec same_name = { .id = "c", .name = "www", .material = "x" };
 	OK(kf_is(put(f.store, &same_name), KF_E_NAME_NOT_UNIQUE));
 	struct spec next = { .id = "c", .name = "mail", .material = "x" };

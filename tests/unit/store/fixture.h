@@ -232,6 +232,26 @@ static kf_err put_grant(
 	return submit_and_wait(s, &c);
 }
 
+static kf_err put_limited(struct store *s, const char *id, struct grant_limits limits)
+{
+	struct change c = { .n = 1, .m = { { .kind = PUT_GRANT } } };
+	snprintf(c.m[0].grant.id, OBJECT_ID_SIZE, "%s", id);
+	strcpy(c.m[0].grant.who, "alice");
+	strcpy(c.m[0].grant.key, "*");
+	c.m[0].grant.permissions = 1;
+	c.m[0].grant.limits = limits;
+	return submit_and_wait(s, &c);
+}
+
+static const struct grant_row *grant_of(struct store *s, const char *id)
+{
+	const struct rights *r = catalog_rights(store_catalog(s));
+	for (size_t i = 0; i < r->grants; i++)
+		if (strcmp(r->grant[i]->id, id) == 0)
+			return r->grant[i];
+	return NULL;
+}
+
 static bool holds(struct store *s, const char *id, const char *material)
 {
 	const struct object *o = catalog_find(store_catalog(s), slice_of(id));

@@ -105,6 +105,63 @@ TEST(an_edited_grant_or_client_is_refused)
 	fixture_close(&f);
 }
 
+TEST(a_limit_that_was_taken_out_or_put_in_is_noticed)
+{
+	static const char *const edits[] = {
+		"update grant_ set rate=null,burst=null,concurrency=null where id='l'",
+		"update grant_ set burst=null where id='l'",
+		"update grant_ set concurrency=null where id='l'",
+		"update grant_ set rate=7200 where id='l'",
+		"update grant_ set rate=3600 where id='g1'",
+		"update grant_ set concurrency=0 where id='g1'",
+	};
+	for (size_t i = 0; i < sizeof(edits) / sizeof(edits[0]); i++) {
+		struct fixture f;
+		OK(kf_ok(filled(KEY_A)));
+		OK(kf_ok(reopen(&f, KEY_A)));
+		OK(kf_ok(put_limited(f.store, "l", (struct grant_limits){ 3600, 2, 3 })));
+		fixture_close(&f);
+		OK(sql(edits[i]));
+
+		OK(kf_ok(reopen(&f, KEY_A)));
+
+		EQ(tampered(&f), 1);
+		EQ(catalog_rights(store_catalog(f.store))->grants, 2);
+		fixture_close(&f);
+	}
+}
+
+/* As the first schema left it. */
+static bool make_older(void)
+{
+	return sql("alter table grant_ drop column rate;"
+		   "alter table grant_ drop column burst;"
+		   "alter table grant_ drop column concurrency;"
+		   "delete from schema_version where version>1");
+}
+
+TEST(a_store_without_limits_gets_them_and_keeps_its_grants)
+{
+	struct fixture f;
+	OK(kf_ok(filled(KEY_A)));
+	OK(make_older());
+
+	OK(kf_ok(reopen(&f, KEY_A)));
+	EQ(tampered(&f), 0);
+	EQ(catalog_rights(store_catalog(f.store))->grants, 2);
+	EQ(grant_of(f.store, "g1")->limits.rate_per_hour, 0);
+	OK(kf_ok(put_limited(f.store, "l", (struct grant_limits){ 0, 0, 9 })));
+	OK(kf_ok(put_grant(f.store, "g1", 1, DROP_GRANT)));
+	fixture_close(&f);
+
+	OK(kf_ok(reopen(&f, KEY_A)));
+	EQ(tampered(&f), 0);
+	EQ(grant_of(f.store, "l")->limits.concurrency, 9);
+	EQ(grant_of(f.store, "l")->limits.rate_per_hour, 0);
+	OK(grant_of(f.store, "g1") == NULL);
+	fixture_close(&f);
+}
+
 TEST(swapped_material_is_refused_on_both_sides)
 {
 	struct fixture f;
