@@ -143,6 +143,14 @@ void secret_free(void *p)
 	pthread_mutex_unlock(&arena.lock);
 }
 
+struct secret_use secret_use(void)
+{
+	pthread_mutex_lock(&arena.lock);
+	struct secret_use use = { arena.taken * GRAIN, arena.grains * GRAIN };
+	pthread_mutex_unlock(&arena.lock);
+	return use;
+}
+
 void mem_forbid_dumps(void)
 {
 	struct rlimit none = { 0, 0 };

@@ -19,5 +19,10 @@ void *secret_alloc(size_t n); /* zeroed; NULL when the arena is full or was not 
 void *secret_alloc_spare(size_t n);
 void secret_free(void *p); /* wipes; NULL is fine */
 
+struct secret_use {
+	size_t used, size;
+};
+struct secret_use secret_use(void);
+
 /* For daemons: no core dumps, no ptrace by equals (PR_SET_DUMPABLE 0, RLIMIT_CORE 0). */
 void mem_forbid_dumps(void);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/answer.h"
 #include "base/log.h"
+#include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
 #include <string.h>
@@ -62,7 +63,7 @@ static void log_own_failure(const struct req *r)
 }
 
 /* Either a whole success or, in its place, a failure. */
-static void put_item(struct req *r, struct ttlv_writer *w,
+static void write_item(struct req *r, struct ttlv_writer *w,
 	const struct kmip_extension *extension, size_t message_at)
 {
 	struct ttlv_writer before = *w;
@@ -80,6 +81,13 @@ static void put_item(struct req *r, struct ttlv_writer *w,
 	log_own_failure(r);
 	kmip_put_response_failure(
 		w, r->item.operation, r->item.batch_id, r->err.code, extension);
+}
+
+static void put_item(struct req *r, struct ttlv_writer *w,
+	const struct kmip_extension *extension, size_t message_at)
+{
+	write_item(r, w, extension, message_at);
+	metrics_count_answer(r);
 }
 
 /* ---- batches ---- */
@@ -163,6 +171,7 @@ void answer_write(struct req *r)
 {
 	struct peer *p = r->peer;
 	if (r->is_refused) {
+		count_add(&r->io->metrics->malformed, 1);
 		kf_err e = kmip_put_refusal(&p->out, kmip_version(req_message(r)),
 			r->err.code, io_now_s(r->io));
 		(void)e; /* as above */

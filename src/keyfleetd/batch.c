@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/batch.h"
 #include "base/clock.h"
+#include "keyfleetd/io.h"
+#include "keyfleetd/metrics.h"
 #include "keyfleetd/req.h"
 
 enum { PIECE_MAX = 32, ESTIMATE_NS = 250000 };
@@ -79,6 +81,30 @@ static void drop_late(struct batch *b)
 	}
 }
 
+static bool has_failed(const struct req *r)
+{
+	return !kf_ok(r->next == OP_SIGN ? r->call.job.err : r->call.decrypt.err);
+}
+
+/* Each is said to have taken an equal part. */
+static void count_piece(
+	struct req *const *piece, size_t n, uint64_t began_ns, uint64_t took_ns)
+{
+	struct io *io = piece[0]->io;
+	struct metrics *m = io->metrics;
+	enum alg_id alg = alg_of(piece[0])->id;
+	io->latest_ns = began_ns + took_ns;
+	metrics_count_quick(m, began_ns - loop_now_ns(io->loop));
+	for (size_t i = 0; i < n; i++) {
+		histogram_add(&m->stage[STAGE_QUEUE], began_ns - piece[i]->waits_ns, 1);
+		if (has_failed(piece[i]))
+			count_add(&m->token_errors[TOKEN_SOFT], 1);
+	}
+	histogram_add(&m->stage[STAGE_TOKEN], took_ns / n, n);
+	histogram_add(&m->token[TOKEN_SOFT][alg], took_ns / n, n);
+	count_add(&m->tokens[TOKEN_SOFT][alg], n);
+}
+
 uint64_t batch_step(struct batch *b, uint64_t budget_ns)
 {
 	struct req *piece[PIECE_MAX];
@@ -92,6 +118,7 @@ uint64_t batch_step(struct batch *b, uint64_t budget_ns)
 	compute(b, piece, n);
 	uint64_t took = clock_monotonic_ns() - begin;
 
+	count_piece(piece, n, begin, took);
 	b->estimate_ns[id] = (7 * b->estimate_ns[id] + took / n) / 8;
 	for (size_t i = 0; i < n; i++) {
 		piece[i]->next = OP_ANSWER;

@@ -2,6 +2,7 @@
 #include "keyfleetd/io.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/req.h"
 #include "keyfleetd/server.h"
@@ -18,6 +19,12 @@ int64_t io_now_s(struct io *io)
 		io->now_s = clock_wall_s();
 	}
 	return io->now_s;
+}
+
+uint64_t io_latest_ns(const struct io *io)
+{
+	uint64_t began = loop_now_ns(io->loop);
+	return io->latest_ns > began ? io->latest_ns : began;
 }
 
 const struct settings *io_settings(struct io *io)
@@ -42,6 +49,8 @@ void io_wait_for_audit(struct io *io, struct req *r)
 	while (at != &io->waiting && req_of(at)->ticket > r->ticket)
 		at = at->prev;
 	list_insert(at, &r->run);
+	io->waiting_n++;
+	r->waits_ns = io_latest_ns(io);
 }
 
 static void release_durable(struct io *io)
@@ -56,6 +65,9 @@ static void release_durable(struct io *io)
 		if (r->ticket > durable && !is_failing)
 			return;
 		list_remove(&r->run);
+		io->waiting_n--;
+		histogram_add(&io->metrics->stage[STAGE_AUDIT],
+			io_latest_ns(io) - r->waits_ns, 1);
 		if (r->ticket <= durable)
 			req_resume(r);
 		else
@@ -124,6 +136,10 @@ static void wait_for_audit(struct io *io)
 static void measure(struct io *io)
 {
 	uint64_t began = loop_now_ns(io->loop), now = clock_monotonic_ns();
+	metrics_count_quick(io->metrics, now - began);
+	count_set(&io->metrics->in_flight, io->in_flight);
+	count_set(&io->metrics->parked, io->waiting_n);
+	count_set(&io->metrics->batched, io->batch.n);
 	io->busy_ns += now - began;
 	uint64_t window = now - io->window_ns;
 	if (window < load_window_ns)
@@ -217,6 +233,7 @@ static void keep_house(struct loop_timer *t)
 
 static kf_err make_loop(struct io *io)
 {
+	KF_TRY(metrics_new(&io->metrics));
 	KF_TRY(epoch_register(io->server->epoch, &io->reader));
 	struct loop_options options = { .reader = io->reader };
 	KF_TRY(loop_new(&options, &io->loop));
@@ -293,5 +310,6 @@ void io_free(struct io *io)
 		loop_free(io->loop);
 	epoch_unregister(io->reader);
 	stream_pad_free(io->pad);
+	metrics_free(io->metrics);
 	free(io);
 }

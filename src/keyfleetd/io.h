@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 struct server;
+struct metrics;
 
 struct io {
 	struct server *server;
@@ -51,8 +52,12 @@ struct io {
 	struct hasher hasher;
 	struct list
 		waiting; /* requests whose audit record is not on disk, oldest ticket first */
+	size_t waiting_n;
 	struct loop_message audit_home;
 	_Atomic bool is_audit_home_posted;
+
+	struct metrics *metrics; /* this thread's */
+	uint64_t latest_ns;      /* see io_latest_ns() */
 
 	uint64_t wall_of_ns; /* round that now_s was taken in */
 	int64_t now_s;
@@ -72,6 +77,9 @@ void io_stop(struct io *io); /* waits for the thread's end */
 void io_free(struct io *io); /* NULL is fine; the thread has ended or never begun */
 
 int64_t io_now_s(struct io *io); /* wall clock, once a round */
+/* The newest that anybody has read the clock: the beginning of the round, or the end of the last piece of
+ * the batch.  What is measured costs no clock read of its own. */
+uint64_t io_latest_ns(const struct io *io);
 /* The newest, looked after once a round: a reload is in force before the next request. */
 const struct settings *io_settings(struct io *io);
 

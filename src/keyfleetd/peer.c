@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/peer.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "keyfleetd/metrics.h"
 #include "keyfleetd/req.h"
 #include "keyfleetd/server.h"
 #include "net/frame.h"
@@ -96,11 +98,18 @@ static void release(struct buf *b)
 	*b = buf_new(limit);
 }
 
+static void count_handshake(struct peer *p, enum metric_handshake how)
+{
+	count_add(&p->io->metrics->handshakes[how], 1);
+}
+
 static void expired(struct loop_timer *t)
 {
 	struct peer *p = container_of(t, struct peer, timer);
 	const char *why = find_overdue(p);
 	if (why) {
+		if (p->state == PEER_PROXY || p->state == PEER_HANDSHAKE)
+			count_handshake(p, HANDSHAKE_TIMEOUT);
 		close_peer(p, "connection closed", why);
 		return;
 	}
@@ -152,12 +161,13 @@ kf_err peer_recheck(struct peer *p)
 	return admit(p);
 }
 
-static kf_err identify(struct peer *p)
+static kf_err identify(struct peer *p, bool *ret_is_resumed)
 {
 	struct tls_peer tls;
 	KF_TRY(tls_get_peer(p->stream, &tls));
 	memcpy(p->who.fingerprint, tls.fingerprint, sizeof(tls.fingerprint));
 	p->who.not_after = tls.not_after_s;
+	*ret_is_resumed = tls.is_resumed;
 	kf_err e = admit(p);
 	if (kf_ok(e))
 		e = clients_enter(p->io->server->clients, p->who.name,
@@ -234,7 +244,9 @@ static void cut_messages(struct peer *p)
 static void read_requests(struct peer *p)
 {
 	for (int i = 0; i < READS_A_ROUND && p->state == PEER_OPEN && !p->is_full; i++) {
+		size_t before = p->in.n;
 		kf_err e = stream_read(p->stream, &p->in);
+		count_add(&p->io->metrics->bytes[DIRECTION_IN], p->in.n - before);
 		p->active_ns = now(p);
 		cut_messages(p);
 		if (kf_is(e, KF_E_CLOSED))
@@ -262,14 +274,34 @@ static void set_events(struct peer *p)
 		close_peer(p, "connection closed", "cannot be watched");
 }
 
+static enum metric_handshake failure_of(const struct stream *s)
+{
+	switch (stream_fault(s)) {
+	case STREAM_PEER_GONE: return HANDSHAKE_GONE;
+	case STREAM_PEER_DISTRUSTED: return HANDSHAKE_CERTIFICATE;
+	case STREAM_PEER_DISTRUSTS: return HANDSHAKE_REFUSED;
+	case STREAM_BROKEN: break;
+	}
+	return HANDSHAKE_PROTOCOL;
+}
+
+/* A clock read is nothing beside a handshake. */
+static void handshake_done(struct peer *p, bool is_resumed)
+{
+	count_handshake(p, is_resumed ? HANDSHAKE_RESUMED : HANDSHAKE_FULL);
+	histogram_add(&p->io->metrics->handshake, clock_monotonic_ns() - p->active_ns, 1);
+}
+
 static void shake_hands(struct peer *p)
 {
 	settings(p); /* begins the round's budget */
 	if (p->io->handshakes_left == 0)
 		return; /* reported again in the next round */
 	p->io->handshakes_left--;
+	bool is_resumed = false;
 	kf_err e = stream_handshake(p->stream);
 	if (!kf_ok(e)) {
+		count_handshake(p, failure_of(p->stream));
 		close_peer(p, "handshake refused", stream_why(p->stream));
 		return;
 	}
@@ -277,11 +309,14 @@ static void shake_hands(struct peer *p)
 		set_events(p);
 		return;
 	}
-	e = identify(p);
+	e = identify(p, &is_resumed);
 	if (!kf_ok(e)) {
+		count_handshake(
+			p, kf_is(e, KF_E_LIMIT) ? HANDSHAKE_LIMIT : HANDSHAKE_STRANGER);
 		close_peer(p, NULL, NULL);
 		return;
 	}
+	handshake_done(p, is_resumed);
 	p->state = PEER_OPEN;
 	p->answers_out_of_order = strcmp(tls_alpn(p->stream), "keyfleet/1") == 0;
 	read_requests(p);
@@ -403,12 +438,16 @@ static void send_answers(struct peer *p)
 	if (kf_ok(e))
 		e = stream_write(p->stream, &p->out);
 	p->has_told_load = false;
+	count_add(&p->io->metrics->bytes[DIRECTION_OUT], before - p->out.n);
 	if (!kf_ok(e)) {
 		close_peer(p, "connection lost", "answers cannot be sent");
 		return;
 	}
 	bool is_stuck = p->out.n || stream_wants_write(p->stream);
 	if (!is_stuck) {
+		if (p->stuck_ns)
+			histogram_add(&p->io->metrics->stage[STAGE_SEND],
+				now(p) - p->stuck_ns, 1);
 		p->stuck_ns = 0;
 	} else if (p->stuck_ns == 0 || p->out.n < before) {
 		p->stuck_ns = now(p);

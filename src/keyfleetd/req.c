@@ -2,6 +2,7 @@
 #include "keyfleetd/req.h"
 #include "base/clock.h"
 #include "keyfleetd/answer.h"
+#include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
 #include <assert.h>
@@ -329,6 +330,7 @@ static void come_home(struct loop_message *m)
 {
 	struct req *r = container_of(m, struct req, home);
 	assert(r->magic == REQ_MAGIC);
+	metrics_count_work(r);
 	req_resume(r);
 }
 
@@ -336,11 +338,13 @@ static void run_work(struct work *w, struct token_session *token)
 {
 	struct req *r = container_of(w, struct req, work);
 	struct sign_job *job = &r->call.job;
+	uint64_t began = clock_monotonic_ns();
 	/* Whether its peer is still there is the loop's business; the clock is everybody's. */
 	if (is_expired(r)) {
 		r->call.err = kf_fail(TIMEOUT, "expired before it was begun");
 		r->next = OP_FAIL;
 	}
+	r->is_job = r->next == OP_SIGN || r->next == OP_DECRYPT;
 	switch (r->next) {
 	case OP_SIGN:
 		soft_sign(token, &job, 1);
@@ -355,6 +359,7 @@ static void run_work(struct work *w, struct token_session *token)
 	case OP_COMMIT: r->next = op_worked(&r->call); break;
 	case OP_FAIL: break;
 	}
+	r->worked_ns = clock_monotonic_ns() - began;
 	loop_post(r->io->loop, &r->home);
 }
 
@@ -362,6 +367,7 @@ static enum step_result to_worker(struct req *r)
 {
 	r->work.run = run_work;
 	r->home.deliver = come_home;
+	r->waits_ns = io_latest_ns(r->io);
 	workers_submit(r->io->server->workers, &r->work);
 	return STEP_PARKED;
 }
@@ -387,6 +393,8 @@ static void come_home_committed(struct loop_message *m)
 {
 	struct req *r = container_of(m, struct req, home);
 	assert(r->magic == REQ_MAGIC);
+	histogram_add(&r->io->metrics->stage[STAGE_STORE],
+		loop_now_ns(r->io->loop) - r->waits_ns, 1);
 	r->next = op_committed(&r->call);
 	req_resume(r);
 }
@@ -396,7 +404,8 @@ static enum step_result to_store(struct req *r)
 	struct change *c = &r->call.change;
 	c->done = committed;
 	c->arg = r;
-	c->deadline_ns = clock_monotonic_ns() + r->io->server->commit_timeout_ns;
+	r->waits_ns = clock_monotonic_ns();
+	c->deadline_ns = r->waits_ns + r->io->server->commit_timeout_ns;
 	if (r->deadline_ns && r->deadline_ns < c->deadline_ns)
 		c->deadline_ns = r->deadline_ns;
 	r->home.deliver = come_home_committed;
@@ -451,6 +460,8 @@ static enum step_result step_send(struct req *r)
 	}
 	if (p)
 		answer_write(r);
+	else
+		count_add(&r->io->metrics->abandoned, 1);
 	finish(r);
 	return STEP_DONE;
 }
@@ -475,6 +486,7 @@ enum step_result req_next_item(struct req *r)
 {
 	op_clear(&r->call);
 	r->err = KF_OK;
+	r->waits_ns = io_latest_ns(r->io);
 	r->step = &steps[ROW_DECODE];
 	return STEP_AGAIN;
 }
@@ -544,7 +556,7 @@ static struct req *attach(struct peer *p)
 	r->item = (struct kmip_request_item){ 0 };
 	r->header = (struct kmip_request_header){ 0 };
 	r->size = 0;
-	r->arrived_ns = loop_now_ns(p->io->loop);
+	r->arrived_ns = r->waits_ns = loop_now_ns(p->io->loop);
 	r->step = steps;
 	return r;
 }

@@ -60,6 +60,9 @@ struct req {
 	uint64_t ticket; /* of its newest audit record that must be on disk; 0: none */
 	uint64_t deadline_ns; /* monotonic; 0: none */
 	uint64_t arrived_ns;
+	uint64_t waits_ns;  /* since when, for whatever it waits now */
+	uint64_t worked_ns; /* what a worker took for it */
+	bool is_job;        /* ... which was a token's */
 
 	/* of batches: the items answered so far */
 	struct buf answer;

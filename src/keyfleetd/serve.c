@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/service.h"
-#include "keyfleetd/health.h"
+#include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
 #include <errno.h>
@@ -32,23 +32,34 @@ static struct io *least_loaded(struct server *s)
 	return best;
 }
 
-static const char *refusal(struct server *s, const struct address *a)
+static const char *const refusals[REFUSALS] = {
+	[REFUSAL_DRAINING] = "server is stopping",
+	[REFUSAL_FULL] = "too many connections",
+	[REFUSAL_UNTRUSTED] = "not a trusted load balancer",
+	[REFUSAL_MEMORY] = "no memory",
+};
+
+/* REFUSALS: it may come in. */
+static enum metric_refusal refusal(struct server *s, const struct address *a)
 {
 	const struct settings *set = atomic_load(&s->settings);
 	if (atomic_load(&s->is_draining))
-		return "server is stopping";
+		return REFUSAL_DRAINING;
 	if (atomic_load(&s->connections) >= set->connections)
-		return "too many connections";
+		return REFUSAL_FULL;
 	if (set->expects_proxy && !settings_trusts(set, a))
-		return "not a trusted load balancer";
-	return NULL;
+		return REFUSAL_UNTRUSTED;
+	return REFUSALS;
 }
 
-static void refuse(int fd, const struct address *a, const char *why)
+static void refuse(
+	struct server *s, int fd, const struct address *a, enum metric_refusal why)
 {
 	char text[ADDRESS_TEXT_MAX];
 	address_print(a, text);
-	log_warn("connection refused", LOG_TEXT("peer", text), LOG_TEXT("why", why));
+	log_warn("connection refused", LOG_TEXT("peer", text),
+		LOG_TEXT("why", refusals[why]));
+	count_add(&s->metrics->refused[why], 1);
 	close(fd);
 }
 
@@ -57,18 +68,19 @@ static void accepted(struct listener *l, int fd, const struct address *a)
 	(void)l;
 	struct server *s = served;
 	struct peer *p = NULL;
-	const char *why = refusal(s, a);
-	if (!why && !kf_ok(peer_new(least_loaded(s), fd, a, &p)))
-		why = "no memory";
-	if (!why && atomic_load(&s->settings)->expects_proxy &&
+	enum metric_refusal why = refusal(s, a);
+	if (why == REFUSALS && !kf_ok(peer_new(least_loaded(s), fd, a, &p)))
+		why = REFUSAL_MEMORY;
+	if (why == REFUSALS && atomic_load(&s->settings)->expects_proxy &&
 		!kf_ok(peer_expect_proxy(p))) {
 		free(p);
-		why = "no memory";
+		why = REFUSAL_MEMORY;
 	}
-	if (why) {
-		refuse(fd, a, why);
+	if (why != REFUSALS) {
+		refuse(s, fd, a, why);
 		return;
 	}
+	count_add(&s->metrics->accepted, 1);
 	p->number = ++s->last_connection;
 	atomic_fetch_add(&s->connections, 1);
 	atomic_fetch_add(&p->io->connections, 1);

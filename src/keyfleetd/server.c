@@ -6,6 +6,7 @@
 #include "crypt/keygen.h"
 #include "crypt/keyring.h"
 #include "keyfleetd/health.h"
+#include "keyfleetd/metrics.h"
 #include "op/backup.h"
 #include "op/material.h"
 #include <stdio.h>
@@ -207,6 +208,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(epoch_new(&s->epoch), "start", why));
 	KF_TRY(explain(set_settings(s, 1), "settings", why));
 	KF_TRY(explain(clients_new(&s->clients), "start", why));
+	KF_TRY(explain(metrics_new(&s->metrics), "start", why));
 	KF_TRY(explain(open_tls(s, why), "tls", why));
 	KF_TRY(explain(open_keyring(&s->conf, why, &s->keyring), "master key", why));
 	KF_TRY(explain(open_store(s), "store", why));
@@ -216,13 +218,15 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(workers_start((unsigned)s->conf.workers, s->epoch, &s->workers),
 		"workers", why));
 	KF_TRY(explain(open_ios(s), "loops", why));
+	KF_TRY(explain(epoch_register(s->epoch, &s->health_reader), "health", why));
 	return explain(health_open(s, s->conf.health, &s->health), "health", why);
 }
 
 /* Nothing is in flight any more, or nothing ever was. */
 void server_close(struct server *s)
 {
-	health_close(s->health);
+	http_close(s->health);
+	epoch_unregister(s->health_reader);
 	workers_stop(s->workers);
 	for (unsigned i = 0; s->io && i < s->ios; i++)
 		if (s->io[i])
@@ -237,6 +241,7 @@ void server_close(struct server *s)
 	tls_context_free(s->tls);
 	keyring_free(s->keyring);
 	clients_free(s->clients);
+	metrics_free(s->metrics);
 	free(atomic_load(&s->settings));
 	if (s->epoch)
 		epoch_free(s->epoch);
@@ -301,7 +306,7 @@ static void check_addresses(const struct conf *c, struct buf *problems)
 		if (!kf_ok(address_parse(c->listen.item[i], &a)))
 			buf_printf(problems, "`listen`: %s is no address\n",
 				c->listen.item[i]);
-	if (c->health && !health_may_listen(c->health))
+	if (c->health && !http_may_listen(c->health))
 		buf_printf(problems,
 			"`listen` in [health]: %s is neither loopback nor unix:\n",
 			c->health);

@@ -16,7 +16,8 @@
 #include "op/op.h"
 
 struct keyring;
-struct health;
+struct http;
+struct metrics;
 
 struct server {
 	const char *conf_path;
@@ -34,7 +35,9 @@ struct server {
 	struct tls_context *tls;
 	struct workers *workers;
 	struct clients *clients;
-	struct health *health;
+	struct http *health;
+	struct epoch_reader *health_reader; /* the health thread's */
+	struct metrics *metrics;            /* the main thread's */
 	struct op_server op;
 	char name[65];
 	char *store_location;

@@ -16,9 +16,10 @@ struct worker {
 };
 
 struct workers {
-	pthread_mutex_t lock; /* guards head, tail, is_stopping */
+	pthread_mutex_t lock; /* guards head, tail, queued, is_stopping */
 	pthread_cond_t more;
 	struct work *head, **tail;
+	size_t queued;
 	bool is_stopping;
 	unsigned n;
 	struct worker worker[];
@@ -30,8 +31,10 @@ static struct work *take(struct workers *p)
 	while (!p->head && !p->is_stopping)
 		pthread_cond_wait(&p->more, &p->lock);
 	struct work *w = p->head;
-	if (w)
+	if (w) {
 		p->head = w->next;
+		p->queued--;
+	}
 	if (!p->head)
 		p->tail = &p->head;
 	pthread_mutex_unlock(&p->lock);
@@ -113,8 +116,17 @@ void workers_submit(struct workers *p, struct work *work)
 {
 	work->next = NULL;
 	pthread_mutex_lock(&p->lock);
+	p->queued++;
 	*p->tail = work;
 	p->tail = &work->next;
 	pthread_cond_signal(&p->more);
 	pthread_mutex_unlock(&p->lock);
+}
+
+size_t workers_queued(struct workers *p)
+{
+	pthread_mutex_lock(&p->lock);
+	size_t n = p->queued;
+	pthread_mutex_unlock(&p->lock);
+	return n;
 }

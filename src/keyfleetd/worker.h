@@ -20,3 +20,4 @@ struct work {
 kf_err workers_start(unsigned threads, struct epoch *epoch, struct workers **ret);
 void workers_stop(struct workers *w); /* runs what is queued; NULL is fine */
 void workers_submit(struct workers *w, struct work *work);
+size_t workers_queued(struct workers *w); /* any thread */

@@ -151,6 +151,7 @@ bool stream_is_open(const struct stream *s) { return s->is_open; }
 bool stream_has_more(const struct stream *s) { return s->ops->has_more(s); }
 bool stream_wants_write(const struct stream *s) { return s->is_blocked; }
 const char *stream_why(const struct stream *s) { return s->why; }
+enum stream_fault stream_fault(const struct stream *s) { return s->fault; }
 
 kf_err stream_handshake(struct stream *s)
 {

@@ -56,3 +56,12 @@ bool stream_wants_write(const struct stream *s);
 /* Why it failed, for the log: constant text, without peer data ("certificate has expired"); "" when
  * it has not. */
 const char *stream_why(const struct stream *s);
+
+/* The same, to count by. */
+enum stream_fault {
+	STREAM_BROKEN,          /* not TLS, nothing in common, or anything else */
+	STREAM_PEER_GONE,       /* it ended the connection */
+	STREAM_PEER_DISTRUSTED, /* its certificate is not believed, or it has none */
+	STREAM_PEER_DISTRUSTS,  /* it does not believe ours */
+};
+enum stream_fault stream_fault(const struct stream *s);

@@ -25,6 +25,7 @@ struct stream {
 	bool is_open, is_ended, is_failed;
 	bool is_blocked; /* the socket took less than we had */
 	const char *why;
+	enum stream_fault fault;
 	struct buf unsent; /* of the stream's own: ciphertext the socket did not take */
 };
 

@@ -52,6 +52,14 @@ kf_err tls_context_open(const struct tls_options *options, const struct tls_file
 kf_err tls_context_reopen(
 	struct tls_context *c, const struct tls_files *files, struct buf *why);
 
+/* When what it uses now ends, wall clock; 0: there is none, or it does not say. */
+struct tls_expiry {
+	int64_t certificate_s;
+	int64_t authority_s; /* the first of them */
+	int64_t revoked_s;   /* the first next update of the revocation lists */
+};
+void tls_context_expiry(struct tls_context *c, struct tls_expiry *ret);
+
 /* Both take the descriptor, also on failure. */
 kf_err tls_accept(
 	struct tls_context *c, int fd, struct stream_pad *pad, struct stream **ret);

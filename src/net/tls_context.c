@@ -55,8 +55,15 @@ static X509 *next_certificate(BIO *b)
 	return x;
 }
 
-static kf_err use_chain(
-	SSL_CTX *ctx, const struct tls_options *o, struct slice pem, struct buf *why)
+static void note_end(int64_t *first, const ASN1_TIME *end)
+{
+	int64_t at = tls_time_s(end);
+	if (at && (*first == 0 || at < *first))
+		*first = at;
+}
+
+static kf_err use_chain(SSL_CTX *ctx, const struct tls_options *o, struct slice pem,
+	struct tls_expiry *ends, struct buf *why)
 {
 	autobio *b = open_pem(pem);
 	CLEANUP(x509_freep) X509 *leaf = b ? next_certificate(b) : NULL;
@@ -68,12 +75,15 @@ static kf_err use_chain(
 				     : "its extended key usage is not clientAuth alone");
 	if (SSL_CTX_use_certificate(ctx, leaf) != 1)
 		return complain(why, "certificate", "cannot be used");
-	for (X509 *x; (x = next_certificate(b));)
+	note_end(&ends->certificate_s, X509_get0_notAfter(leaf));
+	for (X509 *x; (x = next_certificate(b));) {
+		note_end(&ends->certificate_s, X509_get0_notAfter(x));
 		if (SSL_CTX_add0_chain_cert(ctx, x) != 1) {
 			X509_free(x);
 			return complain(
 				why, "certificate", "intermediate cannot be used");
 		}
+	}
 	return ERR_peek_error() ? complain(why, "certificate", "is damaged") : KF_OK;
 }
 
@@ -90,7 +100,8 @@ static kf_err use_key(SSL_CTX *ctx, struct slice pem, struct buf *why)
 	return KF_OK;
 }
 
-static kf_err use_authorities(SSL_CTX *ctx, struct slice pem, struct buf *why)
+static kf_err use_authorities(
+	SSL_CTX *ctx, struct slice pem, struct tls_expiry *ends, struct buf *why)
 {
 	autobio *b = open_pem(pem);
 	size_t n = 0;
@@ -98,6 +109,7 @@ static kf_err use_authorities(SSL_CTX *ctx, struct slice pem, struct buf *why)
 		bool is_added =
 			X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), x) == 1 &&
 			SSL_CTX_add_client_CA(ctx, x) == 1;
+		note_end(&ends->authority_s, X509_get0_notAfter(x));
 		X509_free(x);
 		if (!is_added)
 			return complain(why, "authorities", "certificate cannot be used");
@@ -108,7 +120,8 @@ static kf_err use_authorities(SSL_CTX *ctx, struct slice pem, struct buf *why)
 	return KF_OK;
 }
 
-static kf_err use_revoked(SSL_CTX *ctx, struct slice pem, struct buf *why)
+static kf_err use_revoked(
+	SSL_CTX *ctx, struct slice pem, struct tls_expiry *ends, struct buf *why)
 {
 	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
 	autobio *b = open_pem(pem);
@@ -117,6 +130,7 @@ static kf_err use_revoked(SSL_CTX *ctx, struct slice pem, struct buf *why)
 		return KF_OK;
 	for (X509_CRL *l; b && (l = PEM_read_bio_X509_CRL(b, NULL, NULL, NULL)); n++) {
 		bool is_added = X509_STORE_add_crl(store, l) == 1;
+		note_end(&ends->revoked_s, X509_CRL_get0_nextUpdate(l));
 		X509_CRL_free(l);
 		if (!is_added)
 			return complain(why, "revocation list", "cannot be used");
@@ -229,19 +243,21 @@ static bool hash_scope(const struct tls_identity *i, uint8_t ret[TLS_SCOPE])
 }
 
 static kf_err use_identity(SSL_CTX *ctx, const struct tls_options *o,
-	const struct tls_identity *i, struct buf *why)
+	const struct tls_identity *i, struct tls_expiry *ends, struct buf *why)
 {
-	KF_TRY(use_chain(ctx, o, i->certificate, why));
+	KF_TRY(use_chain(ctx, o, i->certificate, ends, why));
 	KF_TRY(use_key(ctx, i->key, why));
-	KF_TRY(use_authorities(ctx, i->authorities, why));
-	return use_revoked(ctx, i->revoked, why);
+	KF_TRY(use_authorities(ctx, i->authorities, ends, why));
+	return use_revoked(ctx, i->revoked, ends, why);
 }
 
-static void replace(struct tls_context *c, SSL_CTX *ctx, const uint8_t scope[TLS_SCOPE])
+static void replace(struct tls_context *c, SSL_CTX *ctx, const uint8_t scope[TLS_SCOPE],
+	const struct tls_expiry *ends)
 {
 	pthread_mutex_lock(&c->lock);
 	SSL_CTX *old = c->current;
 	c->current = ctx;
+	c->expiry = *ends;
 	memcpy(c->scope, scope, TLS_SCOPE);
 	pthread_mutex_unlock(&c->lock);
 	SSL_CTX_free(old);
@@ -251,13 +267,14 @@ kf_err tls_context_reload(
 	struct tls_context *c, const struct tls_identity *identity, struct buf *why)
 {
 	uint8_t scope[TLS_SCOPE];
+	struct tls_expiry ends = { 0 };
 	ERR_clear_error();
 	CLEANUP(ctx_freep) SSL_CTX *ctx = new_ctx(c);
 	if (!ctx || !hash_scope(identity, scope) ||
 		SSL_CTX_set_session_id_context(ctx, scope, TLS_SCOPE) != 1)
 		return complain(why, "TLS", "context cannot be made");
-	KF_TRY(use_identity(ctx, &c->options, identity, why));
-	replace(c, ctx, scope);
+	KF_TRY(use_identity(ctx, &c->options, identity, &ends, why));
+	replace(c, ctx, scope, &ends);
 	ctx = NULL;
 	return KF_OK;
 }
@@ -318,6 +335,13 @@ SSL_CTX *tls_context_current(struct tls_context *c)
 	SSL_CTX_up_ref(ctx);
 	pthread_mutex_unlock(&c->lock);
 	return ctx;
+}
+
+void tls_context_expiry(struct tls_context *c, struct tls_expiry *ret)
+{
+	pthread_mutex_lock(&c->lock);
+	*ret = c->expiry;
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- files ---- */

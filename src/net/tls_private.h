@@ -25,8 +25,9 @@ struct tls_context {
 	struct tls_options options;
 	struct tls_tickets *tickets;
 	BIO_METHOD *bio_method;
-	pthread_mutex_t lock; /* guards current and scope */
+	pthread_mutex_t lock; /* guards current, expiry and scope */
 	SSL_CTX *current;
+	struct tls_expiry expiry;
 	uint8_t scope
 		[TLS_SCOPE]; /* hash of what decides whether a session may be resumed */
 };
@@ -58,4 +59,7 @@ bool tls_has_role(X509 *certificate, bool is_server);
 const char *tls_verify_reason(long verify_result); /* constant text */
 /* Constant text for a failed operation, from the error queue, which is emptied. */
 const char *tls_reason(const SSL *ssl);
+/* Of the error that tls_reason() will name. */
+enum stream_fault tls_fault(void);
+int64_t tls_time_s(const ASN1_TIME *t); /* 0: it does not say */
 int64_t tls_not_after_s(const X509 *certificate);

@@ -146,6 +146,7 @@ static void forget_errors(void)
 static kf_err ended_early(struct stream *s)
 {
 	s->why = "connection ended during the handshake";
+	s->fault = STREAM_PEER_GONE;
 	return kf_fail(CLOSED, "connection ended during the handshake");
 }
 
@@ -154,6 +155,7 @@ static kf_err handshake_failed(struct tls_stream *t, int result)
 	int kind = SSL_get_error(t->ssl, result);
 	if (kind == SSL_ERROR_WANT_READ)
 		return t->base.is_ended ? ended_early(&t->base) : KF_OK;
+	t->base.fault = tls_fault();
 	t->base.why = tls_reason(t->ssl);
 	return kf_fail(AUTH, "TLS handshake was refused");
 }

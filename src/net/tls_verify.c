@@ -29,12 +29,17 @@ int tls_verify_peer(X509_STORE_CTX *store, void *context)
 	return 0;
 }
 
-int64_t tls_not_after_s(const X509 *certificate)
+int64_t tls_time_s(const ASN1_TIME *time)
 {
 	struct tm t = { 0 };
-	if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &t) != 1)
+	if (!time || ASN1_TIME_to_tm(time, &t) != 1)
 		return 0;
 	return timegm(&t);
+}
+
+int64_t tls_not_after_s(const X509 *certificate)
+{
+	return tls_time_s(X509_get0_notAfter(certificate));
 }
 
 struct reason {
@@ -104,6 +109,21 @@ const char *tls_verify_reason(long verify_result)
 {
 	const char *text = find(verify_reasons, verify_result);
 	return text ? text : X509_verify_cert_error_string(verify_result);
+}
+
+enum stream_fault tls_fault(void)
+{
+	switch (ERR_GET_REASON(ERR_peek_error())) {
+	case SSL_R_CERTIFICATE_VERIFY_FAILED:
+	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return STREAM_PEER_DISTRUSTED;
+	case SSL_AD_REASON_OFFSET + SSL_AD_BAD_CERTIFICATE:
+	case SSL_AD_REASON_OFFSET + SSL_AD_UNSUPPORTED_CERTIFICATE:
+	case SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_REVOKED:
+	case SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_EXPIRED:
+	case SSL_AD_REASON_OFFSET + SSL_AD_CERTIFICATE_UNKNOWN:
+	case SSL_AD_REASON_OFFSET + SSL_AD_UNKNOWN_CA: return STREAM_PEER_DISTRUSTS;
+	default: return STREAM_BROKEN;
+	}
 }
 
 /* The first error is the cause, later ones are its consequences.  Texts of OpenSSL are constant too. */

@@ -201,6 +201,7 @@ void store_status(struct store *s, struct store_status *ret)
 		.tampered = atomic_load(&s->status.tampered),
 		.commits = atomic_load(&s->status.commits),
 		.changes = atomic_load(&s->status.changes),
+		.queued = atomic_load(&s->queued),
 		.old_master_keys = atomic_load(&s->status.old_master_keys),
 	};
 }

@@ -119,6 +119,7 @@ struct store_status {
 	bool is_rolled_back; /* found while running: nothing is written any more, signing goes on */
 	uint64_t sequence; /* of the newest change seen */
 	uint64_t objects, tampered, commits, changes;
+	uint64_t queued;          /* changes that wait */
 	uint64_t old_master_keys; /* rows not yet under the newest master key */
 };
 void store_status(struct store *s, struct store_status *ret);

@@ -107,7 +107,7 @@ def claim_a_backup_restores_into_an_empty_store_and_nowhere_else(lab):
 
 
 def claim_the_health_endpoint_answers_its_questions(lab):
-    for question in ("up", "drain", "writable", "status"):
+    for question in ("up", "drain", "writable", "status", "metrics"):
         with urllib.request.urlopen(f"http://127.0.0.1:{lab.health}/{question}", timeout=5) as answer:
             expect(answer.status == 200, question)
     try:
