@@ -187,7 +187,7 @@ static void set_failing(struct audit *a, bool is_failing)
 		wake_lane(a, i, UINT64_MAX);
 }
 
-/* Under load there is no other time to prepare than after each group. */
+/* Under load there is no other time than after a group to prepare for the next ones. */
 static bool commit(struct audit *a, size_t n)
 {
 	kf_err e = journal_append(&a->journal, (struct slice){ a->group, n });
@@ -195,7 +195,7 @@ static bool commit(struct audit *a, size_t n)
 	if (!kf_ok(e))
 		return false;
 	acknowledge(a);
-	journal_prepare(&a->journal);
+	journal_keep_ahead(&a->journal);
 	return true;
 }
 

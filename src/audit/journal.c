@@ -12,9 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ZERO_STEP = 64 << 10, NAME_SIZE = 32 };
+enum { ZERO_STEP = 256 << 10, ZERO_AHEAD = 8 << 20, NAME_SIZE = 32 };
 static const char spare_name[] = "spare.log";
-static alignas(JOURNAL_BLOCK) const uint8_t zeros[ZERO_STEP];
+static alignas(
+	JOURNAL_BLOCK) uint8_t zeros[ZERO_STEP]; /* not const: no room in the program */
 
 static int allocate(int fd, off_t size) { return posix_fallocate(fd, 0, size); }
 const struct journal_ops journal_system = { allocate, pwrite, fdatasync };
@@ -184,7 +185,7 @@ static bool zero_step(struct journal *j, struct journal_segment *s)
 	if (s->zeroed < s->used)
 		s->zeroed = whole_blocks(s->used);
 	size_t left = j->segment_size - s->zeroed;
-	if (s->fd < 0 || left == 0)
+	if (s->fd < 0 || left == 0 || !j->is_synced)
 		return false;
 	struct slice piece = { zeros, left < ZERO_STEP ? left : ZERO_STEP };
 	bool is_written = kf_ok(write_all(j, s->fd, piece, s->zeroed));
@@ -197,6 +198,20 @@ bool journal_prepare(struct journal *j)
 	if (j->spare.fd < 0)
 		return kf_ok(make_spare(j));
 	return (!j->is_broken && zero_step(j, &j->current)) || zero_step(j, &j->spare);
+}
+
+/* What is zeroed ahead and not used yet; the spare follows the current segment. */
+static size_t zeroed_ahead(const struct journal *j)
+{
+	const struct journal_segment *s = &j->current;
+	size_t n = s->zeroed > s->used ? s->zeroed - s->used : 0;
+	return s->zeroed == j->segment_size || j->is_broken ? n + j->spare.zeroed : n;
+}
+
+void journal_keep_ahead(struct journal *j)
+{
+	if (j->spare.fd < 0 || zeroed_ahead(j) < ZERO_AHEAD)
+		journal_prepare(j);
 }
 
 size_t journal_reserve(const struct journal *j)

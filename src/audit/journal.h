@@ -55,5 +55,7 @@ kf_err journal_append(struct journal *j, struct slice lines);
 /* A small step of work for later: makes the spare, writes zeros ahead.  False: nothing left to do
  * (or nothing that can be done now). */
 bool journal_prepare(struct journal *j);
+/* The same between two groups, while there is load: only what will be needed soon. */
+void journal_keep_ahead(struct journal *j);
 
 size_t journal_reserve(const struct journal *j); /* bytes that need no allocation */
