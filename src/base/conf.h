@@ -14,8 +14,8 @@
 #include "base/buf.h"
 
 enum conf_type {
-	CONF_TEXT,    /* char *       any text */
-	CONF_PATH,    /* char *       made absolute from the directory of the file */
+	CONF_TEXT, /* char *       any text */
+	CONF_PATH, /* char *       made absolute from the directory of the file; credential:NAME: systemd's */
 	CONF_INTEGER, /* int64_t      min..max */
 	CONF_SIZE,    /* int64_t      bytes, with K, M or G (1024) */
 	CONF_DURATION, /* int64_t      milliseconds, with ms, s, m, h or d; bare numbers but 0 are refused */

@@ -157,12 +157,28 @@ static char *copy_address(const char *dir, const char *text, char *why)
 	return NULL;
 }
 
+/* "credential:NAME" is a file of the folder that systemd makes for the service. */
+static char *copy_path(const char *dir, const char *text, char *why)
+{
+	static const char prefix[] = "credential:";
+	const char *name = text + sizeof(prefix) - 1;
+	if (strncmp(text, prefix, sizeof(prefix) - 1) != 0)
+		return absolute("", dir, text);
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	if (credentials && credentials[0] == '/' && *name && !strchr(name, '/'))
+		return absolute("", credentials, name);
+	fail(why, credentials ? "names no credential"
+			      : "is not there: the service manager gave no credentials "
+				"(LoadCredential=)");
+	return NULL;
+}
+
 static char *copy_item(enum conf_type type, const char *dir, const char *text, char *why)
 {
 	fail(why, "cannot be kept: out of memory");
 	switch ((int)type) {
 	case CONF_PATH:
-	case CONF_PATHS: return absolute("", dir, text);
+	case CONF_PATHS: return copy_path(dir, text, why);
 	case CONF_ADDRESS:
 	case CONF_ADDRESSES: return copy_address(dir, text, why);
 	default: return strdup(text);

@@ -65,12 +65,15 @@ void table_row(struct table *t, const char *const *cells);
 /* Prints and frees it; after a failure nothing is printed, for part of a list looks like all of it. */
 kf_err table_end(struct table *t, kf_err e);
 
-/* Whole files (conf.h reads them).  Writing is atomic and durable: a new file is renamed into place. */
+/* Whole files (conf.h reads them).  Writing is atomic and durable: a new file is renamed into place;
+ * written by root, it belongs to whom the old one belonged to. */
 kf_err file_write(const char *path, struct slice bytes, unsigned mode);
 /* The same for a file that is there: its owner and mode stay. */
 kf_err file_replace(const char *path, struct slice bytes);
 /* EXISTS if there is one already. */
 kf_err file_create(const char *path, struct slice bytes, unsigned mode);
+/* Gives it to a user of this host, by name; root only.  NOT_FOUND: there is no such user. */
+kf_err file_give(const char *path, const char *user);
 /* Why a file could not be opened or made, by errno. */
 kf_err file_failed(int error);
 /* DIR "/" NAME into ret. */

@@ -16,7 +16,7 @@
 struct enrolment {
 	struct cli *cli;
 	const char *name;
-	const char *csr, *out, *ca_dir; /* options */
+	const char *csr, *out, *ca_dir, *owner; /* options */
 	bool is_renewal;
 	char out_dir[4096];
 	struct cert cert;
@@ -84,8 +84,12 @@ static kf_err save(const struct enrolment *e)
 	if (!e->csr)
 		KF_TRY(cli_file_error(
 			e->cli, key, put(key, buf_slice(&e->cert.key_pem), 0600)));
-	kf_err err =
-		cli_file_error(e->cli, cert, put(cert, buf_slice(&e->cert.pem), 0644));
+	kf_err err = KF_OK;
+	if (!e->csr && e->owner)
+		err = cli_file_error(e->cli, key, file_give(key, e->owner));
+	if (kf_ok(err))
+		err = cli_file_error(
+			e->cli, cert, put(cert, buf_slice(&e->cert.pem), 0644));
 	if (!kf_ok(err) && !e->csr && !e->is_renewal)
 		unlink(key); /* we have just made it */
 	KF_TRY(err);
@@ -163,6 +167,7 @@ static kf_err run_enrolment(struct cli *c, bool is_renewal)
 		{ "csr", &e.csr, NULL },
 		{ "out", &e.out, NULL },
 		{ "ca-dir", &e.ca_dir, NULL },
+		{ "owner", &e.owner, NULL },
 	};
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(options[0])));
 	KF_TRY(cli_operands(c, 1, 1));
@@ -232,7 +237,7 @@ static kf_err run_revoke(struct cli *c)
 
 const struct command command_client_add = {
 	.words = "client add",
-	.args = "NAME [--csr FILE] [--out DIR] [--ca-dir CADIR]",
+	.args = "NAME [--csr FILE] [--out DIR] [--ca-dir CADIR] [--owner USER]",
 	.summary = "make a client's certificate and let it in",
 	.help = "  --csr FILE      certify this request's public key; the private key "
 		"stays where it is\n"
@@ -240,12 +245,14 @@ const struct command command_client_add = {
 		"configuration]\n"
 		"  --ca-dir CADIR  where the authority's key is [what the configuration "
 		"says]\n"
+		"  --owner USER    who gets NAME.key: keyfleet-agent for the agent of "
+		"this host\n"
 		"\nA new client may do nothing: see `keyfleet grant add`.\n",
 	.run = run_add,
 };
 const struct command command_client_renew = {
 	.words = "client renew",
-	.args = "NAME [--csr FILE] [--out DIR] [--ca-dir CADIR]",
+	.args = "NAME [--csr FILE] [--out DIR] [--ca-dir CADIR] [--owner USER]",
 	.summary = "make a client's next certificate; the old one stays valid until it "
 		   "expires",
 	.run = run_renew,

@@ -13,6 +13,7 @@
 #include "crypt/keyring.h"
 #include "net/address.h"
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 /* A set-up in /etc keeps what changes where services keep it. */
 #define SYSTEM_DIR  "/etc/keyfleet"
 #define SYSTEM_DATA "/var/lib/keyfleet"
+#define SYSTEM_USER "keyfleet"
 
 struct init {
 	struct cli *cli;
@@ -35,6 +37,19 @@ struct init {
 	struct setup_text text;
 };
 
+static bool is_system(const struct init *in)
+{
+	size_t n = strlen(SYSTEM_DIR);
+	return strncmp(in->dir, SYSTEM_DIR, n) == 0 &&
+	       in->dir[n + strspn(in->dir + n, "/")] == 0;
+}
+
+/* A set-up in /etc is the service's, whose user comes with the package. */
+static const struct passwd *service_user(const struct init *in)
+{
+	return is_system(in) && geteuid() == 0 ? getpwnam(SYSTEM_USER) : NULL;
+}
+
 /* Secrets are not put where others could exchange them. */
 static kf_err check_dir(const struct init *in, const char *path)
 {
@@ -43,7 +58,11 @@ static kf_err check_dir(const struct init *in, const char *path)
 		cli_note(in->cli, "%s: is not a folder", path);
 		return kf_fail(IO, "the folder cannot be used");
 	}
-	if ((st.st_mode & S_IWOTH) || (st.st_uid != geteuid() && st.st_uid != 0)) {
+	const struct passwd *service = service_user(in);
+	bool is_trusted = st.st_uid == geteuid() || st.st_uid == 0 ||
+			  (service && st.st_uid == service->pw_uid &&
+				  strcmp(path, SYSTEM_DATA) == 0);
+	if ((st.st_mode & S_IWOTH) || !is_trusted) {
 		cli_note(in->cli,
 			"%s: others can change files there; name a folder of your own, "
 			"mode "
@@ -91,13 +110,6 @@ static kf_err check_wishes(const struct init *in)
 		return kf_fail(INVALID_FIELD, "--store holds a double quote or a line "
 					      "break; use single quotes");
 	return KF_OK;
-}
-
-static bool is_system(const struct init *in)
-{
-	size_t n = strlen(SYSTEM_DIR);
-	return strncmp(in->dir, SYSTEM_DIR, n) == 0 &&
-	       in->dir[n + strspn(in->dir + n, "/")] == 0;
 }
 
 /* SYSTEM_DIR/address stays the place where everybody looks for it. */
@@ -234,6 +246,21 @@ static kf_err write_files(const struct init *in)
 	return KF_OK;
 }
 
+/* What the service reads or changes becomes its user's, if the host has it. */
+static kf_err hand_over(const struct init *in)
+{
+	if (!service_user(in))
+		return KF_OK;
+	for (size_t i = 0; i < setup_files; i++) {
+		char path[4096];
+		KF_TRY(path_join(in->dir, setup_file[i].name, path, sizeof(path)));
+		if (setup_file[i].is_daemons)
+			KF_TRY(cli_file_error(
+				in->cli, path, file_give(path, SYSTEM_USER)));
+	}
+	return cli_file_error(in->cli, SYSTEM_DATA, file_give(SYSTEM_DATA, SYSTEM_USER));
+}
+
 static kf_err make_texts(struct init *in)
 {
 	struct setup_facts facts = {
@@ -258,22 +285,31 @@ static kf_err set_up(struct init *in)
 	KF_TRY(get_master(in));
 	KF_TRY(make_certificates(in));
 	KF_TRY(make_texts(in));
-	return write_files(in);
+	KF_TRY(write_files(in));
+	return hand_over(in);
 }
 
 static void say_what_is_next(const struct init *in)
 {
 	if (in->cli->is_quiet || in->cli->is_json)
 		return;
-	printf("made %s.  Next:\n"
-	       "  keyfleetd --config %s/keyfleetd.conf\n"
-	       "  keyfleet --config %s/client.conf key create www --type ec:P-256\n"
-	       "The authority's key is %s/ca.key: move it off this server, it is needed "
+	if (service_user(in))
+		printf("made %s.  Next:\n"
+		       "  systemctl start keyfleetd\n"
+		       "  keyfleet key create www --type ec:P-256\n",
+			in->dir);
+	else
+		printf("made %s.  Next:\n"
+		       "  keyfleetd --config %s/keyfleetd.conf\n"
+		       "  keyfleet --config %s/client.conf key create www --type "
+		       "ec:P-256\n",
+			in->dir, in->dir, in->dir);
+	printf("The authority's key is %s/ca.key: move it off this server, it is needed "
 	       "to add\n"
 	       "clients and servers only.  Keep copies of master.key and of backups "
 	       "apart from each\n"
 	       "other: together they are the keys.\n",
-		in->dir, in->dir, in->dir, in->ca_path);
+		in->ca_path);
 }
 
 static void clear(struct init *in)
@@ -330,6 +366,7 @@ const struct command command_init = {
 		"  --names NAME,...    DNS names and addresses of this server, for its "
 		"certificate\n"
 		"\nNothing is ever overwritten.  When DIR is " SYSTEM_DIR
-		", store and audit log go to\n" SYSTEM_DATA ".\n",
+		", store and audit log go to\n" SYSTEM_DATA
+		", and what the service reads is given to the user " SYSTEM_USER ".\n",
 	.run = run,
 };

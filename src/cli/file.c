@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,9 +106,10 @@ static kf_err write_beside(const char *path, const struct stat *like, struct sli
 
 kf_err file_write(const char *path, struct slice bytes, unsigned mode)
 {
-	const struct stat like = {
-		.st_uid = geteuid(), .st_gid = getegid(), .st_mode = mode
-	};
+	struct stat like;
+	if (geteuid() || lstat(path, &like) || !S_ISREG(like.st_mode))
+		like = (struct stat){ .st_uid = geteuid(), .st_gid = getegid() };
+	like.st_mode = mode;
 	return write_beside(path, &like, bytes);
 }
 
@@ -117,4 +119,12 @@ kf_err file_replace(const char *path, struct slice bytes)
 	if (lstat(path, &was) || !S_ISREG(was.st_mode))
 		return kf_fail(IO, "this is no file");
 	return write_beside(path, &was, bytes);
+}
+
+kf_err file_give(const char *path, const char *user)
+{
+	const struct passwd *who = getpwnam(user);
+	if (!who)
+		return kf_fail(NOT_FOUND, "this host has no such user");
+	return lchown(path, who->pw_uid, who->pw_gid) == 0 ? KF_OK : file_failed(errno);
 }

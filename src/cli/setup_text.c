@@ -4,15 +4,15 @@
 
 /* clang-format off */
 const struct setup_file setup_file[] = {
-	{ "ca.pem",         SETUP_CA,          false },
-	{ "server.pem",     SETUP_SERVER_CERT, false },
-	{ "server.key",     SETUP_SERVER_KEY,  true },
-	{ "admin.pem",      SETUP_ADMIN_CERT,  false },
-	{ "admin.key",      SETUP_ADMIN_KEY,   true },
-	{ "master.key",     SETUP_MASTER,      true },
-	{ "client.conf",    SETUP_CLIENT_CONF, false },
-	{ "agent.conf",     SETUP_AGENT_CONF,  false },
-	{ "keyfleetd.conf", SETUP_SERVER_CONF, true }, /* the store's password may be in it */
+	{ "ca.pem",         SETUP_CA,          false, false },
+	{ "server.pem",     SETUP_SERVER_CERT, false, false },
+	{ "server.key",     SETUP_SERVER_KEY,  true,  true },
+	{ "admin.pem",      SETUP_ADMIN_CERT,  false, false },
+	{ "admin.key",      SETUP_ADMIN_KEY,   true,  false },
+	{ "master.key",     SETUP_MASTER,      true,  true },
+	{ "client.conf",    SETUP_CLIENT_CONF, false, false },
+	{ "agent.conf",     SETUP_AGENT_CONF,  false, false },
+	{ "keyfleetd.conf", SETUP_SERVER_CONF, true,  true }, /* the store's password may be in it */
 };
 /* clang-format on */
 const size_t setup_files = sizeof(setup_file) / sizeof(setup_file[0]);

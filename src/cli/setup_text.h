@@ -21,6 +21,7 @@ struct setup_file {
 	const char *name;
 	enum setup_content content;
 	bool is_secret;
+	bool is_daemons; /* the key server reads it */
 };
 
 extern const struct setup_file setup_file[];

@@ -9,7 +9,7 @@
 #include "token/soft/engine.h"
 #include <stdlib.h>
 
-enum { LOAD_FULL = 10000, HOUSEKEEPING_MS = 1000 };
+enum { LOAD_FULL = 10000, HOUSEKEEPING_MS = 1000, STUCK_MS = 5000 };
 static const uint64_t load_window_ns = 100000000;
 
 int64_t io_now_s(struct io *io)
@@ -223,12 +223,19 @@ static void watch_audit(struct io *io)
 static void keep_house(struct loop_timer *t)
 {
 	struct io *io = container_of(t, struct io, housekeeping);
+	atomic_store_explicit(&io->alive_ns, loop_now_ns(io->loop), memory_order_relaxed);
 	soft_forget(io->batch.token);
 	if (io->number == 0)
 		watch_audit(io);
 	uint64_t next = loop_now_ns(io->loop) + HOUSEKEEPING_MS * 1000000ULL;
 	if (!kf_ok(loop_arm(io->loop, &io->housekeeping, next)))
 		log_error("housekeeping stops", LOG_TEXT("why", "no memory for a timer"));
+}
+
+bool io_is_alive(const struct io *io, uint64_t now_ns)
+{
+	uint64_t then = atomic_load_explicit(&io->alive_ns, memory_order_relaxed);
+	return now_ns < then + STUCK_MS * 1000000ULL;
 }
 
 static kf_err make_loop(struct io *io)
@@ -255,6 +262,7 @@ kf_err io_new(struct server *s, unsigned number, struct io **ret)
 	io->number = number;
 	io->audit_home.deliver = audit_came_home;
 	io->window_ns = clock_monotonic_ns();
+	atomic_store(&io->alive_ns, io->window_ns);
 	io->was_audit_healthy = true;
 	list_init(&io->peers);
 	list_init(&io->touched);

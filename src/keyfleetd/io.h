@@ -32,6 +32,7 @@ struct io {
 	struct epoch_reader *reader;
 	struct loop_hook hook;
 	struct loop_timer housekeeping; /* once a second */
+	_Atomic uint64_t alive_ns;      /* then: for the supervisor's watchdog */
 	bool was_audit_healthy;         /* then */
 	struct settings settings;       /* a copy: see io_settings() */
 	uint64_t settings_of_ns;        /* round in which they were compared */
@@ -76,6 +77,8 @@ void io_close(struct io *io);
 void io_stop(struct io *io); /* waits for the thread's end */
 void io_free(struct io *io); /* NULL is fine; the thread has ended or never begun */
 
+/* Main thread.  False: the loop has not come round for seconds. */
+bool io_is_alive(const struct io *io, uint64_t now_ns);
 int64_t io_now_s(struct io *io); /* wall clock, once a round */
 /* The newest that anybody has read the clock: the beginning of the round, or the end of the last piece of
  * the batch.  What is measured costs no clock read of its own. */

@@ -249,10 +249,24 @@ static void obey(struct loop_watch *w, uint32_t events)
 	}
 }
 
+/* One loop that is stuck keeps its clients waiting: to be restarted is better. */
+static bool is_alive(const struct server *s)
+{
+	uint64_t now = clock_monotonic_ns();
+	for (unsigned i = 0; i < s->ios; i++) {
+		if (io_is_alive(s->io[i], now))
+			continue;
+		log_error("a loop is stuck: the watchdog is not fed", LOG_NUM("loop", i));
+		return false;
+	}
+	return true;
+}
+
 static void feed_watchdog(struct loop_timer *t)
 {
 	struct server *s = container_of(t, struct server, watchdog);
-	service_notify("WATCHDOG=1");
+	if (is_alive(s))
+		service_notify("WATCHDOG=1");
 	uint64_t next = clock_monotonic_ns() + service_watchdog_ns();
 	if (!kf_ok(loop_arm(s->loop, t, next)))
 		log_error("watchdog stops", LOG_TEXT("why", "no memory for a timer"));

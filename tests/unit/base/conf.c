@@ -76,6 +76,21 @@ static bool complains(const char *text, const char *want)
 	return false;
 }
 
+TEST(a_credential_is_a_file_of_the_service_manager)
+{
+	autoprogram p = { 0 };
+	setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x", 1);
+	OK(kf_ok(parse("[server]\nkey = credential:server.key\n", &p)));
+	OK(strcmp(p.key, "/run/credentials/x/server.key") == 0);
+	OK(complains("[server]\nkey = credential:../server.key\n",
+		"/etc/x/t.conf:2: `key`: `credential:../server.key` names no "
+		"credential\n"));
+	unsetenv("CREDENTIALS_DIRECTORY");
+	OK(complains("[server]\nkey = credential:server.key\n",
+		"/etc/x/t.conf:2: `key`: `credential:server.key` is not there: "
+		"the service manager gave no credentials (LoadCredential=)\n"));
+}
+
 TEST(what_is_not_set_has_its_default)
 {
 	autoprogram p = { 0 };
