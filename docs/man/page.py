@@ -56,11 +56,27 @@ def commands(program):
     return [line for words in command_words(program) for line in command(program, words)]
 
 
+def metrics(program):
+    """`  name type`, the sentence, and lines of labels become a list of definitions."""
+    page = []
+    for line in output(program, "--metrics").splitlines():
+        text = escaped(line.strip())
+        if line.startswith("      "):
+            page += ["\t" + text, ""]
+        else:
+            name, kind = text.rsplit(" ", 1)
+            page += [f"*{name}* ({kind})"]
+    return page
+
+
+EXPANDERS = {"OPTIONS": options, "COMMANDS": commands, "METRICS": metrics}
+
+
 def expanded(text, programs):
     for line in text.splitlines():
-        found = re.fullmatch(r"@(OPTIONS|COMMANDS) (\S+)@", line)
+        found = re.fullmatch(r"@(OPTIONS|COMMANDS|METRICS) (\S+)@", line)
         if found:
-            yield from (options if found[1] == "OPTIONS" else commands)(programs[found[2]])
+            yield from EXPANDERS[found[1]](programs[found[2]])
         else:
             yield line
 

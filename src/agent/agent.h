@@ -2,6 +2,7 @@
 /* agent: the state of keyfleet-agent.  One thread, one loop. */
 #pragma once
 #include "agent/allow.h"
+#include "agent/metrics.h"
 #include "agent/upstream.h"
 #include "net/listen.h"
 #include "net/stream.h"
@@ -9,6 +10,7 @@
 enum { AGENT_DOORS_MAX = 16 };
 
 struct guest;
+struct http;
 struct user;
 struct agent;
 
@@ -33,6 +35,9 @@ struct agent {
 	size_t descriptors; /* guests get no more than these; the rest is for key servers and files */
 	struct user *users;
 	bool is_draining;
+	struct agent_metrics metrics;
+	struct http *http; /* NULL: no endpoint */
+	char *http_at;
 };
 
 /* ---- guest.c ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/conf.h"
 #include "base/log.h"
+#include "http/http.h"
 #include <string.h>
 
 static const char *check_mode(const char *value)
@@ -10,10 +11,16 @@ static const char *check_mode(const char *value)
 		       : "is not a mode; write 0666 or 0660";
 }
 
+static const char *check_listen(const char *value)
+{
+	return http_may_listen(value) ? NULL : "is neither loopback nor unix:";
+}
+
 /* clang-format off */
 static const struct conf_section sections[] = {
 	{ "client", 0, 0, "where the key servers are and who this host is to them" },
 	{ "agent", 0, 0, "the sockets of this host's programs, and limits" },
+	{ "metrics", 0, 0, "for Prometheus" },
 	{ "allow", sizeof(struct agent_rule), offsetof(struct agent_conf, rules), "who may use a key: [allow KEY] or [allow *]" },
 };
 
@@ -37,6 +44,8 @@ static const struct conf_option options[] = {
 	AGENT("user_rate",       user_rate,       CONF_INTEGER,  "0",     0, 10000000, "operations of one user in a second; 0: no limit"),
 	{ .section = "agent", .key = "log_level", .type = CONF_ENUM, .initial = "notice", .words = log_level_words,
 	  .offset = offsetof(struct agent_conf, log_level), .manual = "what is logged" },
+	{ .section = "metrics", .key = "listen", .type = CONF_ADDRESS, .check = check_listen,
+	  .offset = offsetof(struct agent_conf, metrics), .manual = "address of an HTTP endpoint with /metrics and /up, loopback or unix:; default: none" },
 	ALLOW("keys",       keys,       NULL,   "further Unique Identifiers of keys"),
 	ALLOW("users",      users,      NULL,   "names or numbers of users"),
 	ALLOW("groups",     groups,     NULL,   "names or numbers of groups"),

@@ -12,7 +12,7 @@ struct agent_rule {
 struct agent_conf {
 	struct settings servers;
 	struct conf_list sockets;
-	char *socket_mode;
+	char *socket_mode, *metrics;
 	int64_t deadline_ms, drain_ms;
 	int64_t connections_max, user_connections, user_in_flight, user_rate;
 	int log_level;

@@ -28,6 +28,7 @@ struct guest {
 	struct allow_set allowed;
 	uint64_t generation; /* of the allow-list that `allowed` is from */
 	bool is_busy;
+	uint64_t since_ns;      /* when it was forwarded, while busy */
 	struct request request; /* while busy; its slices are not valid any more */
 };
 
@@ -99,8 +100,20 @@ static bool finish(struct guest *g, kf_err err)
 	return send_out(g);
 }
 
+static void count(const struct guest *g, enum kf_code code)
+{
+	struct agent_metrics *m = &g->agent->metrics;
+	count_add(&m->requests[agent_operation(&g->request)][metric_result_of(code)], 1);
+}
+
+static void count_refusal(struct agent *a, enum agent_refusal why)
+{
+	count_add(&a->metrics.refused[why], 1);
+}
+
 static bool refuse(struct guest *g, enum kf_code code)
 {
+	count(g, code);
 	return finish(g, request_refuse(&g->request, code, &g->out));
 }
 
@@ -124,6 +137,8 @@ static void answered(void *arg, const struct async_outcome *o)
 	struct agent *a = g->agent;
 	g->is_busy = false;
 	a->n_busy--;
+	histogram_add(&a->metrics.request[agent_operation(&g->request)],
+		loop_now_ns(a->loop) - g->since_ns, 1);
 	user_end(g->user);
 	if (!g->stream) {
 		guest_free(g);
@@ -132,8 +147,11 @@ static void answered(void *arg, const struct async_outcome *o)
 	bool is_there;
 	if (!kf_ok(o->err)) {
 		log_failure(g, o);
-		is_there = refuse(g, code_for_guest(o->err.code));
+		count(g, o->err.code);
+		enum kf_code told = code_for_guest(o->err.code);
+		is_there = finish(g, request_refuse(&g->request, told, &g->out));
 	} else if (request_may_see(&g->request, o->payload)) {
+		count(g, KF_E_NONE);
 		is_there = finish(g, request_answer(&g->request, o->payload, &g->out));
 	} else {
 		is_there = refuse(g, KF_E_NOT_FOUND);
@@ -187,6 +205,7 @@ static bool forward(struct guest *g)
 		return refuse(g, err.code);
 	}
 	g->is_busy = true;
+	g->since_ns = loop_now_ns(a->loop);
 	a->n_busy++;
 	return true;
 }
@@ -195,20 +214,26 @@ static bool serve(struct guest *g, struct slice message)
 {
 	kf_err err = request_read(message, &g->request);
 	if (!kf_ok(err)) {
+		count_refusal(g->agent, AGENT_REFUSED_MALFORMED);
 		log_warn("request cannot be read", LOG_ERR(err),
 			LOG_NUM("uid", g->who.uid), LOG_NUM("pid", g->pid));
 		guest_close(g);
 		return false;
 	}
-	if (!g->request.kind)
+	if (!g->request.kind) {
+		count_refusal(g->agent, AGENT_REFUSED_NOT_ALLOWED);
 		return refuse(g, KF_E_UNSUPPORTED);
+	}
 	if (!is_allowed(g)) {
+		count_refusal(g->agent, AGENT_REFUSED_NOT_ALLOWED);
 		log_notice("refused", LOG_NUM("uid", g->who.uid), LOG_NUM("pid", g->pid),
 			LOG_SLICE("key", g->request.key));
 		return refuse(g, KF_E_NOT_FOUND); /* as if there were no such key */
 	}
-	if (!user_begin(g->user, &g->agent->conf, loop_now_ns(g->agent->loop)))
+	if (!user_begin(g->user, &g->agent->conf, loop_now_ns(g->agent->loop))) {
+		count_refusal(g->agent, AGENT_REFUSED_RATE);
 		return refuse(g, KF_E_BUSY);
+	}
 	return forward(g);
 }
 
@@ -222,6 +247,7 @@ static bool read_requests(struct guest *g)
 	/* Who does not read an answer gets no further one: they would pile up here. */
 	bool is_second = got == FRAME_READY && (g->is_busy || g->out.n || rest.n);
 	if (got != FRAME_READY || is_second) {
+		count_refusal(g->agent, AGENT_REFUSED_MALFORMED);
 		log_warn(is_second ? "more than one request at a time" : "not a request",
 			LOG_NUM("uid", g->who.uid), LOG_NUM("pid", g->pid));
 		guest_close(g);
@@ -272,6 +298,7 @@ static bool open_guest(struct guest *g, int fd)
 	if (!find_who(fd, g) || !kf_ok(user_find(&a->users, g->who.uid, &g->user)))
 		return false;
 	if (!user_connect(g->user, &a->conf, find_allowed(g)->is_empty)) {
+		count_refusal(a, AGENT_REFUSED_USER);
 		log_warn("too many connections of a user", LOG_NUM("uid", g->who.uid),
 			LOG_NUM("pid", g->pid));
 		return false;
@@ -313,6 +340,7 @@ void guest_accepted(struct listener *l, int fd, const struct address *peer)
 	(void)peer;
 	struct agent *a = container_of(l, struct door, listener)->agent;
 	if (is_full(a)) {
+		count_refusal(a, AGENT_REFUSED_FULL);
 		log_warn("too many connections", LOG_NUM("connections", a->n_guests));
 		close(fd);
 		return;
@@ -322,6 +350,7 @@ void guest_accepted(struct listener *l, int fd, const struct address *peer)
 		return;
 	list_add_tail(&a->guests, &g->link);
 	a->n_guests++;
+	count_add(&a->metrics.accepted, 1);
 	if (!kf_ok(loop_add(a->loop, &g->watch, EPOLLIN)))
 		guest_close(g);
 }

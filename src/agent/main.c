@@ -21,6 +21,7 @@ static const char usage[] =
 	"  -c, --config FILE  configuration (default $KEYFLEET_CONFIG, then\n"
 	"                     /etc/keyfleet/agent.conf)\n"
 	"      --check        read everything, print each problem, serve nothing\n"
+	"      --metrics      print every metric of the endpoint of [metrics]\n"
 	"      --options      print every option of the configuration\n"
 	"      --version      print the version\n"
 	"      --help         print this\n"
@@ -42,6 +43,16 @@ static void tell_lines(const struct buf *why)
 	fprintf(stderr, "%.*s", (int)why->n, why->n ? (const char *)why->p : "");
 }
 
+/* The configuration is in force already, and programs are more important. */
+static void open_metrics(struct agent *a, struct buf *why)
+{
+	kf_err err = agent_metrics_open(a, why);
+	if (kf_ok(err))
+		return;
+	tell_lines(why);
+	log_err(err, "no metrics");
+}
+
 static void reload(struct program *p)
 {
 	struct agent *a = &p->agent;
@@ -52,6 +63,7 @@ static void reload(struct program *p)
 	if (kf_ok(err)) {
 		agent_adopt(a, &plan);
 		log_notice("configuration was read again");
+		open_metrics(a, &why);
 	} else {
 		tell_lines(&why);
 		log_err(err, "reload refused, the old configuration stays");
@@ -168,6 +180,7 @@ static kf_err open_to_all(struct program *p, struct buf *why)
 	KF_TRY(service_signals(&p->signals.fd));
 	KF_TRY(loop_add(a->loop, &p->signals, EPOLLIN));
 	KF_TRY(agent_listen(a, why));
+	KF_TRY(agent_metrics_open(a, why));
 	p->watchdog_ns = service_watchdog_ns();
 	if (p->watchdog_ns)
 		KF_TRY(loop_arm(a->loop, &p->watchdog, loop_now_ns(a->loop)));
@@ -210,18 +223,19 @@ static const char *default_path(void)
 	return path && *path ? path : "/etc/keyfleet/agent.conf";
 }
 
-static void print_options(void)
+static void print_manual(void (*print)(struct buf *to))
 {
 	autobuf text = buf_new(65536);
-	agent_conf_print_manual(&text);
+	print(&text);
 	fwrite(text.p, 1, text.n, stdout);
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = { { "config", 1, NULL, 'c' },
-		{ "check", 0, NULL, 'k' }, { "options", 0, NULL, 'o' },
-		{ "help", 0, NULL, 'h' }, { "version", 0, NULL, 'v' }, { 0 } };
+		{ "check", 0, NULL, 'k' }, { "metrics", 0, NULL, 'm' },
+		{ "options", 0, NULL, 'o' }, { "help", 0, NULL, 'h' },
+		{ "version", 0, NULL, 'v' }, { 0 } };
 	static struct program p;
 	bool is_check = false;
 	p.agent.path = default_path();
@@ -229,7 +243,8 @@ int main(int argc, char **argv)
 		switch (o) {
 		case 'c': p.agent.path = optarg; break;
 		case 'k': is_check = true; break;
-		case 'o': print_options(); return EXIT_SUCCESS;
+		case 'm': print_manual(agent_metrics_manual); return EXIT_SUCCESS;
+		case 'o': print_manual(agent_conf_print_manual); return EXIT_SUCCESS;
 		case 'h': fputs(usage, stdout); return EXIT_SUCCESS;
 		case 'v': puts("keyfleet-agent " KEYFLEET_VERSION); return EXIT_SUCCESS;
 		default: fputs(usage, stderr); return 2;

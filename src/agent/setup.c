@@ -123,6 +123,7 @@ void agent_stop_listening(struct agent *a)
 void agent_clear(struct agent *a)
 {
 	agent_stop_listening(a);
+	agent_metrics_close(a);
 	upstream_free(a->upstream); /* ends what is under way */
 	guests_close(a, true);
 	users_free(a);

@@ -180,3 +180,8 @@ size_t upstream_servers_up(const struct upstream *u, size_t *ret_all)
 {
 	return async_servers_up(u->async, ret_all);
 }
+
+void upstream_expiry(struct upstream *u, struct tls_expiry *ret)
+{
+	async_expiry(u->async, ret);
+}

@@ -7,6 +7,7 @@
 #pragma once
 #include "client/async.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct upstream;
 
@@ -18,4 +19,5 @@ void upstream_retire(struct upstream *u);
 void upstream_free(struct upstream *u); /* at once; running calls end with UNAVAILABLE */
 
 kf_err upstream_call(struct upstream *u, const struct async_request *q);
+void upstream_expiry(struct upstream *u, struct tls_expiry *ret);
 size_t upstream_servers_up(const struct upstream *u, size_t *ret_all);

@@ -512,3 +512,8 @@ size_t async_servers_up(const struct kf_async *a, size_t *ret_all)
 	*ret_all = a->fleet.route.n;
 	return (size_t)__builtin_popcountll(up);
 }
+
+void async_expiry(struct kf_async *a, struct tls_expiry *ret)
+{
+	tls_context_expiry(a->fleet.tls, ret);
+}

@@ -11,6 +11,7 @@
 #pragma once
 #include "client/call.h"
 #include "client/settings.h"
+#include "net/tls.h"
 
 struct async_options {
 	/* kf_async_flush() is called at the end of every round of the loop: no timer is asked for it. */
@@ -48,5 +49,7 @@ kf_err async_call(struct kf_async *a, const struct async_request *q);
 size_t async_in_flight(const struct kf_async *a);
 /* Servers with an open connection, and all of them; for people. */
 size_t async_servers_up(const struct kf_async *a, size_t *ret_all);
+/* When the client's certificate and those of its authorities end. */
+void async_expiry(struct kf_async *a, struct tls_expiry *ret);
 /* No call would reach anybody soon. */
 bool async_is_hopeless(const struct kf_async *a);

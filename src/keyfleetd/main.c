@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/service.h"
+#include "keyfleetd/metrics.h"
 #include "keyfleetd/server.h"
 #include <getopt.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@ static const char usage[] =
 	"  -c, --config FILE  configuration (default $KEYFLEET_CONFIG, then\n"
 	"                     /etc/keyfleet/keyfleetd.conf)\n"
 	"      --check        read everything, print each problem, serve nothing\n"
+	"      --metrics      print every metric of the health endpoint\n"
 	"      --options      print every option of the configuration\n"
 	"      --version      print the version\n"
 	"      --help         print this\n";
@@ -31,10 +33,10 @@ struct command {
 	int exit_status; /* -1: go on */
 };
 
-static int print_options(void)
+static int print_manual(void (*print)(struct buf *to))
 {
 	autobuf text = buf_new(1 << 20);
-	config_manual(&text);
+	print(&text);
 	fwrite(text.p, 1, text.n, stdout);
 	return EXIT_SUCCESS;
 }
@@ -47,10 +49,11 @@ static const char *default_config(void)
 
 static struct command parse(int argc, char **argv)
 {
-	enum { CHECK = 256, OPTIONS, VERSION, HELP };
+	enum { CHECK = 256, METRICS, OPTIONS, VERSION, HELP };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "check", no_argument, NULL, CHECK },
+		{ "metrics", no_argument, NULL, METRICS },
 		{ "options", no_argument, NULL, OPTIONS },
 		{ "version", no_argument, NULL, VERSION },
 		{ "help", no_argument, NULL, HELP },
@@ -61,7 +64,8 @@ static struct command parse(int argc, char **argv)
 		switch (o) {
 		case 'c': c.config = optarg; break;
 		case CHECK: c.is_check = true; break;
-		case OPTIONS: c.exit_status = print_options(); return c;
+		case METRICS: c.exit_status = print_manual(metrics_manual); return c;
+		case OPTIONS: c.exit_status = print_manual(config_manual); return c;
 		case VERSION:
 			printf("keyfleetd %s\n", KEYFLEET_VERSION);
 			c.exit_status = EXIT_SUCCESS;
