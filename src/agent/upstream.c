@@ -111,10 +111,16 @@ static void tell_change(struct upstream *u)
 	size_t all, up = async_servers_up(u->async, &all);
 	if (up == u->up)
 		return;
-	if (up)
+	char why[512];
+	async_say_why(u->async, why, sizeof(why));
+	if (up == all)
 		log_notice("key servers", LOG_NUM("up", up), LOG_NUM("of", all));
+	else if (up)
+		log_notice("key servers", LOG_NUM("up", up), LOG_NUM("of", all),
+			LOG_TEXT("why", why));
 	else
-		log_warn("no key server can be reached", LOG_NUM("of", all));
+		log_warn("no key server can be reached", LOG_NUM("of", all),
+			LOG_TEXT("why", why));
 	u->up = up;
 }
 
@@ -184,4 +190,14 @@ size_t upstream_servers_up(const struct upstream *u, size_t *ret_all)
 void upstream_expiry(struct upstream *u, struct tls_expiry *ret)
 {
 	async_expiry(u->async, ret);
+}
+
+void upstream_stats(const struct upstream *u, struct async_stats *ret)
+{
+	async_stats(u->async, ret);
+}
+
+void upstream_server(const struct upstream *u, size_t i, struct async_server *ret)
+{
+	async_server(u->async, i, ret);
 }

@@ -20,4 +20,7 @@ void upstream_free(struct upstream *u); /* at once; running calls end with UNAVA
 
 kf_err upstream_call(struct upstream *u, const struct async_request *q);
 void upstream_expiry(struct upstream *u, struct tls_expiry *ret);
+void upstream_stats(const struct upstream *u, struct async_stats *ret);
+/* `i` < stats.servers. */
+void upstream_server(const struct upstream *u, size_t i, struct async_server *ret);
 size_t upstream_servers_up(const struct upstream *u, size_t *ret_all);

@@ -10,8 +10,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { ATTEMPT_MIN_MS = 200 };
-
 static uint64_t min64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 /* ---- time ---- */
@@ -23,10 +21,15 @@ void async_due(struct kf_async *a, uint64_t at_ns)
 	a->due_ns = min64(a->due_ns, at_ns);
 }
 
+void async_late(struct kf_async *a, uint64_t at_ns)
+{
+	a->late_at_ns = min64(a->late_at_ns, at_ns);
+}
+
 static void ask_for_timer(struct kf_async *a)
 {
 	bool is_now = a->wants_flush || a->due_ns == 0;
-	uint64_t at = is_now ? 0 : a->due_ns;
+	uint64_t at = is_now ? 0 : min64(a->due_ns, a->late_at_ns);
 	if (a->is_closing || at >= a->armed_ns)
 		return;
 	a->armed_ns = at;
@@ -35,313 +38,23 @@ static void ask_for_timer(struct kf_async *a)
 		at <= now ? 0 : (int64_t)((at - now + NS_PER_MS - 1) / NS_PER_MS));
 }
 
-/* ---- flights ---- */
+/* ---- rounds ---- */
 
-static struct flight *flight_new(struct kf_async *a, size_t payload)
+static void tick(struct kf_async *a, uint64_t now)
 {
-	struct list *l = list_take(&a->spare);
-	struct flight *f = l ? container_of(l, struct flight, link) : malloc(sizeof(*f));
-	if (!f)
-		return NULL;
-	a->n_spare -= l != NULL;
-	memset(f, 0, offsetof(struct flight, inside));
-	list_init(&f->link);
-	if (payload > FLIGHT_INLINE && !(f->outside = malloc(payload))) {
-		free(f);
-		return NULL;
-	}
-	a->n_flights++;
-	return f;
-}
-
-static void flight_free(struct kf_async *a, struct flight *f)
-{
-	uint8_t *bytes = f->outside ? f->outside : f->inside;
-	explicit_bzero(bytes, f->request.payload.n);
-	free(f->outside);
-	list_remove(&f->link);
-	a->n_flights--;
-	if (a->n_spare == FLIGHT_SPARE_MAX) {
-		free(f);
-		return;
-	}
-	a->n_spare++;
-	list_add_head(&a->spare, &f->link);
-}
-
-static void finish(struct kf_async *a, struct flight *f, struct async_outcome *outcome)
-{
-	list_remove(&f->link);
-	outcome->hook = f->hook;
-	f->done(f->arg, outcome);
-	flight_free(a, f);
-}
-
-/* Not from within the function that started it: done() is called at the next occasion. */
-static void end_later(struct kf_async *a, struct flight *f, kf_err err)
-{
-	if (f->is_sent && f->repeat != REPEAT_FREELY)
-		err = kf_fail(OUTCOME_UNKNOWN, "sent, but no answer came");
-	f->err = err;
-	list_remove(&f->link);
-	list_add_tail(&a->ended, &f->link);
-	a->wants_flush = true;
-}
-
-static void finish_ended(struct kf_async *a)
-{
-	struct list ended;
-	list_move_all(&ended, &a->ended);
-	for (struct list *l; (l = list_take(&ended));) {
-		struct flight *f = container_of(l, struct flight, link);
-		finish(a, f,
-			&(struct async_outcome){ .err = f->err, .report = &f->report });
-	}
-}
-
-/* ---- sending ---- */
-
-static bool may_go_to(const struct flight *f, const struct conn *c)
-{
-	return !f->is_sent || f->repeat == REPEAT_FREELY || c->is_by_id;
-}
-
-static bool may_repeat(const struct flight *f, const struct conn *c)
-{
-	return f->repeat == REPEAT_FREELY || (f->repeat == REPEAT_WITH_ID && c->is_by_id);
-}
-
-static kf_err put(struct flight *f, struct lane *l, uint64_t now)
-{
-	if (l->conn->version != KMIP_2_1 &&
-		!ttlv_fits(f->request.payload, l->conn->version))
-		return kf_fail(FEATURE, "the server's protocol version cannot say this");
-	uint64_t left_ms = f->deadline_ns > now ? (f->deadline_ns - now) / NS_PER_MS : 1;
-	f->request.extension.deadline_ms = (int32_t)min64(left_ms + 1, INT32_MAX);
-	f->request.extension.has_sent_at = true;
-	f->request.extension.sent_at_ms = (int32_t)(now / NS_PER_MS & INT32_MAX);
-	KF_TRY(conn_put(l->conn, &f->request, f, &f->slot));
-	f->lane = l;
-	f->sent_ns = now;
-	uint64_t left = f->deadline_ns > now ? f->deadline_ns - now : 0;
-	bool is_short = left < (uint64_t)ATTEMPT_MIN_MS * NS_PER_MS;
-	f->attempt_ns = is_short ? f->deadline_ns : now + left / 2;
-	f->report.attempts++;
-	lane_asked(l, now);
-	l->node->outstanding++;
-	list_remove(&f->link);
-	list_add_tail(&l->flights, &f->link);
-	if (list_is_empty(&l->dirty))
-		list_add_tail(&l->async->dirty, &l->dirty);
-	async_due(l->async, f->attempt_ns);
-	return KF_OK;
-}
-
-static void wait_or_end(struct kf_async *a, struct flight *f)
-{
-	uint64_t tried = f->tried;
-	if (!lane_is_hoped_for(a, tried)) {
-		/* All have had their turn: whoever comes back first may have another one, unless they
-		 * answered that they are busy. */
-		if (kf_is(f->err, KF_E_BUSY) || !lane_is_hoped_for(a, 0)) {
-			end_later(a, f,
-				kf_ok(f->err)
-					? kf_fail(UNAVAILABLE, "no server can be reached")
-					: f->err);
-			return;
-		}
-		f->tried = 0;
-	}
-	list_remove(&f->link);
-	list_add_tail(&a->waiting, &f->link);
-	async_due(a, f->deadline_ns);
-}
-
-static void dispatch(struct kf_async *a, struct flight *f)
-{
-	uint64_t now = clock_monotonic_ns();
-	struct lane *l = lane_pick(a, f->tried, now);
-	if (!l) {
-		wait_or_end(a, f);
-		return;
-	}
-	kf_err err = may_go_to(f, l->conn) ? put(f, l, now)
-					   : kf_fail(OUTCOME_UNKNOWN,
-						     "this server knows no request ids");
-	if (!kf_ok(err))
-		end_later(a, f, err);
-}
-
-void flights_dispatch(struct kf_async *a)
-{
-	struct list waiting;
-	list_move_all(&waiting, &a->waiting);
-	for (struct list *l; (l = list_take(&waiting));)
-		dispatch(a, container_of(l, struct flight, link));
-}
-
-/* ---- receiving ---- */
-
-static void leave_lane(struct flight *f)
-{
-	struct node *n = f->lane->node;
-	n->outstanding -= n->outstanding > 0;
-	list_remove(&f->link);
-	f->lane = NULL;
-}
-
-static void set_message(struct call_report *r, struct slice text)
-{
-	size_t n = min64(text.n, sizeof(r->message) - 1);
-	if (n)
-		memcpy(r->message, text.p, n);
-	r->message[n] = 0;
-}
-
-static void note_node(struct lane *l, const struct kmip_response_item *item, kf_err err)
-{
-	uint64_t now = clock_monotonic_ns();
-	node_answered(l->node, now);
-	if (item->extension.has_load)
-		node_reported(l->node, (uint32_t)item->extension.load, now);
-	if (kf_is(err, KF_E_BUSY))
-		node_reported(l->node, NODE_LOAD_MAX, now);
-}
-
-/* Another server may answer differently. */
-static bool goes_on(struct kf_async *a, struct flight *f, struct lane *l, kf_err err)
-{
-	bool is_unknown = kf_is(err, KF_E_OUTCOME_UNKNOWN);
-	if (!is_unknown && !kf_is(err, KF_E_BUSY) && !kf_is(err, KF_E_UNAVAILABLE))
-		return false;
-	f->is_sent |= is_unknown;
-	if (is_unknown && !may_repeat(f, l->conn))
-		return false;
-	f->tried |= route_bit(&a->fleet.route, l->node);
-	f->err = err;
-	dispatch(a, f);
-	return true;
-}
-
-void flight_answered(void *arg, void *waiter, const struct kmip_response_item *item)
-{
-	struct kf_async *a = arg;
-	struct flight *f = waiter;
-	struct lane *l = f->lane;
-	kf_err err = kmip_result(item);
-	note_node(l, item, err);
-	leave_lane(f);
-	f->report.version = l->conn->version;
-	f->report.reason = kf_ok(err) ? 0 : item->reason;
-	set_message(&f->report, kf_ok(err) ? (struct slice){ 0 } : item->message);
-	if (!kf_ok(err) && goes_on(a, f, l, err))
-		return;
-	struct slice payload = kf_ok(err) ? item->payload : (struct slice){ 0 };
-	finish(a, f, &(struct async_outcome){ err, &f->report, payload, NULL });
-	/* A lane that takes one call at a time has room again. */
-	if (!l->conn->is_by_id)
-		flights_dispatch(a);
-}
-
-void flight_lost(struct flight *f, const char *why)
-{
-	struct lane *l = f->lane;
-	struct kf_async *a = l->async;
-	bool is_harmless = f->repeat == REPEAT_FREELY ||
-			   (f->repeat == REPEAT_WITH_ID && l->node->is_keyfleet);
-	leave_lane(f);
-	f->is_sent = true;
-	f->tried |= route_bit(&a->fleet.route, l->node);
-	f->err = KF_OK;
-	snprintf(f->report.message, sizeof(f->report.message), "%.100s: %.120s",
-		l->node->name, why);
-	if (is_harmless)
-		dispatch(a, f);
-	else
-		end_later(a, f, kf_fail(OUTCOME_UNKNOWN, "sent, but no answer came"));
-}
-
-/* ---- what time does ---- */
-
-static void expire_waiting(struct kf_async *a, uint64_t now)
-{
-	list_each_safe(x, &a->waiting)
-	{
-		struct flight *f = container_of(x, struct flight, link);
-		bool is_vain = !lane_is_hoped_for(a, 0);
-		if (now >= f->deadline_ns)
-			end_later(a, f, kf_fail(TIMEOUT, "deadline has passed"));
-		else if (is_vain)
-			end_later(a, f, kf_fail(UNAVAILABLE, "no server can be reached"));
-		else
-			async_due(a, f->deadline_ns);
-	}
-}
-
-/* The server answers others: this call alone moves on, if there is somebody else. */
-static void move_on(struct kf_async *a, struct flight *f, uint64_t now)
-{
-	struct lane *l = f->lane;
-	uint64_t tried = f->tried | route_bit(&a->fleet.route, l->node);
-	bool is_over = now >= f->deadline_ns;
-	if (!is_over && (!may_repeat(f, l->conn) || !lane_pick(a, tried, now))) {
-		f->attempt_ns = f->deadline_ns;
-		async_due(a, f->attempt_ns);
-		return;
-	}
-	conn_forget(l->conn, f->slot);
-	leave_lane(f);
-	f->is_sent = true;
-	f->tried = tried;
-	if (is_over)
-		end_later(a, f, kf_fail(TIMEOUT, "no answer in time"));
-	else
-		dispatch(a, f);
-}
-
-/* Not a word for too long: it is the connection, not the call. */
-static bool break_if_silent(struct lane *l, uint64_t now)
-{
-	if (now < lane_silent_at(l))
-		return false;
-	lane_break(l, "no answer in time", now);
-	return true;
-}
-
-static void expire_lane(struct lane *l, uint64_t now)
-{
-	struct kf_async *a = l->async;
-	list_each_safe(x, &l->flights)
-	{
-		struct flight *f = container_of(x, struct flight, link);
-		if (now < f->attempt_ns) {
-			async_due(a, f->attempt_ns);
-			continue;
-		}
-		if (break_if_silent(l, now))
-			return;
-		move_on(a, f, now);
-	}
-	/* Requests that nobody waits for any more take room; somebody has to notice that they are lost. */
-	if (list_is_empty(&l->flights) && !break_if_silent(l, now))
-		async_due(a, lane_silent_at(l));
-}
-
-static void tick(struct kf_async *a)
-{
-	uint64_t now = clock_monotonic_ns();
 	a->due_ns = UINT64_MAX;
 	lanes_maintain(a, now);
-	for (size_t i = 0; i < a->n_lanes; i++)
-		expire_lane(&a->lane[i], now);
-	expire_waiting(a, now);
+	flights_expire(a, now);
 }
 
 void kf_async_flush(struct kf_async *a)
 {
-	if (clock_monotonic_ns() >= a->due_ns)
-		tick(a);
-	finish_ended(a);
+	uint64_t now = clock_monotonic_ns();
+	if (now >= a->due_ns)
+		tick(a, now);
+	if (now >= a->late_at_ns)
+		late_look(a, now);
+	flights_finish_ended(a);
 	for (struct list *l; (l = list_take(&a->dirty));)
 		lane_flush(container_of(l, struct lane, dirty));
 	a->wants_flush = !list_is_empty(&a->ended);
@@ -351,7 +64,9 @@ void kf_async_flush(struct kf_async *a)
 void kf_async_timer(struct kf_async *a)
 {
 	a->armed_ns = UINT64_MAX;
-	kf_async_flush(a);
+	/* At the end of the round, answers that are here already have been read. */
+	if (!a->options.is_flushed)
+		kf_async_flush(a);
 }
 
 void kf_async_ready(struct kf_async *a, int fd, int events)
@@ -420,7 +135,10 @@ kf_err async_call(struct kf_async *a, const struct async_request *q)
 		flight_free(a, f);
 		return err;
 	}
-	dispatch(a, f);
+	a->stats.calls++;
+	if (q->operation == KMIP_OPERATION_SIGN)
+		hedge_earn(&a->hedge);
+	flight_dispatch(a, f);
 	if (!a->options.is_flushed) {
 		a->wants_flush = true;
 		ask_for_timer(a);
@@ -438,6 +156,8 @@ static kf_err open_all(struct kf_async *a, struct settings *take, struct buf *wh
 	if (a->fleet.settings.agent)
 		return kf_fail(CONFIG, "event loops go to key servers, not to an agent");
 	KF_TRY(stream_pad_new(&a->pad));
+	hedge_init(&a->hedge, a->fleet.settings.hedge_percent,
+		a->fleet.settings.hedge_after_ms);
 	lanes_init(a);
 	return KF_OK;
 }
@@ -458,6 +178,8 @@ kf_err async_new(struct settings *take, const kf_loop *loop,
 	list_init(&a->ended);
 	list_init(&a->dirty);
 	list_init(&a->spare);
+	list_init(&a->spare_attempts);
+	a->late_at_ns = UINT64_MAX;
 	kf_err err = open_all(a, take, why);
 	if (!kf_ok(err)) {
 		kf_async_free(a);
@@ -468,22 +190,6 @@ kf_err async_new(struct settings *take, const kf_loop *loop,
 	return KF_OK;
 }
 
-static void end_all(struct kf_async *a)
-{
-	for (size_t i = 0; i < a->n_lanes; i++)
-		list_each_safe(x, &a->lane[i].flights)
-		{
-			struct flight *f = container_of(x, struct flight, link);
-			leave_lane(f);
-			f->is_sent = true;
-			end_later(a, f, kf_fail(UNAVAILABLE, "the client was closed"));
-		}
-	list_each_safe(x, &a->waiting) end_later(a, container_of(x, struct flight, link),
-		kf_fail(UNAVAILABLE, "the client was closed"));
-	if (a->owner == getpid())
-		finish_ended(a);
-}
-
 void kf_async_free(struct kf_async *a)
 {
 	if (!a)
@@ -491,10 +197,14 @@ void kf_async_free(struct kf_async *a)
 	a->is_closing = true;
 	if (a->armed_ns != UINT64_MAX && a->owner == getpid())
 		a->loop.timer(a->loop.arg, -1);
-	end_all(a);
+	flights_end_all(a);
+	if (a->owner == getpid())
+		flights_finish_ended(a);
 	lanes_close(a);
 	for (struct list *l; (l = list_take(&a->spare));)
 		free(container_of(l, struct flight, link));
+	for (struct list *l; (l = list_take(&a->spare_attempts));)
+		free(container_of(l, struct attempt, link));
 	stream_pad_free(a->pad);
 	fleet_clear(&a->fleet);
 	free(a);
@@ -516,4 +226,44 @@ size_t async_servers_up(const struct kf_async *a, size_t *ret_all)
 void async_expiry(struct kf_async *a, struct tls_expiry *ret)
 {
 	tls_context_expiry(a->fleet.tls, ret);
+}
+
+/* ---- for metrics ---- */
+
+void async_stats(const struct kf_async *a, struct async_stats *ret)
+{
+	*ret = a->stats;
+	ret->in_flight = a->n_flights;
+	ret->servers = a->fleet.route.n;
+	ret->waiting = 0;
+	list_each(l, &a->waiting) ret->waiting++;
+}
+
+static uint32_t connections_to(const struct kf_async *a, const struct node *n)
+{
+	uint32_t open = 0;
+	for (size_t i = 0; i < a->n_lanes; i++)
+		open += a->lane[i].node == n && a->lane[i].conn &&
+			a->lane[i].conn->state == CONN_OPEN;
+	return open;
+}
+
+void async_server(const struct kf_async *a, size_t i, struct async_server *ret)
+{
+	const struct node *n = &a->fleet.nodes[i];
+	*ret = (struct async_server){ .name = n->name,
+		.why = n->why,
+		.breaker = node_breaker(n),
+		.is_slow = n->is_slow,
+		.connections = connections_to(a, n),
+		.outstanding = n->outstanding,
+		.calls = n->calls,
+		.failures = n->failed,
+		.p50_ns = n->latency.p50_ns,
+		.p99_ns = n->latency.p99_ns };
+}
+
+void async_say_why(const struct kf_async *a, char *text, size_t size)
+{
+	fleet_say_why(&a->fleet, text, size);
 }

@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "client/call.h"
+#include "client/node.h"
 #include "client/settings.h"
 #include "net/tls.h"
 
@@ -45,6 +46,33 @@ struct async_request {
 	async_hook *hook;
 };
 kf_err async_call(struct kf_async *a, const struct async_request *q);
+
+/* For metrics: since it was made, and how things are now. */
+struct async_stats {
+	uint64_t calls; /* begun */
+	uint64_t
+		retries; /* sent once more, because the first server failed, was busy or silent */
+	uint64_t
+		copies; /* of late signatures, to a second server while the first went on */
+	uint64_t copies_won;    /* answered before the first */
+	uint64_t copies_denied; /* late, but the budget was used up */
+	uint64_t probes;  /* copies sent to find out whether a slow server still is */
+	uint64_t expired; /* deadlines that passed */
+	size_t in_flight, waiting, servers;
+};
+void async_stats(const struct kf_async *a, struct async_stats *ret);
+/* `i` < stats.servers; the texts are valid until the next call of anything. */
+struct async_server {
+	const char *name, *why; /* what went wrong last, or "" */
+	enum node_breaker breaker;
+	bool is_slow; /* why it is open */
+	uint32_t connections, outstanding;
+	uint64_t calls, failures;
+	uint64_t p50_ns, p99_ns; /* of signatures; 0: not known */
+};
+void async_server(const struct kf_async *a, size_t i, struct async_server *ret);
+/* Each server with what went wrong there last, in one line. */
+void async_say_why(const struct kf_async *a, char *text, size_t size);
 
 size_t async_in_flight(const struct kf_async *a);
 /* Servers with an open connection, and all of them; for people. */

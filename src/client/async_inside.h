@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* async_inside: shared by async.c (calls) and lane.c (connections), by nobody else. */
+/* async_inside: shared by async.c (the outside), flight.c (calls), late.c (copies of late calls) and
+ * lane.c (connections), by nobody else. */
 #pragma once
 #include "base/list.h"
 #include "client/async.h"
@@ -15,18 +16,33 @@ enum {
 };
 
 struct lane;
+struct flight;
+
+/* A call's request at one server.  It stays when its call has ended by another one's answer: the server
+ * has it still, and how long it takes is worth knowing. */
+struct attempt {
+	struct list
+		link; /* in lane.attempts, in the order of sending, or kf_async.spare_attempts */
+	struct flight *flight; /* NULL: nobody waits for it any more */
+	struct lane *lane;
+	uint64_t sent_ns;
+	bool is_signature; /* its time counts */
+	bool is_copy;      /* while the first goes on */
+	bool is_probe;     /* a copy for a slow server */
+	bool is_judged;    /* as late; what could be done was done */
+};
 
 /* A call on its way. */
 struct flight {
-	struct list link; /* in kf_async.waiting, .ended, or lane.flights */
-	struct lane *lane;
-	size_t slot;
-	struct conn_request request; /* payload points to `inside` or to `outside` */
+	struct list
+		link; /* in kf_async.waiting or .ended; by itself while there are attempts */
+	struct attempt *first, *copy; /* under way; NULL: none */
+	struct conn_request request;  /* payload points to `inside` or to `outside` */
 	enum repeat repeat;
 	bool is_sent; /* a server may have done it */
 	uint8_t request_id[KMIP_REQUEST_ID_SIZE];
 	uint64_t tried;
-	uint64_t sent_ns, attempt_ns, deadline_ns;
+	uint64_t attempt_ns, deadline_ns;
 	async_done *done;
 	void *arg;
 	async_hook *hook;
@@ -41,7 +57,7 @@ struct lane {
 	struct kf_async *async;
 	struct node *node;
 	struct conn *conn; /* NULL: closed */
-	struct list flights;
+	struct list attempts;
 	struct list dirty; /* link in kf_async.dirty while there is something to send */
 	int watched_fd, watched_events;
 	bool was_open;
@@ -59,32 +75,66 @@ struct kf_async {
 	pid_t owner;
 	struct lane lane[LANES_MAX];
 	size_t n_lanes, n_flights;
-	struct list waiting, ended, dirty, spare;
+	struct list waiting, ended, dirty, spare, spare_attempts;
 	size_t n_spare;
 	uint64_t id_base, ids; /* of requests */
+	struct hedge hedge;
+	struct async_stats stats; /* what counts up */
 	uint64_t due_ns; /* the earliest moment at which something may have to be done */
-	uint64_t armed_ns; /* what the loop was asked for; UINT64_MAX: nothing */
-	bool wants_flush;  /* the timer was asked for the end of the round */
+	uint64_t late_at_ns; /* the earliest at which a signature may be late */
+	uint64_t armed_ns;   /* what the loop was asked for; UINT64_MAX: nothing */
+	bool wants_flush;    /* the timer was asked for the end of the round */
 	bool is_closing;
 };
+
+static inline bool is_under_way(const struct flight *f) { return f->first || f->copy; }
 
 /* ---- lane.c ---- */
 void lanes_init(struct kf_async *a);
 void lanes_close(struct kf_async *a);
 void lanes_maintain(struct kf_async *a, uint64_t now_ns); /* opens, gives up */
 struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns);
+/* For a copy: of a server that is well, or of this one, by an open connection of keyfleet/1. */
+struct lane *lane_pick_second(struct kf_async *a, uint64_t tried, uint64_t now_ns);
+struct lane *lane_of(struct kf_async *a, const struct node *n);
 bool lane_is_hoped_for(const struct kf_async *a, uint64_t tried);
 void lane_ready(struct lane *l);
 void lane_asked(struct lane *l, uint64_t now_ns);
 void lane_flush(struct lane *l);
-/* When its connection is to blame if nothing comes, though something was asked; UINT64_MAX: never. */
+/* Since when nothing comes though something was asked; UINT64_MAX: it is not so. */
+uint64_t lane_silent_since(const struct lane *l);
+/* When its connection is to blame for that; UINT64_MAX: never. */
 uint64_t lane_silent_at(const struct lane *l);
 /* Closes it; its calls go elsewhere.  `why` is NULL when the server is not to blame. */
 void lane_break(struct lane *l, const char *why, uint64_t now_ns);
 
 /* ---- async.c ---- */
 void async_due(struct kf_async *a, uint64_t at_ns);
+void async_late(struct kf_async *a, uint64_t at_ns);
+
+/* ---- flight.c ---- */
+struct flight *flight_new(struct kf_async *a, size_t payload);
+void flight_free(struct kf_async *a, struct flight *f);
+void flight_dispatch(struct kf_async *a, struct flight *f);
+void flights_dispatch(struct kf_async *a); /* those that wait */
+void flights_finish_ended(struct kf_async *a);
+void flights_expire(struct kf_async *a, uint64_t now_ns);
+void flights_end_all(struct kf_async *a);
 void flight_answered(void *arg, void *waiter, const struct kmip_response_item *item);
 /* Its connection is gone, or does not answer. */
-void flight_lost(struct flight *f, const char *why);
-void flights_dispatch(struct kf_async *a);
+void attempt_lost(struct attempt *t, const char *why);
+/* Sends it by this lane: the first, or beside the first a copy (NULL: it cannot). */
+kf_err flight_send(struct flight *f, struct lane *l, uint64_t now_ns);
+struct attempt *flight_send_copy(struct flight *f, struct lane *l, uint64_t now_ns);
+/* To another server, away from those that have it. */
+void flight_move(struct kf_async *a, struct flight *f);
+
+/* ---- late.c ---- */
+/* Sends second copies of what is late, and takes calls away from servers that say nothing. */
+void late_look(struct kf_async *a, uint64_t now_ns);
+/* Its copy for a slow server that is due; or, where no copies are made, that server's lane for itself. */
+struct lane *late_probe_instead(
+	struct kf_async *a, const struct flight *f, uint64_t now_ns);
+void late_probe_too(struct kf_async *a, struct flight *f, uint64_t now_ns);
+/* An answer has come, or will not any more. */
+void late_measure(struct attempt *t, bool is_good, uint64_t now_ns);

@@ -148,6 +148,22 @@ void fleet_adopt(struct fleet *f, const struct fleet_nodes *found)
 	route_init(&f->route, f->nodes, found->n, fleet_random(f));
 }
 
+void fleet_say_why(const struct fleet *f, char *text, size_t size)
+{
+	size_t at = 0;
+	if (!f->route.n)
+		snprintf(text, size,
+			"no address of a key server is known (servers = %s%s)",
+			f->settings.servers.n ? f->settings.servers.item[0] : "",
+			f->settings.servers.n > 1 ? " ..." : "");
+	for (size_t i = 0; i < f->route.n && at + 1 < size; i++) {
+		const struct node *n = &f->nodes[i];
+		int more = snprintf(text + at, size - at, "%s%s: %s", i ? "; " : "",
+			n->name, n->why[0] ? n->why : "not asked yet");
+		at += more > 0 ? (size_t)more : 0;
+	}
+}
+
 /* ---- beginning and end ---- */
 
 static kf_err open_identity(struct fleet *f, struct buf *why)

@@ -51,7 +51,7 @@ void lanes_init(struct kf_async *a)
 			*l = (struct lane){
 				.async = a, .node = &a->fleet.nodes[i], .watched_fd = -1
 			};
-			list_init(&l->flights);
+			list_init(&l->attempts);
 			list_init(&l->dirty);
 		}
 }
@@ -93,13 +93,14 @@ void lane_break(struct lane *l, const char *why, uint64_t now_ns)
 	if (why)
 		strncpy(text, why, sizeof(text) - 1);
 	struct list lost;
-	list_move_all(&lost, &l->flights);
+	list_move_all(&lost, &l->attempts);
 	close_lane(l);
+	node_blame(l->node, text);
 	blame(l, now_ns);
 	async_due(l->async, l->retry_ns);
 	async_due(l->async, l->node->failures ? l->node->retry_at_ns : l->retry_ns);
 	for (struct list *x; (x = list_take(&lost));)
-		flight_lost(container_of(x, struct flight, link), text);
+		attempt_lost(container_of(x, struct attempt, link), text);
 }
 
 /* ---- opening ---- */
@@ -197,13 +198,19 @@ void lane_asked(struct lane *l, uint64_t now_ns)
 	l->asked_ns = now_ns;
 }
 
-/* Callers choose their deadlines: one in a hurry must not take the connection from the others. */
-uint64_t lane_silent_at(const struct lane *l)
+uint64_t lane_silent_since(const struct lane *l)
 {
 	if (!is_open(l) || !l->conn->in_flight || l->conn->answers != l->answers_before ||
 		l->node->answered_at_ns >= l->asked_ns)
 		return UINT64_MAX;
-	return l->asked_ns + (uint64_t)SILENCE_MS * NS_PER_MS;
+	return l->asked_ns;
+}
+
+/* Callers choose their deadlines: one in a hurry must not take the connection from the others. */
+uint64_t lane_silent_at(const struct lane *l)
+{
+	uint64_t since = lane_silent_since(l);
+	return since == UINT64_MAX ? since : since + (uint64_t)SILENCE_MS * NS_PER_MS;
 }
 
 void lane_flush(struct lane *l)
@@ -260,6 +267,22 @@ struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns)
 		return NULL;
 	struct node *n = route_pick(&a->fleet.route, now_ns, tried | ~open);
 	return n ? best_of(a, n) : NULL;
+}
+
+/* An id of their own keeps the answers to both apart. */
+struct lane *lane_of(struct kf_async *a, const struct node *n)
+{
+	struct lane *l = best_of(a, n);
+	return l && l->conn->is_by_id ? l : NULL;
+}
+
+struct lane *lane_pick_second(struct kf_async *a, uint64_t tried, uint64_t now_ns)
+{
+	uint64_t open = mask_of_open(a);
+	struct node *n = open & ~tried
+				 ? route_second(&a->fleet.route, now_ns, tried | ~open)
+				 : NULL;
+	return n ? lane_of(a, n) : NULL;
 }
 
 /* Is there reason to wait for a server that has not been tried? */

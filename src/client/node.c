@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/node.h"
+#include <stdio.h>
 
 enum { MS = 1000000 };
 
@@ -12,6 +13,18 @@ bool node_is_due(const struct node *n, uint64_t now_ns)
 
 bool node_is_hopeless(const struct node *n) { return n->failures >= NODE_HOPELESS; }
 
+bool node_is_slow_due(const struct node *n, uint64_t now_ns)
+{
+	return n->is_slow && !n->is_slow_probing && now_ns >= n->slow_retry_ns;
+}
+
+enum node_breaker node_breaker(const struct node *n)
+{
+	if (n->is_probing || n->is_slow_probing)
+		return NODE_HALF_OPEN;
+	return n->failures || n->is_slow ? NODE_OPEN : NODE_CLOSED;
+}
+
 void node_probe(struct node *n) { n->is_probing = true; }
 
 void node_answered(struct node *n, uint64_t now_ns)
@@ -21,12 +34,23 @@ void node_answered(struct node *n, uint64_t now_ns)
 	n->answered_at_ns = now_ns;
 }
 
-static uint64_t backoff_ms(uint32_t failures)
+/* Doubles with each round.  Half of it is jitter: clients that lost a server together do not return
+ * together. */
+static uint64_t backoff_ns(
+	uint64_t ms, uint64_t most_ms, uint32_t rounds, uint32_t random)
 {
-	uint64_t ms = NODE_BACKOFF_MIN_MS;
-	for (uint32_t i = 1; i < failures && ms < NODE_BACKOFF_MAX_MS; i++)
+	for (uint32_t i = 1; i < rounds && ms < most_ms; i++)
 		ms *= 2;
-	return ms < NODE_BACKOFF_MAX_MS ? ms : NODE_BACKOFF_MAX_MS;
+	if (ms > most_ms)
+		ms = most_ms;
+	return (ms / 2 + random % (ms / 2 + 1)) * MS;
+}
+
+static void forget_pace(struct node *n)
+{
+	n->latency = (struct latency){ 0 };
+	n->is_slow = n->is_slow_probing = false;
+	n->slow_rounds = 0;
 }
 
 void node_failed(struct node *n, uint64_t now_ns, uint32_t random)
@@ -35,10 +59,47 @@ void node_failed(struct node *n, uint64_t now_ns, uint32_t random)
 	if (n->failures && !n->is_probing && now_ns < n->retry_at_ns)
 		return;
 	n->failures += n->failures < UINT32_MAX;
+	n->failed++;
 	n->is_probing = false;
-	uint64_t ms = backoff_ms(n->failures);
-	/* Half of it is jitter: clients that lost a server together do not return together. */
-	n->retry_at_ns = now_ns + (ms / 2 + random % (ms / 2 + 1)) * MS;
+	n->retry_at_ns = now_ns + backoff_ns(NODE_BACKOFF_MIN_MS, NODE_BACKOFF_MAX_MS,
+					  n->failures, random);
+	forget_pace(n); /* who comes back may be quick */
+}
+
+void node_blame(struct node *n, const char *why)
+{
+	snprintf(n->why, sizeof(n->why), "%s", why);
+}
+
+static void wait_slowly(struct node *n, uint64_t now_ns, uint32_t random)
+{
+	n->slow_retry_ns = now_ns + backoff_ns(NODE_SLOW_MIN_MS, NODE_SLOW_MAX_MS,
+					    n->slow_rounds, random);
+}
+
+void node_slowed(struct node *n, uint64_t now_ns, uint32_t random)
+{
+	if (n->is_slow)
+		return;
+	n->is_slow = true;
+	n->is_slow_probing = false;
+	n->slow_rounds = 1;
+	wait_slowly(n, now_ns, random);
+}
+
+void node_slow_probe(struct node *n) { n->is_slow_probing = true; }
+
+void node_slow_probed(struct node *n, bool is_quick, uint64_t now_ns, uint32_t random)
+{
+	if (!n->is_slow)
+		return;
+	n->is_slow_probing = false;
+	if (is_quick) {
+		forget_pace(n);
+		return;
+	}
+	n->slow_rounds++;
+	wait_slowly(n, now_ns, random);
 }
 
 void node_reported(struct node *n, uint32_t load, uint64_t now_ns)

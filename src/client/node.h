@@ -4,10 +4,16 @@
  * Pure state: no socket, no clock, no lock.  Time and randomness come in as arguments; whoever owns the
  * nodes serialises the calls.
  *
+ * A circuit breaker, which opens in two ways:
+ *
  * healthy --failure--> backing off --time is up--> due --somebody takes it--> probing --> healthy
  *                          ^-----------------------------------failure----------'
+ * healthy --slow, against the others--> slow --time is up--> due for a copy of a request --quick--> healthy
+ *                                         ^-----------------------------------still slow--'
+ * A slow node is asked when there is nobody else.
  */
 #pragma once
+#include "client/latency.h"
 #include "net/address.h"
 
 enum {
@@ -16,9 +22,15 @@ enum {
 	NODE_NAME_MAX = 272,
 	NODE_LOAD_MAX = 10000,
 	NODE_BACKOFF_MIN_MS = 50,
-	NODE_BACKOFF_MAX_MS =
-		1000, /* a probe costs a server little and a waiting handshake much */
-	NODE_HOPELESS = 6, /* failures in a row after which nobody waits for it */
+	/* A probe costs a server little and a waiting handshake much.  With the half second that a probe may
+	 * take, a server that is back is in use within a second. */
+	NODE_BACKOFF_MAX_MS = 450,
+	NODE_HOPELESS = 8, /* failures in a row after which nobody waits for it */
+	NODE_WHY_MAX = 96,
+	NODE_SLOW_TIMES = 4,    /* the best median, and ... */
+	NODE_SLOW_MORE_MS = 2,  /* ... so much more, is slow */
+	NODE_SLOW_MIN_MS = 500, /* until it is asked again; doubles */
+	NODE_SLOW_MAX_MS = 16000,
 	NODE_LOAD_AGE_MS =
 		2000, /* a report fades away, or an idle client would never ask again */
 };
@@ -34,9 +46,18 @@ struct node {
 	uint64_t retry_at_ns;
 	bool is_probing;
 	uint64_t answered_at_ns; /* last sign of life */
+	char why[NODE_WHY_MAX];  /* what went wrong last; "": nothing yet */
 
-	uint32_t outstanding; /* calls in flight, of ours */
-	uint32_t load;        /* as reported, 0..NODE_LOAD_MAX */
+	struct latency latency; /* of signatures */
+	uint64_t late_ns;       /* after so long a second server is asked; 0: not known */
+	bool is_slow;
+	uint32_t slow_rounds; /* probes in a row that found it slow */
+	bool is_slow_probing;
+	uint64_t slow_retry_ns;
+
+	uint64_t calls, failed; /* ever */
+	uint32_t outstanding;   /* calls in flight, of ours */
+	uint32_t load;          /* as reported, 0..NODE_LOAD_MAX */
 	uint64_t load_at_ns;
 
 	bool is_keyfleet; /* the last connection spoke keyfleet/1 */
@@ -48,10 +69,22 @@ bool node_is_healthy(const struct node *n);
 bool node_is_due(
 	const struct node *n, uint64_t now_ns); /* for a probe that nobody makes yet */
 bool node_is_hopeless(const struct node *n);
+/* Slow, and to be tried again now, by a request that somebody else gets too. */
+bool node_is_slow_due(const struct node *n, uint64_t now_ns);
+
+/* Closed: used.  Half-open: a probe is under way.  Open: not used. */
+enum node_breaker { NODE_CLOSED, NODE_HALF_OPEN, NODE_OPEN };
+enum node_breaker node_breaker(const struct node *n);
 
 void node_probe(struct node *n);                     /* a due node was taken */
 void node_answered(struct node *n, uint64_t now_ns); /* anything at all: it lives */
 void node_failed(struct node *n, uint64_t now_ns, uint32_t random);
+/* For people: what went wrong. */
+void node_blame(struct node *n, const char *why);
+/* It takes much longer than the others, or says nothing while they do. */
+void node_slowed(struct node *n, uint64_t now_ns, uint32_t random);
+void node_slow_probe(struct node *n);
+void node_slow_probed(struct node *n, bool is_quick, uint64_t now_ns, uint32_t random);
 void node_reported(struct node *n, uint32_t load, uint64_t now_ns);
 
 /* How long a new call would wait, in no unit: calls in flight, stretched by how busy the node is. */

@@ -37,8 +37,16 @@ static struct node *pick_due(struct route *r, uint64_t now_ns, uint64_t tried)
 /* `is_better` by more than a tenth: small differences in reported load are no reason to wander. */
 static bool is_better(uint64_t cost, uint64_t than) { return cost + cost / 10 < than; }
 
+enum taken { GOOD_ONLY, SLOW_TOO, FULL_TOO };
+
+static bool is_taken(const struct node *n, uint64_t now_ns, enum taken most)
+{
+	return (most >= SLOW_TOO || !n->is_slow) &&
+	       (most >= FULL_TOO || !node_is_full(n, now_ns));
+}
+
 static struct node *pick_healthy(
-	struct route *r, uint64_t now_ns, uint64_t tried, bool takes_full)
+	struct route *r, uint64_t now_ns, uint64_t tried, enum taken most)
 {
 	struct node *best = NULL;
 	uint64_t best_cost = 0;
@@ -46,7 +54,7 @@ static struct node *pick_healthy(
 		struct node *n = &r->nodes[(r->sticky + i) % r->n];
 		if (tried & route_bit(r, n) || !node_is_healthy(n))
 			continue;
-		if (!takes_full && node_is_full(n, now_ns))
+		if (!is_taken(n, now_ns, most))
 			continue;
 		uint64_t cost = node_cost(n, now_ns);
 		if (best && !is_better(cost, best_cost))
@@ -64,12 +72,70 @@ struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried)
 		node_probe(n);
 		return n;
 	}
-	n = pick_healthy(r, now_ns, tried, false);
-	if (!n)
-		n = pick_healthy(r, now_ns, tried, true);
+	for (enum taken most = GOOD_ONLY; !n && most <= FULL_TOO; most++)
+		n = pick_healthy(r, now_ns, tried, most);
 	if (n)
 		r->sticky = (size_t)(n - r->nodes);
 	return n;
+}
+
+struct node *route_second(struct route *r, uint64_t now_ns, uint64_t tried)
+{
+	return pick_healthy(r, now_ns, tried, GOOD_ONLY);
+}
+
+struct node *route_slow_due(struct route *r, uint64_t now_ns)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (node_is_healthy(&r->nodes[i]) &&
+			node_is_slow_due(&r->nodes[i], now_ns))
+			return &r->nodes[i];
+	return NULL;
+}
+
+/* ---- how quick they are ---- */
+
+static uint64_t least(uint64_t a, uint64_t b) { return !a || (b && b < a) ? b : a; }
+
+static bool counts(const struct node *n) { return node_is_healthy(n) && !n->is_slow; }
+
+static uint64_t best_median(const struct route *r, const struct node *but)
+{
+	uint64_t best = 0;
+	for (size_t i = 0; i < r->n; i++)
+		if (&r->nodes[i] != but && counts(&r->nodes[i]))
+			best = least(best, r->nodes[i].latency.p50_ns);
+	return best;
+}
+
+static uint64_t best_p99(const struct route *r)
+{
+	uint64_t best = 0;
+	for (size_t i = 0; i < r->n; i++)
+		if (counts(&r->nodes[i]))
+			best = least(best, r->nodes[i].latency.p99_ns);
+	return best;
+}
+
+bool route_is_quick(const struct route *r, const struct node *n, uint64_t ns)
+{
+	uint64_t best = best_median(r, n);
+	return !best ||
+	       ns <= best * NODE_SLOW_TIMES + (uint64_t)NODE_SLOW_MORE_MS * 1000000;
+}
+
+void route_measured(
+	struct route *r, const struct hedge *h, uint64_t now_ns, uint32_t random)
+{
+	uint64_t best = best_p99(r);
+	for (size_t i = 0; i < r->n; i++) {
+		struct node *n = &r->nodes[i];
+		if (counts(n) && !route_is_quick(r, n, n->latency.p50_ns)) {
+			node_blame(n, "answers much more slowly than the others");
+			node_slowed(n, now_ns, random);
+		}
+		n->late_ns = hedge_delay(h, n->latency.p99_ns, best);
+	}
 }
 
 bool route_is_hopeless(const struct route *r)

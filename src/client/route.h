@@ -2,11 +2,12 @@
 /* route: which server gets the next call?
  *
  * A node that is due for a probe first, one call at a time, because nothing else brings it back; then
- * the healthy one with the least cost, and among equals the one that had the last call: its caches and
+ * the healthy and not slow one with the least cost, and among equals the one that had the last call: its caches and
  * connections are warm.  Where it starts is random, or all clients would start at the same server.
  * Pure like node.h.
  */
 #pragma once
+#include "client/hedge.h"
 #include "client/node.h"
 
 enum { ROUTE_LAZY_MS = 10000 };
@@ -24,6 +25,15 @@ struct route {
 void route_init(struct route *r, struct node *nodes, size_t n, uint32_t random);
 /* `tried` has bit i for nodes[i] that this call has met already.  NULL: nobody to go to now. */
 struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried);
+/* For a second copy: healthy, quick and not full; NULL: there is none. */
+struct node *route_second(struct route *r, uint64_t now_ns, uint64_t tried);
+/* A slow one that is due, to be sent a copy. */
+struct node *route_slow_due(struct route *r, uint64_t now_ns);
+/* New quantiles: who is slow against the others, and when is whose request late? */
+void route_measured(
+	struct route *r, const struct hedge *h, uint64_t now_ns, uint32_t random);
+/* Quick enough to be used like the others. */
+bool route_is_quick(const struct route *r, const struct node *n, uint64_t ns);
 /* Nobody can be expected to come back soon. */
 bool route_is_hopeless(const struct route *r);
 /* When the next node becomes due; UINT64_MAX: none will. */

@@ -10,6 +10,7 @@ struct settings {
 	char *server_name, *ca, *certificate, *key, *agent, *authority;
 	int64_t timeout_ms, connect_timeout_ms, patience_ms, idle_ms;
 	int64_t pool_size, connections, message_max;
+	int64_t hedge_percent, hedge_after_ms;
 };
 
 enum { SETTINGS_TIMEOUT_MAX_MS = 600000 };
@@ -32,7 +33,9 @@ enum { SETTINGS_TIMEOUT_MAX_MS = 600000 };
 	SETTINGS_ROW(in, base, "idle_time", idle_ms, CONF_DURATION,  "60s", 1000, 86400000, "an unused connection is closed after this time"), \
 	SETTINGS_ROW(in, base, "pool_size", pool_size, CONF_INTEGER,   "8",   0, 1024,        "unused connections kept open a server (blocking calls)"), \
 	SETTINGS_ROW(in, base, "connections", connections, CONF_INTEGER,   "2",   1, 64,          "connections a server (event loops, agent)"), \
-	SETTINGS_ROW(in, base, "message_max", message_max, CONF_SIZE,      "1M",  4096, 67108864, "the largest answer that is accepted")
+	SETTINGS_ROW(in, base, "message_max", message_max, CONF_SIZE,      "1M",  4096, 67108864, "the largest answer that is accepted"), \
+	SETTINGS_ROW(in, base, "hedge", hedge_percent, CONF_INTEGER,   "2",   0, 20,          "a signature that is late is asked for at a second server too, for at most so many in a hundred; 0: never (event loops, agent)"), \
+	SETTINGS_ROW(in, base, "hedge_after", hedge_after_ms, CONF_DURATION,  "1ms", 1, 60000,       "no signature is late sooner, however quick the servers are; else it is late after their 99th percentile")
 /* clang-format on */
 
 /* client.conf.  path NULL: $KEYFLEET_CONFIG, else /etc/keyfleet/client.conf.  CONFIG with a line a

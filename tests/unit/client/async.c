@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls in flight, through the public functions, with poll() as the loop. */
+#include "client/async.h"
 #include "base/clock.h"
+#include "client/hedge.h"
 #include "fake.h"
 #include "keyfleet.h"
 #include "test.h"
@@ -362,6 +364,172 @@ TEST(a_child_frees_without_a_word_to_the_server)
 	OK(all_are_right(2));
 	kf_async_free(async);
 	fake_stop(&a);
+}
+
+/* ---- late signatures and slow servers ---- */
+
+/* Until it is known how quick both are. */
+static bool measure_both(kf_async *async)
+{
+	struct async_server s[2] = { 0 };
+	for (int round = 0; round < 400 && !(s[0].p99_ns && s[1].p99_ns); round++) {
+		n_done = 0;
+		for (int i = 0; i < 16; i++)
+			start(async, &callers[i], i, 5000);
+		if (!run_until(async, 16))
+			return false;
+		async_server(async, 0, &s[0]);
+		async_server(async, 1, &s[1]);
+	}
+	n_done = 0;
+	return s[0].p99_ns && s[1].p99_ns;
+}
+
+static bool has_id(const struct fake *f, const uint8_t id[16])
+{
+	for (unsigned i = 0; i < f->n_ids; i++)
+		if (memcmp(f->id[i], id, 16) == 0)
+			return true;
+	return false;
+}
+
+static struct async_stats stats_of(const kf_async *async)
+{
+	struct async_stats s;
+	async_stats(async, &s);
+	return s;
+}
+
+static kf_async *open_two(void)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	return open_async((struct fake *[]){ &a, &b }, 2, 1);
+}
+
+static void close_two(kf_async *async)
+{
+	kf_async_free(async);
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
+static bool sign_one(kf_async *async)
+{
+	n_done = 0;
+	return start(async, &callers[0], 0, 5000) && run_until(async, 1) &&
+	       callers[0].is_right;
+}
+
+TEST(a_late_signature_is_asked_for_at_a_second_server_under_the_same_id)
+{
+	kf_async *async = open_two();
+	OK(measure_both(async));
+	struct async_stats before = stats_of(async);
+	a.n_ids = b.n_ids = 0;
+	a.mood = FAKE_IS_SILENT;
+	uint64_t begin = clock_monotonic_ns();
+
+	for (int i = 0; i < 20; i++)
+		OK(sign_one(async));
+
+	/* Half a second passes before a connection counts as dead. */
+	OK(clock_monotonic_ns() - begin < 2500000000);
+	struct async_stats after = stats_of(async);
+	OK(after.copies > before.copies || after.retries > before.retries);
+	OK(after.copies_won >= before.copies_won);
+	for (unsigned i = 0; i < a.n_ids; i++)
+		OK(has_id(&b, a.id[i]));
+	close_two(async);
+}
+
+TEST(a_silent_server_gets_a_handful_of_signatures_and_is_out)
+{
+	kf_async *async = open_two();
+	OK(measure_both(async));
+	unsigned before = a.requests;
+	a.mood = FAKE_IS_SILENT;
+
+	for (int i = 0; i < 60; i++)
+		OK(sign_one(async));
+
+	OK(a.requests - before <= 12);
+	struct async_server s = { .breaker = NODE_CLOSED };
+	for (uint64_t end = clock_monotonic_ns() + 3000000000;
+		s.breaker == NODE_CLOSED && clock_monotonic_ns() < end;) {
+		OK(sign_one(async));
+		async_server(async, 0, &s);
+	}
+	OK(s.breaker != NODE_CLOSED || a.requests == before);
+	OK(s.why[0]);
+	close_two(async);
+}
+
+TEST(what_is_in_flight_at_a_server_that_falls_silent_is_done_soon_and_within_the_budget)
+{
+	kf_async *async = open_two();
+	OK(measure_both(async));
+	struct async_stats before = stats_of(async);
+	a.mood = FAKE_IS_SILENT;
+
+	for (int i = 0; i < 200; i++)
+		OK(start(async, &callers[i], i, 10000));
+	OK(run_until(async, 200));
+
+	OK(all_are_right(200));
+	struct async_stats after = stats_of(async);
+	OK(after.copies - before.copies <= HEDGE_BURST + after.calls * 2 / 100);
+	OK(after.in_flight == 0);
+	close_two(async);
+}
+
+TEST(a_slow_server_is_left_and_comes_back_when_it_is_quick_again)
+{
+	kf_async *async = open_two();
+	OK(measure_both(async));
+	a.mood = FAKE_IS_SLOW;
+	struct async_server s = { 0 };
+	uint64_t end = clock_monotonic_ns() + 10000000000;
+	while (!s.is_slow && clock_monotonic_ns() < end) {
+		OK(sign_one(async));
+		async_server(async, 0, &s);
+	}
+	OK(s.is_slow);
+
+	a.mood = FAKE_ANSWERS;
+	end = clock_monotonic_ns() + 20000000000;
+	while (s.breaker != NODE_CLOSED && clock_monotonic_ns() < end) {
+		OK(sign_one(async));
+		async_server(async, 0, &s);
+	}
+
+	EQ(s.breaker, NODE_CLOSED);
+	OK(stats_of(async).probes > 0);
+	close_two(async);
+}
+
+TEST(without_anybody_the_reason_names_every_server)
+{
+	kf_async *async = open_two();
+	OK(sign_one(async));
+	int ports[2] = { a.port, b.port };
+	fake_stop(&a);
+	fake_stop(&b);
+	n_done = 0;
+	OK(start(async, &callers[0], 0, 500));
+	OK(run_until(async, 1));
+	char text[300], name[32];
+
+	async_say_why(async, text, sizeof(text));
+
+	for (int i = 0; i < 2; i++) {
+		snprintf(name, sizeof(name), "127.0.0.1:%d: ", ports[i]);
+		OK(strstr(text, name));
+	}
+	OK(!strstr(text, "not asked yet"));
+	kf_async_free(async);
 }
 
 TEST_MAIN

@@ -28,9 +28,10 @@ enum fake_mood {
 	FAKE_REVERSES,      /* collects four requests, answers the last first */
 	FAKE_TALKS_NONSENSE,
 	FAKE_REFUSES, /* Object Not Found */
+	FAKE_IS_SLOW, /* answers FAKE_SLOW_MS later */
 };
 
-enum { FAKE_IDS = 64, FAKE_HELD = 4 };
+enum { FAKE_IDS = 64, FAKE_HELD = 4, FAKE_SLOW_MS = 100 };
 
 struct fake {
 	const char *const *alpn;
@@ -60,6 +61,8 @@ struct fake_conn {
 	struct buf in, out;
 	struct buf held[FAKE_HELD];
 	unsigned n_held;
+	struct buf late; /* answers that wait for the timer */
+	struct loop_timer timer;
 };
 
 static const char *const fake_both[]
@@ -118,6 +121,8 @@ __attribute__((destructor)) static void fake_drop_pki(void)
 static inline void fake_close(struct fake_conn *c)
 {
 	loop_remove(c->fake->loop, &c->watch);
+	loop_disarm(c->fake->loop, &c->timer);
+	buf_free(&c->late);
 	list_remove(&c->link);
 	stream_free(c->stream);
 	buf_free(&c->in);
@@ -191,6 +196,14 @@ static inline void fake_hold(struct fake_conn *c, struct slice message)
 	}
 }
 
+static inline void fake_delay(struct fake_conn *c, struct slice message)
+{
+	fake_answer(c->fake, &c->late, message);
+	uint64_t at = loop_now_ns(c->fake->loop) + (uint64_t)FAKE_SLOW_MS * 1000000;
+	if (!c->timer.place && !kf_ok(loop_arm(c->fake->loop, &c->timer, at)))
+		abort();
+}
+
 /* False: the connection is gone. */
 static inline bool fake_handle(struct fake_conn *c, struct slice message)
 {
@@ -205,6 +218,7 @@ static inline bool fake_handle(struct fake_conn *c, struct slice message)
 	/* fallthrough */
 	case FAKE_HANGS_UP: fake_close(c); return false;
 	case FAKE_REVERSES: fake_hold(c, message); return true;
+	case FAKE_IS_SLOW: fake_delay(c, message); return true;
 	case FAKE_TALKS_NONSENSE:
 		buf_add_text(&c->out, "HTTP/1.1 400 what?\r\n");
 		return true;
@@ -246,6 +260,14 @@ static inline void fake_ready(struct loop_watch *w, uint32_t events)
 	fake_work(container_of(w, struct fake_conn, watch));
 }
 
+static inline void fake_timer(struct loop_timer *t)
+{
+	struct fake_conn *c = container_of(t, struct fake_conn, timer);
+	buf_add_slice(&c->out, buf_slice(&c->late));
+	buf_clear(&c->late);
+	fake_work(c);
+}
+
 static inline void fake_accepted(struct listener *l, int fd, const struct address *peer)
 {
 	(void)peer;
@@ -254,7 +276,9 @@ static inline void fake_accepted(struct listener *l, int fd, const struct addres
 	*c = (struct fake_conn){ .fake = f,
 		.watch = { .fd = fd, .ready = fake_ready },
 		.in = buf_new(1 << 20),
-		.out = buf_new(1 << 20) };
+		.out = buf_new(1 << 20),
+		.late = buf_new(1 << 20),
+		.timer = { .expired = fake_timer } };
 	f->connections++;
 	list_add_tail(&f->conns, &c->link);
 	if (!kf_ok(tls_accept(f->tls, fd, f->pad, &c->stream)) ||

@@ -119,4 +119,59 @@ TEST(a_report_above_the_limit_is_the_limit)
 	EQ(n.load, NODE_LOAD_MAX);
 }
 
+TEST(a_slow_node_is_open_until_a_probe_finds_it_quick)
+{
+	struct node n = { 0 };
+	EQ(node_breaker(&n), NODE_CLOSED);
+
+	node_slowed(&n, 0, UINT32_MAX);
+	EQ(node_breaker(&n), NODE_OPEN);
+	OK(node_is_healthy(&n)); /* for want of a better one */
+	OK(!node_is_slow_due(&n, 0));
+	OK(node_is_slow_due(&n, (uint64_t)NODE_SLOW_MIN_MS * MS));
+
+	node_slow_probe(&n);
+	EQ(node_breaker(&n), NODE_HALF_OPEN);
+	OK(!node_is_slow_due(&n, (uint64_t)NODE_SLOW_MIN_MS * MS));
+
+	node_slow_probed(&n, false, 0, UINT32_MAX);
+	EQ(node_breaker(&n), NODE_OPEN);
+	OK(n.slow_retry_ns > (uint64_t)NODE_SLOW_MIN_MS * MS / 2);
+
+	node_slow_probe(&n);
+	node_slow_probed(&n, true, 0, 0);
+	EQ(node_breaker(&n), NODE_CLOSED);
+}
+
+TEST(probes_of_a_slow_node_get_rarer_up_to_a_limit)
+{
+	struct node n = { 0 };
+	uint64_t last = 0;
+	node_slowed(&n, 0, 0);
+
+	for (int i = 0; i < 20; i++) {
+		OK(n.slow_retry_ns >= last);
+		OK(n.slow_retry_ns <= (uint64_t)NODE_SLOW_MAX_MS * MS);
+		last = n.slow_retry_ns;
+		node_slow_probed(&n, false, 0, 0);
+	}
+
+	EQ(last, (uint64_t)NODE_SLOW_MAX_MS / 2 * MS);
+}
+
+TEST(a_connection_that_breaks_ends_what_was_known_of_the_pace)
+{
+	struct node n = { 0 };
+	for (int i = 0; i < LATENCY_WARM; i++)
+		latency_add(&n.latency, MS);
+	node_slowed(&n, 0, 0);
+
+	node_failed(&n, 0, 0);
+	OK(!n.is_slow && n.latency.p50_ns == 0);
+
+	EQ(node_breaker(&n), NODE_OPEN);
+	node_answered(&n, 7);
+	EQ(node_breaker(&n), NODE_CLOSED);
+}
+
 TEST_MAIN

@@ -136,4 +136,95 @@ TEST(without_servers_there_is_nobody)
 	OK(route_retry_at(&route) == UINT64_MAX);
 }
 
+static void measure(struct node *n, uint64_t ns)
+{
+	for (int i = 0; i < 2 * LATENCY_WARM; i++)
+		latency_add(&n->latency, ns);
+}
+
+static const struct hedge two_percent = { .percent = 2, .least_ns = MS };
+
+TEST(a_server_many_times_slower_than_the_best_is_used_only_without_others)
+{
+	set_up(3, 0);
+	measure(&nodes[0], 100 * MS);
+	measure(&nodes[1], MS);
+	measure(&nodes[2], 2 * MS);
+
+	route_measured(&route, &two_percent, 0, 0);
+
+	OK(nodes[0].is_slow && !nodes[1].is_slow && !nodes[2].is_slow);
+	for (int i = 0; i < 100; i++) {
+		struct node *n = route_pick(&route, 0, 0);
+		OK(n != &nodes[0]);
+		n->outstanding++;
+	}
+	OK(route_pick(&route, 0, 6) == &nodes[0]);
+	node_failed(&nodes[1], 0, 0);
+	node_failed(&nodes[2], 0, 0);
+	OK(route_pick(&route, 0, 0) == &nodes[0]);
+}
+
+TEST(microseconds_make_nobody_slow)
+{
+	set_up(2, 0);
+	measure(&nodes[0], MS);
+	measure(&nodes[1], MS / 20);
+
+	route_measured(&route, &two_percent, 0, 0);
+
+	OK(!nodes[0].is_slow && !nodes[1].is_slow);
+}
+
+TEST(a_server_alone_is_never_slow)
+{
+	set_up(2, 0);
+	measure(&nodes[0], 900 * MS);
+
+	route_measured(&route, &two_percent, 0, 0);
+
+	OK(!nodes[0].is_slow);
+	OK(route_is_quick(&route, &nodes[0], 900 * MS));
+}
+
+TEST(a_second_copy_goes_to_a_good_server_or_nowhere)
+{
+	set_up(3, 0);
+	OK(route_second(&route, 0, 1) == &nodes[1]);
+	node_slowed(&nodes[1], 0, 0);
+	OK(route_second(&route, 0, 1) == &nodes[2]);
+	node_reported(&nodes[2], NODE_LOAD_MAX, 0);
+	OK(route_second(&route, 0, 1) == NULL);
+
+	nodes[2].load = 0;
+	node_failed(&nodes[2], 0, 0);
+
+	OK(route_second(&route, nodes[2].retry_at_ns, 1) == NULL); /* it is no probe */
+}
+
+TEST(a_slow_server_is_due_for_a_copy_once_a_while)
+{
+	set_up(2, 0);
+	node_slowed(&nodes[1], 0, 0);
+	uint64_t due = nodes[1].slow_retry_ns;
+
+	OK(route_slow_due(&route, due - 1) == NULL);
+	OK(route_slow_due(&route, due) == &nodes[1]);
+	node_slow_probe(&nodes[1]);
+	OK(route_slow_due(&route, due) == NULL);
+}
+
+TEST(requests_are_late_by_the_percentile_of_their_server_within_reason)
+{
+	set_up(3, 0);
+	measure(&nodes[0], 2 * MS);
+	measure(&nodes[1], 3 * MS);
+
+	route_measured(&route, &two_percent, 0, 0);
+
+	OK(nodes[0].late_ns >= 2 * MS && nodes[0].late_ns < 3 * MS);
+	OK(nodes[1].late_ns >= 3 * MS && nodes[1].late_ns < 4 * MS);
+	EQ(nodes[2].late_ns, nodes[0].late_ns);
+}
+
 TEST_MAIN
