@@ -190,6 +190,11 @@ READ_AUDIT(records, records)
 READ_AUDIT(syncs, syncs)
 READ_AUDIT(reserve, reserve_bytes)
 
+static void read_segment(struct metric_out *o)
+{
+	put(o, (double)server_of(o)->audit_segment);
+}
+
 static void put_expiry(struct metric_out *o, const char *certificate, int64_t at_s)
 {
 	if (at_s)

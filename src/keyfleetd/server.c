@@ -127,6 +127,7 @@ static kf_err open_backup(struct server *s)
 
 static kf_err open_audit(struct server *s)
 {
+	s->audit_segment = (size_t)s->conf.audit_segment;
 	struct audit_conf c = {
 		.directory = s->conf.audit,
 		.segment_size = (size_t)s->conf.audit_segment,

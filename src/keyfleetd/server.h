@@ -48,6 +48,7 @@ struct server {
 	_Atomic bool is_draining;
 	uint64_t last_connection; /* number; the main thread's */
 	uint64_t started_ns, commit_timeout_ns;
+	size_t audit_segment; /* bytes */
 
 	/* the main thread's */
 	struct loop *loop;
