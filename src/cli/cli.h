@@ -17,7 +17,8 @@ struct cli {
 	bool is_quiet;      /* --quiet: no notes, no progress */
 	bool *has_told;     /* set by cli_note(): main() need not say it again */
 	struct kf_client *client; /* made at the first cli_client() */
-	int argc;                 /* the command's own arguments, without its words */
+	int exit_status; /* of a command that succeeded in saying that something is wrong */
+	int argc;        /* the command's own arguments, without its words */
 	char **argv;
 };
 

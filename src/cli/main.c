@@ -147,7 +147,7 @@ static int run(struct cli *c, const struct command *command)
 	kf_client_free(c->client);
 	if (kf_ok(e) && fflush(stdout))
 		e = kf_fail(IO, "standard output cannot be written");
-	return report(c, e);
+	return kf_ok(e) ? c->exit_status : report(c, e);
 }
 
 /* No command, an unknown one, or half of one. */

@@ -9,6 +9,8 @@
 
 /* Creates or upgrades the tables: files of schema/, in order, each once.  is_new: there were none. */
 kf_err schema_migrate(struct db *db, bool *is_new);
+/* The version that this keyfleet makes. */
+int64_t schema_newest(void);
 
 typedef kf_err (*rows_visit)(
 	void *arg, enum table_id table, const struct value *v, size_t n);
