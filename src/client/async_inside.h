@@ -39,7 +39,8 @@ struct flight {
 	struct attempt *first, *copy; /* under way; NULL: none */
 	struct conn_request request;  /* payload points to `inside` or to `outside` */
 	enum repeat repeat;
-	bool is_sent; /* a server may have done it */
+	bool is_sent;        /* a server may have done it */
+	bool was_over_limit; /* one server said so; one more may be asked */
 	uint8_t request_id[KMIP_REQUEST_ID_SIZE];
 	uint64_t tried;
 	uint64_t attempt_ns, deadline_ns;

@@ -26,10 +26,11 @@ struct run {
 	uint64_t deadline_ns,
 		patience_ns; /* when to give up: altogether; while nobody is there */
 	uint64_t tried;
-	unsigned rounds; /* in which everybody was busy */
-	bool is_sent;    /* some server may have done it */
-	bool is_settled; /* the answer is final */
-	bool has_looked; /* for new addresses */
+	unsigned rounds;     /* in which everybody was busy */
+	bool is_sent;        /* some server may have done it */
+	bool is_settled;     /* the answer is final */
+	bool has_looked;     /* for new addresses */
+	bool was_over_limit; /* one server said so; one more may be asked */
 	struct call_report report;
 	kf_err err;
 
@@ -221,6 +222,10 @@ static enum pool_verdict judge_answer(struct run *r)
 		r->is_sent = true;
 		r->is_settled = !may_repeat(r, r->turn.conn);
 	}
+	if (kmip_limit_of(r->err.code)) {
+		r->is_settled = r->was_over_limit;
+		r->was_over_limit = true;
+	}
 	if (kf_is(r->err, KF_E_BUSY))
 		r->load = NODE_LOAD_MAX;
 	return POOL_ANSWERED;
@@ -323,7 +328,7 @@ static kf_err out_of_servers(struct run *r)
 		say_whom(r);
 	if (clock_monotonic_ns() >= r->deadline_ns)
 		return give_up(r, kf_fail(TIMEOUT, "deadline has passed"));
-	return give_up(r, kf_is(r->err, KF_E_BUSY)
+	return give_up(r, kf_is(r->err, KF_E_BUSY) || kmip_limit_of(r->err.code)
 				  ? r->err
 				  : kf_fail(UNAVAILABLE, "no server can be reached"));
 }
@@ -334,7 +339,7 @@ static kf_err run(struct run *r)
 		struct pool_outlook outlook;
 		if (pool_begin(&r->client->pool, r->tried, &r->turn, &outlook))
 			take_turn(r);
-		else if (!wait_for_servers(r, &outlook))
+		else if (r->was_over_limit || !wait_for_servers(r, &outlook))
 			return out_of_servers(r);
 		if (r->is_settled)
 			return r->err;

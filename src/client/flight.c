@@ -180,6 +180,11 @@ struct attempt *flight_send_copy(struct flight *f, struct lane *l, uint64_t now)
 static void wait_or_end(struct kf_async *a, struct flight *f)
 {
 	uint64_t tried = f->tried;
+	/* Nobody waits, or comes back, to be over a limit once more. */
+	if (kmip_limit_of(f->err.code)) {
+		end_later(a, f, f->err);
+		return;
+	}
 	if (!lane_is_hoped_for(a, tried)) {
 		/* All have had their turn: whoever comes back first may have another one, unless they
 		 * answered that they are busy. */
@@ -244,7 +249,8 @@ static void note_node(
 	node_answered(l->node, now);
 	if (item->extension.has_load)
 		node_reported(l->node, (uint32_t)item->extension.load, now);
-	if (kf_is(err, KF_E_BUSY))
+	if (kf_is(err, KF_E_BUSY) || kf_is(err, KF_E_CLIENT_RATE) ||
+		kf_is(err, KF_E_CLIENT_REQUESTS))
 		node_reported(l->node, NODE_LOAD_MAX, now);
 }
 
@@ -261,13 +267,16 @@ static bool goes_on(
 	struct kf_async *a, struct flight *f, const struct lane *l, kf_err err)
 {
 	bool is_unknown = kf_is(err, KF_E_OUTCOME_UNKNOWN);
+	bool is_over_limit = kmip_limit_of(err.code) != KMIP_LIMIT_NONE;
+	bool may_ask_another = is_over_limit && !f->was_over_limit;
+	f->was_over_limit |= is_over_limit;
 	f->is_sent |= is_unknown;
 	f->tried |= route_bit(&a->fleet.route, l->node);
 	f->err = err;
 	if (is_under_way(f))
 		return true;
 	if (!is_unknown && !kf_is(err, KF_E_BUSY) && !kf_is(err, KF_E_UNAVAILABLE) &&
-		!kf_is(err, KF_E_TIMEOUT))
+		!kf_is(err, KF_E_TIMEOUT) && !may_ask_another)
 		return false;
 	bool is_by_id = f->repeat == REPEAT_WITH_ID && l->conn->is_by_id;
 	if (is_unknown && f->repeat != REPEAT_FREELY && !is_by_id)

@@ -139,24 +139,29 @@ enum step_result answer_item(struct req *r) { return end_item(r); }
 
 /* ---- the response ---- */
 
-/* How busy the server is travels once a flush, to clients that know what it means. */
-static const struct kmip_extension *load_of(struct req *r, struct kmip_extension *room)
+/* Which limit was reached, and how busy the server is: this once a flush.  To clients that know what it
+ * means. */
+static const struct kmip_extension *extension_of(
+	struct req *r, struct kmip_extension *room)
 {
 	struct peer *p = r->peer;
-	if (!p->answers_out_of_order || p->has_told_load)
+	if (!p->answers_out_of_order)
 		return NULL;
-	p->has_told_load = true;
-	*room = (struct kmip_extension){
-		.has_load = true,
-		.load = (int32_t)server_load(r->io->server),
-	};
-	return room;
+	*room = (struct kmip_extension){ 0 };
+	if (!kf_ok(r->err))
+		room->limit = (int32_t)kmip_limit_of(r->err.code);
+	if (!p->has_told_load) {
+		room->has_load = true;
+		room->load = (int32_t)server_load(r->io->server);
+		p->has_told_load = true;
+	}
+	return room->has_load || room->limit ? room : NULL;
 }
 
 static void write_single(struct req *r, struct buf *out)
 {
 	struct kmip_extension room;
-	const struct kmip_extension *extension = load_of(r, &room);
+	const struct kmip_extension *extension = extension_of(r, &room);
 	struct kmip_response_header h = header_of(r);
 	size_t at = out->n;
 	struct ttlv_writer w = ttlv_write(out, h.version);

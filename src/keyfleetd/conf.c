@@ -142,6 +142,11 @@ kf_err config_read(const char *path, struct conf *ret, struct buf *errors)
 
 static uint64_t ns(int64_t ms) { return (uint64_t)ms * 1000000; }
 
+static struct rate a_second(int64_t rate, int64_t burst)
+{
+	return rate_of((uint64_t)rate * 3600, (uint64_t)burst);
+}
+
 kf_err config_settings(const struct conf *c, uint64_t generation, struct settings *ret)
 {
 	*ret = (struct settings){
@@ -156,6 +161,9 @@ kf_err config_settings(const struct conf *c, uint64_t generation, struct setting
 		.requests = (unsigned)c->requests,
 		.connection_requests = (unsigned)c->connection_requests,
 		.handshakes = (unsigned)c->handshakes,
+		.client_requests = (unsigned)c->client_requests,
+		.client_rate = a_second(c->client_rate, c->client_burst),
+		.client_refusals = a_second(c->client_refusals, 0),
 		.round_cost_ns = ns(c->round_cost_ms),
 		.handshake_timeout_ns = ns(c->handshake_timeout_ms),
 		.message_timeout_ns = ns(c->message_timeout_ms),

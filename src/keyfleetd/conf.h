@@ -4,6 +4,7 @@
  * struct settings.
  */
 #pragma once
+#include "base/bucket.h"
 #include "base/conf.h"
 #include "net/address.h"
 
@@ -20,6 +21,7 @@ struct conf {
 	int64_t commit_timeout_ms, poll_ms, store_queue, audit_segment, audit_queue;
 	int64_t message_size, connections, client_connections, requests;
 	int64_t connection_requests, handshakes, round_cost_ms, output;
+	int64_t client_requests, client_rate, client_burst, client_refusals;
 	int64_t handshake_timeout_ms, message_timeout_ms, idle_timeout_ms, drain_ms;
 };
 
@@ -43,7 +45,8 @@ struct settings {
 	struct network trusted[TRUSTED_MAX];
 	size_t message_size, output;
 	unsigned connections, client_connections, requests, connection_requests,
-		handshakes;
+		handshakes, client_requests;
+	struct rate client_rate, client_refusals;
 	uint64_t round_cost_ns, handshake_timeout_ns, message_timeout_ns, idle_timeout_ns;
 };
 

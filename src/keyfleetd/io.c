@@ -2,6 +2,7 @@
 #include "keyfleetd/io.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/req.h"
@@ -225,6 +226,7 @@ static void keep_house(struct loop_timer *t)
 	struct io *io = container_of(t, struct io, housekeeping);
 	atomic_store_explicit(&io->alive_ns, loop_now_ns(io->loop), memory_order_relaxed);
 	soft_forget(io->batch.token);
+	limit_report(io);
 	if (io->number == 0)
 		watch_audit(io);
 	uint64_t next = loop_now_ns(io->loop) + HOUSEKEEPING_MS * 1000000ULL;
@@ -268,6 +270,7 @@ kf_err io_new(struct server *s, unsigned number, struct io **ret)
 	list_init(&io->touched);
 	list_init(&io->free_reqs);
 	list_init(&io->waiting);
+	list_init(&io->refusing);
 	io->settings = *atomic_load(&s->settings);
 	kf_err e = make_loop(io);
 	if (kf_ok(e))

@@ -49,6 +49,8 @@ struct io {
 	struct list free_reqs;
 	size_t free_n;
 	unsigned in_flight;
+	struct list
+		refusing; /* parts of meters with refusals that are not recorded yet */
 	struct batch batch;
 	struct hasher hasher;
 	struct list

@@ -50,6 +50,13 @@ static const char *refusal_name(size_t i)
 	return names[i];
 }
 
+static const char *limit_name(size_t i)
+{
+	static const char *const names[] = { "client_rate", "client_requests",
+		"grant_rate", "grant_requests" };
+	return names[i];
+}
+
 static const char *direction_name(size_t i) { return i ? "out" : "in"; }
 
 /* NULL: a request whose operation is not known. */

@@ -57,6 +57,14 @@ enum metric_handshake {
 	HANDSHAKES
 };
 
+enum metric_limit {
+	LIMIT_CLIENT_RATE,
+	LIMIT_CLIENT_REQUESTS,
+	LIMIT_GRANT_RATE,
+	LIMIT_GRANT_REQUESTS,
+	LIMITS
+};
+
 enum metric_refusal {
 	REFUSAL_DRAINING,
 	REFUSAL_FULL,

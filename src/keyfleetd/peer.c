@@ -2,6 +2,7 @@
 #include "keyfleetd/peer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/req.h"
 #include "keyfleetd/server.h"
@@ -188,7 +189,7 @@ static kf_err identify(struct peer *p, bool *ret_is_resumed)
 static bool is_full(const struct peer *p)
 {
 	return p->in_flight >= settings(p)->connection_requests ||
-	       p->out.n >= settings(p)->output;
+	       p->out.n >= settings(p)->output || limit_is_paused(p);
 }
 
 static bool is_server_full(const struct peer *p)
@@ -234,6 +235,8 @@ static void cut_messages(struct peer *p)
 		begin_request(p, message);
 	}
 	buf_consume(&p->in, p->in.n - rest.n);
+	if (p->is_full && limit_is_paused(p))
+		limit_wait(p);
 	if (found == FRAME_TOO_BIG)
 		refuse(p, KF_E_TOO_BIG);
 	if (found == FRAME_MALFORMED)
@@ -408,6 +411,7 @@ kf_err peer_new(struct io *io, int fd, const struct address *a, struct peer **re
 	p->state = PEER_HANDSHAKE;
 	list_init(&p->link);
 	list_init(&p->touched);
+	list_init(&p->paused);
 	list_init(&p->reqs);
 	*ret = p;
 	return KF_OK;
@@ -496,6 +500,7 @@ void peer_free(struct peer *p)
 	if (!p->stream && p->watch.fd >= 0)
 		close(p->watch.fd);
 	stream_free(p->stream);
+	limit_leave(p);
 	clients_leave(s->clients, p->slot);
 	list_remove(&p->link);
 	list_remove(&p->touched);

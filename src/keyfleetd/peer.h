@@ -46,7 +46,9 @@ struct peer {
 
 	struct who who;
 	uint64_t settings_generation;
-	struct client_slot *slot; /* of the connections of its client */
+	struct client_slot *slot; /* what its client uses */
+	struct meters *meters; /* see keyfleetd/limit.h; NULL: no grant with limits yet */
+	struct list paused;    /* its client is over its limits: nothing is read */
 
 	struct age age;     /* of its requests */
 	uint64_t active_ns; /* last read or answer */

@@ -2,6 +2,7 @@
 #include "keyfleetd/req.h"
 #include "base/clock.h"
 #include "keyfleetd/answer.h"
+#include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
@@ -52,6 +53,7 @@ static void finish(struct req *r)
 {
 	struct io *io = r->io;
 	detach(r);
+	limit_end(r);
 	io->in_flight--;
 	op_clear(&r->call);
 	explicit_bzero(r->bytes, r->size < sizeof(r->bytes) ? r->size : sizeof(r->bytes));
@@ -184,6 +186,7 @@ static kf_err decode_item(struct req *r)
 	KF_TRY(check_batch_id(r));
 	if (r->is_busy)
 		return kf_fail(BUSY, "too many requests in flight");
+	KF_TRY(limit_client(r));
 	if (r->item.has_unknown_critical_extension)
 		return kf_fail(FEATURE, "critical extension is not known");
 	r->call.op = op_find(r->item.operation);
@@ -258,8 +261,10 @@ void req_record_failure(struct req *r, enum audit_phase phase, kf_err why)
 static enum step_result step_authorise(struct req *r)
 {
 	kf_err e = op_authorise(&r->call);
-	if (kf_ok(e))
-		return STEP_NEXT;
+	if (kf_ok(e)) {
+		e = limit_grant(r);
+		return kf_ok(e) ? STEP_NEXT : answer_fail(r, e);
+	}
 	req_record_failure(r, AUDIT_DENIED, e);
 	return answer_fail(r, e);
 }
@@ -485,6 +490,7 @@ static const struct step steps[] = {
 enum step_result req_next_item(struct req *r)
 {
 	op_clear(&r->call);
+	limit_end_item(r);
 	r->err = KF_OK;
 	r->waits_ns = io_latest_ns(r->io);
 	r->step = &steps[ROW_DECODE];

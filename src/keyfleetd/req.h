@@ -54,6 +54,8 @@ struct req {
 	/* the item being worked on */
 	struct kmip_request_item item;
 	struct op_call call;
+	struct client_slot *slot; /* counts in its requests under way; NULL: not yet */
+	struct meter *meter;      /* counts in those of a grant; NULL: it does not */
 	struct who who; /* the peer's, which may be gone before the call is over */
 	enum op_next next;
 	kf_err err;

@@ -208,7 +208,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_memory(s), "secret memory", why));
 	KF_TRY(explain(epoch_new(&s->epoch), "start", why));
 	KF_TRY(explain(set_settings(s, 1), "settings", why));
-	KF_TRY(explain(clients_new(&s->clients), "start", why));
+	KF_TRY(explain(clients_new(s->ios, &s->clients), "start", why));
 	KF_TRY(explain(metrics_new(&s->metrics), "start", why));
 	KF_TRY(explain(open_tls(s, why), "tls", why));
 	KF_TRY(explain(open_keyring(&s->conf, why, &s->keyring), "master key", why));

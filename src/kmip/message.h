@@ -49,6 +49,16 @@ void kmip_put_uid(struct ttlv_writer *w, enum ttlv_tag tag, const struct kmip_ui
 /* Reads it if it is there. */
 void kmip_get_uid(struct ttlv_reader *r, enum ttlv_tag tag, struct kmip_uid *ret);
 
+/* Which limit a request is over, as our Message Extension says it: all have one Result Reason. */
+enum kmip_limit {
+	KMIP_LIMIT_NONE,
+	KMIP_LIMIT_CLIENT_RATE,
+	KMIP_LIMIT_CLIENT_REQUESTS,
+	KMIP_LIMIT_GRANT_RATE,
+	KMIP_LIMIT_GRANT_REQUESTS,
+};
+enum kmip_limit kmip_limit_of(enum kf_code code);
+
 /* What our Message Extension ("keyfleet", not critical) carries.  Servers and clients that do not
  * know it ignore it. */
 struct kmip_extension {
@@ -58,6 +68,7 @@ struct kmip_extension {
 	/* Milliseconds of the client's own clock, modulo 2^31; only differences mean anything. */
 	bool has_sent_at;
 	int32_t sent_at_ms;
+	int32_t limit; /* enum kmip_limit: which one a refused request is over; 0: none */
 	bool has_load;
 	int32_t load; /* 0..10000, of the server that answers */
 	/* RSA key exchange of TLS: the version the client asked for and the negotiated one, as on the

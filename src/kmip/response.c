@@ -145,6 +145,30 @@ kf_err kmip_get_response_item(struct ttlv_reader *r, struct kmip_response_item *
 
 kf_err kmip_get_response_end(struct ttlv_reader *r) { return kmip_get_request_end(r); }
 
+static const enum kf_code limits[] = {
+	[KMIP_LIMIT_CLIENT_RATE] = KF_E_CLIENT_RATE,
+	[KMIP_LIMIT_CLIENT_REQUESTS] = KF_E_CLIENT_REQUESTS,
+	[KMIP_LIMIT_GRANT_RATE] = KF_E_GRANT_RATE,
+	[KMIP_LIMIT_GRANT_REQUESTS] = KF_E_GRANT_REQUESTS,
+};
+enum { LIMITS = sizeof(limits) / sizeof(limits[0]) };
+
+enum kmip_limit kmip_limit_of(enum kf_code code)
+{
+	for (size_t i = 1; i < LIMITS; i++)
+		if (limits[i] == code)
+			return (enum kmip_limit)i;
+	return KMIP_LIMIT_NONE;
+}
+
+/* One that a later release knows is a server that is busy, as to whoever knows none. */
+static enum kf_code code_of(const struct kmip_response_item *item)
+{
+	enum kf_code code = kmip_reason_code(item->reason);
+	int32_t limit = item->extension.limit;
+	return code == KF_E_BUSY && limit > 0 && limit < LIMITS ? limits[limit] : code;
+}
+
 kf_err kmip_result(const struct kmip_response_item *item)
 {
 	if (item->status == KMIP_RESULT_STATUS_SUCCESS)
@@ -152,6 +176,6 @@ kf_err kmip_result(const struct kmip_response_item *item)
 	if (item->status == KMIP_RESULT_STATUS_OPERATION_PENDING)
 		return kf_fail(FEATURE, "the server answers later");
 	kf_err e = kf_fail(INTERNAL, "refused by the server");
-	e.code = kmip_reason_code(item->reason);
+	e.code = code_of(item);
 	return e;
 }
