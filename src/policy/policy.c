@@ -269,7 +269,12 @@ static struct decision decide(const struct rights *r, const struct who *who,
 struct decision policy_decide(const struct rights *r, const struct who *who,
 	enum permission wanted, const struct object *o)
 {
-	return decide(r, who, wanted & KNOW ? wanted | USE : wanted, o, UINT32_MAX);
+	struct decision d =
+		decide(r, who, wanted & KNOW ? wanted | USE : wanted, o, UINT32_MAX);
+	/* What a grant implies is not what it counts. */
+	if (d.grant && !(d.grant->permissions & wanted))
+		d.grant = NULL;
+	return d;
 }
 
 struct decision policy_decide_sign(const struct rights *r, const struct who *who,
@@ -332,6 +337,7 @@ struct decision policy_decide_linked(const struct catalog *c, const struct who *
 	const struct object *key = private_key_of(c, o);
 	if (!key || !belongs_to(o, key))
 		return direct;
-	const struct decision implied = decide(r, who, USE, key, UINT32_MAX);
+	struct decision implied = decide(r, who, USE, key, UINT32_MAX);
+	implied.grant = NULL;
 	return implied.is_allowed ? implied : direct;
 }

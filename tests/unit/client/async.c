@@ -216,6 +216,33 @@ TEST(what_was_in_flight_at_a_server_that_dies_is_done_by_the_other)
 	fake_stop(&b);
 }
 
+TEST(over_a_limit_one_other_server_is_asked_and_no_server_twice)
+{
+	struct fake third = { .alpn = fake_both };
+	a = b = third;
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	fake_start(&third, 0);
+	kf_async *async = open_async((struct fake *[]){ &a, &b, &third }, 3, 1);
+	OK(warm_up(async));
+	a.mood = b.mood = third.mood = FAKE_LIMITS;
+	unsigned before = a.requests + b.requests + third.requests, busy = 0;
+
+	n_done = 0;
+	for (int i = 0; i < 20; i++)
+		OK(start(async, &callers[i], i, 0));
+	OK(run_until(async, 20));
+
+	for (int i = 0; i < 20; i++)
+		busy += callers[i].result == KF_BUSY;
+	EQ(busy, 20);
+	OK(a.requests + b.requests + third.requests - before <= 40);
+	kf_async_free(async);
+	fake_stop(&a);
+	fake_stop(&b);
+	fake_stop(&third);
+}
+
 TEST(a_silent_server_is_left_after_half_of_the_time)
 {
 	a = (struct fake){ .alpn = fake_both };

@@ -155,6 +155,45 @@ TEST(servers_that_are_all_busy_are_not_stormed)
 	fake_stop(&a);
 }
 
+TEST(over_a_limit_one_other_server_is_asked_and_then_nobody)
+{
+	struct fake third = { .alpn = fake_both };
+	a = b = third;
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	fake_start(&third, 0);
+	a.mood = b.mood = third.mood = FAKE_LIMITS;
+	struct kf_client *c = open_client((struct fake *[]){ &a, &b, &third }, 3, 2000);
+	kf_call call = { 0 };
+
+	EQ(sign(c, "hello", &call), KF_BUSY);
+
+	EQ(a.requests + b.requests + third.requests, 2);
+	EQ(call.attempts, 2);
+	OK(strstr(kf_error_text(&call), "grant's rate is used up"));
+	a.mood = b.mood = third.mood = FAKE_ANSWERS;
+	EQ(sign(c, "hello", &call), KF_SUCCESS);
+	kf_client_free(c);
+	fake_stop(&a);
+	fake_stop(&b);
+	fake_stop(&third);
+}
+
+TEST(over_a_limit_the_only_server_is_asked_once)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	a.mood = FAKE_LIMITS;
+	struct kf_client *c = open_client(&(struct fake *){ &a }, 1, 2000);
+	kf_call call = { 0 };
+
+	EQ(sign(c, "hello", &call), KF_BUSY);
+
+	EQ(a.requests, 1);
+	kf_client_free(c);
+	fake_stop(&a);
+}
+
 TEST(no_answer_is_asked_for_that_would_end_the_connection)
 {
 	a = (struct fake){ .alpn = fake_both };

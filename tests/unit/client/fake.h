@@ -28,6 +28,7 @@ enum fake_mood {
 	FAKE_REVERSES,      /* collects four requests, answers the last first */
 	FAKE_TALKS_NONSENSE,
 	FAKE_REFUSES, /* Object Not Found */
+	FAKE_LIMITS,  /* the grant's rate is used up */
 	FAKE_IS_SLOW, /* answers FAKE_SLOW_MS later */
 };
 
@@ -169,10 +170,13 @@ static inline void fake_answer(struct fake *f, struct buf *out, struct slice mes
 	struct ttlv_writer w = ttlv_write(out, h.version);
 	w.allows_vendor = true;
 	kmip_put_response_header(&w, &ah, NULL);
-	if (f->mood == FAKE_IS_BUSY || f->mood == FAKE_REFUSES) {
-		kmip_put_response_failure(&w, item.operation, item.batch_id,
-			f->mood == FAKE_REFUSES ? KF_E_NOT_FOUND : KF_E_BUSY,
-			ext.has_load ? &ext : NULL);
+	if (f->mood == FAKE_IS_BUSY || f->mood == FAKE_REFUSES ||
+		f->mood == FAKE_LIMITS) {
+		enum kf_code code = f->mood == FAKE_REFUSES  ? KF_E_NOT_FOUND
+				    : f->mood == FAKE_LIMITS ? KF_E_GRANT_RATE
+							     : KF_E_BUSY;
+		ext.limit = (int32_t)kmip_limit_of(code);
+		kmip_put_response_failure(&w, item.operation, item.batch_id, code, &ext);
 	} else {
 		kmip_put_response_item_begin(&w, item.operation, item.batch_id);
 		fake_put_payload(f, &w, &r, &item);

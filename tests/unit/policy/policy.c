@@ -356,6 +356,21 @@ TEST(the_most_generous_grant_that_allows_a_request_limits_it)
 	OK(!policy_limits(&d) && !strcmp(d.rule, "grant-2"));
 }
 
+TEST(what_a_grant_implies_is_not_limited)
+{
+	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");
+
+	reset();
+	grant("www", "k1", PERM_SIGN | PERM_GET, 0);
+	limit(3600, 1);
+	struct rights r = rights();
+	struct who w = named("www");
+	struct decision d = policy_decide(&r, &w, PERM_GET_ATTRIBUTES, &key.o);
+	OK(d.is_allowed && !strcmp(d.rule, "grant-0") && !policy_limits(&d));
+	d = policy_decide(&r, &w, PERM_GET, &key.o);
+	OK(policy_limits(&d));
+}
+
 TEST(limits_hold_for_an_owner_and_not_for_the_administrator)
 {
 	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "www");

@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""How much a client may have done, and that one who wants a hundred times as much harms nobody."""
+import json
+import os
+import re
+import selectors
+import signal
+import ssl
+import statistics
+import sys
+import time
+
+from scenario import expect, run
+from lab import KeyServer, Lab, Process, set_option, wait_until
+from ttlv import SIGN, Wire, batch_item, enum, find, int_, message, octets, reason, request, status, struct_, text
+
+SERVER_LIMIT_EXCEEDED, GENERAL_FAILURE = 0x3A, 0x100
+CLIENT_RATE, CLIENT_REQUESTS, GRANT_RATE, GRANT_REQUESTS = 1, 2, 3, 4
+QUERY, QUERY_OPERATIONS = 0x18, enum(0x420074, 1)
+
+
+def sign(key, batch_id=None, version=(2, 1)):
+    parameters = struct_(0x42002B, enum(0x420038, 6), enum(0x4200AE, 0x0E))
+    return message(batch_item(SIGN, text(0x420094, key) + parameters + octets(0x4200C2, b"data"), batch_id),
+                   version=version)
+
+
+class Limits(Lab):
+    def __enter__(self):
+        super().__enter__()
+        self.server = KeyServer(self, "kms", options={("server", "loops"): "1", ("audit", "segment"): "4M",
+                                                      ("audit", "sync"): "write"})
+        self.server.create_key("www", "ec:P-256")
+        self.id = self.server.keyfleet_json("key", "list")[0]["id"]
+        self.made = 0
+        return self
+
+    def client(self, *grant):
+        """A fresh client with this grant to sign; its name."""
+        self.made += 1
+        name = f"client{self.made}"
+        self.server.keyfleet("client", "add", name, "--out", self.dir)
+        self.server.keyfleet("grant", "add", name, self.id, "sign,csr", *grant)
+        self.write(name + ".conf", f"""[client]
+servers = {self.server.address}
+certificate = {name}.pem
+key = {name}.key
+ca = {self.server.dir}/ca.pem
+server_name = *
+patience = 0ms
+""")
+        return name
+
+    def connect(self, name, alpn="kmip"):
+        return Wire(self.server.port, self.server.dir + "/ca.pem", self.path(name + ".pem"), self.path(name + ".key"),
+                    alpn)
+
+    def reload(self, **options):
+        for key, value in options.items():
+            set_option(os.path.join(self.server.dir, "keyfleetd.conf"), "limits", key, value)
+        log = self.server.process.log
+        before = open(log).read().count("event=reloaded")
+        self.server.process.signal(signal.SIGHUP)
+        wait_until("the reload", lambda: open(log).read().count("event=reloaded") > before)
+
+    def audited(self, name):
+        """[(rule, number of refusals)] of this client's sums."""
+        found = []
+        folder = os.path.join(self.server.dir, "audit")
+        for file in sorted(os.listdir(folder)):
+            for line in open(os.path.join(folder, file), errors="replace"):
+                if "operation=Limit" in line and f"client={name}" in line:
+                    found.append((re.search(r"rule=(\S+)", line).group(1),
+                                  int(re.search(r"(\d+) requests refused", line).group(1))))
+        return found
+
+
+def pipelined(wire, messages):
+    wire.send(b"".join(messages))
+    return [wire.receive() for _ in messages]
+
+
+def passed(answers):
+    return sum(status(a) == 0 for a in answers)
+
+
+# -- what a limit does -----------------------------------------------------------------------------------
+
+
+def claim_a_grants_rate_and_burst_hold(lab):
+    name = lab.client("--rate", "20/s", "--burst", "10")
+    with lab.connect(name) as w:
+        begin = time.monotonic()
+        answers = pipelined(w, [sign(lab.id)] * 60)
+        took = time.monotonic() - begin
+        done = passed(answers)
+        expect(10 <= done <= 11 + 20 * took, f"{done} of 60 in {took:.2f} s")
+        refused = next(a for a in answers if status(a))
+        expect(reason(refused) == SERVER_LIMIT_EXCEEDED, refused)
+        expect(find(refused, 0x42007D) == b"grant's rate is used up", refused)
+        wait_until("the next token", lambda: status(w.ask(sign(lab.id))) == 0)
+
+
+def claim_every_version_is_told_as_it_can_be(lab):
+    name = lab.client("--rate", "1/h")
+    with lab.connect(name) as w:
+        expect(status(w.ask(sign(lab.id))) == 0, "the first one was refused")
+        old = w.ask(sign(lab.id, version=(1, 4)))
+        expect(reason(old) == GENERAL_FAILURE and find(old, 0x42009C) is None, old)
+    with lab.connect(name, "keyfleet/1") as w:
+        new = w.ask(sign(lab.id, b"1"))
+        expect(reason(new) == SERVER_LIMIT_EXCEEDED and find(new, 0x54001F) == GRANT_RATE, new)
+
+
+def claim_coming_back_does_not_make_a_limit_new(lab):
+    name = lab.client("--rate", "1/h", "--burst", "2")
+    for want in (0, 0, 1, 1):
+        with lab.connect(name) as w:
+            expect(status(w.ask(sign(lab.id))) == want, f"not {want}")
+
+
+def claim_a_number_of_requests_at_a_time_holds_and_is_given_back(lab):
+    name = lab.client("--concurrency", "3")
+    with lab.connect(name, "keyfleet/1") as w:
+        for _ in range(5):
+            answers = pipelined(w, [sign(lab.id, b"%d" % i) for i in range(20)])
+            refused = [a for a in answers if status(a)]
+            expect(3 <= passed(answers) < 20, f"{passed(answers)} of 20")
+            expect(all(find(a, 0x54001F) == GRANT_REQUESTS for a in refused), refused)
+        for i in range(20):
+            expect(status(w.ask(sign(lab.id, b"%d" % i))) == 0, "one at a time was refused")
+
+
+def claim_a_limited_grant_beside_one_without_limits_limits_nobody(lab):
+    name = lab.client("--rate", "1/h")
+    lab.server.keyfleet("grant", "add", name, "*", "sign")
+    with lab.connect(name) as w:
+        expect(passed(pipelined(w, [sign(lab.id)] * 30)) == 30, "some were refused")
+
+
+def claim_people_are_told_which_limit(lab):
+    name = lab.client("--rate", "1/h")
+    conf = lab.path(name + ".conf")
+    expect(lab.keyfleet("--config", conf, "key", "csr", lab.id, check=False).returncode == 0, "the first one failed")
+    begin = time.monotonic()
+    second = lab.keyfleet("--config", conf, "key", "csr", lab.id, check=False)
+    expect(second.returncode != 0 and "grant's rate is used up" in second.stderr, second.stderr)
+    expect(time.monotonic() - begin < 5, "it was tried again and again")
+    listed = lab.server.keyfleet_json("grant", "list")
+    expect(any(g["who"] == name and g["limits"] == "rate 1/h" for g in listed), listed)
+
+
+# -- a reload --------------------------------------------------------------------------------------------
+
+
+def claim_a_reload_limits_connections_that_are_open_and_sets_them_free(lab):
+    name = lab.client()
+    with lab.connect(name) as w, lab.connect(name, "keyfleet/1") as k:
+        expect(passed(pipelined(w, [sign(lab.id)] * 50)) == 50, "limited before there was a limit")
+        lab.reload(client_rate="5", client_burst="7")
+        answers = pipelined(w, [request(QUERY, QUERY_OPERATIONS)] * 40)
+        expect(7 <= passed(answers) < 40, f"{passed(answers)} of 40")
+        expect(find(k.ask(sign(lab.id, b"1")), 0x54001F) == CLIENT_RATE, "the other connection is not limited")
+        expect(lab.server.keyfleet("key", "list").returncode == 0, "the administrator is limited")
+        lab.reload(client_rate="0", client_requests="3")
+        answers = pipelined(k, [sign(lab.id, b"%d" % i) for i in range(30)])
+        expect(3 <= passed(answers) < 30, f"{passed(answers)} of 30")
+        lab.reload(client_requests="4096")
+        expect(passed(pipelined(w, [sign(lab.id)] * 50)) == 50, "limited though there is no limit any more")
+
+
+# -- the record ------------------------------------------------------------------------------------------
+
+
+def claim_refusals_are_recorded_in_sums(lab):
+    name = lab.client("--rate", "1/h")
+    grant = next(g["id"] for g in lab.server.keyfleet_json("grant", "list") if g["who"] == name)
+    with lab.connect(name) as w:
+        refused = 150 - passed(pipelined(w, [sign(lab.id)] * 150))
+    wait_until("the sums", lambda: sum(n for _, n in lab.audited(name)) == refused)
+    sums = lab.audited(name)
+    expect(all(rule == grant for rule, _ in sums), sums)
+    expect(len(sums) <= 10, f"{refused} refusals made {len(sums)} records")
+
+
+# -- a flood ---------------------------------------------------------------------------------------------
+
+
+def hammer(port, ca, certificate, key, data, a_second):
+    """Sends `data` so many times a second, whatever comes back, until it is ended."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    lines = []
+    for _ in range(4):
+        wire = Wire(int(port), ca, certificate, key, "kmip")
+        wire.tls.setblocking(False)
+        lines.append([wire.tls, b""])
+    data = bytes.fromhex(data)
+    print("ready", flush=True)
+    tick, offered = 0.02, 0
+    block = data * int(int(a_second) * tick / len(lines))
+    while True:
+        for line in lines:
+            try:
+                while line[0].recv(65536):
+                    pass
+                return
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                pass
+            line[1] = line[1] or block
+            try:
+                line[1] = line[1][line[0].send(line[1]):]
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                pass
+        time.sleep(tick)
+
+
+class Hammer(Process):
+    def __init__(self, lab, name, a_second):
+        super().__init__(lab, "hammer-" + name, [
+            sys.executable, os.path.abspath(__file__), "hammer", str(lab.server.port), lab.server.dir + "/ca.pem",
+            lab.path(name + ".pem"), lab.path(name + ".key"), sign(lab.id).hex(), str(a_second)])
+        wait_until("the hammer", lambda: self.must_run() and "ready" in open(self.log).read())
+
+
+def p99_us(lab, name):
+    done = lab.keyfleet("--config", lab.path(name + ".conf"), "--json", "bench", "sign", "--key", lab.id, "--seconds",
+                        "0.7")
+    got = json.loads(done.stdout)[0]
+    expect(got["failed"] == "0" and int(got["done"]) > 100, got)
+    return float(got["p99_us"])
+
+
+def typical(samples):
+    """Of what a loaded machine shows, the better half is the server's."""
+    return statistics.mean(sorted(samples)[:(len(samples) + 1) // 2])
+
+
+def claim_a_client_at_a_hundred_times_its_rate_does_not_slow_the_others(lab):
+    rate = 100
+    bad, good = lab.client("--rate", f"{rate}/s"), lab.client()
+    quiet, loud = [], []
+    for _ in range(9):
+        quiet.append(p99_us(lab, good))
+        flood = Hammer(lab, bad, 100 * rate)
+        loud.append(p99_us(lab, good))
+        expect(flood.is_running(), "the hammer was disconnected: " + flood.tail())
+        flood.kill()
+    ratio = typical(loud) / typical(quiet)
+    print(f"# p99 beside a flood {typical(loud):.0f} us, without {typical(quiet):.0f} us: {ratio:.2f}")
+    expect(ratio <= 1.5, f"p99 {quiet} without the flood, {loud} with it")
+    expect(sum(n for _, n in lab.audited(bad)) > 0, "the flood was not limited")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["hammer"]:
+        hammer(*sys.argv[2:])
+    else:
+        run(globals(), Limits("keyfleet-limits"))
