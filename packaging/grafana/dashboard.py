@@ -118,6 +118,20 @@ ROWS = [
         ("Requests that were not done", "ops", {
             "{{result}}": rate(AGENT_REQUESTS, "result", where='result!="ok"', of=AGENT)}),
         ("Key servers within reach", "none", {"{{instance}}": gauge("keyfleet_agent_servers_up", AGENT)}),
+        ("p99 by key server, as agents measure it", "s", {"{{instance}} {{server}}": gauge("keyfleet_agent_server_p99_seconds", AGENT)}),
+        ("Requests by key server", "ops", {"{{server}}": rate("keyfleet_agent_server_requests_total", "server", of=AGENT)}),
+        ("Circuit breakers (0 closed, 1 half-open, 2 open)", "none", {
+            "{{instance}} {{server}}": gauge("keyfleet_agent_server_breaker", AGENT)}),
+        ("Hedges and retries", "ops", {
+            "hedges": rate("keyfleet_agent_hedges_total", of=AGENT), "won": rate("keyfleet_agent_hedges_won_total", of=AGENT),
+            "over budget": rate("keyfleet_agent_hedges_denied_total", of=AGENT),
+            "retries": rate("keyfleet_agent_retries_total", of=AGENT)}),
+        ("Failures of key servers", "ops", {
+            "{{server}}": rate("keyfleet_agent_server_failures_total", "server", of=AGENT)}),
+        ("Requests in flight", "none", {
+            "{{instance}}": gauge("keyfleet_agent_requests_in_flight", AGENT),
+            "{{instance}} waiting for a server": gauge("keyfleet_agent_requests_waiting", AGENT)}),
+        ("Deadlines that passed", "ops", {"{{instance}}": rate("keyfleet_agent_deadlines_passed_total", "instance", of=AGENT)}),
         ("Refused by the agent", "ops", {"{{reason}}": rate("keyfleet_agent_refused_total", "reason", of=AGENT)}),
         ("Connections of programs", "percentunit", {"{{instance}}": share(
             gauge("keyfleet_agent_connections", AGENT), gauge("keyfleet_agent_connections_max", AGENT))}),

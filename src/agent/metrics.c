@@ -3,6 +3,8 @@
 #include "agent/agent.h"
 #include "http/http.h"
 #include "metric/process.h"
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +62,92 @@ static void read_servers_up(struct metric_out *o)
 	size_t all;
 	put(o, (double)upstream_servers_up(agent_of(o)->upstream, &all));
 }
+
+/* ---- servers ---- */
+
+static bool is_same(const struct async_server *a, const struct async_server *b)
+{
+	return strcmp(a->name, b->name) == 0;
+}
+
+static bool has_same_address(const struct async_server *a, const struct async_server *b)
+{
+	return a->address->n == b->address->n &&
+	       memcmp(&a->address->sa, &b->address->sa, a->address->n) == 0;
+}
+
+enum { SERVER_TEXT_MAX = NODE_NAME_MAX + ADDRESS_TEXT_MAX + 2 };
+
+/* Its name as configured; with its address when the name has several.  False: it is there twice, and was
+ * told already. */
+static bool label_of(const struct upstream *u, size_t i, char ret[SERVER_TEXT_MAX])
+{
+	struct async_server me, other;
+	struct async_stats stats;
+	char address[ADDRESS_TEXT_MAX];
+	bool is_unique = true;
+	upstream_stats(u, &stats);
+	upstream_server(u, i, &me);
+	for (size_t j = 0; j < stats.servers; j++) {
+		upstream_server(u, j, &other);
+		if (j == i || !is_same(&me, &other))
+			continue;
+		is_unique = false;
+		if (j < i && has_same_address(&me, &other))
+			return false;
+	}
+	address_print(me.address, address);
+	snprintf(ret, SERVER_TEXT_MAX, is_unique ? "%s" : "%s %s", me.name, address);
+	return true;
+}
+
+static void put_servers(
+	struct metric_out *o, double (*value)(const struct async_server *s))
+{
+	const struct upstream *u = agent_of(o)->upstream;
+	struct async_stats stats;
+	struct async_server s;
+	char name[SERVER_TEXT_MAX];
+	upstream_stats(u, &stats);
+	for (size_t i = 0; i < stats.servers; i++) {
+		upstream_server(u, i, &s);
+		if (!isnan(value(&s)) && label_of(u, i, name))
+			metric_put(o, value(&s), name, NULL);
+	}
+}
+
+/* NAN: not known. */
+#define READ_SERVER(what, expression)                                                    \
+	static double value_of_##what(const struct async_server *s)                      \
+	{                                                                                \
+		return (expression);                                                     \
+	}                                                                                \
+	static void read_server_##what(struct metric_out *o)                             \
+	{                                                                                \
+		put_servers(o, value_of_##what);                                         \
+	}
+READ_SERVER(up, s->connections > 0)
+READ_SERVER(breaker, s->breaker)
+READ_SERVER(calls, (double)s->calls)
+READ_SERVER(failures, (double)s->failures)
+READ_SERVER(in_flight, s->outstanding)
+READ_SERVER(p50, s->p50_ns ? (double)s->p50_ns / 1e9 : NAN)
+READ_SERVER(p99, s->p99_ns ? (double)s->p99_ns / 1e9 : NAN)
+
+#define READ_STATS(what, member)                                                         \
+	static void read_##what(struct metric_out *o)                                    \
+	{                                                                                \
+		struct async_stats stats;                                                \
+		upstream_stats(agent_of(o)->upstream, &stats);                           \
+		put(o, (double)stats.member);                                            \
+	}
+READ_STATS(retries, retries)
+READ_STATS(hedges, copies)
+READ_STATS(hedges_won, copies_won)
+READ_STATS(hedges_denied, copies_denied)
+READ_STATS(probes, probes)
+READ_STATS(late, expired)
+READ_STATS(waiting, waiting)
 
 static void put_expiry(struct metric_out *o, const char *certificate, int64_t at_s)
 {

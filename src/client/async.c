@@ -252,6 +252,7 @@ void async_server(const struct kf_async *a, size_t i, struct async_server *ret)
 {
 	const struct node *n = &a->fleet.nodes[i];
 	*ret = (struct async_server){ .name = n->name,
+		.address = &n->address,
 		.why = n->why,
 		.breaker = node_breaker(n),
 		.is_slow = n->is_slow,

@@ -64,6 +64,7 @@ void async_stats(const struct kf_async *a, struct async_stats *ret);
 /* `i` < stats.servers; the texts are valid until the next call of anything. */
 struct async_server {
 	const char *name, *why; /* what went wrong last, or "" */
+	const struct address *address;
 	enum node_breaker breaker;
 	bool is_slow; /* why it is open */
 	uint32_t connections, outstanding;

@@ -120,18 +120,21 @@ def claim_promtool_has_nothing_to_say_against_either_dump(lab):
         expect(done.returncode == 0 and not done.stdout + done.stderr, done.stdout + done.stderr)
 
 
+N = 150  # enough for the agent to know how long a server takes
+
+
 def claim_what_is_counted_is_what_was_done(lab):
     before, agent_before = lab.dump(), lab.agent_dump()
-    lab.handshakes(10)
+    lab.handshakes(N)
     after, agent_after = lab.dump(), lab.agent_dump()
 
     def grew(name, a=before, b=after, **labels):
         return b.value(name, **labels) - a.value(name, **labels)
-    expect(grew("keyfleet_requests_total", operation="Sign", result="ok") == 10, "signatures of the server")
-    expect(grew("keyfleet_client_requests_total", **{"class": "granted", "result": "ok"}) == 10, "of a grant")
-    expect(grew("keyfleet_request_duration_seconds_count", operation="Sign") == 10, "durations")
-    expect(grew("keyfleet_token_operations_total", token="soft") == 10, "of the token")
-    expect(grew("keyfleet_audit_records_total") >= 10, "audit records")
+    expect(grew("keyfleet_requests_total", operation="Sign", result="ok") == N, "signatures of the server")
+    expect(grew("keyfleet_client_requests_total", **{"class": "granted", "result": "ok"}) == N, "of a grant")
+    expect(grew("keyfleet_request_duration_seconds_count", operation="Sign") == N, "durations")
+    expect(grew("keyfleet_token_operations_total", token="soft") == N, "of the token")
+    expect(grew("keyfleet_audit_records_total") >= N, "audit records")
     expect(grew("keyfleet_agent_requests_total", agent_before, agent_after, operation="Sign", result="ok") == 10,
            "signatures of the agent")
     spent = sum(grew("keyfleet_stage_duration_seconds_sum", stage=s) for s in ("queue", "token", "audit"))
