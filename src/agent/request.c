@@ -8,7 +8,8 @@ static kf_err read_key(const struct ttlv_reader *message, struct request *q)
 	if (q->kind == ALLOW_LOCATE || !q->kind)
 		return KF_OK;
 	struct kmip_uid uid;
-	struct ttlv_reader r = kmip_payload(message, q->payload);
+	struct ttlv_reader r;
+	ttlv_start(&r, q->payload, message->version, message->is_lenient);
 	kmip_get_uid(&r, TAG_UNIQUE_IDENTIFIER, &uid);
 	KF_TRY(r.err);
 	if (uid.kind != KMIP_UID_TEXT || !uid.text.n)
@@ -41,8 +42,9 @@ kf_err request_read(struct slice message, struct request *ret)
 	*ret = (struct request){ 0 };
 	/* To the last item: a key server ends the connection over what is no TTLV, and all guests share it. */
 	KF_TRY(ttlv_check(message));
-	struct ttlv_reader r = ttlv_read(message);
+	struct ttlv_reader r;
 	struct kmip_request_header h;
+	ttlv_start(&r, message, 0, false);
 	KF_TRY(kmip_get_request_header(&r, &h));
 	/* What is forwarded as it is must be of the version in which we speak to key servers. */
 	if (h.version != KMIP_2_1)

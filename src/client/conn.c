@@ -287,9 +287,9 @@ void conn_abandon(struct conn *c, void (*gone)(void *arg, void *waiter), void *a
 
 static kf_err read_message(struct slice message, struct kmip_response_item *ret)
 {
-	struct ttlv_reader r = ttlv_read(message);
-	r.is_lenient = true; /* a newer server may say more than we know */
+	struct ttlv_reader r;
 	struct kmip_response_header h;
+	ttlv_start(&r, message, 0, true); /* a newer server may say more than we know */
 	KF_TRY(kmip_get_response_header(&r, &h));
 	if (h.batch_count != 1)
 		return kf_fail(MALFORMED, "one answer was expected");

@@ -118,7 +118,7 @@ static kf_err check_header(const struct req *r)
 
 static enum step_result step_header(struct req *r)
 {
-	r->reader = ttlv_read(req_message(r));
+	ttlv_start(&r->reader, req_message(r), 0, false);
 	kf_err e = kmip_get_request_header(&r->reader, &r->header);
 	if (kf_ok(e))
 		e = check_envelope(r);

@@ -14,9 +14,10 @@ struct get_call {
 
 kf_err op_get_decode(struct op_call *call)
 {
-	struct ttlv_reader r = op_payload(call);
+	struct ttlv_reader r;
 	struct get_call *g = OP_REQUEST(call, struct get_call);
 
+	op_start_payload(call, &r);
 	KF_TRY(get_get_request(&r, &g->q));
 	return op_name_object(call, &g->q.uid);
 }

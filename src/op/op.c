@@ -304,7 +304,7 @@ void op_clear(struct op_call *call)
 		sign_job_clear(&call->job);
 	if (call->next == OP_DECRYPT)
 		decrypt_job_clear(&call->decrypt);
-	if (call->change.n || call->change.answer.limit) {
+	if (call->op && call->op->changes_store) {
 		drop_mutations(call);
 		buf_free(&call->change.answer);
 		call->change = (struct change){ 0 };

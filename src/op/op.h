@@ -90,17 +90,18 @@ struct op_call {
 
 	/* by op_start */
 	kf_err err;
+	enum op_next next;  /* what was said last */
+	bool is_question;   /* the change only asks whether it was made before */
+	unsigned conflicts; /* times the object was changed under our feet */
+	enum op_next (*work)(struct op_call *call); /* OP_WORK: see op_worked() */
+	void (*release)(struct op_call *call);      /* what `request` owns; or NULL */
+	struct buf scratch; /* plaintext, key blocks, answers: wiped by op_clear() */
+	/* The large ones come last: what a signature does not need is not even in its cache lines. */
 	union {
 		struct sign_job job;        /* OP_SIGN */
 		struct decrypt_job decrypt; /* OP_DECRYPT */
 	};
-	enum op_next (*work)(struct op_call *call); /* OP_WORK: see op_worked() */
-	void (*release)(struct op_call *call);      /* what `request` owns; or NULL */
 	struct change change; /* OP_COMMIT; the driver sets deadline, done and arg */
-	enum op_next next;    /* what was said last */
-	bool is_question;     /* the change only asks whether it was made before */
-	unsigned conflicts;   /* times the object was changed under our feet */
-	struct buf scratch;   /* plaintext, key blocks, answers: wiped by op_clear() */
 };
 
 /* What operations need of the server around them.  Shared by all loops; does not change. */

@@ -19,9 +19,10 @@ struct sign_call {
 
 kf_err op_sign_decode(struct op_call *call)
 {
-	struct ttlv_reader r = op_payload(call);
+	struct ttlv_reader r;
 	struct sign_call *s = OP_REQUEST(call, struct sign_call);
 
+	op_start_payload(call, &r);
 	KF_TRY(sign_get_request(&r, &s->q));
 	return op_name_object(call, &s->q.uid);
 }

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+void op_start_payload(const struct op_call *call, struct ttlv_reader *ret)
+{
+	ttlv_start(ret, call->payload, call->version, call->is_lenient);
+}
+
 struct ttlv_reader op_payload(const struct op_call *call)
 {
 	return ttlv_read_as(call->payload, call->version, call->is_lenient);

@@ -26,6 +26,8 @@ struct decision op_decrypt_decide(struct op_call *call);
 	})
 
 struct ttlv_reader op_payload(const struct op_call *call);
+/* The same for Sign and Get: see ttlv_start(). */
+void op_start_payload(const struct op_call *call, struct ttlv_reader *ret);
 
 /* Takes the object that the request names, or the ID Placeholder if it names none.  An object that is
  * not there is no error yet: op_authorise() answers for it. */

@@ -137,18 +137,24 @@ static bool take(
 
 /* The places of inner structures are written when those are opened, not here: a reader is made for
  * every payload of the hot path. */
+void ttlv_start(
+	struct ttlv_reader *ret, struct slice in, uint16_t version, bool is_lenient)
+{
+	bool is_too_long = in.n > UINT32_MAX - 8;
+	ret->in = in;
+	ret->version = version;
+	ret->is_lenient = is_lenient;
+	ret->depth = 0;
+	ret->pos = ret->start[0] = 0;
+	ret->end[0] = is_too_long ? 0 : (uint32_t)in.n;
+	ret->err = is_too_long ? kf_fail(TOO_BIG, "message is longer than TTLV can say")
+			       : KF_OK;
+}
+
 struct ttlv_reader ttlv_read_as(struct slice in, uint16_t version, bool is_lenient)
 {
 	struct ttlv_reader r;
-	bool is_too_long = in.n > UINT32_MAX - 8;
-	r.in = in;
-	r.version = version;
-	r.is_lenient = is_lenient;
-	r.depth = 0;
-	r.pos = r.start[0] = 0;
-	r.end[0] = is_too_long ? 0 : (uint32_t)in.n;
-	r.err = is_too_long ? kf_fail(TOO_BIG, "message is longer than TTLV can say")
-			    : KF_OK;
+	ttlv_start(&r, in, version, is_lenient);
 	return r;
 }
 

@@ -88,6 +88,9 @@ struct ttlv_item {
 /* Over a whole message or over the content of a structure. */
 struct ttlv_reader ttlv_read(struct slice in);
 struct ttlv_reader ttlv_read_as(struct slice in, uint16_t version, bool is_lenient);
+/* The same in place: a reader is large, and GCC copies what a function returns.  For hot paths. */
+void ttlv_start(
+	struct ttlv_reader *ret, struct slice in, uint16_t version, bool is_lenient);
 /* Over `in`, in the version of `r`. */
 struct ttlv_reader ttlv_read_like(const struct ttlv_reader *r, struct slice in);
 

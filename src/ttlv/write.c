@@ -184,8 +184,9 @@ void ttlv_put_items(struct ttlv_writer *w, struct slice items)
 {
 	if (items.n == 0)
 		return;
-	struct ttlv_reader r = ttlv_read(items);
+	struct ttlv_reader r;
 	struct ttlv_item it;
+	ttlv_start(&r, items, 0, false);
 	while (ttlv_next(&r, &it))
 		may_leave(w, it.tag, it.type);
 	if (!kf_ok(r.err))
