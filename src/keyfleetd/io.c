@@ -36,7 +36,6 @@ const struct settings *io_settings(struct io *io)
 	const struct settings *newest = atomic_load(&io->server->settings);
 	if (newest->generation != io->settings.generation)
 		io->settings = *newest;
-	io->handshakes_left = io->settings.handshakes;
 	return &io->settings;
 }
 
@@ -92,6 +91,19 @@ void io_audit_woke(void *server, unsigned number)
 }
 
 /* ---- the end of a round ---- */
+
+/* A few a round, so that requests are not kept waiting. */
+static void shake_hands(struct io *io)
+{
+	for (unsigned left = io_settings(io)->handshakes; left; left--) {
+		struct list *l = list_take(&io->greeted);
+		if (!l)
+			l = list_take(&io->greeting);
+		if (!l)
+			return;
+		peer_shake_hands(container_of(l, struct peer, turn));
+	}
+}
 
 /* What is touched meanwhile comes next time. */
 static void settle_touched(struct io *io)
@@ -165,6 +177,7 @@ static void report_drained(struct io *io)
 static void round_ends(struct loop_hook *h)
 {
 	struct io *io = container_of(h, struct io, hook);
+	shake_hands(io);
 	uint64_t due = batch_first_ticket(&io->batch), waited = awaited(io);
 	audit_flush(io->server->audit, io->number, due > waited ? due : waited);
 	settle_touched(io);
@@ -174,7 +187,8 @@ static void round_ends(struct loop_hook *h)
 	wait_for_audit(io);
 	measure(io);
 	report_drained(io);
-	if (io->batch.n || !list_is_empty(&io->touched))
+	if (io->batch.n || !list_is_empty(&io->touched) ||
+		!list_is_empty(&io->greeting) || !list_is_empty(&io->greeted))
 		loop_hurry(io->loop);
 }
 
@@ -268,6 +282,8 @@ kf_err io_new(struct server *s, unsigned number, struct io **ret)
 	io->was_audit_healthy = true;
 	list_init(&io->peers);
 	list_init(&io->touched);
+	list_init(&io->greeted);
+	list_init(&io->greeting);
 	list_init(&io->free_reqs);
 	list_init(&io->waiting);
 	list_init(&io->refusing);

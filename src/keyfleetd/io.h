@@ -36,10 +36,11 @@ struct io {
 	bool was_audit_healthy;         /* then */
 	struct settings settings;       /* a copy: see io_settings() */
 	uint64_t settings_of_ns;        /* round in which they were compared */
-	unsigned handshakes_left;       /* in this round; set by io_settings() */
 
 	struct list peers;
 	struct list touched; /* peers with something to send, or to be closed */
+	struct list greeted,
+		greeting; /* peers whose handshake waits for its turn: begun, new */
 	_Atomic unsigned connections;
 	bool is_draining;
 	struct loop_message drain, close; /* from the main thread, once each */

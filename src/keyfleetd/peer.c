@@ -8,6 +8,7 @@
 #include "keyfleetd/server.h"
 #include "net/frame.h"
 #include <assert.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -44,6 +45,7 @@ static void close_peer(struct peer *p, const char *event, const char *why)
 	if (event)
 		log_peer(p, event, why);
 	p->state = PEER_CLOSED;
+	list_remove(&p->turn);
 	peer_touch(p);
 }
 
@@ -107,6 +109,10 @@ static void count_handshake(struct peer *p, enum metric_handshake how)
 static void expired(struct loop_timer *t)
 {
 	struct peer *p = container_of(t, struct peer, timer);
+	if (!list_is_empty(&p->turn)) { /* it has done its part and waits for us */
+		ensure_timer(p, now(p) + settings(p)->handshake_timeout_ns);
+		return;
+	}
 	const char *why = find_overdue(p);
 	if (why) {
 		if (p->state == PEER_PROXY || p->state == PEER_HANDSHAKE)
@@ -295,12 +301,30 @@ static void handshake_done(struct peer *p, bool is_resumed)
 	histogram_add(&p->io->metrics->handshake, clock_monotonic_ns() - p->active_ns, 1);
 }
 
-static void shake_hands(struct peer *p)
+/* Not at once: after a restart they all come together.  Those that have begun go first, so that no work
+ * is lost on clients that give up meanwhile. */
+static void wait_for_turn(struct peer *p)
 {
-	settings(p); /* begins the round's budget */
-	if (p->io->handshakes_left == 0)
-		return; /* reported again in the next round */
-	p->io->handshakes_left--;
+	if (list_is_empty(&p->turn))
+		list_add_tail(
+			p->has_greeted ? &p->io->greeted : &p->io->greeting, &p->turn);
+}
+
+/* One that has waited for long may have gone; its greeting would be answered all the same. */
+static bool is_gone(const struct peer *p)
+{
+	struct pollfd f = { p->watch.fd, POLLRDHUP, 0 };
+	return is_over(p, p->active_ns, release_ns) && poll(&f, 1, 0) > 0;
+}
+
+void peer_shake_hands(struct peer *p)
+{
+	if (!p->has_greeted && is_gone(p)) {
+		count_handshake(p, HANDSHAKE_GONE);
+		close_peer(p, "connection closed", "client gave up before the handshake");
+		return;
+	}
+	p->has_greeted = true;
 	bool is_resumed = false;
 	kf_err e = stream_handshake(p->stream);
 	if (!kf_ok(e)) {
@@ -362,7 +386,7 @@ static void ready(struct loop_watch *w, uint32_t events)
 	assert(p->magic == PEER_MAGIC);
 	switch (p->state) {
 	case PEER_PROXY: read_proxy(p); break;
-	case PEER_HANDSHAKE: shake_hands(p); break;
+	case PEER_HANDSHAKE: wait_for_turn(p); break;
 	case PEER_OPEN:
 		/* Nobody reads a full connection, so its end would be reported for ever. */
 		if (p->is_full && events & (EPOLLHUP | EPOLLERR))
@@ -412,6 +436,7 @@ kf_err peer_new(struct io *io, int fd, const struct address *a, struct peer **re
 	list_init(&p->link);
 	list_init(&p->touched);
 	list_init(&p->paused);
+	list_init(&p->turn);
 	list_init(&p->reqs);
 	*ret = p;
 	return KF_OK;
@@ -504,6 +529,7 @@ void peer_free(struct peer *p)
 	clients_leave(s->clients, p->slot);
 	list_remove(&p->link);
 	list_remove(&p->touched);
+	list_remove(&p->turn);
 	atomic_fetch_sub(&p->io->connections, 1);
 	atomic_fetch_sub(&s->connections, 1);
 	buf_free(&p->in);

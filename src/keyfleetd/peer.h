@@ -30,6 +30,7 @@ struct peer {
 	struct loop_message arrival;
 	struct list link;    /* io->peers */
 	struct list touched; /* io->touched */
+	struct list turn;    /* io->greeting or io->greeted: its handshake can go on */
 	struct loop_watch watch;
 	struct loop_timer timer;
 	struct stream *stream; /* NULL before the handshake begins */
@@ -43,6 +44,7 @@ struct peer {
 	bool answers_out_of_order; /* keyfleet/1 */
 	bool is_full;              /* too much in flight: frames wait in `in` */
 	bool has_told_load;        /* since the last flush */
+	bool has_greeted; /* its handshake has begun: finished before others begin */
 
 	struct who who;
 	uint64_t settings_generation;
@@ -68,6 +70,7 @@ void peer_touch(struct peer *p);     /* it has something to send, or is to be cl
 void peer_end(struct peer *p);       /* no more requests; closes after the last answer */
 
 /* By the io. */
-void peer_settle(struct peer *p); /* sends, reads on, closes; once for each touch */
+void peer_shake_hands(struct peer *p); /* its turn has come */
+void peer_settle(struct peer *p);      /* sends, reads on, closes; once for each touch */
 void peer_drain(struct peer *p);
 void peer_free(struct peer *p);

@@ -16,6 +16,7 @@
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { AT_ONCE_MAX = 16384, TIMEOUT_S = 20 };
+enum { AT_ONCE_MAX = 16384, TIMEOUT_S = 60 };
 
 struct visit {
 	bool is_done;
@@ -218,6 +219,7 @@ int main(int argc, char **argv)
 	if (poller < 0 || !context)
 		give_up("set-up");
 	is_kept = argc == 7;
+	signal(SIGPIPE, SIG_IGN);
 	if (is_kept && (SSL_CTX_use_certificate_chain_file(context, argv[5]) != 1 ||
 			       SSL_CTX_use_PrivateKey_file(
 				       context, argv[6], SSL_FILETYPE_PEM) != 1))
