@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The Debian packages in bare Debians: installed, configured, upgraded under load, purged, installed again.
+
+Takes what `./dev package` has left in build-package (or $KEYFLEET_PACKAGES) and makes the next version itself.
+"""
+import glob
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from scenario import expect, run, skip
+from lab import Lab, Load, ROOT, LabError, wait_until
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "tools"))
+from machine import Machine, debian, network_of_our_own  # noqa: E402
+
+PACKAGES = os.environ.get("KEYFLEET_PACKAGES", os.path.join(ROOT, "build-package"))
+NEXT = "+next1"
+SECRETS = ["/etc/keyfleet/master.key", "/etc/keyfleet/ca/ca.key", "/etc/keyfleet/admin.key", "/etc/keyfleet/server.key",
+           "/var/lib/keyfleet/keyfleet.db"]
+NGINX = """server {
+    listen 127.0.0.1:8443 ssl;
+    ssl_certificate /etc/keyfleet/www.pem;
+    ssl_certificate_key /etc/keyfleet/www.ref;
+    return 200 "hello\\n";
+}
+"""
+
+
+def packages(suffix=""):
+    """The .debs, made if they are not there."""
+    folder = os.path.join(PACKAGES, "next") if suffix else PACKAGES
+    found = [d for d in glob.glob(folder + "/*.deb") if "dbgsym" not in d]
+    if not found:
+        subprocess.run([os.path.join(ROOT, "dev"), "package", "--out", folder, *(["--suffix", suffix] if suffix else [])],
+                       check=True, stdout=subprocess.DEVNULL)
+        found = [d for d in glob.glob(folder + "/*.deb") if "dbgsym" not in d]
+    return sorted(found)
+
+
+class Fleet(Lab):
+    def __enter__(self):
+        super().__enter__()
+        if os.geteuid() or not all(map(shutil.which, ("debootstrap", "nsenter", "ip", "dpkg-buildpackage"))):
+            print("1..0 # SKIP needs root, debootstrap and dpkg-dev")
+            sys.exit(0)
+        self.outside = network_of_our_own()
+        self.machines = {}
+        return self
+
+    def machine(self, name, *software):
+        """A bare Debian with our packages beside it, and what else it runs."""
+        if name not in self.machines:
+            m = Machine(self, name, debian(self, "bookworm", self.outside), self.outside)
+            m.apt("update")
+            if software:
+                m.apt("install", "--no-install-recommends", *software)
+            for folder, debs in (("/debs", packages()), ("/next", packages(NEXT))):
+                os.mkdir(m.root + folder)
+                for deb in debs:
+                    shutil.copy(deb, m.root + folder)
+            self.machines[name] = m
+        return self.machines[name]
+
+    def switch_off(self, name):
+        """Others need the names of its sockets."""
+        machine = self.machines.pop(name)
+        machine.stop()
+        self.processes.remove(machine)
+
+    def share(self, m, folder):
+        """A folder of the lab, at the same place inside the machine."""
+        inside = self.path(m.name) + self.path(folder)
+        os.makedirs(m.root + self.path(folder), exist_ok=True)
+        self.run(["nsenter", f"--mount=/proc/{m.pid}/ns/mnt", "mount", "--bind", self.path(folder), inside])
+
+    def key_server(self, name, port, postgresql, join=None):
+        m = self.machine(name)
+        m.apt("install", "/debs/keyfleet-server_*.deb", "/debs/keyfleet-tools_*.deb")
+        self.share(m, "pg")
+        store = f"--store 'postgresql:{postgresql.conninfo}' --listen 127.0.0.1:{port}"
+        if join:
+            shutil.copytree(join.root + "/etc/keyfleet", m.root + "/root/other", symlinks=True)
+            for path in glob.glob(m.root + "/root/other/*"):
+                os.lchown(path, 0, 0)
+        m.run(f"keyfleet init /etc/keyfleet {store} {'--join /root/other' if join else ''}")
+        m.run("systemctl start keyfleetd")
+        return m
+
+    def web_host(self, key_server, ports):
+        """nginx with a key that it does not have, by the way that an operator goes."""
+        web = self.machine("web", "nginx")
+        web.apt("install", "/debs/keyfleet-agent_*.deb", "/debs/keyfleet-provider_*.deb")
+        key_server.run("keyfleet key create www --type ec:P-256 && keyfleet client add web1 --out /root &&"
+                       " keyfleet grant add web1 www sign --tls-only")
+        csr = self.write("www.csr", key_server.run("keyfleet key csr www --subject CN=localhost").stdout)
+        web.write("/etc/keyfleet/www.ref", key_server.run("keyfleet key ref www").stdout)
+        web.write("/etc/keyfleet/www.pem", open(self.certify(csr, "www.pem")).read())
+        web.write("/etc/keyfleet/ca.pem", key_server.read("/etc/keyfleet/ca.pem"))
+        for ending, mode in ((".pem", 0o644), (".key", 0o600)):
+            web.write("/etc/keyfleet/web1" + ending, key_server.read("/root/web1" + ending), mode)
+        web.write("/etc/keyfleet/agent.conf", f"""[client]
+servers = {", ".join(f"127.0.0.1:{p}" for p in ports)}
+server_name = keyfleetd
+ca = ca.pem
+certificate = web1.pem
+key = web1.key
+[allow *]
+users = root, www-data
+operations = sign
+""")
+        web.write("/etc/systemd/system/nginx.service.d/keyfleet.conf",
+                  "[Service]\nEnvironment=OPENSSL_CONF=/etc/keyfleet/openssl.cnf\n")
+        web.write("/etc/nginx/conf.d/www.conf", NGINX)
+        web.run("chown keyfleet-agent: /etc/keyfleet/web1.key && systemctl start keyfleet-agent && systemctl restart nginx")
+        return web
+
+
+def digests(m):
+    return {path: hashlib.sha256(open(m.root + path, "rb").read()).hexdigest() for path in SECRETS}
+
+
+def is_active(m, unit):
+    return m.run("systemctl is-active " + unit, check=False).stdout.strip() == "active"
+
+
+def claim_installing_makes_users_and_folders_and_starts_nothing(lab):
+    m = lab.machine("one", "openssl")
+    m.apt("install", "/debs/*.deb")
+    for unit in ("keyfleetd.service", "keyfleet-agent.service", "keyfleet-agent.socket"):
+        expect(not is_active(m, unit), unit + " runs without a configuration")
+        expect(m.run("systemctl is-enabled " + unit, check=False).stdout == "enabled\n", unit + " is not enabled")
+    listed = m.run("stat -c '%n %U %a' /etc/keyfleet /var/lib/keyfleet").stdout.split("\n")
+    expect(listed[:2] == ["/etc/keyfleet root 755", "/var/lib/keyfleet keyfleet 700"], str(listed))
+    expect(not m.run("dpkg --verify $(dpkg-query -W -f '${Package} ' '*keyfleet*')").stdout, "files are not as packaged")
+    expect("keyfleet" in m.run("OPENSSL_CONF=/etc/keyfleet/openssl.cnf openssl list -providers").stdout, "no provider")
+
+
+def claim_a_set_up_serves_as_the_services_user_and_comes_back_after_a_crash(lab):
+    m = lab.machine("one")
+    m.run("keyfleet init /etc/keyfleet && systemctl start keyfleetd && keyfleet key create www --type ec:P-256")
+    before = m.run("systemctl show -p MainPID --value keyfleetd").stdout.strip()
+    expect(m.run(f"ps -o user= -p {before}").stdout.strip() == "keyfleet", "the daemon is not the user keyfleet")
+    m.run("systemctl kill keyfleetd")
+    wait_until("keyfleetd to come back", lambda: m.run("keyfleet key list", check=False).returncode == 0)
+    expect(m.run("systemctl show -p MainPID --value keyfleetd").stdout.strip() != before, "it was not killed")
+
+
+def claim_secrets_as_credentials_need_a_drop_in_and_two_lines(lab):
+    """The example of keyfleet-doc, as it is."""
+    m = lab.machine("one")
+    m.run("""set -e
+mkdir -p /etc/systemd/system/keyfleetd.service.d
+cp /usr/share/doc/keyfleet/examples/credentials.conf /etc/systemd/system/keyfleetd.service.d/
+chown root: /etc/keyfleet/server.key /etc/keyfleet/master.key
+sed -i 's/^key = .*/key = credential:server.key/; s/^master_key = .*/master_key = credential:master.key/' \\
+	/etc/keyfleet/keyfleetd.conf
+systemctl daemon-reload
+systemctl restart keyfleetd
+keyfleet key list | grep -q www""")
+    pid = m.run("systemctl show -p MainPID --value keyfleetd").stdout.strip()
+    expect("CREDENTIALS_DIRECTORY" in m.run(f"tr '\\0' '\\n' </proc/{pid}/environ").stdout, "no credentials were given")
+
+
+def claim_purging_leaves_the_keys_and_says_where(lab):
+    m = lab.machine("one")
+    m.run("systemctl stop keyfleetd")  # the store is written to its end
+    before = digests(m)
+    done = m.apt("purge", "'keyfleet-*'", "'libkeyfleet*'")
+    said = done.stdout + done.stderr
+    expect("/etc/keyfleet and /var/lib/keyfleet still hold keys" in said, said)
+    expect(not m.run("ps -C keyfleetd -o pid=", check=False).stdout, "keyfleetd still runs")
+    expect(digests(m) == before, "files have changed")
+    for path in SECRETS:
+        expect(os.stat(m.root + path).st_mode & 0o077 == 0, path + " is open to others")
+
+
+def claim_installed_again_it_finds_its_keys(lab):
+    m = lab.machine("one")
+    before = m.run("ls -ln /var/lib/keyfleet/keyfleet.db").stdout
+    m.apt("install", "/debs/*.deb")
+    expect(before.split()[2] == m.run("id -u keyfleet").stdout.strip(), "the user is another one")
+    m.run("systemctl start keyfleetd")
+    expect("www" in m.run("keyfleet key list").stdout, "the key is gone")
+    lab.switch_off("one")
+
+
+def claim_an_upgrade_under_load_fails_no_handshake(lab):
+    """Two key servers, then the agent and the provider beneath a running nginx."""
+    pg = lab.postgresql()
+    ks1 = lab.key_server("ks1", 5701, pg)
+    ks2 = lab.key_server("ks2", 5702, pg, join=ks1)
+    web = lab.web_host(ks1, [5701, 5702])
+    programs = {ks1: ("keyfleetd", "'/next/keyfleet-server_*' '/next/keyfleet-tools_*'"),
+                ks2: ("keyfleetd", "'/next/keyfleet-server_*' '/next/keyfleet-tools_*'"),
+                web: ("keyfleet-agent", "'/next/keyfleet-agent_*' '/next/keyfleet-provider_*'")}
+    with Load(lab, 8443) as load:
+        load.goes_on()
+        for m, (program, debs) in programs.items():
+            before = m.run(f"systemctl show -p MainPID --value {program}").stdout
+            m.apt("install", debs.replace("'", ""))
+            expect(m.run(f"systemctl show -p MainPID --value {program}").stdout != before, program + " was not restarted")
+            expect(m.run(f"/usr/sbin/{program} --version").stdout.strip().endswith(NEXT), program + " is the old one")
+            load.goes_on(50)
+        expect("keyfleet.so" in web.run("cat /proc/$(pgrep -f 'nginx: worker' | head -n 1)/maps").stdout,
+               "nginx works without the provider")
+        web.run("systemctl reload nginx")
+        load.goes_on(50)
+    load.fails_nothing()
+    print(f"# {load.done} handshakes, the slowest took {load.slowest:.2f} s")
+
+
+def claim_an_agent_that_is_away_keeps_programs_waiting_and_refuses_none(lab):
+    """The socket is systemd's: who comes while the agent is stopped waits in it."""
+    web = lab.machine("web")
+    with Load(lab, 8443) as load:
+        load.goes_on()
+        for _ in range(3):
+            web.run("systemctl restart keyfleet-agent")
+            load.goes_on()
+    load.fails_nothing()
+
+
+if __name__ == "__main__":
+    run(globals(), Fleet("kf-packages"))
