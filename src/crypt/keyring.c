@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "crypt/derive.h"
 #include "crypt/ossl.h"
+#include "crypt/signer.h"
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -362,6 +364,19 @@ kf_err keyring_mac(const struct keyring *k, struct slice id, const char *label,
 	KF_TRY(derive_mac(m->mac, slice_of(label), key));
 	kf_err err = derive_mac(key, data, ret);
 	explicit_bzero(key, sizeof(key));
+	return err;
+}
+
+kf_err keyring_signer(
+	const struct keyring *k, struct slice id, const char *label, struct signer **ret)
+{
+	const struct master *m;
+	uint8_t seed[MAC_SIZE];
+	static_assert((int)MAC_SIZE == (int)SIGNER_SEED_SIZE, "a seed");
+	KF_TRY(find_master(k, id, &m));
+	KF_TRY(derive_mac(m->mac, slice_of(label), seed));
+	kf_err err = signer_new(seed, ret);
+	explicit_bzero(seed, sizeof(seed));
 	return err;
 }
 

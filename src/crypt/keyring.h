@@ -54,5 +54,10 @@ kf_err keyring_check(const struct keyring *k, struct slice id, struct slice valu
 kf_err keyring_mac(const struct keyring *k, struct slice id, const char *label,
 	struct slice data, uint8_t ret[MAC_SIZE]);
 
+struct signer;
+/* A signing key derived from the named master key and the label.  CONFIG if the keyring lacks the id. */
+kf_err keyring_signer(
+	const struct keyring *k, struct slice id, const char *label, struct signer **ret);
+
 /* Constant time; TAMPERED if they differ. */
 kf_err mac_check(const uint8_t have[MAC_SIZE], struct slice want);
