@@ -1,60 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/audit.h"
-#include "audit/journal.h"
-#include "audit/line.h"
 #include "audit/private.h"
-#include "audit/ring.h"
 #include "base/clock.h"
-#include <linux/futex.h>
-#include <pthread.h>
+#include "base/mem.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { RETRY_MS = 100, IDLE_MS = 1000, UNAWAITED_NS = 20000000 };
-
-/* What belongs to one loop. */
-struct lane {
-	struct ring ring;
-	/* the loop's */
-	alignas(64) struct line_clock clock;
-	uint64_t ticket, flushed;
-	uint64_t roused,
-		roused_ns; /* up to which ticket the worker was told, and when last */
-	/* the worker's */
-	alignas(64) _Atomic uint64_t durable;
-	size_t gathered, lines; /* of this lane in the group being written */
-	/* both: what the loop waits for, 0 = nothing */
-	alignas(64) _Atomic uint64_t wanted;
-};
-
-struct audit {
-	struct lane *lane;
-	unsigned lanes;
-	audit_wake wake;
-	void *arg;
-	pthread_t worker;
-	_Atomic bool is_stopping, is_failing;
-	_Atomic uint32_t asleep; /* the worker's futex: 1 while it sleeps */
-	_Atomic uint32_t calls;  /* how often it was told that there is something */
-	_Atomic uint64_t records, syncs;
-	_Atomic size_t reserve;
-
-	/* the worker's */
-	struct journal journal;
-	unsigned first; /* lane that is gathered first, in turn */
-	uint8_t group[JOURNAL_GROUP_MAX];
-};
-
-static void rouse(struct audit *a)
-{
-	atomic_fetch_add(&a->calls, 1);
-	if (atomic_load(&a->asleep) && atomic_exchange(&a->asleep, 0))
-		syscall(SYS_futex, &a->asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-}
+enum { UNAWAITED_NS = 20000000, CHECKPOINT_MS = 1000 };
 
 /* ---- the loops' side ---- */
 
@@ -66,7 +20,8 @@ kf_err audit_add(struct audit *a, unsigned loop, const struct audit_record *r,
 		return kf_fail(AUDIT, "audit cannot be written");
 
 	struct line line;
-	struct line_origin origin = { loop, lane->ticket + 1, clock_wall_us() };
+	struct line_origin origin = { loop, lane->base + lane->ticket + 1,
+		clock_wall_us() };
 	line_write(&line, &lane->clock, &origin, r);
 	if (!ring_put(&lane->ring, (struct slice){ line.p, line.n }))
 		return kf_fail(AUDIT, "too many audit records wait for the disk");
@@ -95,7 +50,7 @@ void audit_flush(struct audit *a, unsigned loop, uint64_t awaited)
 	if (lane->roused == lane->ticket || !is_time(lane, awaited > lane->roused))
 		return;
 	lane->roused = lane->ticket;
-	rouse(a);
+	audit_rouse(a);
 }
 
 uint64_t audit_durable(const struct audit *a, unsigned loop)
@@ -123,154 +78,77 @@ void audit_status(const struct audit *a, struct audit_status *ret)
 {
 	*ret = (struct audit_status){
 		.is_healthy = audit_is_healthy(a),
+		.is_intact = !atomic_load(&a->is_alarmed),
 		.records = atomic_load(&a->records),
 		.syncs = atomic_load(&a->syncs),
+		.checkpoints = atomic_load(&a->checkpoints),
+		.retired = atomic_load(&a->retired),
+		.synced_ns = atomic_load(&a->synced_ns),
 		.reserve_bytes = atomic_load(&a->reserve),
 	};
+	if (a->exporter)
+		exporter_status(a->exporter, &ret->exported, &ret->export_lost);
 }
 
-/* ---- the worker ---- */
+/* ---- lines that are no loop's ---- */
 
-static size_t count_lines(const uint8_t *p, size_t n)
+static kf_err put_event(struct events *v, const char *event, struct slice fields)
 {
-	size_t lines = 0;
-	for (const uint8_t *end = p + n; (p = memchr(p, '\n', (size_t)(end - p))); p++)
-		lines++;
-	return lines;
+	if (v->n == EVENTS_MAX)
+		return kf_fail(BUSY, "too many audit events wait for the disk");
+	struct event *to = &v->waiting[v->n++];
+	snprintf(to->name, sizeof(to->name), "%s", event);
+	memcpy(to->fields, fields.p, fields.n);
+	to->n = fields.n;
+	return KF_OK;
 }
 
-static size_t gather(struct audit *a)
+kf_err audit_event(struct audit *a, const char *event, struct slice fields)
 {
-	size_t n = 0;
-	for (unsigned i = 0; i < a->lanes; i++) {
-		struct lane *lane = &a->lane[(a->first + i) % a->lanes];
-		lane->gathered =
-			ring_peek(&lane->ring, a->group + n, sizeof(a->group) - n);
-		lane->lines = count_lines(a->group + n, lane->gathered);
-		n += lane->gathered;
-	}
-	return n;
+	if (fields.n > EVENT_FIELDS_MAX || strlen(event) >= EVENT_NAME_MAX)
+		return kf_fail(TOO_BIG, "audit event");
+	pthread_mutex_lock(&a->events.lock);
+	kf_err e = put_event(&a->events, event, fields);
+	pthread_mutex_unlock(&a->events.lock);
+	audit_rouse(a);
+	return e;
 }
 
-static void wake_lane(struct audit *a, unsigned i, uint64_t durable)
+kf_err audit_alarm(struct audit *a, const char *what)
 {
-	struct lane *lane = &a->lane[i];
-	uint64_t wanted = atomic_load(&lane->wanted);
-	if (wanted && wanted <= durable &&
-		atomic_compare_exchange_strong(&lane->wanted, &wanted, 0))
-		a->wake(a->arg, i);
+	autobuf fields = buf_new(EVENT_FIELDS_MAX);
+	audit_put_field(&fields, "detail", slice_of(what));
+	atomic_store(&a->is_alarmed, true);
+	KF_TRY(buf_err(&fields));
+	return audit_event(a, "alarm", buf_slice(&fields));
 }
 
-static void acknowledge(struct audit *a)
+const char *audit_finding(const struct audit *a)
 {
-	size_t records = 0;
-	for (unsigned i = 0; i < a->lanes; i++) {
-		struct lane *lane = &a->lane[i];
-		if (!lane->gathered)
-			continue;
-		ring_take(&lane->ring, lane->gathered);
-		records += lane->lines;
-		uint64_t durable = atomic_load(&lane->durable) + lane->lines;
-		atomic_store(&lane->durable, durable);
-		wake_lane(a, i, durable);
-	}
-	atomic_fetch_add(&a->records, records);
-	atomic_fetch_add(&a->syncs, 1);
-	a->first = (a->first + 1) % a->lanes;
+	return a->finding[0] ? a->finding : NULL;
 }
 
-static void set_failing(struct audit *a, bool is_failing)
+/* The lock is of what is read here only. */
+void audit_head(const struct audit *a, struct audit_head *ret)
 {
-	if (atomic_exchange(&a->is_failing, is_failing) == is_failing || !is_failing)
-		return;
-	for (unsigned i = 0; i < a->lanes; i++)
-		wake_lane(a, i, UINT64_MAX);
-}
-
-/* Under load there is no other time than after a group to prepare for the next ones. */
-static bool commit(struct audit *a, size_t n)
-{
-	kf_err e = journal_append(&a->journal, (struct slice){ a->group, n });
-	set_failing(a, !kf_ok(e));
-	if (!kf_ok(e))
-		return false;
-	acknowledge(a);
-	journal_keep_ahead(&a->journal);
-	return true;
-}
-
-/* Declares that it sleeps, looks once more whether it was called since it last gathered, sleeps.  What
- * lies in a ring without a call is nobody's hurry: it goes with the next group, or after IDLE_MS. */
-static void sleep_until_roused(struct audit *a, uint32_t calls)
-{
-	struct timespec most = { IDLE_MS / 1000, IDLE_MS % 1000 * 1000000L };
-	atomic_store(&a->asleep, 1);
-	if (atomic_load(&a->calls) == calls && !atomic_load(&a->is_stopping))
-		syscall(SYS_futex, &a->asleep, FUTEX_WAIT_PRIVATE, 1, &most, NULL, 0);
-	atomic_store(&a->asleep, 0);
-}
-
-static void sleep_until_retry(void)
-{
-	struct timespec pause = { 0, RETRY_MS * 1000000L };
-	nanosleep(&pause, NULL);
-}
-
-/* Failing with nothing to write: try whether there is room again. */
-static void prepare(struct audit *a, uint32_t calls)
-{
-	if (journal_prepare(&a->journal))
-		set_failing(a, false);
-	else
-		sleep_until_roused(a, calls);
-}
-
-static void *work(void *arg)
-{
-	struct audit *a = arg;
-	for (;;) {
-		uint32_t calls = atomic_load(&a->calls);
-		size_t n = gather(a);
-		bool is_stopping = atomic_load(&a->is_stopping);
-		if (n == 0 && is_stopping)
-			return NULL;
-		if (n == 0) {
-			prepare(a, calls);
-		} else if (commit(a, n)) {
-			/* A group that is nearly full has left something behind. */
-			if (n < sizeof(a->group) / 2)
-				sleep_until_roused(a, calls);
-		} else if (is_stopping) {
-			return NULL;
-		} else {
-			sleep_until_retry();
-		}
-		atomic_store(&a->reserve, journal_reserve(&a->journal));
-	}
+	pthread_mutex_t *lock = (pthread_mutex_t *)(uintptr_t)&a->head_lock;
+	pthread_mutex_lock(lock);
+	*ret = a->head;
+	pthread_mutex_unlock(lock);
 }
 
 /* ---- opening and closing ---- */
 
-static kf_err write_event(struct audit *a, const char *event)
+static kf_err make_lanes(struct audit *a)
 {
-	char detail[64];
-	snprintf(detail, sizeof(detail), "pid %d, torn bytes cut %zu", (int)getpid(),
-		a->journal.torn);
-	struct line line;
-	line_event(&line, clock_wall_us(), event, detail);
-	return journal_append(&a->journal, (struct slice){ line.p, line.n });
-}
-
-static kf_err make_lanes(struct audit *a, const struct audit_conf *conf)
-{
-	size_t size = conf->loops * sizeof(struct lane);
+	size_t size = a->conf.loops * sizeof(struct lane);
 	a->lane = aligned_alloc(64, size);
 	if (!a->lane)
 		return kf_fail(NOMEM, "audit lanes");
 	memset(a->lane, 0, size);
-	a->lanes = conf->loops;
+	a->lanes = a->conf.loops;
 	for (unsigned i = 0; i < a->lanes; i++)
-		KF_TRY(ring_init(&a->lane[i].ring, conf->ring_size));
+		KF_TRY(ring_init(&a->lane[i].ring, a->conf.ring_size));
 	return KF_OK;
 }
 
@@ -279,34 +157,79 @@ static void release(struct audit *a)
 	for (unsigned i = 0; i < a->lanes; i++)
 		ring_clear(&a->lane[i].ring);
 	free(a->lane);
+	exporter_close(a->exporter);
+	journal_close(&a->journal);
+	seal_clear(&a->seal);
+	mem_closep(&a->seen);
+	buf_free(&a->text);
+	pthread_mutex_destroy(&a->events.lock);
+	pthread_mutex_destroy(&a->head_lock);
 	free(a);
 }
 
-static kf_err start(
-	struct audit *a, const struct audit_conf *conf, const struct journal_ops *ops)
+/* Sequences go on where the run before ended. */
+static void set_bases(struct audit *a)
 {
-	KF_TRY(make_lanes(a, conf));
-	KF_TRY(journal_open(&a->journal, conf, ops));
-	kf_err e = write_event(a, "start");
+	for (unsigned i = 0; i < a->lanes; i++)
+		a->lane[i].base = a->seal.at->loop[i].sequence;
+}
+
+static kf_err write_start(struct audit *a)
+{
+	char detail[96];
+	autobuf fields = buf_new(EVENT_FIELDS_MAX);
+	snprintf(detail, sizeof(detail),
+		"pid %d, torn bytes cut %zu, unsigned lines %llu", (int)getpid(),
+		a->journal.torn, (unsigned long long)a->seal.at->unsealed);
+	audit_put_field(&fields, "detail", slice_of(detail));
+	KF_TRY(audit_event(a, "start", buf_slice(&fields)));
+	if (a->finding[0])
+		KF_TRY(audit_alarm(a, a->finding));
+	return audit_write_sealed(a, SEAL_CHECKPOINT);
+}
+
+static kf_err start(struct audit *a, const struct journal_ops *ops)
+{
+	KF_TRY(make_lanes(a));
+	KF_TRY(seal_init(&a->seal, &a->conf));
+	KF_TRY(journal_open(&a->journal, &a->conf, ops));
+	KF_TRY(audit_recover(a));
+	set_bases(a);
+	if (a->conf.export != AUDIT_EXPORT_NONE)
+		KF_TRY(exporter_open(&a->conf, &a->exporter));
+	KF_TRY(write_start(a));
 	atomic_store(&a->reserve, journal_reserve(&a->journal));
-	if (kf_ok(e) && pthread_create(&a->worker, NULL, work, a) != 0)
-		e = kf_fail(NOMEM, "audit worker");
-	if (!kf_ok(e))
-		journal_close(&a->journal);
-	return e;
+	if (pthread_create(&a->worker, NULL, audit_work, a) != 0)
+		return kf_fail(NOMEM, "audit worker");
+	return KF_OK;
+}
+
+static struct audit *new_audit(
+	const struct audit_conf *conf, const struct audit_waker *waker)
+{
+	struct audit *a = calloc(1, sizeof(*a));
+	if (!a)
+		return NULL;
+	a->conf = *conf;
+	a->conf.checkpoint_ms = conf->checkpoint_ms ? conf->checkpoint_ms : CHECKPOINT_MS;
+	a->wake = waker->wake;
+	a->arg = waker->arg;
+	a->seen = a->journal.directory = a->journal.current.fd = a->journal.spare.fd = -1;
+	a->text = buf_new(JOURNAL_GROUP_MAX);
+	pthread_mutex_init(&a->events.lock, NULL);
+	pthread_mutex_init(&a->head_lock, NULL);
+	return a;
 }
 
 kf_err audit_open_on(const struct audit_conf *conf, const struct journal_ops *ops,
 	const struct audit_waker *waker, struct audit **ret)
 {
-	if (conf->loops == 0)
-		return kf_fail(CONFIG, "audit without loops");
-	struct audit *a = calloc(1, sizeof(*a));
+	if (conf->loops == 0 || conf->loops > CHAIN_LOOPS_MAX)
+		return kf_fail(CONFIG, "audit has 1 to 256 loops");
+	struct audit *a = new_audit(conf, waker);
 	if (!a)
 		return kf_fail(NOMEM, "audit");
-	a->wake = waker->wake;
-	a->arg = waker->arg;
-	kf_err e = start(a, conf, ops);
+	kf_err e = start(a, ops);
 	if (kf_ok(e))
 		*ret = a;
 	else
@@ -328,10 +251,10 @@ void audit_close(struct audit *a)
 	for (unsigned i = 0; i < a->lanes; i++)
 		ring_publish(&a->lane[i].ring);
 	atomic_store(&a->is_stopping, true);
-	rouse(a);
+	audit_rouse(a);
 	pthread_join(a->worker, NULL);
-	kf_err last = write_event(a, "stop");
-	(void)last; /* there is nobody left to tell */
-	journal_close(&a->journal);
+	/* Without it the next start finds lines that nobody has signed, and says so. */
+	kf_err e = audit_write_sealed(a, SEAL_STOP);
+	(void)e;
 	release(a);
 }

@@ -10,21 +10,41 @@
  * Segments are files of a fixed size, allocated and zeroed ahead of use.  One spare segment is always
  * kept, so that a full disk does not stop signing at once; when the spare is used up too,
  * audit_add() fails and nothing that needs a record is answered any more.
+ *
+ * The records of a loop are a hash chain; the worker computes it and signs a checkpoint over all chains
+ * once a second while records come, at the start, at the stop and when a segment begins.  What can be
+ * found by that, and when, is told in docs/audit.md; audit/verify.h finds it.
  */
 #pragma once
 #include "base/buf.h"
 
 struct audit;
+struct keyring;
 
+enum audit_export { AUDIT_EXPORT_NONE, AUDIT_EXPORT_SYSLOG, AUDIT_EXPORT_JOURNAL };
+
+/* Texts and the keyring outlive the audit.  Zero means the default in brackets. */
 struct audit_conf {
 	const char *directory;
 	size_t segment_size; /* bytes, default 64 MiB */
 	size_t ring_size;    /* bytes a loop may have queued, default 1 MiB */
 	unsigned loops;
 	bool is_synced; /* true: fdatasync before a ticket is durable; false: write only */
+	const char *server;            /* its name, in the first line of every segment */
+	const struct keyring *keyring; /* the newest master key gives the signing key */
+	unsigned checkpoint_ms;        /* most time between checkpoints [1000] */
+	const char *
+		seen; /* file outside of the directory that remembers the newest checkpoint,
+			   * so that a directory put back to an older state is noticed; NULL: none */
+	int64_t keep_s; /* closed segments whose last line is older are deleted [0: never] */
+	uint64_t
+		keep_size; /* bytes of closed segments; the oldest go first [0: no limit] */
+	enum audit_export export;
+	bool exports_checkpoints_only;
+	const char *export_socket; /* [the system's] */
 };
 
-enum audit_phase { AUDIT_ALLOWED, AUDIT_DENIED, AUDIT_DONE, AUDIT_FAILED };
+enum audit_phase { AUDIT_ALLOWED, AUDIT_DENIED, AUDIT_FAILED };
 
 /* All slices are copied.  Peer text is escaped. */
 struct audit_record {
@@ -71,7 +91,30 @@ bool audit_is_healthy(const struct audit *a);
 
 struct audit_status {
 	bool is_healthy;
-	uint64_t records, syncs;
-	size_t reserve_bytes; /* that can still be written without allocating */
+	bool is_intact; /* what was found at the start was what was left, and no alarm came since */
+	uint64_t records, syncs, checkpoints;
+	uint64_t exported, export_lost; /* lines */
+	uint64_t retired;               /* the newest segment that was deleted; 0: none */
+	uint64_t synced_ns;             /* when it last reached the disk, monotonic */
+	size_t reserve_bytes;           /* that can still be written without allocating */
 };
 void audit_status(const struct audit *a, struct audit_status *ret);
+
+/* A line that is no loop's: "event=NAME FIELDS", where fields are " key=value" as audit_put_field() writes
+ * them.  Written with the next group, one is made if there is none.  BUSY: too many wait. */
+kf_err audit_event(struct audit *a, const char *event, struct slice fields);
+void audit_put_field(struct buf *to, const char *key, struct slice value);
+/* An event that says that something is wrong: is_intact is false from now on. */
+kf_err audit_alarm(struct audit *a, const char *what);
+/* What was found at the start; NULL: nothing was wrong. */
+const char *audit_finding(const struct audit *a);
+
+/* The newest checkpoint that is on disk, for others to remember: one line of text, without newline.
+ *     origin=ORIGIN server=NAME number=N time=TIME chain=HEX signature=HEX
+ */
+enum { AUDIT_HEAD_SIZE = 768 };
+struct audit_head {
+	char line[AUDIT_HEAD_SIZE];
+	uint64_t number;
+};
+void audit_head(const struct audit *a, struct audit_head *ret);

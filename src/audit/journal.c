@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ZERO_STEP = 256 << 10, ZERO_AHEAD = 8 << 20, NAME_SIZE = 32 };
+enum { ZERO_STEP = 256 << 10, ZERO_AHEAD = 8 << 20 };
 static const char spare_name[] = "spare.log";
 static alignas(
 	JOURNAL_BLOCK) uint8_t zeros[ZERO_STEP]; /* not const: no room in the program */
@@ -21,11 +21,6 @@ static int allocate(int fd, off_t size) { return posix_fallocate(fd, 0, size); }
 const struct journal_ops journal_system = { allocate, pwrite, fdatasync };
 
 static const struct journal_segment no_segment = { .fd = -1 };
-
-static void segment_name(char *ret, uint64_t number)
-{
-	snprintf(ret, NAME_SIZE, "audit-%010llu.log", (unsigned long long)number);
-}
 
 static kf_err write_all(const struct journal *j, int fd, struct slice s, size_t at)
 {
@@ -108,13 +103,13 @@ static void finish_current(struct journal *j)
 }
 
 /* The spare becomes the current segment. */
-static kf_err roll(struct journal *j)
+kf_err journal_roll(struct journal *j)
 {
 	finish_current(j);
 	if (j->spare.fd < 0)
 		KF_TRY(make_spare(j));
 
-	char name[NAME_SIZE];
+	char name[SEGMENT_NAME_SIZE];
 	segment_name(name, j->number + 1);
 	if (renameat(j->directory, spare_name, j->directory, name) != 0 ||
 		fsync(j->directory) != 0)
@@ -157,10 +152,15 @@ static void take_last_block(struct journal *j, size_t written)
 	memmove(j->blocks, j->blocks + old + written - new, new);
 }
 
-static kf_err append_current(struct journal *j, struct slice lines)
+bool journal_fits(const struct journal *j, size_t n)
 {
-	if (j->current.fd < 0 || j->is_broken ||
-		lines.n > j->segment_size - j->current.used)
+	return j->current.fd >= 0 && !j->is_broken &&
+	       n <= j->segment_size - j->current.used;
+}
+
+kf_err journal_append(struct journal *j, struct slice lines)
+{
+	if (!journal_fits(j, lines.n))
 		return kf_fail(FULL, "audit segment is used up");
 	kf_err e = write_blocks(j, lines);
 	/* After a failed sync the kernel may have dropped the pages: the segment is not
@@ -169,14 +169,6 @@ static kf_err append_current(struct journal *j, struct slice lines)
 	if (kf_ok(e))
 		take_last_block(j, lines.n);
 	return e;
-}
-
-kf_err journal_append(struct journal *j, struct slice lines)
-{
-	if (kf_ok(append_current(j, lines)))
-		return KF_OK;
-	KF_TRY(roll(j));
-	return append_current(j, lines);
 }
 
 /* Zeros ahead of use: a sync then finds written extents and needs no journal of the file system. */
@@ -222,28 +214,13 @@ size_t journal_reserve(const struct journal *j)
 	return n;
 }
 
-static uint64_t parse_number(const char *name)
-{
-	unsigned long long number;
-	char end[5] = "";
-	if (sscanf(name, "audit-%10llu%4s", &number, end) == 2 &&
-		strcmp(end, ".log") == 0)
-		return number;
-	return 0;
-}
-
 static kf_err find_last(struct journal *j)
 {
-	int fd = openat(j->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d)
-		return kf_fail(IO, "audit directory cannot be listed");
-	for (struct dirent *e = readdir(d); e; e = readdir(d)) {
-		uint64_t number = parse_number(e->d_name);
-		if (number > j->number)
-			j->number = number;
-	}
-	closedir(d);
+	uint64_t *number = NULL;
+	size_t n = 0;
+	KF_TRY(segment_list(j->directory, &number, &n));
+	j->number = n ? number[n - 1] : 0;
+	free(number);
 	return KF_OK;
 }
 
@@ -269,7 +246,7 @@ static size_t find_end(int fd, size_t *ret_torn)
 
 static kf_err cut_last(struct journal *j)
 {
-	char name[NAME_SIZE];
+	char name[SEGMENT_NAME_SIZE];
 	segment_name(name, j->number);
 	CLEANUP(mem_closep) int fd = open_at(j, name, 0);
 	if (fd < 0)
@@ -299,9 +276,7 @@ static kf_err open_segments(struct journal *j, const char *path)
 	KF_TRY(open_directory(j, path));
 	KF_TRY(find_last(j));
 	KF_TRY(cut_last(j));
-	if (!reuse_spare(j))
-		KF_TRY(make_spare(j));
-	return roll(j);
+	return reuse_spare(j) ? KF_OK : make_spare(j);
 }
 
 kf_err journal_open(
@@ -331,4 +306,52 @@ void journal_close(struct journal *j)
 	mem_closep(&j->directory);
 	free(j->blocks);
 	j->blocks = NULL;
+}
+
+/* ---- retention ---- */
+
+static uint64_t size_of(const struct journal *j, uint64_t number, int64_t *ret_s)
+{
+	char name[SEGMENT_NAME_SIZE];
+	struct stat st;
+	segment_name(name, number);
+	if (fstatat(j->directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return 0;
+	*ret_s = st.st_mtim.tv_sec;
+	return (uint64_t)st.st_size;
+}
+
+uint64_t journal_expired(const struct journal *j, int64_t before_s, uint64_t size)
+{
+	CLEANUP(mem_freep) uint64_t *number = NULL;
+	size_t n = 0, keep = 0;
+	if (!kf_ok(segment_list(j->directory, &number, &n)))
+		return 0;
+	while (n > 0 && number[n - 1] >= j->number)
+		n--;
+	uint64_t sum = 0;
+	for (size_t i = n; i > 0; i--) {
+		int64_t written_s = INT64_MAX;
+		sum += size_of(j, number[i - 1], &written_s);
+		bool is_old = before_s && written_s < before_s;
+		bool is_much = size && sum > size;
+		if (keep > 0 && (is_old || is_much))
+			return number[0];
+		keep++;
+	}
+	return 0;
+}
+
+void journal_remove(const struct journal *j, uint64_t upto)
+{
+	CLEANUP(mem_freep) uint64_t *number = NULL;
+	char name[SEGMENT_NAME_SIZE];
+	size_t n = 0;
+	if (!kf_ok(segment_list(j->directory, &number, &n)))
+		return;
+	for (size_t i = 0; i < n && number[i] <= upto && number[i] < j->number; i++) {
+		segment_name(name, number[i]);
+		(void)!unlinkat(
+			j->directory, name, 0); /* tried again with the next one */
+	}
 }

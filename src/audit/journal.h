@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "audit/audit.h"
+#include "audit/segment.h"
 #include <sys/types.h>
 
 /* The system calls that fail when a disk is full or broken, so that tests can make them fail. */
@@ -45,12 +46,24 @@ struct journal {
 	struct journal_segment current, spare; /* fd -1: none */
 };
 
+/* No segment is current then: the first journal_roll() begins one. */
 kf_err journal_open(
 	struct journal *j, const struct audit_conf *conf, const struct journal_ops *ops);
 void journal_close(struct journal *j);
 
-/* Whole lines, at most JOURNAL_GROUP_MAX.  All of it is durable, or it fails and may be repeated. */
+/* False: the next lines need another segment. */
+bool journal_fits(const struct journal *j, size_t n);
+/* Begins the next one. */
+kf_err journal_roll(struct journal *j);
+/* Whole lines that fit, at most JOURNAL_GROUP_MAX.  All of it is durable, or it fails, and may be
+ * repeated in another segment. */
 kf_err journal_append(struct journal *j, struct slice lines);
+
+/* The oldest segment that is to go: its last line is older than `before_s` (0: never), or all closed ones
+ * hold more than `size` bytes (0: no limit).  Never the current one nor the one before it; 0: none. */
+uint64_t journal_expired(const struct journal *j, int64_t before_s, uint64_t size);
+/* All segments up to this one. */
+void journal_remove(const struct journal *j, uint64_t upto);
 
 /* A small step of work for later: makes the spare, writes zeros ahead.  False: nothing left to do
  * (or nothing that can be done now). */

@@ -51,29 +51,37 @@ static bool is_all_plain(struct slice s)
 	return s.n > 0;
 }
 
-static void put_escaped(struct line *l, uint8_t c)
+static size_t escape(uint8_t c, uint8_t *ret)
 {
 	if (is_plain(c) || c == ' ' || c == '=') {
-		put_byte(l, c);
-		return;
+		*ret = c;
+		return 1;
 	}
-	PUT_LITERAL(l, "\\x");
-	put_hex(l, (struct slice){ &c, 1 });
+	const uint8_t code[] = { '\\', 'x', (uint8_t)hex[c >> 4], (uint8_t)hex[c & 15] };
+	memcpy(ret, code, sizeof(code));
+	return sizeof(code);
+}
+
+size_t line_value(struct slice s, uint8_t ret[LINE_VALUE_SIZE])
+{
+	if (s.n <= LINE_TEXT_MAX && is_all_plain(s)) {
+		memcpy(ret, s.p, s.n);
+		return s.n;
+	}
+	size_t n = 0, most = s.n > LINE_TEXT_MAX ? LINE_TEXT_MAX : s.n;
+	ret[n++] = '"';
+	for (size_t i = 0; i < most; i++)
+		n += escape(s.p[i], ret + n);
+	for (int i = 0; most < s.n && i < 3; i++)
+		ret[n++] = '.';
+	ret[n++] = '"';
+	return n;
 }
 
 static void put_value(struct line *l, struct slice s)
 {
-	if (s.n <= LINE_TEXT_MAX && is_all_plain(s)) {
-		put_bytes(l, s.p, s.n);
-		return;
-	}
-	bool is_cut = s.n > LINE_TEXT_MAX;
-	put_byte(l, '"');
-	for (size_t i = 0; i < (is_cut ? LINE_TEXT_MAX : s.n); i++)
-		put_escaped(l, s.p[i]);
-	if (is_cut)
-		PUT_LITERAL(l, "...");
-	put_byte(l, '"');
+	uint8_t value[LINE_VALUE_SIZE];
+	put_bytes(l, value, line_value(s, value));
 }
 
 static void put_text(struct line *l, const char *text)
@@ -90,18 +98,32 @@ static void format_second(struct line_clock *c, int64_t second)
 	c->second = second;
 }
 
+static void format_fraction(int64_t us, char ret[8])
+{
+	memcpy(ret, ".000000Z", 8);
+	for (int i = 6; i >= 1; i--, us /= 10)
+		ret[i] = (char)('0' + us % 10);
+}
+
 static void put_time(struct line *l, struct line_clock *c, int64_t time_us)
 {
+	char fraction[8];
 	if (c->second != time_us / 1000000 || !c->text[0])
 		format_second(c, time_us / 1000000);
+	format_fraction(time_us % 1000000, fraction);
 	PUT_LITERAL(l, "time=");
 	put_bytes(l, c->text, strlen(c->text));
-
-	uint8_t fraction[8] = { '.', 0, 0, 0, 0, 0, 0, 'Z' };
-	int64_t us = time_us % 1000000;
-	for (int i = 6; i >= 1; i--, us /= 10)
-		fraction[i] = (uint8_t)('0' + us % 10);
 	put_bytes(l, fraction, sizeof(fraction));
+}
+
+void line_time(int64_t time_us, char ret[LINE_TIME_SIZE])
+{
+	struct line_clock c;
+	format_second(&c, time_us / 1000000);
+	size_t n = strlen(c.text);
+	memcpy(ret, c.text, n);
+	format_fraction(time_us % 1000000, ret + n);
+	ret[n + 8] = 0;
 }
 
 static const char *phase_text(enum audit_phase phase)
@@ -109,7 +131,6 @@ static const char *phase_text(enum audit_phase phase)
 	static const char *const text[] = {
 		[AUDIT_ALLOWED] = "allowed",
 		[AUDIT_DENIED] = "denied",
-		[AUDIT_DONE] = "done",
 		[AUDIT_FAILED] = "failed",
 	};
 	return text[phase];
@@ -161,17 +182,5 @@ void line_write(struct line *l, struct line_clock *clock,
 	PUT_LITERAL(l, " mechanism=");
 	put_text(l, r->mechanism);
 	put_options(l, r);
-	put_byte(l, '\n');
-}
-
-void line_event(struct line *l, int64_t time_us, const char *event, const char *detail)
-{
-	struct line_clock clock = { 0 };
-	l->n = 0;
-	put_time(l, &clock, time_us);
-	PUT_LITERAL(l, " event=");
-	put_text(l, event);
-	PUT_LITERAL(l, " detail=");
-	put_text(l, detail);
-	put_byte(l, '\n');
+	PUT_LITERAL(l, " chain=0000000000000000\n");
 }

@@ -28,7 +28,11 @@ struct line_origin {
 	int64_t time_us;
 };
 
+/* Ends with " chain=0000000000000000\n", which the audit worker fills in. */
 void line_write(struct line *l, struct line_clock *clock,
 	const struct line_origin *origin, const struct audit_record *r);
-/* "event=NAME" instead of a record: start, stop. */
-void line_event(struct line *l, int64_t time_us, const char *event, const char *detail);
+
+/* Pieces for lines of other kinds. */
+enum { LINE_VALUE_SIZE = 4 * LINE_TEXT_MAX + 5, LINE_TIME_SIZE = 28 };
+size_t line_value(struct slice s, uint8_t ret[LINE_VALUE_SIZE]); /* quoted where needed */
+void line_time(int64_t time_us, char ret[LINE_TIME_SIZE]);

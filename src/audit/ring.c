@@ -38,10 +38,10 @@ bool ring_put(struct ring *r, struct slice s)
  * goes to sleep and looks afterwards whether something was published. */
 void ring_publish(struct ring *r) { atomic_store(&r->published, r->put); }
 
-bool ring_is_empty(const struct ring *r)
+size_t ring_length(const struct ring *r)
 {
-	return atomic_load(&r->published) ==
-	       atomic_load_explicit(&r->taken, memory_order_relaxed);
+	return (size_t)(atomic_load(&r->published) -
+			atomic_load_explicit(&r->taken, memory_order_relaxed));
 }
 
 static size_t whole_lines(const uint8_t *p, size_t n)

@@ -28,7 +28,7 @@ bool ring_put(struct ring *r, struct slice s); /* false: no room */
 void ring_publish(struct ring *r);
 
 /* consumer */
-bool ring_is_empty(const struct ring *r);
+size_t ring_length(const struct ring *r); /* bytes that are published and not taken */
 /* Copies at most `size` bytes, whole lines only, without taking them; returns how many. */
 size_t ring_peek(const struct ring *r, uint8_t *ret, size_t size);
 void ring_take(struct ring *r, size_t n);

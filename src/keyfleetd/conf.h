@@ -16,9 +16,11 @@ struct conf {
 	char *name, *address_file, *certificate, *key, *ca, *crl, *store, *seen,
 		*snapshot;
 	char *master_key, *master_key_credential, *backup, *audit, *health;
-	int log_level, audit_sync, proxy;
+	char *audit_seen, *audit_export_socket;
+	int log_level, audit_sync, audit_export, audit_export_lines, proxy;
 	int64_t loops, workers, secret_memory, ticket_lifetime_ms;
 	int64_t commit_timeout_ms, poll_ms, store_queue, audit_segment, audit_queue;
+	int64_t audit_checkpoint_ms, audit_witness_ms, audit_keep_ms, audit_keep_size;
 	int64_t message_size, connections, client_connections, requests;
 	int64_t connection_requests, handshakes, round_cost_ms, output;
 	int64_t client_requests, client_rate, client_burst, client_refusals;
@@ -26,6 +28,7 @@ struct conf {
 };
 
 enum { CONF_SYNC_FSYNC, CONF_SYNC_WRITE };
+enum { CONF_EXPORT_ALL, CONF_EXPORT_CHECKPOINTS };
 enum { CONF_PROXY_OFF, CONF_PROXY_V2 };
 
 /* An IPv4 network is kept as its mapped IPv6 one. */

@@ -125,17 +125,51 @@ static kf_err open_backup(struct server *s)
 	return op_backup_new(s->store, store_backup, where, &s->backup);
 }
 
+static enum audit_export export_kind(const struct conf *c)
+{
+	static const enum audit_export kind[] = { AUDIT_EXPORT_NONE, AUDIT_EXPORT_SYSLOG,
+		AUDIT_EXPORT_JOURNAL };
+	return kind[c->audit_export];
+}
+
+/* Beside the directory, not in it: whoever may write there must not be able to put both back. */
+static kf_err set_audit_seen(struct server *s)
+{
+	const char *given = s->conf.audit_seen;
+	int n = given ? asprintf(&s->audit_seen, "%s", given)
+		      : asprintf(&s->audit_seen, "%s.seen", s->conf.audit);
+	if (n >= 0)
+		return KF_OK;
+	s->audit_seen = NULL;
+	return kf_fail(NOMEM, "file of the newest audit checkpoint");
+}
+
 static kf_err open_audit(struct server *s)
 {
 	s->audit_segment = (size_t)s->conf.audit_segment;
+	KF_TRY(set_audit_seen(s));
 	struct audit_conf c = {
 		.directory = s->conf.audit,
 		.segment_size = (size_t)s->conf.audit_segment,
 		.ring_size = (size_t)s->conf.audit_queue,
 		.loops = s->ios,
 		.is_synced = s->conf.audit_sync == CONF_SYNC_FSYNC,
+		.server = s->name,
+		.keyring = s->keyring,
+		.checkpoint_ms = (unsigned)s->conf.audit_checkpoint_ms,
+		.seen = s->audit_seen,
+		.keep_s = s->conf.audit_keep_ms / 1000,
+		.keep_size = (uint64_t)s->conf.audit_keep_size,
+		.export = export_kind(&s->conf),
+		.exports_checkpoints_only =
+			s->conf.audit_export_lines == CONF_EXPORT_CHECKPOINTS,
+		.export_socket = s->conf.audit_export_socket,
 	};
-	return audit_open(&c, io_audit_woke, s, &s->audit);
+	KF_TRY(audit_open(&c, io_audit_woke, s, &s->audit));
+	const char *finding = audit_finding(s->audit);
+	if (finding)
+		log_error("audit was tampered with", LOG_TEXT("what", finding));
+	return KF_OK;
 }
 
 static kf_err open_ios(struct server *s)
@@ -247,6 +281,7 @@ void server_close(struct server *s)
 	if (s->epoch)
 		epoch_free(s->epoch);
 	free(s->store_location);
+	free(s->audit_seen);
 	config_free(&s->first);
 }
 

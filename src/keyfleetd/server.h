@@ -40,7 +40,7 @@ struct server {
 	struct metrics *metrics;            /* the main thread's */
 	struct op_server op;
 	char name[65];
-	char *store_location;
+	char *store_location, *audit_seen;
 
 	struct io **io;
 	unsigned ios;

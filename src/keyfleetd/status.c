@@ -34,6 +34,14 @@ static void print(struct buf *b, const char *name, uint64_t value)
 	buf_printf(b, "%s=%llu\n", name, (unsigned long long)value);
 }
 
+/* For whoever wants to be a witness; see docs/audit.md. */
+static void print_head(struct server *s, struct buf *b)
+{
+	struct audit_head head;
+	audit_head(s->audit, &head);
+	buf_printf(b, "audit.head=%s\n", head.line);
+}
+
 static void print_audit(struct server *s, struct buf *b)
 {
 	struct audit_status audit;
@@ -42,6 +50,14 @@ static void print_audit(struct server *s, struct buf *b)
 	print(b, "audit.records", audit.records);
 	print(b, "audit.syncs", audit.syncs);
 	print(b, "audit.reserve-bytes", audit.reserve_bytes);
+	print(b, "audit.intact", audit.is_intact);
+	print(b, "audit.checkpoints", audit.checkpoints);
+	print(b, "audit.synced-s-ago",
+		(clock_monotonic_ns() - audit.synced_ns) / 1000000000);
+	print(b, "audit.exported", audit.exported);
+	print(b, "audit.export-lost", audit.export_lost);
+	print(b, "audit.retired-segment", audit.retired);
+	print_head(s, b);
 }
 
 void server_status(struct server *s, struct buf *ret)

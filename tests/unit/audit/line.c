@@ -41,7 +41,7 @@ TEST(a_record_is_one_line_of_keys_and_values)
 		   "time=2023-11-14T22:13:20.123456Z loop=3 sequence=42 connection=9 "
 		   "phase=allowed client=web1 operation=Sign object=1-2 rule=owner "
 		   "mechanism=ecdsa-sha256 digest=01ff correlation=\"trace 7\" "
-		   "op-id=ab02\n") == 0);
+		   "op-id=ab02 chain=0000000000000000\n") == 0);
 }
 
 TEST(peer_text_cannot_forge_a_line_or_a_field)

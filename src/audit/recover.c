@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The start: where the chains of the runs before ended, by reading the newest segment again, and whether
+ * that is what was left.
+ */
+#include "audit/fields.h"
+#include "audit/private.h"
+#include "audit/replay.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* ---- what is found ---- */
+
+/* The first finding is kept: what follows may follow from it. */
+static void note_finding(struct audit *a, const char *where, const char *what)
+{
+	if (!a->finding[0])
+		snprintf(a->finding, sizeof(a->finding), "%s%s%s", where,
+			where[0] ? ": " : "", what);
+}
+
+static void found(void *arg, const struct replay_finding *f)
+{
+	char name[SEGMENT_NAME_SIZE], where[64];
+	segment_name(name, f->segment);
+	snprintf(where, sizeof(where), "%s:%" PRIu64, name, f->line);
+	if (!f->is_note)
+		note_finding(arg, where, f->text);
+}
+
+/* ---- the newest segment ---- */
+
+static bool is_header(struct slice line)
+{
+	return slice_is(field_find(line, "event"), "segment");
+}
+
+/* NOT_FOUND: it has no lines. */
+static kf_err read_first(struct audit *a, uint64_t number, bool *ret_is_ours)
+{
+	struct segment_reader r;
+	struct slice line;
+	KF_TRY(segment_open(a->journal.directory, number, &r));
+	bool any = segment_next(&r, &line);
+	*ret_is_ours = any && is_header(line);
+	segment_close(&r);
+	return any ? KF_OK : kf_fail(NOT_FOUND, "empty segment");
+}
+
+/* Newest first: empty ones are left over from a crash or a full disk. */
+static kf_err find_newest(struct audit *a, uint64_t *ret, bool *ret_is_ours)
+{
+	CLEANUP(mem_freep) uint64_t *number = NULL;
+	size_t n = 0;
+	*ret = 0;
+	*ret_is_ours = false;
+	KF_TRY(segment_list(a->journal.directory, &number, &n));
+	while (n-- > 0) {
+		bool is_ours = false;
+		kf_err e = read_first(a, number[n], &is_ours);
+		if (kf_is(e, KF_E_NOT_FOUND))
+			continue;
+		KF_TRY(e);
+		*ret = *ret ? *ret : number[n];
+		*ret_is_ours = is_ours;
+		if (!is_ours)
+			continue;
+		if (number[n] != *ret)
+			note_finding(a, "",
+				"the newest audit segment does not begin with its first "
+				"line");
+		*ret = number[n];
+		return KF_OK;
+	}
+	return KF_OK;
+}
+
+static kf_err replay_segment_file(struct audit *a, struct replay *r, uint64_t number)
+{
+	struct segment_reader reader;
+	struct slice line;
+	KF_TRY(segment_open(a->journal.directory, number, &reader));
+	replay_segment(r, number);
+	while (segment_next(&reader, &line))
+		replay_line(r, line);
+	replay_end(r);
+	segment_close(&reader);
+	return KF_OK;
+}
+
+static kf_err use_key(struct audit *a, const char *id)
+{
+	bool is_known = id[0] && keyring_has(a->conf.keyring, slice_of(id));
+	return seal_use_key(
+		&a->seal, slice_of(is_known ? id : keyring_id(a->conf.keyring, 0)));
+}
+
+/* The first line names what is before it: whatever else is wrong there, the chains go on from here. */
+static kf_err take_over(struct audit *a, const struct replay *r)
+{
+	if (!r->is_begun)
+		return kf_fail(TAMPERED, "the newest audit segment cannot be read");
+	chains_copy(a->seal.at, &r->at);
+	a->seal.retired = r->retired;
+	a->written = r->segment;
+	return use_key(a, r->key);
+}
+
+static kf_err begin_anew(struct audit *a, uint64_t after)
+{
+	uint8_t origin[CHAIN_ORIGIN_SIZE];
+	if (getrandom(origin, sizeof(origin), 0) != sizeof(origin))
+		return kf_fail(INTERNAL, "no random numbers");
+	chains_init(a->seal.at, origin, a->conf.loops);
+	a->written = after;
+	return use_key(a, "");
+}
+
+static kf_err read_newest(struct audit *a, struct replay *r)
+{
+	uint64_t number = 0;
+	bool is_ours = false;
+	KF_TRY(replay_trust_keyring(r, a->conf.keyring));
+	KF_TRY(find_newest(a, &number, &is_ours));
+	if (is_ours)
+		KF_TRY(replay_segment_file(a, r, number));
+	if (is_ours && r->is_begun)
+		return take_over(a, r);
+	if (is_ours)
+		note_finding(a, "", "the newest audit segment cannot be read");
+	return begin_anew(a, number);
+}
+
+/* ---- what this server remembers ---- */
+
+static kf_err read_seen(struct audit *a, char ret[AUDIT_HEAD_SIZE])
+{
+	if (!a->conf.seen)
+		return KF_OK;
+	a->seen = open(a->conf.seen, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (a->seen < 0)
+		return kf_fail(CONFIG,
+			"file of the newest audit checkpoint seen cannot be "
+			"opened");
+	ssize_t n = pread(a->seen, ret, AUDIT_HEAD_SIZE - 1, 0);
+	if (n < 0)
+		return kf_fail(
+			IO, "file of the newest audit checkpoint seen cannot be read");
+	ret[n] = 0;
+	ret[strcspn(ret, "\n")] = 0;
+	return KF_OK;
+}
+
+static void check_seen(struct audit *a, const char *seen)
+{
+	struct slice line = slice_of(seen);
+	uint8_t origin[CHAIN_ORIGIN_SIZE];
+	uint64_t number, have = a->seal.at->journal.sequence;
+	char text[160];
+	if (line.n == 0)
+		return;
+	if (!chain_from_hex(field_find(line, "origin"), origin, sizeof(origin)) ||
+		!field_number(field_find(line, "number"), &number)) {
+		note_finding(a, a->conf.seen, "is damaged");
+		return;
+	}
+	if (memcmp(origin, a->seal.at->origin, sizeof(origin)) != 0) {
+		note_finding(a, "",
+			"the audit segments are not those that this server has written");
+		return;
+	}
+	if (number <= have)
+		return;
+	snprintf(text, sizeof(text),
+		"the audit segments are older than what this server has written: "
+		"checkpoint %" PRIu64 " was, the last line is %" PRIu64,
+		number, have);
+	note_finding(a, "", text);
+}
+
+void audit_note_seen(struct audit *a)
+{
+	char text[AUDIT_HEAD_SIZE];
+	if (a->seen < 0)
+		return;
+	memset(text, ' ', sizeof(text));
+	size_t n = strlen(a->seal.head.line);
+	memcpy(text, a->seal.head.line, n);
+	text[n] = '\n';
+	text[sizeof(text) - 1] = '\n';
+	(void)!pwrite(a->seen, text, sizeof(text), 0);
+}
+
+kf_err audit_recover(struct audit *a)
+{
+	char seen[AUDIT_HEAD_SIZE] = "";
+	CLEANUP(replay_freep) struct replay *r = replay_new(found, a);
+	if (!r)
+		return kf_fail(NOMEM, "audit chains");
+	KF_TRY(read_newest(a, r));
+	KF_TRY(read_seen(a, seen));
+	check_seen(a, seen);
+	chains_grow(a->seal.at, a->conf.loops);
+	return KF_OK;
+}

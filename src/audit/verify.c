@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "audit/verify.h"
+#include "audit/fields.h"
+#include "audit/seal.h"
+#include "audit/segment.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PROGRESS_LINES = 4096 };
+
+struct work {
+	const struct verify *v;
+	struct replay *replay;
+	struct witnesses witnesses;
+	int directory;
+	uint64_t *number;
+	size_t n;
+	uint64_t bytes, done; /* for progress */
+	uint64_t plain;       /* segments of a time before there were chains */
+};
+
+/* ---- witnesses ---- */
+
+static bool is_signed(const struct replay *r, const struct witness *w)
+{
+	uint8_t room[SEAL_TO_SIGN];
+	struct slice data = seal_to_sign(w->chain, room);
+	for (size_t i = 0; i < r->n_trusted; i++)
+		if (kf_ok(signer_check(r->trusted[i], data, w->signature)))
+			return true;
+	return false;
+}
+
+static void mark(void *arg, uint64_t number, const uint8_t chain[CHAIN_SIZE])
+{
+	struct work *k = arg;
+	struct witness *w = NULL;
+	while ((w = witnesses_find(&k->witnesses, number, w)))
+		w->is_met |= memcmp(w->chain, chain, CHAIN_SIZE) == 0;
+}
+
+static void tell(void *arg, const struct replay_finding *f)
+{
+	struct work *k = arg;
+	k->v->tell(k->v->arg, f);
+}
+
+static void judge(struct work *k, const struct witness *w)
+{
+	struct replay *r = k->replay;
+	uint64_t last = r->at.journal.sequence;
+	if (w->is_met || w->number < r->first_journal)
+		return;
+	if (!is_signed(r, w))
+		replay_say(r, true,
+			"a witness of checkpoint %" PRIu64
+			" is not signed by the server: left out",
+			w->number);
+	else if (w->number > last)
+		replay_say(r, false,
+			"the end is missing: a witness has seen checkpoint %" PRIu64
+			", the last line of the journal here is %" PRIu64,
+			w->number, last);
+	else
+		replay_say(r, false,
+			"a witness has seen another checkpoint %" PRIu64
+			" than the one that is here",
+			w->number);
+}
+
+/* The newest that is missing speaks for all. */
+static uint64_t judge_all(struct work *k)
+{
+	uint64_t met = 0, last = k->replay->at.journal.sequence;
+	for (size_t i = 0; i < k->witnesses.n; i++) {
+		const struct witness *w = &k->witnesses.p[i];
+		bool is_newest = i + 1 == k->witnesses.n;
+		met += w->is_met;
+		if (w->number <= last || is_newest)
+			judge(k, w);
+	}
+	return met;
+}
+
+static kf_err read_witnesses(struct work *k)
+{
+	const struct verify *v = k->v;
+	for (size_t i = 0; i < v->n_witness; i++)
+		KF_TRY(witnesses_read(&k->witnesses, v->witness[i]));
+	witnesses_sort(&k->witnesses);
+	return KF_OK;
+}
+
+/* ---- segments ---- */
+
+static void check_rest(struct work *k, struct segment_reader *s, bool is_last)
+{
+	bool is_torn = false, has_more = false;
+	if (is_last || !kf_ok(segment_rest(s, &is_torn, &has_more)))
+		return;
+	if (is_torn)
+		replay_say(k->replay, false, "the segment ends within a line");
+	if (has_more)
+		replay_say(k->replay, false,
+			"there are bytes behind the end of the segment");
+}
+
+static void show(const struct work *k, const struct segment_reader *s)
+{
+	if (k->v->progress && k->bytes)
+		k->v->progress(k->v->arg,
+			(double)(k->done + segment_place(s)) / (double)k->bytes);
+}
+
+static void read_lines(struct work *k, struct segment_reader *s, struct slice line)
+{
+	replay_segment(k->replay, s->number);
+	do {
+		replay_line(k->replay, line);
+		if (k->replay->line % PROGRESS_LINES == 0)
+			show(k, s);
+	} while (segment_next(s, &line));
+}
+
+/* From before there were chains; once there are, every segment begins with its first line. */
+static bool is_plain(const struct work *k, struct slice line)
+{
+	return !k->replay->is_begun && !k->v->from &&
+	       !slice_is(field_find(line, "event"), "segment") &&
+	       field_find(line, "chain").n == 0;
+}
+
+static kf_err read_segment(struct work *k, uint64_t number, bool is_last)
+{
+	struct segment_reader s;
+	struct slice line;
+	kf_err e = segment_open(k->directory, number, &s);
+	if (kf_is(e, KF_E_NOT_FOUND))
+		return KF_OK; /* deleted by the server since we looked */
+	KF_TRY(e);
+	bool any = segment_next(&s, &line);
+	if (any && is_plain(k, line)) {
+		k->plain++;
+	} else if (any) {
+		read_lines(k, &s, line);
+		check_rest(k, &s, is_last);
+	}
+	k->done += s.size;
+	segment_close(&s);
+	return KF_OK;
+}
+
+/* ---- the directory ---- */
+
+static bool first_origin(struct work *k, uint64_t number, uint8_t *ret)
+{
+	struct segment_reader s;
+	struct slice line;
+	if (!kf_ok(segment_open(k->directory, number, &s)))
+		return false;
+	bool is_found =
+		segment_next(&s, &line) &&
+		chain_from_hex(field_find(line, "origin"), ret, CHAIN_ORIGIN_SIZE);
+	segment_close(&s);
+	return is_found;
+}
+
+static kf_err open_directory(struct work *k)
+{
+	k->directory = open(k->v->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->directory < 0)
+		return errno == EACCES
+			       ? kf_fail(DENIED, "the audit directory may not be read")
+			       : kf_fail(NOT_FOUND, "there is no such directory");
+	KF_TRY(segment_list(k->directory, &k->number, &k->n));
+	size_t skipped = 0;
+	while (skipped < k->n && k->number[skipped] < k->v->from)
+		skipped++;
+	k->n -= skipped;
+	memmove(k->number, k->number + skipped, k->n * sizeof(*k->number));
+	if (k->n == 0)
+		return kf_fail(NOT_FOUND, "there are no audit segments");
+	for (size_t i = 0; i < k->n; i++) {
+		char name[SEGMENT_NAME_SIZE];
+		struct stat st;
+		segment_name(name, k->number[i]);
+		if (fstatat(k->directory, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			k->bytes += (uint64_t)st.st_size;
+	}
+	return KF_OK;
+}
+
+static kf_err trust(struct work *k)
+{
+	for (size_t i = 0; i < k->v->n_trusted; i++)
+		KF_TRY(replay_trust(k->replay, k->v->trusted[i]));
+	return k->v->keyring ? replay_trust_keyring(k->replay, k->v->keyring) : KF_OK;
+}
+
+/* What should stand before the first segment. */
+static void check_beginning(struct work *k)
+{
+	struct replay *r = k->replay;
+	if (!r->is_begun)
+		replay_say(r, false, "no segment has a first line");
+	else if (k->plain && r->first_journal != 1)
+		replay_say(r, false,
+			"the segments before segment %" PRIu64
+			" are not what it was written behind",
+			r->first);
+	else if (!k->v->from && r->first_journal != 1 && r->first_after > r->retired)
+		replay_say(r, false,
+			"segments up to %" PRIu64
+			" are missing, and the server has not deleted them",
+			r->first_after);
+	if (k->plain)
+		replay_say(r, true,
+			"%" PRIu64
+			" segments from before there were chains: not verified",
+			k->plain);
+}
+
+static void note_result(
+	const struct work *k, uint64_t witnesses, struct verify_result *ret)
+{
+	const struct replay *r = k->replay;
+	*ret = (struct verify_result){
+		.segments = k->n - k->plain,
+		.records = r->records,
+		.checkpoints = r->checkpoints,
+		.findings = r->findings,
+		.unsigned_lines = r->at.unsealed,
+		.retired = r->retired,
+		.witnesses = witnesses,
+		.number = r->at.journal.sequence,
+		.is_stopped = r->is_over,
+	};
+	memcpy(ret->server, r->server, sizeof(ret->server));
+	memcpy(ret->origin, r->at.origin, sizeof(ret->origin));
+	memcpy(ret->public, r->public, sizeof(ret->public));
+}
+
+static kf_err run(struct work *k, struct verify_result *ret)
+{
+	KF_TRY(open_directory(k));
+	KF_TRY(trust(k));
+	for (size_t i = 0; i < k->n; i++)
+		if (first_origin(k, k->number[i], k->witnesses.origin))
+			break;
+	KF_TRY(read_witnesses(k));
+	for (size_t i = 0; i < k->n; i++)
+		KF_TRY(read_segment(k, k->number[i], i + 1 == k->n));
+	replay_end(k->replay);
+	k->replay->segment = k->replay->line = 0;
+	check_beginning(k);
+	note_result(k, judge_all(k), ret);
+	ret->findings = k->replay->findings;
+	return KF_OK;
+}
+
+kf_err verify_directory(const struct verify *v, struct verify_result *ret)
+{
+	struct work k = { .v = v, .directory = -1 };
+	k.replay = replay_new(tell, &k);
+	if (!k.replay)
+		return kf_fail(NOMEM, "verifying the audit");
+	k.replay->mark = mark;
+	kf_err e = run(&k, ret);
+	replay_free(k.replay);
+	witnesses_free(&k.witnesses);
+	mem_closep(&k.directory);
+	free(k.number);
+	return e;
+}
