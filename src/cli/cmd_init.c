@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/authority.h"
 #include "cli/cli.h"
+#include "cli/cmd_audit.h"
 #include "cli/setup_text.h"
 #include "crypt/keyring.h"
 #include "net/address.h"
@@ -33,7 +34,7 @@ struct init {
 	char ca_path[4096]; /* absolute */
 	struct authority authority;
 	struct cert server, admin;
-	struct buf master;
+	struct buf master, audit_key;
 	struct setup_text text;
 };
 
@@ -162,6 +163,15 @@ static kf_err get_master(struct init *in)
 	return e;
 }
 
+/* By which audit logs are verified; it is no secret. */
+static kf_err get_audit_key(struct init *in)
+{
+	CLEANUP(keyring_freep) struct keyring *k = NULL;
+	unsigned line = 0;
+	KF_TRY(keyring_parse(buf_slice(&in->master), &line, &k));
+	return audit_key_lines(k, &in->audit_key);
+}
+
 /* Of the set-up that this server joins: the same administrator. */
 static kf_err copy_admin(struct init *in)
 {
@@ -227,6 +237,7 @@ static struct slice content_of(const struct init *in, enum setup_content content
 	case SETUP_ADMIN_CERT: return buf_slice(&in->admin.pem);
 	case SETUP_ADMIN_KEY: return buf_slice(&in->admin.key_pem);
 	case SETUP_MASTER: return buf_slice(&in->master);
+	case SETUP_AUDIT_KEY: return buf_slice(&in->audit_key);
 	case SETUP_SERVER_CONF: return buf_slice(&in->text.server);
 	case SETUP_CLIENT_CONF: return buf_slice(&in->text.client);
 	case SETUP_AGENT_CONF: return buf_slice(&in->text.agent);
@@ -283,6 +294,7 @@ static kf_err set_up(struct init *in)
 		return kf_fail(IO, "the authority's folder cannot be found");
 	KF_TRY(authority_open_or_make(in->cli, in->ca_path, &in->authority));
 	KF_TRY(get_master(in));
+	KF_TRY(get_audit_key(in));
 	KF_TRY(make_certificates(in));
 	KF_TRY(make_texts(in));
 	KF_TRY(write_files(in));
@@ -318,6 +330,7 @@ static void clear(struct init *in)
 	cert_free(&in->server);
 	cert_free(&in->admin);
 	buf_free(&in->master);
+	buf_free(&in->audit_key);
 	setup_text_free(&in->text);
 }
 
@@ -336,6 +349,7 @@ static kf_err run(struct cli *c)
 	KF_TRY(check_wishes(&in));
 	in.dir = c->argv[0];
 	in.master = buf_new(KEYRING_FILE_MAX);
+	in.audit_key = buf_new(KEYRING_FILE_MAX);
 	char ca_dir[4096];
 	KF_TRY(path_join(in.join ? in.join : in.dir, "ca", ca_dir, sizeof(ca_dir)));
 	if (!in.ca_dir)

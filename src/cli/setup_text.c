@@ -10,6 +10,7 @@ const struct setup_file setup_file[] = {
 	{ "admin.pem",      SETUP_ADMIN_CERT,  false, false },
 	{ "admin.key",      SETUP_ADMIN_KEY,   true,  false },
 	{ "master.key",     SETUP_MASTER,      true,  true },
+	{ "audit.pub",      SETUP_AUDIT_KEY,   false, false },
 	{ "client.conf",    SETUP_CLIENT_CONF, false, false },
 	{ "agent.conf",     SETUP_AGENT_CONF,  false, false },
 	{ "keyfleetd.conf", SETUP_SERVER_CONF, true,  true }, /* the store's password may be in it */

@@ -121,8 +121,8 @@ def claim_audit_records_have_the_documented_form(lab):
     folder = lab.file("audit")
     text = "".join(open(os.path.join(folder, f), errors="replace").read().replace("\0", "")
                    for f in sorted(os.listdir(folder)) if f.startswith("audit-"))
-    form = (r'time=\S+Z (event=\S+ detail=.*|loop=\d+ sequence=\d+ connection=\d+ phase=(allowed|denied|failed) '
-            r'client=\S+ operation=("[^"]+"|\S+) object=\S+ rule=\S+ mechanism=\S+.*)')
+    form = (r'time=\S+Z (event=\S+ number=\d+ .*|loop=\d+ sequence=\d+ connection=\d+ phase=(allowed|denied|failed) '
+            r'client=\S+ operation=("[^"]+"|\S+) object=\S+ rule=\S+ mechanism=\S+.*) chain=[0-9a-f]+( signature=[0-9a-f]{128})?')
     for line in text.splitlines():
         expect(re.fullmatch(form, line), line)
     expect(re.search(r"operation=Sign object=\S+ rule=admin mechanism=ECDSA_SHA256 digest=[0-9a-f]{64}", text),
