@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SWEEP_MAX = 16 };
+
 struct clients {
 	unsigned loops;
 	pthread_mutex_t lock; /* guards the maps, and `connections` of slots */
@@ -184,9 +186,9 @@ static struct client_slot *find_idle(struct clients *c, uint64_t now)
 
 size_t clients_sweep(struct clients *c, uint64_t now)
 {
+	struct client_slot *slot;
 	pthread_mutex_lock(&c->lock);
-	struct client_slot *slot = find_idle(c, now);
-	if (slot) {
+	for (int i = 0; i < SWEEP_MAX && (slot = find_idle(c, now)); i++) {
 		map_remove(&c->slots, slice_of(slot->name));
 		slot_free(slot);
 	}

@@ -241,8 +241,11 @@ static void keep_house(struct loop_timer *t)
 	atomic_store_explicit(&io->alive_ns, loop_now_ns(io->loop), memory_order_relaxed);
 	soft_forget(io->batch.token);
 	limit_report(io);
-	if (io->number == 0)
+	admit_sweep(io);
+	if (io->number == 0) {
 		watch_audit(io);
+		clients_sweep(io->server->clients, loop_now_ns(io->loop));
+	}
 	uint64_t next = loop_now_ns(io->loop) + HOUSEKEEPING_MS * 1000000ULL;
 	if (!kf_ok(loop_arm(io->loop, &io->housekeeping, next)))
 		log_error("housekeeping stops", LOG_TEXT("why", "no memory for a timer"));

@@ -11,6 +11,7 @@
 #pragma once
 #include "audit/audit.h"
 #include "base/epoch.h"
+#include "keyfleetd/admit.h"
 #include "keyfleetd/batch.h"
 #include "keyfleetd/conf.h"
 #include "keyfleetd/hasher.h"
@@ -38,6 +39,8 @@ struct io {
 	uint64_t settings_of_ns;        /* round in which they were compared */
 
 	struct list peers;
+	struct sweep sweep;
+	struct verified verified[VERIFIED_MAX]; /* by the first byte of the fingerprint */
 	struct list touched; /* peers with something to send, or to be closed */
 	struct list greeted,
 		greeting; /* peers whose handshake waits for its turn: begun, new */

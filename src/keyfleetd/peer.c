@@ -2,6 +2,7 @@
 #include "keyfleetd/peer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "keyfleetd/admit.h"
 #include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/req.h"
@@ -133,40 +134,6 @@ static void expired(struct loop_timer *t)
 }
 
 /* ---- who is it ---- */
-
-static kf_err admit(struct peer *p)
-{
-	struct who *who = &p->who;
-	const struct rights *rights = catalog_rights(p->io->server->op.catalog);
-	p->settings_generation = settings(p)->generation;
-	who->is_admin = settings_is_admin(settings(p), who->fingerprint);
-	if (who->is_admin) {
-		strcpy(who->name, ADMIN_NAME);
-	} else {
-		const struct client_row *row =
-			rights_certificate(rights, who->fingerprint);
-		if (!row || row->is_revoked)
-			return kf_fail(AUTH,
-				"certificate belongs to no client, or to a revoked one");
-		memcpy(who->name, row->name, sizeof(who->name));
-	}
-	if (!policy_bind(rights, who))
-		return kf_fail(AUTH, "client is revoked");
-	who->generation = rights->generation;
-	if (io_now_s(p->io) > who->not_after)
-		return kf_fail(AUTH, "certificate has expired");
-	return KF_OK;
-}
-
-kf_err peer_recheck(struct peer *p)
-{
-	const struct rights *rights = catalog_rights(p->io->server->op.catalog);
-	if (rights->generation == p->who.generation &&
-		settings(p)->generation == p->settings_generation &&
-		io_now_s(p->io) <= p->who.not_after)
-		return KF_OK;
-	return admit(p);
-}
 
 static kf_err identify(struct peer *p, bool *ret_is_resumed)
 {
@@ -354,6 +321,8 @@ static void begin_tls(struct peer *p)
 {
 	int fd = p->watch.fd;
 	p->state = PEER_HANDSHAKE;
+	p->tls_generation =
+		settings(p)->generation; /* or older than what it verifies with */
 	kf_err e = tls_accept(p->io->server->tls, fd, p->io->pad, &p->stream);
 	if (kf_ok(e))
 		return;

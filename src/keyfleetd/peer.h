@@ -47,8 +47,10 @@ struct peer {
 	bool has_greeted; /* its handshake has begun: finished before others begin */
 
 	struct who who;
-	uint64_t settings_generation;
-	struct client_slot *slot; /* what its client uses */
+	uint64_t
+		settings_generation; /* of the configuration it was last checked against */
+	uint64_t tls_generation;     /* of that its certificate was verified under */
+	struct client_slot *slot;    /* what its client uses */
 	struct meters *meters; /* see keyfleetd/limit.h; NULL: no grant with limits yet */
 	struct list paused;    /* its client is over its limits: nothing is read */
 
@@ -65,9 +67,8 @@ kf_err peer_expect_proxy(struct peer *p); /* before it begins */
 void peer_begin(struct peer *p);          /* posts it to its io */
 
 /* By requests. */
-kf_err peer_recheck(struct peer *p); /* AUTH: its rights ended while it was connected */
-void peer_touch(struct peer *p);     /* it has something to send, or is to be closed */
-void peer_end(struct peer *p);       /* no more requests; closes after the last answer */
+void peer_touch(struct peer *p); /* it has something to send, or is to be closed */
+void peer_end(struct peer *p);   /* no more requests; closes after the last answer */
 
 /* By the io. */
 void peer_shake_hands(struct peer *p); /* its turn has come */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/req.h"
 #include "base/clock.h"
+#include "keyfleetd/admit.h"
 #include "keyfleetd/answer.h"
 #include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
@@ -220,7 +221,7 @@ static enum step_result step_decode(struct req *r)
 
 static enum step_result step_identify(struct req *r)
 {
-	kf_err e = peer_recheck(r->peer);
+	kf_err e = admit_again(r->peer);
 	if (kf_ok(e))
 		return STEP_NEXT;
 	r->is_last = true;
