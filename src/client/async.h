@@ -72,7 +72,7 @@ struct async_server {
 	uint64_t p50_ns, p99_ns; /* of signatures; 0: not known */
 };
 void async_server(const struct kf_async *a, size_t i, struct async_server *ret);
-/* Each server with what went wrong there last, in one line. */
+/* Each server that is not used, with what went wrong there, in one line. */
 void async_say_why(const struct kf_async *a, char *text, size_t size);
 
 size_t async_in_flight(const struct kf_async *a);

@@ -101,6 +101,7 @@ struct lane *lane_of(struct kf_async *a, const struct node *n);
 bool lane_is_hoped_for(const struct kf_async *a, uint64_t tried);
 void lane_ready(struct lane *l);
 void lane_asked(struct lane *l, uint64_t now_ns);
+void lane_answered(struct lane *l, uint64_t now_ns);
 void lane_flush(struct lane *l);
 /* Since when nothing comes though something was asked; UINT64_MAX: it is not so. */
 uint64_t lane_silent_since(const struct lane *l);

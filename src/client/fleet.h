@@ -31,7 +31,7 @@ kf_err fleet_look_up(
 	const struct settings *s, struct fleet_nodes *ret); /* UNAVAILABLE: none */
 /* Replaces the nodes.  What is known of an address that stays is kept. */
 void fleet_adopt(struct fleet *f, const struct fleet_nodes *found);
-/* Each server with what went wrong there last: "HOST:PORT: text; ...", cut to the size. */
+/* Each server that is not used, with what went wrong there: "HOST:PORT: text; ...", cut to the size. */
 void fleet_say_why(const struct fleet *f, char *text, size_t size);
 /* For jitter, not for secrets. */
 uint32_t fleet_random(struct fleet *f);

@@ -307,6 +307,7 @@ void flight_answered(void *arg, void *waiter, const struct kmip_response_item *i
 	uint64_t now = clock_monotonic_ns();
 	kf_err err = kmip_result(item);
 	note_node(l, item, err, now);
+	lane_answered(l, now);
 	late_measure(t, kf_ok(err), now);
 	attempt_end(t);
 	if (f)

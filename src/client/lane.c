@@ -189,7 +189,7 @@ void lane_ready(struct lane *l)
 
 /* ---- silence ---- */
 
-/* From the first request after the newest answer on; answers that nobody waits for any more count. */
+/* From the newest answer on, or the first request after it; answers that nobody waits for any more count. */
 void lane_asked(struct lane *l, uint64_t now_ns)
 {
 	if (l->conn->in_flight > 1 && l->conn->answers == l->answers_before)
@@ -198,10 +198,16 @@ void lane_asked(struct lane *l, uint64_t now_ns)
 	l->asked_ns = now_ns;
 }
 
+void lane_answered(struct lane *l, uint64_t now_ns)
+{
+	l->answers_before = l->conn->answers;
+	l->asked_ns = now_ns;
+}
+
 uint64_t lane_silent_since(const struct lane *l)
 {
 	if (!is_open(l) || !l->conn->in_flight || l->conn->answers != l->answers_before ||
-		l->node->answered_at_ns >= l->asked_ns)
+		l->node->answered_at_ns > l->asked_ns)
 		return UINT64_MAX;
 	return l->asked_ns;
 }

@@ -47,47 +47,74 @@ static void look_at_signatures(struct lane *l, uint64_t now)
 	}
 }
 
-/* No copies, which nobody would have to pay: they leave the one for the other. */
-static void take_from_lane(struct lane *l, uint64_t now)
+/* ---- silent servers ---- */
+
+static const struct attempt *oldest_signature(const struct lane *l)
+{
+	list_each(x, &l->attempts)
+	{
+		const struct attempt *t = container_of(x, struct attempt, link);
+		if (t->is_signature)
+			return t;
+	}
+	return NULL;
+}
+
+/* When a signature has waited for so long, and nothing else came, that the server is suspect. */
+static uint64_t suspect_at(const struct lane *l)
+{
+	const struct attempt *oldest = oldest_signature(l);
+	uint64_t since = lane_silent_since(l), after = l->node->late_ns * SUSPECT_TIMES;
+	if (since == UINT64_MAX || !oldest)
+		return UINT64_MAX;
+	if (after < (uint64_t)SUSPECT_MS * NS_PER_MS)
+		after = (uint64_t)SUSPECT_MS * NS_PER_MS;
+	return (since < oldest->sent_ns ? oldest->sent_ns : since) + after;
+}
+
+/* One that is well, else one that is slow at least. */
+static bool has_refuge(struct kf_async *a, uint64_t tried, uint64_t now)
+{
+	struct lane *l = lane_pick_second(a, tried, now);
+	if (!l)
+		l = lane_pick(a, tried, now);
+	return l && now < suspect_at(l);
+}
+
+/* No copies, which somebody would have to pay: they leave the one for the other. */
+static void take_away_signatures(struct lane *l, uint64_t now)
 {
 	struct kf_async *a = l->async;
+	uint64_t bit = route_bit(&a->fleet.route, l->node);
 	list_each_safe(x, &l->attempts)
 	{
 		struct attempt *t = container_of(x, struct attempt, link);
 		struct flight *f = t->flight;
 		if (f && t->is_signature && f->first == t && !f->copy &&
-			lane_pick_second(
-				a, f->tried | route_bit(&a->fleet.route, l->node), now))
+			has_refuge(a, f->tried | bit, now))
 			flight_move(a, f);
 	}
-}
-
-static void take_away_signatures(struct kf_async *a, const struct node *n, uint64_t now)
-{
-	for (size_t i = 0; i < a->n_lanes; i++)
-		if (a->lane[i].node == n)
-			take_from_lane(&a->lane[i], now);
 }
 
 static void look_at_silence(struct lane *l, uint64_t now)
 {
 	struct kf_async *a = l->async;
 	struct node *n = l->node;
-	uint64_t since = lane_silent_since(l), after = n->late_ns * SUSPECT_TIMES;
-	if (since == UINT64_MAX || n->is_slow)
-		return;
-	if (after < (uint64_t)SUSPECT_MS * NS_PER_MS)
-		after = (uint64_t)SUSPECT_MS * NS_PER_MS;
-	if (now < since + after) {
-		async_late(a, since + after);
+	uint64_t at = suspect_at(l);
+	if (now < at) {
+		async_late(a, at);
 		return;
 	}
-	if (!lane_pick_second(a, route_bit(&a->fleet.route, n), now))
+	async_late(a, now + (uint64_t)SUSPECT_MS * NS_PER_MS);
+	if (!has_refuge(a, route_bit(&a->fleet.route, n), now))
 		return;
-	node_blame(n, "says nothing");
+	if (!n->is_slow)
+		node_blame(n, "says nothing");
 	node_slowed(n, now, fleet_random(&a->fleet));
-	take_away_signatures(a, n, now);
+	take_away_signatures(l, now);
 }
+
+/* ---- looking ---- */
 
 void late_look(struct kf_async *a, uint64_t now)
 {
@@ -143,6 +170,7 @@ void late_measure(struct attempt *t, bool is_good, uint64_t now)
 	if (is_probe)
 		node_slow_probed(n, is_good && route_is_quick(&a->fleet.route, n, took),
 			now, fleet_random(&a->fleet));
-	if (is_good && latency_add(&n->latency, took))
+	bool is_new = is_good && latency_add(&n->latency, took);
+	if (is_new || (is_good && took > n->late_ns))
 		route_measured(&a->fleet.route, &a->hedge, now, fleet_random(&a->fleet));
 }

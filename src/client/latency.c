@@ -46,8 +46,18 @@ static void compute(struct latency *l)
 	}
 }
 
+static void follow(struct latency *l, uint64_t ns)
+{
+	uint64_t m = l->recent_ns;
+	if (!m)
+		l->recent_ns = ns + 1;
+	else
+		l->recent_ns = ns > m ? m + m / 4 + 1 : m - m / 5;
+}
+
 bool latency_add(struct latency *l, uint64_t ns)
 {
+	follow(l, ns);
 	l->count[bucket_of(ns)]++;
 	l->fresh++;
 	if (++l->total == FULL)

@@ -130,7 +130,7 @@ void route_measured(
 	uint64_t best = best_p99(r);
 	for (size_t i = 0; i < r->n; i++) {
 		struct node *n = &r->nodes[i];
-		if (counts(n) && !route_is_quick(r, n, n->latency.p50_ns)) {
+		if (counts(n) && !route_is_quick(r, n, latency_recent(&n->latency))) {
 			node_blame(n, "answers much more slowly than the others");
 			node_slowed(n, now_ns, random);
 		}

@@ -221,7 +221,7 @@ TEST(a_thousand_guests_at_once_are_all_served)
 
 	EQ(sent, CROWD);
 	EQ(answered, CROWD);
-	EQ(first.requests + second.requests, CROWD);
+	OK(first.requests + second.requests >= CROWD); /* and copies of what was late */
 	stop_all(NULL);
 }
 

@@ -153,7 +153,9 @@ TEST(every_caller_gets_its_own_answer)
 	OK(run_until(async, 400));
 
 	OK(all_are_right(400));
-	EQ(a.requests + b.requests, 400);
+	struct async_stats s;
+	async_stats(async, &s);
+	EQ(a.requests + b.requests, 400 + s.copies + s.retries);
 	kf_async_free(async);
 	EQ(n_fds, 0);
 	fake_stop(&a);
@@ -399,7 +401,8 @@ TEST(a_child_frees_without_a_word_to_the_server)
 static bool measure_both(kf_async *async)
 {
 	struct async_server s[2] = { 0 };
-	for (int round = 0; round < 400 && !(s[0].p99_ns && s[1].p99_ns); round++) {
+	uint64_t end = clock_monotonic_ns() + 20000000000;
+	while (!(s[0].p99_ns && s[1].p99_ns) && clock_monotonic_ns() < end) {
 		n_done = 0;
 		for (int i = 0; i < 16; i++)
 			start(async, &callers[i], i, 5000);
@@ -450,6 +453,13 @@ static bool sign_one(kf_async *async)
 	       callers[0].is_right;
 }
 
+static bool sign_two(kf_async *async)
+{
+	n_done = 0;
+	return start(async, &callers[0], 0, 5000) && start(async, &callers[1], 1, 5000) &&
+	       run_until(async, 2) && all_are_right(2);
+}
+
 TEST(a_late_signature_is_asked_for_at_a_second_server_under_the_same_id)
 {
 	kf_async *async = open_two();
@@ -459,9 +469,10 @@ TEST(a_late_signature_is_asked_for_at_a_second_server_under_the_same_id)
 	a.mood = FAKE_IS_SILENT;
 	uint64_t begin = clock_monotonic_ns();
 
-	for (int i = 0; i < 20; i++)
-		OK(sign_one(async));
+	for (int i = 0; i < 10; i++)
+		OK(sign_two(async)); /* one goes to each server */
 
+	OK(a.n_ids > 0);
 	/* Half a second passes before a connection counts as dead. */
 	OK(clock_monotonic_ns() - begin < 2500000000);
 	struct async_stats after = stats_of(async);
@@ -479,18 +490,17 @@ TEST(a_silent_server_gets_a_handful_of_signatures_and_is_out)
 	unsigned before = a.requests;
 	a.mood = FAKE_IS_SILENT;
 
-	for (int i = 0; i < 60; i++)
-		OK(sign_one(async));
+	for (int i = 0; i < 30; i++)
+		OK(sign_two(async));
 
 	OK(a.requests - before <= 12);
 	struct async_server s = { .breaker = NODE_CLOSED };
 	for (uint64_t end = clock_monotonic_ns() + 3000000000;
 		s.breaker == NODE_CLOSED && clock_monotonic_ns() < end;) {
-		OK(sign_one(async));
+		OK(sign_two(async));
 		async_server(async, 0, &s);
 	}
-	OK(s.breaker != NODE_CLOSED || a.requests == before);
-	OK(s.why[0]);
+	OK(s.breaker != NODE_CLOSED && s.why[0]);
 	close_two(async);
 }
 
@@ -520,7 +530,7 @@ TEST(a_slow_server_is_left_and_comes_back_when_it_is_quick_again)
 	struct async_server s = { 0 };
 	uint64_t end = clock_monotonic_ns() + 10000000000;
 	while (!s.is_slow && clock_monotonic_ns() < end) {
-		OK(sign_one(async));
+		OK(sign_two(async));
 		async_server(async, 0, &s);
 	}
 	OK(s.is_slow);
@@ -528,7 +538,7 @@ TEST(a_slow_server_is_left_and_comes_back_when_it_is_quick_again)
 	a.mood = FAKE_ANSWERS;
 	end = clock_monotonic_ns() + 20000000000;
 	while (s.breaker != NODE_CLOSED && clock_monotonic_ns() < end) {
-		OK(sign_one(async));
+		OK(sign_two(async));
 		async_server(async, 0, &s);
 	}
 

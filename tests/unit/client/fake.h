@@ -153,6 +153,19 @@ static inline void fake_put_payload(struct fake *f, struct ttlv_writer *w,
 	}
 }
 
+static inline void fake_note_id(struct fake *f, struct slice message)
+{
+	struct ttlv_reader r = ttlv_read(message);
+	struct kmip_request_header h;
+	struct kmip_request_item item;
+	if (!kf_ok(kmip_get_request_header(&r, &h)) ||
+		!kf_ok(kmip_get_request_item(&r, &item)))
+		abort();
+	struct slice id = item.extension.request_id;
+	if (id.n == 16 && f->n_ids < FAKE_IDS)
+		memcpy(f->id[f->n_ids++], id.p, 16);
+}
+
 static inline void fake_answer(struct fake *f, struct buf *out, struct slice message)
 {
 	struct ttlv_reader r = ttlv_read(message);
@@ -162,9 +175,6 @@ static inline void fake_answer(struct fake *f, struct buf *out, struct slice mes
 		!kf_ok(kmip_get_request_item(&r, &item)))
 		abort();
 	f->most = h.maximum_response_size;
-	struct slice id = item.extension.request_id;
-	if (id.n == 16 && f->n_ids < FAKE_IDS)
-		memcpy(f->id[f->n_ids++], id.p, 16);
 	struct kmip_extension ext = { .has_load = f->load >= 0, .load = f->load };
 	struct kmip_response_header ah = { .version = h.version, .batch_count = 1 };
 	struct ttlv_writer w = ttlv_write(out, h.version);
@@ -213,6 +223,7 @@ static inline bool fake_handle(struct fake_conn *c, struct slice message)
 {
 	struct fake *f = c->fake;
 	f->requests++;
+	fake_note_id(f, message);
 	switch ((int)f->mood) { /* clang 14 takes no atomic */
 	case FAKE_IS_SILENT: return true;
 	case FAKE_HANGS_UP_LATE: {

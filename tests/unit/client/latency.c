@@ -67,4 +67,24 @@ TEST(the_past_is_forgotten)
 	OK(is_about(l.p99_ns, 300 * US));
 }
 
+TEST(the_recent_median_follows_in_a_dozen_answers_and_not_in_one)
+{
+	struct latency l = { 0 };
+	for (int i = 0; i < 500; i++)
+		latency_add(&l, MS);
+	OK(l.recent_ns > MS / 2 && l.recent_ns < 2 * MS);
+
+	latency_add(&l, 500 * MS);
+	latency_add(&l, 500 * MS);
+	OK(l.recent_ns < 2 * MS);
+
+	for (int i = 0; i < 14; i++)
+		latency_add(&l, 100 * MS);
+	OK(l.recent_ns > 8 * MS);
+
+	for (int i = 0; i < 20; i++)
+		latency_add(&l, MS);
+	OK(l.recent_ns < 2 * MS);
+}
+
 TEST_MAIN
