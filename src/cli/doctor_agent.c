@@ -241,7 +241,7 @@ static void check_sockets(struct doctor *d)
 	size_t asked = 0;
 	for (size_t i = 0; i < d->webs; i++) {
 		struct doctor_web *w = &d->web[i];
-		if (!w->references)
+		if (!w->references || !w->has_provider)
 			continue;
 		if (!w->agent_socket[0])
 			snprintf(w->agent_socket, sizeof(w->agent_socket), "%s",

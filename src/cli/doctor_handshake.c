@@ -332,16 +332,11 @@ static void tell(struct doctor *d, const struct doctor_ref *ref, const struct ou
 	tell_stages(d, v->text, o);
 }
 
-static bool can_be_tried(const struct doctor_web *w)
-{
-	return w->openssl.keyfleet.named || w->site.kind == SITE_HAPROXY;
-}
-
 void doctor_handshakes(struct doctor *d, struct doctor_web *w)
 {
 	size_t tried = 0;
 	for (size_t i = 0; i < d->n_refs; i++) {
-		if (d->refs[i].web != w || !can_be_tried(w))
+		if (d->refs[i].web != w || !w->has_provider)
 			continue;
 		if (++tried > HANDSHAKES_MAX) {
 			doctor_unseen(d, CHECK_HANDSHAKE, w->site.file,

@@ -309,6 +309,7 @@ static bool check_keywords(struct doctor *d, struct doctor_web *w)
 		doctor_tell(d, HAPROXY_DEFAULT, at.text, "");
 	check_provider_path(d, w);
 	read_environment(w);
+	w->has_provider = true;
 	return true;
 }
 
@@ -358,6 +359,7 @@ static void check_file(struct doctor *d, struct doctor_web *w)
 {
 	kf_err e = openssl_conf_read(w->openssl_path, &w->openssl);
 	bool is_named = kf_ok(e) && w->openssl.keyfleet.named;
+	w->has_provider = is_named;
 	if (is_named)
 		check_conf(d, w);
 	else if (was_told(w))

@@ -161,7 +161,6 @@ static bool shake_hands(struct wire *w, const struct settings *s)
 {
 	static const unsigned char alpn[] = "\x04kmip";
 	uint64_t start = clock_monotonic_ns();
-	w->step = WIRE_TLS;
 	if (!make_context(w, s) || !(w->ssl = SSL_new(w->context)))
 		return false;
 	SSL_set_app_data(w->ssl, w);
@@ -182,7 +181,10 @@ void wire_open(struct wire *w, const struct settings *s, const char *address)
 		say(w, "this is no address, or its file cannot be read");
 		return;
 	}
-	if (reach(w, (int)s->connect_timeout_ms) && shake_hands(w, s))
+	if (!reach(w, (int)s->connect_timeout_ms))
+		return;
+	w->step = WIRE_TLS;
+	if (s->certificate && shake_hands(w, s))
 		w->step = WIRE_OPEN;
 }
 

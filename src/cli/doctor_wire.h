@@ -22,7 +22,8 @@ struct wire {
 	double tcp_ms, tls_ms;
 };
 
-/* "HOST:PORT" or "[IPV6]:PORT" or "file:PATH" of a file with one.  To be closed in any case. */
+/* "HOST:PORT" or "[IPV6]:PORT" or "file:PATH" of a file with one.  Without a
+ * certificate of ours it stops before TLS: the server would log a visitor.  To be closed in any case. */
 void wire_open(struct wire *w, const struct settings *s, const char *address);
 void wire_close(struct wire *w);
 

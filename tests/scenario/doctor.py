@@ -1,0 +1,745 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""keyfleet doctor on set-ups that are broken on purpose: it names this cause and no other, its remedy heals,
+and the texts that stock servers print are explained.  What is well is the control before and after."""
+import base64
+import contextlib
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+from scenario import expect, run, skip
+from lab import BIN, LIB, ROOT, Agent, Key, KeyServer, Lab, LabError, Nginx, Process, as_user, fetch, free_port, \
+    set_option, wait_until
+
+TOOL = os.path.join(BIN, "keyfleet")
+# What depends on the machine that runs the test, not on the set-up.
+OF_THE_MACHINE = {"clock-synchronised", "agent-memory", "keyserver-memory", "keyserver-files", "agent-descriptors"}
+IS_ROOT = os.geteuid() == 0
+
+
+class Clinic(Lab):
+    """A healthy web host: key server, agent, nginx with one reference."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.server = KeyServer(self, "kms")
+        self.key = self.server.create_key("www", "ec:P-256")
+        self.agent = Agent(self, "web1", [self.server])
+        self.cnf = self.openssl_conf(self.agent.socket)
+        self.nginx = Nginx(self, "www1", [self.key], self.cnf)
+        self.id = self.key_id("www")
+        return self
+
+    def key_id(self, name):
+        rows = self.server.keyfleet_json("key", "show", name)
+        return next(r["value"] for r in rows if r["name"] == "Unique Identifier")
+
+    def doctor(self, *args, env=None):
+        """(exit status, findings)"""
+        clean = {k: v for k, v in os.environ.items() if k != "OPENSSL_CONF"}
+        done = subprocess.run([TOOL, "--json", "doctor", *args], capture_output=True, text=True, timeout=120,
+                              cwd=self.dir, env={**clean, **(env or {})})
+        expect(done.returncode in (0, 1, 2), f"doctor ended with {done.returncode}: {done.stderr}")
+        expect(done.stdout, done.stderr)
+        return done.returncode, json.loads(done.stdout)
+
+    def web_host(self, *more, web=None, env=None):
+        return self.doctor("--web", "nginx:" + (web or self.nginx).file, "--agent-config", self.agent.conf,
+                           "--openssl-conf", self.cnf, *more, env=env)
+
+    def key_host(self, *more, conf=None):
+        return self.doctor("--server-config", conf or os.path.join(self.server.dir, "keyfleetd.conf"), *more)
+
+    @contextlib.contextmanager
+    def changed(self, path, text=None, mode=None):
+        """A file is something else for a while."""
+        was, was_mode = open(path).read(), os.stat(path).st_mode
+        if text is not None:
+            with open(path, "w") as f:
+                f.write(text)
+        if mode is not None:
+            os.chmod(path, mode)
+        try:
+            yield
+        finally:
+            with open(path, "w") as f:
+                f.write(was)
+            os.chmod(path, was_mode)
+
+
+def sick(findings, but=()):
+    """{id: finding} of what is wrong with the set-up."""
+    return {f["id"]: f for f in findings if f["state"] in ("WARN", "FAIL") and f["id"] not in OF_THE_MACHINE | set(but)}
+
+
+def only(result, name, *words, but=("handshake", "listener"), state="FAIL"):
+    """Exactly this is wrong (besides handshakes, which fail in consequence); returns its finding."""
+    status, findings = result
+    found = sick(findings, but)
+    expect(list(found) == [name], f"not only {name}: {found}")
+    for word in words:
+        expect(word in found[name]["what"] + " " + found[name]["where"] + " " + found[name]["remedy"],
+               f"{word!r} is not in {found[name]}")
+    expect(found[name]["state"] == state, f"{found[name]}")
+    expect(status == (2 if state == "FAIL" else status), f"exit status {status}")
+    expect(found[name]["remedy"], "no remedy")
+    return found[name]
+
+
+def well(result, *ids):
+    """Nothing is wrong, and these were looked at."""
+    status, findings = result
+    expect(not sick(findings), f"not well: {sick(findings)}")
+    fine = {f["id"] for f in findings if f["state"] == "OK"}
+    for name in ids:
+        expect(name in fine, f"{name} was not looked at: {sorted(fine)}")
+    machine = [f for f in findings if f["state"] == "WARN"]
+    expect(status == (1 if machine else 0), f"exit status {status}")
+
+
+def line_of(path, part):
+    return next(i for i, line in enumerate(open(path), 1) if part in line)
+
+
+# -- the control -----------------------------------------------------------------------------------------
+
+
+def claim_a_healthy_web_host_is_well_and_its_milliseconds_are_accounted_for(lab):
+    status, findings = lab.web_host()
+    well((status, findings), "provider-loaded", "provider-default", "pair-matches", "agent-allows", "key-active",
+         "handshake", "listener", "listener-serves", "client-enrolled")
+    stages = {f["what"].strip(): float(f["ms"]) for f in findings if f["state"] == "STAGE"}
+    expect(stages["handshake, both ends"] > 0 and stages["key operation"] > 0, f"{stages}")
+    expect(stages["provider, agent and back"] > 0 and stages["network and key server's front"] > 0, f"{stages}")
+    expect(all(f["where"].startswith(("measured", "inferred")) or f["remedy"].startswith(("measured", "inferred"))
+               for f in findings if f["state"] == "STAGE"), "a figure without saying how it is known")
+
+
+def claim_a_healthy_key_server_is_well(lab):
+    well(lab.key_host(), "keyserver-config", "keyserver-runs", "keyserver-pair", "keyserver-role", "master-key",
+         "store-there", "audit-space", "keyserver-secret")
+
+
+def claim_people_get_places_remedies_and_a_summary_and_no_secret(lab):
+    done = lab.run([TOOL, "doctor", "--server-config", os.path.join(lab.server.dir, "keyfleetd.conf")], check=False)
+    expect(re.search(r"^\d+ failed, \d+ warnings, \d+ fine, \d+ not seen", done.stdout.splitlines()[-1]), done.stdout)
+    for name in ("master.key", "server.key"):
+        for line in open(os.path.join(lab.server.dir, name)):
+            if len(line) > 20 and not line.startswith(("-----", "#")):
+                expect(line.strip()[-16:] not in done.stdout + done.stderr, f"{name} was printed")
+
+
+def claim_nothing_is_changed(lab):
+    def state():
+        found = {}
+        for folder, _, names in os.walk(lab.server.dir):
+            for name in names:
+                path = os.path.join(folder, name)
+                if not name.startswith("audit-") and "keyfleet.db" not in name and name != "seen":
+                    found[path] = (os.stat(path).st_mtime_ns, os.stat(path).st_mode)
+        return found
+    before = state()
+    lab.key_host()
+    lab.web_host()
+    expect(state() == before, "a file was touched")
+
+
+def claim_the_defaults_that_the_doctor_knows_are_keyfleetds(lab):
+    source = open(os.path.join(ROOT, "src/cli/doctor_keyserver.c")).read()
+    known = re.findall(r'X\((\w+), (\w+), "([^"]*)"\)', source)
+    expect(len(known) >= 10, f"{known}")
+    text = lab.run([os.path.join(BIN, "keyfleetd"), "--options"]).stdout
+    for section, key, value in known:
+        part = text.split(f"[{section}]")[1].split("\n[")[0]
+        option = part.split(f"\n  {key} = ")[1].split("\n  ")[1] if f"\n  {key} = " in part else ""
+        expect(f"default {value}" in part.split(f"\n  {key} = ")[1].split("\n")[1], f"{section}.{key}: {option}")
+
+
+# -- the provider ----------------------------------------------------------------------------------------
+
+
+def claim_a_server_that_was_started_without_OPENSSL_CONF_is_named(lab):
+    local = lab.local_key("local", "ec")
+    web = Nginx(lab, "blind", [local], None)
+    text = open(web.file).read()
+    with open(web.file, "w") as f:
+        f.write(text.replace(local.key, lab.key.key).replace(local.certificate, lab.key.certificate))
+    result = lab.doctor("--web", "nginx:" + web.file, "--agent-config", lab.agent.conf)
+    found = only(result, "provider-env", str(web.process.pid), "OPENSSL_CONF",
+                 but=("handshake", "listener", "listener-serves"))
+    expect("systemctl edit nginx" in found["remedy"], found["remedy"])
+    web.process.stop()
+    web.env = {"OPENSSL_CONF": lab.cnf}
+    web.start_process(web.process.argv)
+    well(lab.web_host(web=web), "provider-loaded")
+    web.process.stop()
+
+
+def claim_a_missing_default_provider_is_named(lab):
+    broken = open(lab.cnf).read().replace("default = default_sect\n", "")
+    with lab.changed(lab.cnf, broken):
+        found = only(lab.web_host(), "provider-default", "default = default_sect",
+                     f"{lab.cnf}:{line_of(lab.cnf, 'keyfleet = keyfleet_sect')}")
+        heal = re.search(r"add to \[(\w+)\]:  (default = default_sect)", found["remedy"])
+        lab.write("openssl.cnf", broken.replace(f"[{heal[1]}]\n", f"[{heal[1]}]\n{heal[2]}\n"))
+        well(lab.web_host(), "provider-default")
+
+
+def claim_a_provider_that_is_not_activated_is_named(lab):
+    broken = open(lab.cnf).read()
+    at = broken.rindex("activate = 1")
+    with lab.changed(lab.cnf, broken[:at]):
+        only(lab.web_host(), "provider-active", "keyfleet_sect", "activate = 1")
+
+
+def claim_a_wrong_module_path_is_named(lab):
+    with lab.changed(lab.cnf, open(lab.cnf).read().replace("/keyfleet.so", "/nowhere.so")):
+        only(lab.web_host(), "provider-module", "nowhere.so", "there is no such file",
+             f"{lab.cnf}:{line_of(lab.cnf, 'module')}")
+    other = lab.write("text.so", "no module\n")
+    with lab.changed(lab.cnf, re.sub(r"module = .*", "module = " + other, open(lab.cnf).read())):
+        only(lab.web_host(), "provider-module", "text.so")
+    well(lab.web_host(), "provider-module")
+
+
+def claim_numbers_that_are_none_are_named(lab):
+    with lab.changed(lab.cnf, open(lab.cnf).read().replace("[keyfleet_sect]\n", "[keyfleet_sect]\nagent-uid = www\n")):
+        only(lab.web_host(), "provider-numbers", "agent-uid = www")
+
+
+# -- certificates and references ---------------------------------------------------------------------------
+
+
+def newer(pem):
+    """The same reference with another version in it."""
+    der = bytearray(base64.b64decode("".join(line for line in pem.splitlines() if "-----" not in line)))
+    at = der.index(b"\x02\x01\x00")
+    der[at + 2] = 1
+    body = "\n".join(re.findall(".{1,64}", base64.b64encode(bytes(der)).decode()))
+    return f"-----BEGIN KEYFLEET KEY REFERENCE-----\n{body}\n-----END KEYFLEET KEY REFERENCE-----\n"
+
+
+def claim_a_reference_of_a_newer_version_is_named(lab):
+    with lab.changed(lab.key.key, newer(open(lab.key.key).read())):
+        found = only(lab.web_host(), "reference-version", lab.key.key, "newer")
+        expect("keyfleet key ref NAME > " + lab.key.key in found["remedy"], found["remedy"])
+        lab.write("www.ref", lab.server.keyfleet("key", "ref", "www").stdout)
+        well(lab.web_host(), "pair-matches")
+
+
+def claim_a_damaged_reference_is_named(lab):
+    with lab.changed(lab.key.key, open(lab.key.key).read()[:100]):
+        only(lab.web_host(), "reference-read", lab.key.key)
+
+
+def claim_a_reference_of_another_key_is_named(lab):
+    lab.server.keyfleet("key", "create", "other", "--type", "rsa:2048")
+    with lab.changed(lab.key.key, lab.server.keyfleet("key", "ref", "other").stdout):
+        # nginx -t finds nothing wrong with an RSA reference beside an ECDSA certificate.
+        tested = lab.run(["nginx", "-t", "-c", lab.nginx.file], env={"OPENSSL_CONF": lab.cnf}, check=False)
+        expect(tested.returncode == 0, tested.stderr)
+        only(lab.web_host(), "pair-matches", lab.key.key, lab.key.certificate,
+             f"{lab.nginx.file}:{line_of(lab.nginx.file, 'ssl_certificate_key')}")
+        lab.write("www.ref", lab.server.keyfleet("key", "ref", "www").stdout)
+        well(lab.web_host(), "pair-matches")
+
+
+def certify(lab, name, *dates):
+    """The certificate of www with other dates."""
+    if not shutil.which("faketime"):
+        skip("no faketime")
+    lab.run(["faketime", *dates, "openssl", "x509", "-req", "-in", "www.csr", "-CA", "webca.pem", "-CAkey", "webca.key",
+             "-days", "20", "-extfile", "leaf.ext", "-out", name])
+    return open(lab.path(name)).read()
+
+
+def claim_certificates_that_have_expired_are_not_yet_valid_or_end_soon_are_told_apart(lab):
+    for when, name, word in (("-30 days", "pair-valid", "has expired on"), ("+9 days", "pair-valid", "is not valid before"),
+                             ("-17 days", "pair-expires", "expires")):
+        with lab.changed(lab.key.certificate, certify(lab, "aged.pem", when)):
+            only(lab.web_host(), name, word, but=("listener-serves",),
+                 state="WARN" if name == "pair-expires" else "FAIL")
+
+
+def claim_a_server_that_was_not_reloaded_after_a_renewal_is_named(lab):
+    with lab.changed(lab.key.certificate, certify(lab, "renewed.pem", "-1 days")):
+        only(lab.web_host(), "listener-serves", "another certificate", "reload", state="WARN")
+        lab.nginx.process.signal(signal.SIGHUP)
+        wait_until("the reload", lambda: not sick(lab.web_host()[1]))
+    lab.nginx.process.signal(signal.SIGHUP)
+    wait_until("the reload", lambda: not sick(lab.web_host()[1]))
+
+
+# -- keys and grants ---------------------------------------------------------------------------------------
+
+
+def with_key(lab, name, kind="ec:P-256", *options):
+    lab.server.keyfleet("key", "create", name, "--type", kind, *options)
+    reference = lab.write(name + ".ref", lab.server.keyfleet("key", "ref", name).stdout)
+    lab.local_key(name + "-local", "ec")
+    return reference, lab.key_id(name)
+
+
+def served_with(lab, name):
+    """nginx with a reference of its own; its key is used from now on."""
+    key = lab.server.create_key(name, "ec:P-256")
+    return Nginx(lab, name, [key], lab.cnf), lab.key_id(name)
+
+
+def claim_a_key_that_is_not_active_is_named_with_its_state(lab):
+    web, key = served_with(lab, "revoked")
+    well(lab.web_host(web=web), "key-active")
+    lab.server.keyfleet("key", "revoke", "revoked", "--reason", "superseded")
+    only(lab.web_host(web=web), "key-active", key, "Deactivated")
+    lab.server.keyfleet("key", "destroy", "revoked", "--yes")
+    only(lab.web_host(web=web), "key-active", key, "Destroyed")
+    web.process.stop()
+
+
+def claim_a_missing_grant_is_named_and_the_remedy_grants_it(lab):
+    grants = lab.server.keyfleet_json("grant", "list")
+    mine = next(g for g in grants if "web1" in g.values())
+    grant = next(v for k, v in mine.items() if k in ("id", "grant"))
+    lab.server.keyfleet("grant", "remove", grant)
+    found = only(lab.web_host(), "key-granted", lab.id, "web1")
+    words = re.search(r"keyfleet (grant add .*)", found["remedy"])[1].split()
+    lab.server.keyfleet(*words)
+    well(lab.web_host(), "key-active")
+    lab.server.keyfleet("grant", "add", "web1", "*", "sign", "--tls-only")
+
+
+# -- the agent ---------------------------------------------------------------------------------------------
+
+
+def claim_an_agent_that_does_not_run_is_named(lab):
+    with lab.changed(lab.cnf, open(lab.cnf).read().replace(lab.agent.socket, "@nobody-is-there")):
+        only(lab.web_host(), "agent-runs", "@nobody-is-there", "systemctl enable --now")
+    lab.agent.process.stop()  # the name stays, as systemd would keep it
+    try:
+        only(lab.web_host("--no-handshake"), "agent-answers", lab.agent.socket)
+    finally:
+        lab.agent.start()
+    well(lab.web_host(), "agent-answers")
+
+
+def claim_a_squatter_on_the_agents_name_is_named_with_his_process(lab):
+    if not IS_ROOT:
+        skip("needs root to be somebody else")
+    name = f"@{os.path.basename(lab.dir)}-squatter"
+    code = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.bind('\\0' + sys.argv[1][1:])\ns.listen(9)\n" \
+           "print('ready', flush=True)\nsys.stdin.read()\n"
+    squatter = subprocess.Popen(as_user("nobody", [sys.executable, "-c", code, name]), stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, text=True)
+    expect(squatter.stdout.readline() == "ready\n", "the squatter did not start")
+    try:
+        with lab.changed(lab.cnf, open(lab.cnf).read().replace(lab.agent.socket, name)):
+            only(lab.web_host(), "agent-owner", name, "nobody", "sends nothing")
+    finally:
+        squatter.communicate("")
+
+
+def claim_a_user_whom_the_agent_does_not_serve_is_named_and_the_remedy_lets_him(lab):
+    if not IS_ROOT:
+        skip("needs root: workers are somebody else")
+    text = open(lab.agent.conf).read()
+
+    def reload():
+        before = open(lab.agent.process.log).read().count("was read again")
+        lab.agent.process.signal(signal.SIGHUP)
+        wait_until("a reload", lambda: open(lab.agent.process.log).read().count("was read again") > before)
+    with lab.changed(lab.agent.conf, text.replace("www-data", "daemon")):
+        reload()
+        found = only(lab.web_host(), "agent-allows", "www-data", lab.id, lab.agent.conf)
+        heal = re.search(r"\[allow (\S+)\]  users = ([^[]*?)  operations = sign", found["remedy"])
+        with open(lab.agent.conf, "a") as conf:
+            conf.write(f"[allow {heal[1]}]\nusers = {heal[2]}\noperations = sign\n")
+        reload()
+        well(lab.web_host(), "agent-allows", "handshake")
+    reload()
+
+
+def claim_an_agent_conf_with_a_mistake_is_named_with_its_line(lab):
+    with lab.changed(lab.agent.conf, open(lab.agent.conf).read() + "nonsense = 1\n"):
+        only(lab.web_host(), "agent-config", "nonsense", f"{lab.agent.conf}:")
+
+
+def claim_an_agents_key_that_others_can_read_is_named(lab):
+    key = lab.path("web1.key")
+    with lab.changed(key, mode=0o644):
+        found = only(lab.web_host(), "agent-secret", key, "0644", but=("agent-config",))
+        lab.run(["sh", "-c", found["remedy"]])
+        well(lab.web_host(), "agent-secret")
+
+
+# -- the way to the key servers ----------------------------------------------------------------------------
+
+
+def network(lab, name, expected, *words, but=(), state="FAIL", **options):
+    """agent.conf with other settings in [client]."""
+    text = open(lab.agent.conf).read()
+    for key, value in options.items():
+        text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+    conf = lab.write(name + ".conf", text)
+    result = lab.doctor("--agent-config", conf)
+    return only(result, expected, *words, but=("agent-config", *but), state=state)
+
+
+def claim_each_step_on_the_way_to_a_key_server_is_told_apart(lab):
+    network(lab, "port", "server-reachable", "refused", servers=f"127.0.0.1:{free_port()}")
+    network(lab, "dns", "server-name", "no-such-host.invalid", servers="no-such-host.invalid:5696")
+    network(lab, "host", "server-host", "keys.example.org", server_name="keys.example.org")
+    network(lab, "ca", "server-authority", lab.web_ca(), ca=lab.web_ca())
+    with socket.socket() as plain:
+        plain.bind(("127.0.0.1", 0))
+        plain.listen()
+
+        def answer():
+            with contextlib.suppress(OSError):
+                peer = plain.accept()[0]
+                peer.recv(1)
+                peer.sendall(b"HTTP/1.0 400 no\r\n\r\n")
+                peer.close()
+        thread = threading.Thread(target=answer)
+        thread.start()
+        network(lab, "tls", "server-tls", "TLS failed", servers=f"127.0.0.1:{plain.getsockname()[1]}")
+        thread.join()
+
+
+def issued(lab, name, usage, *faketime, days=30):
+    """A certificate of the key servers' authority that nobody enrolled."""
+    ca = os.path.join(lab.server.dir, "ca")
+    lab.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+             name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name])
+    lab.write(name + ".ext", f"extendedKeyUsage={usage}\n")
+    lab.run([*faketime, "openssl", "x509", "-req", "-in", name + ".csr", "-CA", ca + "/ca.pem", "-CAkey", ca + "/ca.key",
+             "-days", str(days), "-extfile", name + ".ext", "-out", name + ".pem"])
+    os.chmod(lab.path(name + ".key"), 0o600)
+    return {"certificate": lab.path(name + ".pem"), "key": lab.path(name + ".key")}
+
+
+def claim_certificates_of_this_host_that_are_not_accepted_are_told_apart(lab):
+    network(lab, "stranger", "client-enrolled", "stranger", "client add stranger", **issued(lab, "stranger", "clientAuth"))
+    lab.server.keyfleet("client", "add", "gone", "--out", lab.dir)
+    lab.server.keyfleet("client", "revoke", "gone")
+    network(lab, "goneconf", "client-enrolled", "gone", certificate=lab.path("gone.pem"), key=lab.path("gone.key"))
+    network(lab, "role", "client-role", "extended key usage", but=("client-refused", "client-enrolled", "server-tls"),
+            **issued(lab, "roleless", "serverAuth"))
+    lab.server.keyfleet("client", "add", "mixed", "--out", lab.dir)
+    network(lab, "pair", "client-pair", "mixed.key", but=("client-refused", "client-enrolled", "server-tls"),
+            certificate=lab.path("web1.pem"), key=lab.path("mixed.key"))
+    if shutil.which("faketime"):
+        network(lab, "old", "client-valid", "has expired on", but=("client-refused", "client-enrolled"),
+                **issued(lab, "old", "clientAuth", "faketime", "-60 days"))
+        network(lab, "young", "client-valid", "is not valid before", but=("client-refused", "client-enrolled"),
+                **issued(lab, "young", "clientAuth", "faketime", "+9 days"))
+
+
+def claim_clocks_that_differ_are_told(lab):
+    if not shutil.which("faketime"):
+        skip("no faketime")
+    done = lab.run(["faketime", "-f", "+90s", TOOL, "--json", "doctor", "--agent-config", lab.agent.conf], check=False)
+    found = sick(json.loads(done.stdout))
+    expect("clock-agrees" in found and "behind" in found["clock-agrees"]["what"], f"{found}")
+
+
+# -- settings of web servers -------------------------------------------------------------------------------
+
+
+def claim_an_nginx_that_would_lose_OPENSSL_CONF_at_an_upgrade_is_named(lab):
+    with lab.changed(lab.nginx.file, open(lab.nginx.file).read().replace("env OPENSSL_CONF;\n", "\n")):
+        only(lab.web_host(), "nginx-upgrade", "env OPENSSL_CONF;", "USR2", state="WARN")
+    well(lab.web_host(), "nginx-upgrade")
+
+
+def claim_workers_without_descriptors_enough_are_named(lab):
+    pid = lab.nginx.process.pid
+    was = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (1024, was[1]))
+    try:
+        only(lab.web_host(), "worker-descriptors", "1024", "4096", "worker_connections",
+             f"{lab.nginx.file}:{line_of(lab.nginx.file, 'worker_connections')}", state="WARN")
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, was)
+
+
+def claim_drop_ins_that_shut_the_agent_out_are_named(lab):
+    folder = lab.path("units", "nginx.service.d")
+    os.makedirs(folder)
+    drop_in = lab.write("units/nginx.service.d/own.conf", "[Service]\nPrivateNetwork=yes\n")
+    only(lab.web_host("--units", lab.path("units")), "unit-limits", drop_in + ":2", "PrivateNetwork", state="WARN")
+    lab.write("units/nginx.service.d/own.conf", "[Service]\nPrivateTmp=yes\n")
+    well(lab.web_host("--units", lab.path("units")))
+
+
+def claim_private_keys_that_are_left_are_named(lab):
+    local = lab.local_key("left", "ec")
+    web = Nginx(lab, "left", [local], lab.cnf)
+    result = lab.web_host(web=web)
+    found = sick(result[1])
+    expect(set(found) == {"key-references", "private-key-mode"}, f"{found}")
+    expect("keyfleet adopt nginx" in found["key-references"]["remedy"], f"{found}")
+    web.process.stop()
+
+
+# -- a key server ------------------------------------------------------------------------------------------
+
+
+def claim_a_key_servers_secrets_that_others_can_read_are_named(lab):
+    for name in ("master.key", "server.key"):
+        with lab.changed(os.path.join(lab.server.dir, name), mode=0o640):
+            found = only(lab.key_host(), "keyserver-secret", name, "0640", but=("keyserver-config", "master-key"))
+            lab.run(["sh", "-c", found["remedy"]])
+            well(lab.key_host(), "keyserver-secret")
+
+
+def claim_a_damaged_master_key_is_named_with_its_line(lab):
+    master = os.path.join(lab.server.dir, "master.key")
+    with lab.changed(master, "# mine\n2026-11 = nonsense\n"):
+        only(lab.key_host(), "master-key", f"{master}:2", but=("keyserver-config",))
+    well(lab.key_host(), "master-key")
+
+
+def claim_a_key_server_that_does_not_run_is_named(lab):
+    copy = os.path.join(lab.dir, "asleep")
+    lab.keyfleet("init", copy, "--listen", f"127.0.0.1:{free_port()}")
+    found = sick(lab.key_host(conf=os.path.join(copy, "keyfleetd.conf"))[1])
+    expect(set(found) == {"keyserver-runs", "store-there"}, f"{found}")
+
+
+def claim_a_certificate_and_a_key_of_different_servers_are_named(lab):
+    other = os.path.join(lab.dir, "otherkey")
+    lab.keyfleet("init", other, "--listen", "127.0.0.1:0")
+    with lab.changed(os.path.join(lab.server.dir, "server.key"), open(os.path.join(other, "server.key")).read()):
+        only(lab.key_host(), "keyserver-pair", "server.key", but=("keyserver-config",))
+
+
+def claim_a_client_certificate_in_a_key_servers_place_is_named(lab):
+    lab.server.keyfleet("client", "add", "posing", "--out", lab.dir)
+    with lab.changed(os.path.join(lab.server.dir, "server.pem"), open(lab.path("posing.pem")).read()), \
+            lab.changed(os.path.join(lab.server.dir, "server.key"), open(lab.path("posing.key")).read()):
+        only(lab.key_host(), "keyserver-role", "clients refuse it", but=("keyserver-config",))
+
+
+def claim_a_disk_without_room_for_the_audit_log_is_named(lab):
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    audit = os.path.join(lab.server.dir, "audit")
+    script = f"mount -t tmpfs -o size=64m none {audit} && {TOOL} --json doctor --server-config {conf}"
+    if not IS_ROOT or lab.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", audit], check=False).returncode:
+        skip("needs a mount namespace")
+    done = lab.run(["unshare", "-m", "sh", "-c", script], check=False)
+    found = sick(json.loads(done.stdout))
+    expect(set(found) == {"audit-space"}, f"{found}")
+
+
+def claim_a_store_of_a_newer_keyfleet_is_named(lab):
+    import sqlite3
+    with contextlib.closing(sqlite3.connect(lab.path("newer.db"))) as db:
+        db.execute("create table schema_version (version bigint primary key, at bigint not null)")
+        db.execute("insert into schema_version values (99, 0)")
+        db.commit()
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    was = open(conf).read()
+    with lab.changed(conf):
+        set_option(conf, "store", "location", "sqlite:" + lab.path("newer.db"))
+        only(lab.key_host(), "store-schema", "99", but=("keyserver-config",))
+        with open(conf, "w") as f:
+            f.write(was)
+
+
+def claim_a_database_that_is_away_or_may_forget_is_named(lab):
+    try:
+        pg = lab.postgresql()
+    except LabError as why:
+        skip(str(why))
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    with lab.changed(conf):
+        set_option(conf, "store", "location", '"postgresql:' + pg.conninfo + '"')
+        well(lab.key_host(), "store-database", "store-durable")
+        with lab.changed(conf):
+            set_option(conf, "store", "location", '"postgresql:' + pg.conninfo + ' options=-csynchronous_commit=off"')
+            only(lab.key_host(), "store-durable", "synchronous_commit", "off", state="WARN")
+        pg.stop()
+        only(lab.key_host(), "store-database", but=("keyserver-config",))
+
+
+# -- what servers print ------------------------------------------------------------------------------------
+
+
+def explained(lab, text):
+    done = lab.run([TOOL, "--json", "doctor", "--log", "-"], check=False, stdin=text)
+    return done.returncode, json.loads(done.stdout)
+
+
+def explains(lab, text, word, remedy):
+    status, rows = explained(lab, text)
+    expect(status == 2 and rows, f"nothing was recognised: {text}")
+    expect(any(word in r["cause"] and remedy in r["remedy"] for r in rows), f"{word!r} is not told of {rows}")
+
+
+def tested(lab, *argv, conf=None):
+    """What a stock server prints of its configuration."""
+    env = {k: v for k, v in os.environ.items() if k != "OPENSSL_CONF"}
+    if conf:
+        env["OPENSSL_CONF"] = conf
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, cwd=lab.dir, env=env)
+    expect(done.returncode, f"{argv} found nothing wrong")
+    return done.stdout + done.stderr
+
+
+def nginx_of(lab, key):
+    return lab.write("printed.nginx", f"pid {lab.path('printed.pid')}; error_log stderr; events {{}} http {{ server {{ "
+                     f"listen 127.0.0.1:{free_port()} ssl; ssl_certificate {key.certificate}; "
+                     f"ssl_certificate_key {key.key}; }} }}\n")
+
+
+def haproxy_of(lab, key, options=""):
+    bundle = lab.write("printed.pem", open(key.certificate).read() + open(key.key).read(), 0o600)
+    return lab.write("printed.cfg", f"global\n{options}\ndefaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n"
+                     f"  timeout connect 5s\nfrontend www\n  bind 127.0.0.1:{free_port()} ssl crt {bundle}\n")
+
+
+def apache_of(lab, key):
+    return lab.write("printed.apache", f"""ServerRoot /etc/apache2
+ServerName localhost
+PidFile {lab.path("printed-apache.pid")}
+DefaultRuntimeDir {lab.dir}
+Mutex file:{lab.dir} default
+ErrorLog /dev/stderr
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so
+SSLRandomSeed startup builtin
+Listen 127.0.0.1:{free_port()}
+<VirtualHost *:*>
+SSLEngine on
+SSLCertificateFile {key.certificate}
+SSLCertificateKeyFile {key.key}
+</VirtualHost>
+""")
+
+
+def stunnel_of(lab, key):
+    return lab.write("printed.stunnel", f"foreground = yes\npid =\n[https]\naccept = 127.0.0.1:{free_port()}\n"
+                     f"connect = 127.0.0.1:1\ncert = {key.certificate}\nkey = {key.key}\n")
+
+
+def needs(program):
+    if not shutil.which(program):
+        skip(f"{program} is not installed")
+
+
+def claim_nginx_without_the_provider_is_explained(lab):
+    text = tested(lab, "nginx", "-t", "-c", nginx_of(lab, lab.key))
+    expect("DECODER routines::unsupported" in text, text)
+    explains(lab, text, "provider is not loaded", "Environment=OPENSSL_CONF")
+
+
+def claim_apache_without_the_provider_is_explained(lab):
+    needs("apache2")
+    text = tested(lab, "apache2", "-X", "-f", apache_of(lab, lab.key))
+    expect("AH02564" in text and "encrypted (?) private key" in text, text)
+    explains(lab, text, "provider is not loaded", "/etc/apache2/envvars")
+
+
+def claim_haproxy_without_the_provider_is_explained(lab):
+    needs("haproxy")
+    text = tested(lab, "haproxy", "-c", "-f", haproxy_of(lab, lab.key))
+    expect("No Private Key found" in text, text)
+    explains(lab, text, "provider is not loaded", "ssl-provider keyfleet")
+    text = tested(lab, "haproxy", "-c", "-f", haproxy_of(
+        lab, lab.key, "  ssl-provider-path /nowhere\n  ssl-provider default\n  ssl-provider keyfleet"))
+    explains(lab, text, "not where HAProxy looks", "ssl-provider-path")
+
+
+def claim_stunnel_without_the_provider_is_explained(lab):
+    needs("stunnel")
+    explains(lab, tested(lab, "stunnel", stunnel_of(lab, lab.key)), "provider is not loaded", "systemctl edit stunnel")
+
+
+def claim_pairs_that_do_not_belong_together_are_explained_for_each_server(lab):
+    other = lab.server.create_key("second", "ec:P-256")
+    wrong = Key(lab.key.certificate, other.key)
+    text = tested(lab, "nginx", "-t", "-c", nginx_of(lab, wrong), conf=lab.cnf)
+    expect("key values mismatch" in text, text)
+    explains(lab, text, "do not belong together", "keyfleet key ref")
+    for program, argv in (("apache2", lambda: ("apache2", "-X", "-f", apache_of(lab, wrong))),
+                          ("haproxy", lambda: ("haproxy", "-c", "-f", haproxy_of(lab, wrong))),
+                          ("stunnel", lambda: ("stunnel", stunnel_of(lab, wrong)))):
+        if shutil.which(program):
+            explains(lab, tested(lab, *argv(), conf=lab.cnf), "do not belong together", "keyfleet key ref")
+
+
+def claim_a_missing_default_provider_is_explained_for_nginx_apache_and_stunnel(lab):
+    conf = lab.write("alone.cnf", open(lab.cnf).read().replace("default = default_sect\n", ""))
+    explains(lab, tested(lab, "nginx", "-t", "-c", nginx_of(lab, lab.key), conf=conf), "default provider", "default_sect")
+    for program, argv in (("apache2", lambda: ("apache2", "-X", "-f", apache_of(lab, lab.key))),
+                          ("stunnel", lambda: ("stunnel", stunnel_of(lab, lab.key)))):
+        if shutil.which(program):
+            explains(lab, tested(lab, *argv(), conf=conf), "default provider", "default_sect")
+
+
+def claim_a_damaged_reference_is_explained(lab):
+    with lab.changed(lab.key.key, open(lab.key.key).read().replace("M", "N", 1)):
+        explains(lab, tested(lab, "nginx", "-t", "-c", nginx_of(lab, lab.key), conf=lab.cnf), "damaged", "keyfleet key ref")
+
+
+def claim_a_binary_upgrade_of_nginx_that_loses_its_environment_is_explained(lab):
+    error, pid_file = lab.path("upgrade.error"), lab.path("upgrade.pid")
+    conf = lab.write("upgrade.nginx", f"pid {pid_file}; error_log {error} notice;\n"
+                     f"events {{}} http {{ access_log off; server {{ listen 127.0.0.1:{free_port()} ssl; "
+                     f"ssl_certificate {lab.key.certificate}; ssl_certificate_key {lab.key.key}; }} }}\n")
+    # A child of somebody else takes no notice of USR2: it has to be a daemon.
+    lab.run([shutil.which("nginx"), "-c", conf], env={"OPENSSL_CONF": lab.cnf})
+    pid = int(wait_until("nginx", lambda: os.path.exists(pid_file) and open(pid_file).read().strip()))
+    try:
+        os.kill(pid, signal.SIGUSR2)
+        wait_until("the new master's failure", lambda: "No supported data to decode" in open(error).read())
+        rows = json.loads(lab.run([TOOL, "--json", "doctor", "--log", error], check=False).stdout)
+        expect(any("USR2" in r["cause"] and "env OPENSSL_CONF;" in r["remedy"] for r in rows), f"{rows}")
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        wait_until("its end", lambda: not os.path.exists(f"/proc/{pid}/maps") or not open(f"/proc/{pid}/maps").read())
+
+
+def claim_the_engine_that_is_not_initialised_is_explained(lab):
+    engine = "/usr/lib/x86_64-linux-gnu/engines-3/pkcs11.so"
+    text = 'cannot load certificate key "engine:pkcs11:x": ENGINE_load_private_key() failed (SSL: error:13000075:engine ' \
+           'routines::not initialised)'
+    if os.path.exists(engine):
+        conf = lab.write("engine.cnf", f"openssl_conf = i\n[i]\nengines = e\n[e]\npkcs11 = p\n[p]\nengine_id = pkcs11\n"
+                         f"dynamic_path = {engine}\n")
+        text = tested(lab, "nginx", "-t", "-c", nginx_of(lab, Key(lab.key.certificate, '"engine:pkcs11:pkcs11:token=x"')),
+                      conf=conf)
+    explains(lab, text, "engine pkcs11", "init = 1")
+
+
+def claim_failures_of_running_handshakes_are_explained(lab):
+    """What the error log of a running server says when the agent is away."""
+    broken = lab.write("away.cnf", open(lab.cnf).read().replace(lab.agent.socket, "@nobody-at-all"))
+    web = Nginx(lab, "away", [lab.key], broken)
+    try:
+        fetch(web.port, lab.web_ca())
+        raise AssertionError("a handshake without an agent succeeded")
+    except LabError:
+        pass
+    error = lab.path("away.error")
+    wait_until("the error log", lambda: os.path.exists(error) and "keyfleet" in open(error).read())
+    explains(lab, open(error).read(), "nobody listens", "keyfleet-agent.socket")
+    web.process.stop()
+
+
+def claim_a_log_without_anything_about_keys_has_nothing_to_explain(lab):
+    status, rows = explained(lab, "GET / HTTP/1.1\n\x1b[31mred\n")
+    expect(status == 0 and rows == [], f"{status} {rows}")
+
+
+if __name__ == "__main__":
+    run(globals(), Clinic("doctor"))
