@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """page: a manual page of its scdoc source, in which a line @OPTIONS PROGRAM@ stands for what
-PROGRAM --options prints, and a line @COMMANDS PROGRAM@ for the commands of PROGRAM and their --help.
+PROGRAM --options prints, a line @COMMANDS PROGRAM@ for the commands of PROGRAM and their --help, and a line @CHECKS PROGRAM@ for
+what PROGRAM doctor --checks prints.
 
     page.py SOURCE OUT NAME=PATH...      NAME is how the source calls the program at PATH
 """
@@ -18,22 +19,26 @@ def escaped(text):
     return re.sub(r"([\\*_#|`~<>])", r"\\\1", text)
 
 
-def options(program):
+def options(program, *arguments):
     """`[section]`, `  key = TYPE` and deeper lines of text become headers and a list of definitions."""
     page, is_new = [], False
-    for line in output(program, "--options").splitlines():
+    for line in output(program, *(arguments or ["--options"])).splitlines():
         if line.startswith("["):
             page += ["", "## " + escaped(line), ""]
             is_new = True
         elif line.startswith("      "):
             page += ["\t" + escaped(line.strip()), ""]
-        elif re.match(r"  [a-z_0-9]+ = ", line):
+        elif re.match(r"  [a-z_0-9-]+ = ", line):
             key, kind = line.strip().split(" = ", 1)
             page += [f"*{escaped(key)}* = {escaped(kind)}"]
             is_new = False
         elif line.strip() and is_new:
             page += [escaped(line.strip()) + ".", ""]
     return page
+
+
+def checks(program):
+    return options(program, "doctor", "--checks")
 
 
 def command_words(program):
@@ -69,12 +74,12 @@ def metrics(program):
     return page
 
 
-EXPANDERS = {"OPTIONS": options, "COMMANDS": commands, "METRICS": metrics}
+EXPANDERS = {"CHECKS": checks, "OPTIONS": options, "COMMANDS": commands, "METRICS": metrics}
 
 
 def expanded(text, programs):
     for line in text.splitlines():
-        found = re.fullmatch(r"@(OPTIONS|COMMANDS|METRICS) (\S+)@", line)
+        found = re.fullmatch(r"@(CHECKS|OPTIONS|COMMANDS|METRICS) (\S+)@", line)
         if found:
             yield from EXPANDERS[found[1]](programs[found[2]])
         else:
