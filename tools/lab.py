@@ -417,8 +417,11 @@ class WebServer:
 
 
 class Nginx(WebServer):
-    def __init__(self, lab, name, keys, conf, workers=1):
+    def __init__(self, lab, name, keys, conf, workers=1, is_plain_too=False):
+        """`is_plain_too`: the same pages without TLS on self.plain_port."""
         super().__init__(lab, name, keys, conf)
+        self.plain_port = free_port() if is_plain_too else None
+        plain = f"listen 127.0.0.1:{self.plain_port};" if is_plain_too else ""
         pairs = "".join(f"ssl_certificate {k.certificate};\nssl_certificate_key {k.key};\n" for k in keys)
         temp = "".join(f"{kind}_temp_path {lab.path(name + '-' + kind)};\n" for kind in (
             "client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -428,7 +431,7 @@ class Nginx(WebServer):
 events {{ worker_connections 4096; }}
 http {{ access_log off; {temp} ssl_session_tickets off; ssl_session_cache off; ssl_protocols TLSv1.2 TLSv1.3;
 keepalive_requests 1000000;
-server {{ listen 127.0.0.1:{self.port} ssl backlog=4096; {pairs}
+server {{ listen 127.0.0.1:{self.port} ssl backlog=4096; {plain} {pairs}
 location / {{ return 200 "nginx $ssl_protocol $ssl_cipher\\n"; }} }} }}
 """)
         self.start_process(["nginx", "-c", self.file])

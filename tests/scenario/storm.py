@@ -5,14 +5,13 @@ import concurrent.futures
 import json
 import os
 import resource
-import signal
 import socket
 import statistics
 import subprocess
 import time
 
 from scenario import expect, run, skip
-from lab import BIN, Agent, KeyServer, Lab, Load, Nginx, accepts, free_port, wait_until
+from lab import BIN, Agent, KeyServer, Lab, Load, Nginx
 
 MANY = 10000
 
@@ -59,25 +58,17 @@ class Site:
     """nginx with one worker, which serves TLS and plain HTTP."""
 
     def __init__(self, lab, name, key):
-        self.lab, self.port = lab, free_port()
-        self.web = Nginx(lab, "site-" + name, [key], lab.conf)
-        text = open(self.web.file).read().replace("server { listen", f"""server {{ listen 127.0.0.1:{self.port};
-location / {{ return 200 "plain"; }} }}
-server {{ listen""", 1)
-        with open(self.web.file, "w") as f:
-            f.write(text)
-        self.web.process.signal(signal.SIGHUP)
-        wait_until("plain HTTP", lambda: accepts(self.port))
+        self.web = Nginx(lab, "site-" + name, [key], lab.conf, is_plain_too=True)
         self.took = []
 
     def fetch_during(self, burst):
         """Plain pages one after the other until the burst is over."""
-        with socket.create_connection(("127.0.0.1", self.port)) as s:
+        with socket.create_connection(("127.0.0.1", self.web.plain_port)) as s:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while burst.poll() is None:
                 start = time.monotonic()
                 s.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                while not s.recv(4096).endswith(b"plain"):
+                while not s.recv(4096).endswith(b"\n"):
                     pass
                 self.took.append(time.monotonic() - start)
 
