@@ -127,6 +127,8 @@ static void expired(struct loop_timer *t)
 	} else {
 		release(&p->in);
 		release(&p->out);
+		if (p->stream)
+			stream_relax(p->stream);
 	}
 	uint64_t at = (p->in_flight ? now(p) : p->active_ns) + rest;
 	at = sooner(at, p->partial_ns, settings(p)->message_timeout_ns);

@@ -81,6 +81,8 @@ static bool plain_has_more(const struct stream *s)
 	return false;
 }
 
+static void plain_relax(struct stream *s) { (void)s; }
+
 static kf_err plain_read(struct stream *s, struct buf *in)
 {
 	struct stream_pad *p = s->pad;
@@ -103,7 +105,7 @@ static kf_err plain_write(struct stream *s, struct buf *out)
 }
 
 static const struct stream_ops plain_ops = { plain_free, plain_handshake, plain_read,
-	plain_write, plain_has_more };
+	plain_write, plain_has_more, plain_relax };
 
 kf_err stream_plain(int fd, struct stream_pad *pad, struct stream **ret)
 {
@@ -149,6 +151,7 @@ void stream_set_pad(struct stream *s, struct stream_pad *pad) { s->pad = pad; }
 int stream_fd(const struct stream *s) { return s->fd; }
 bool stream_is_open(const struct stream *s) { return s->is_open; }
 bool stream_has_more(const struct stream *s) { return s->ops->has_more(s); }
+void stream_relax(struct stream *s) { s->ops->relax(s); }
 bool stream_wants_write(const struct stream *s) { return s->is_blocked; }
 const char *stream_why(const struct stream *s) { return s->why; }
 enum stream_fault stream_fault(const struct stream *s) { return s->fault; }

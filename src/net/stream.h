@@ -53,6 +53,9 @@ kf_err stream_write(struct stream *s, struct buf *out);
 /* Something is left over, of the stream's own: watch EPOLLOUT. */
 bool stream_wants_write(const struct stream *s);
 
+/* Nothing is expected for a while: gives back what memory it can. */
+void stream_relax(struct stream *s);
+
 /* Why it failed, for the log: constant text, without peer data ("certificate has expired"); "" when
  * it has not. */
 const char *stream_why(const struct stream *s);

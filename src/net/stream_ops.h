@@ -35,6 +35,7 @@ struct stream_ops {
 	kf_err (*read)(struct stream *s, struct buf *in);
 	kf_err (*write)(struct stream *s, struct buf *out);
 	bool (*has_more)(const struct stream *s);
+	void (*relax)(struct stream *s);
 };
 
 extern const struct stream_ops tls_stream_ops;

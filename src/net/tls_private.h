@@ -48,6 +48,7 @@ struct tls_stream {
 	struct buf
 		pending; /* received, and not given to OpenSSL, because the reader was full */
 	SSL_SESSION *ticket; /* client: the newest one, until it is taken */
+	unsigned reads;      /* since it was made or rested, up to a few */
 };
 
 /* The transport OpenSSL sees: the stream's pad. */

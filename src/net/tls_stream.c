@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_MIN = 256 };
+enum { READ_MIN = 256, READS_BUSY = 16 };
 
 static struct tls_stream *of(struct stream *s) { return (struct tls_stream *)s; }
 
@@ -177,6 +177,27 @@ static kf_err tls_handshake(struct stream *s)
 	return flushed;
 }
 
+/* ---- memory ---- */
+
+/* SSL_MODE_RELEASE_BUFFERS wipes, frees and allocates 16 KiB for each record.  That is right for those who
+ * ask once in a while, and a twentieth of a Get: who has read so often since it last rested keeps its buffers. */
+static void note_read(struct tls_stream *t)
+{
+	if (t->reads < READS_BUSY && ++t->reads == READS_BUSY)
+		SSL_clear_mode(t->ssl, SSL_MODE_RELEASE_BUFFERS);
+}
+
+/* Not while OpenSSL holds something that nobody has read: it would free it all the same. */
+static void relax(struct stream *s)
+{
+	struct tls_stream *t = of(s);
+	if (!s->is_open || s->is_failed || SSL_has_pending(t->ssl))
+		return;
+	t->reads = 0;
+	SSL_set_mode(t->ssl, SSL_MODE_RELEASE_BUFFERS);
+	SSL_free_buffers(t->ssl);
+}
+
 /* ---- reading ---- */
 
 static kf_err read_failed(struct tls_stream *t, int result)
@@ -227,6 +248,7 @@ static kf_err tls_read(struct stream *s, struct buf *in)
 		s->is_ended = false;
 	}
 	forget_errors();
+	note_read(t);
 	kf_err e = decrypt(t, in);
 	KF_TRY(save_rest(t));
 	if (s->pad->out_n || s->unsent.n)
@@ -299,7 +321,7 @@ static void tls_free(struct stream *s)
 }
 
 const struct stream_ops tls_stream_ops = { tls_free, tls_handshake, tls_read, tls_write,
-	has_more };
+	has_more, relax };
 
 static kf_err attach(struct tls_stream *t, struct tls_context *c)
 {

@@ -255,8 +255,9 @@ bool ttlv_next(struct ttlv_reader *r, struct ttlv_item *ret)
 
 static kf_err check(struct slice in, unsigned depth)
 {
-	struct ttlv_reader r = ttlv_read(in);
+	struct ttlv_reader r;
 	struct ttlv_item it;
+	ttlv_start(&r, in, 0, false);
 	if (depth > TTLV_DEPTH)
 		return kf_fail(MALFORMED, "structures are nested too deep");
 	while (ttlv_next(&r, &it)) {

@@ -631,6 +631,7 @@ TEST(a_reader_that_is_full_loses_nothing)
 		for (size_t j = 0; j < little.n; j++, got++)
 			OK(little.p[j] == (uint8_t)(got % 253));
 		OK(got == 50000 || stream_has_more(k.server));
+		stream_relax(k.server); /* what nobody has read yet stays */
 		buf_clear(&little);
 	}
 	EQ(got, 50000);
@@ -841,8 +842,8 @@ TEST(tls_1_2_is_resumed_with_the_same_peer_too)
 	EQ(second, 1);
 }
 
-/* Both ends live here, so this counts a client's memory, too. */
-TEST(idle_streams_are_small)
+/* Bytes a pair of streams takes after so many requests and answers: both ends live here. */
+static void measure(int requests, bool is_resting, size_t *ret)
 {
 	enum { PAIRS = 40 };
 	autocontext *s = context(true, &server_leaf), *c = context(false, &client_leaf);
@@ -852,16 +853,48 @@ TEST(idle_streams_are_small)
 	size_t before = mallinfo2().uordblks;
 	for (int i = 1; i < PAIRS; i++) {
 		OK(kf_ok(connect_both(&k[i], c, s, NULL)));
-		for (int n = 0; n < 2; n++) {
+		for (int n = 0; n < requests; n++) {
 			OK(kf_ok(transfer(&k[i], k[i].client, k[i].server, 300)));
 			OK(kf_ok(transfer(&k[i], k[i].server, k[i].client, 450)));
 		}
+		if (is_resting) {
+			stream_relax(k[i].client);
+			stream_relax(k[i].server);
+		}
 		buf_free(&k[i].in);
 	}
-	size_t each = (mallinfo2().uordblks - before) / (PAIRS - 1);
-	printf("# %zu bytes a pair of streams\n", each);
+	*ret = (mallinfo2().uordblks - before) / (PAIRS - 1);
+	printf("# %zu bytes a pair of streams\n", *ret);
 	for (int i = 0; i < PAIRS; i++)
 		link_free(&k[i]);
+}
+
+TEST(idle_streams_are_small)
+{
+	size_t each = SIZE_MAX;
+	measure(2, false, &each);
 	OK(each < 2 * 24 * 1024);
+}
+
+TEST(busy_streams_are_small_again_when_they_rest)
+{
+	size_t busy = 0, resting = SIZE_MAX;
+	measure(40, false, &busy);
+	measure(40, true, &resting);
+	OK(busy == 0 || busy > 2 * 40 * 1024); /* sanitizers do not count */
+	OK(resting < 2 * 24 * 1024);
+}
+
+TEST(a_stream_that_rested_goes_on)
+{
+	autocontext *s = context(true, &server_leaf), *c = context(false, &client_leaf);
+	autolink k = { 0 };
+	OK(kf_ok(connect_both(&k, c, s, NULL)));
+	for (int i = 0; i < 100; i++) {
+		OK(kf_ok(transfer(&k, k.client, k.server, 300)));
+		OK(kf_ok(transfer(&k, k.server, k.client, 20000)));
+		if (i % 30 == 0)
+			stream_relax(k.server);
+	}
 }
 TEST_MAIN
