@@ -15,6 +15,7 @@ static const struct command *const commands[] = {
 #include "cli/command.def"
 #undef COMMAND
 };
+enum { ARGUMENTS_MAX = 64 }; /* of a plug-in */
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 /* "key" of "key create"; NULL is of every command. */
@@ -163,8 +164,26 @@ static int explain(const struct cli *c)
 	return is_asked ? EXIT_SUCCESS : 2;
 }
 
+/* As monitoring systems call it: check_keyfleet server ... is `keyfleet check server ...`. */
+static void take_plugin_name(int *argc, char ***argv, char *room[])
+{
+	const char *slash = strrchr((*argv)[0], '/');
+	if (strcmp(slash ? slash + 1 : (*argv)[0], "check_keyfleet") != 0 ||
+		*argc > ARGUMENTS_MAX)
+		return;
+	static char word[] = "check";
+	room[0] = (*argv)[0];
+	room[1] = word;
+	memcpy(room + 2, *argv + 1, (size_t)*argc * sizeof(char *)); /* with the NULL */
+	++*argc;
+	*argv = room;
+}
+
 int main(int argc, char **argv)
 {
+	char *room[ARGUMENTS_MAX + 2];
+	if (argc > 0)
+		take_plugin_name(&argc, &argv, room);
 	const char *config = getenv("KEYFLEET_CONFIG");
 	mem_forbid_dumps(); /* keys to import and the authority's pass through here */
 	bool has_told = false;

@@ -19,11 +19,15 @@ static kf_err put(struct local_call *l, const struct call *q)
 		.tls_client_version = q->options->tls_client_version,
 		.tls_negotiated_version = q->options->tls_negotiated_version
 	};
+	/* Written apart: put() makes sure that what it wrote is whole. */
+	autobuf payload = buf_new(LOCAL_REQUEST_MAX);
+	struct ttlv_writer p = ttlv_write(&payload, KMIP_2_1);
+	KF_TRY(q->put(&p, q->request));
 	struct ttlv_writer w = ttlv_write(out, KMIP_2_1);
 	w.allows_vendor = true;
 	kmip_put_request_header(&w, &h);
 	kmip_put_request_item_begin(&w, q->operation, (struct slice){ 0 });
-	KF_TRY(q->put(&w, q->request));
+	ttlv_put_items(&w, buf_slice(&payload));
 	kmip_put_request_item_end(&w, &ext);
 	return kmip_put_request_end(&w);
 }
