@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/call.h"
 #include "client/call.h"
+#include "crypt/pubkey.h"
 #include "kmip/get.h"
 #include "kmip/get_attributes.h"
 #include "kmip/locate.h"
@@ -67,32 +68,88 @@ kf_err key_attributes(struct cli *c, const char *id, struct buf *ret)
 	return buf_err(ret);
 }
 
-/* The ids of private keys with the name: at most one is expected. */
-static kf_err locate_private(struct cli *c, const char *name, struct key_ids *ret)
+/* The objects with these attributes, at most two. */
+static kf_err locate(struct cli *c, const struct buf *attrs, struct buf *answer,
+	struct ttlv_reader *ret_uids)
 {
-	autobuf attrs = buf_new(4096);
-	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_PRIVATE_KEY);
-	attrs_add_name(&attrs, slice_of(name));
-	KF_TRY(buf_err(&attrs));
+	KF_TRY(buf_err(attrs));
 	autopayload p;
 	payload_init(&p);
 	const struct locate_request q = {
-		.maximum_items = 2, .offset_items = -1, .attributes = buf_slice(&attrs)
+		.maximum_items = 2, .offset_items = -1, .attributes = buf_slice(attrs)
 	};
 	locate_put_request(&p.w, &q);
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	KF_TRY(cli_call(c, KMIP_OPERATION_LOCATE, &p, &answer));
+	KF_TRY(cli_call(c, KMIP_OPERATION_LOCATE, &p, answer));
 
-	struct ttlv_reader r = answer_reader(&answer);
+	struct ttlv_reader r = answer_reader(answer);
 	struct locate_response a = { 0 };
 	KF_TRY(locate_get_response(&r, &a));
-	struct ttlv_reader uids = ttlv_read(a.uids);
+	*ret_uids = ttlv_read(a.uids);
+	return KF_OK;
+}
+
+/* The ids of private keys with the name: at most one is expected. */
+kf_err key_has_name(struct cli *c, const char *name, struct key_ids *ret)
+{
+	autobuf attrs = buf_new(4096), answer = buf_new(CALL_PAYLOAD_MAX);
+	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_PRIVATE_KEY);
+	attrs_add_name(&attrs, slice_of(name));
+	struct ttlv_reader uids;
+	KF_TRY(locate(c, &attrs, &answer, &uids));
 	struct slice id, another;
 	if (!locate_next_uid(&uids, &id))
 		return kf_fail(NOT_FOUND, "no private key has this name");
 	if (locate_next_uid(&uids, &another))
 		return kf_fail(CONFLICT, "several keys have this name; say the id");
 	return slice_to_text(id, ret->private_key, sizeof(ret->private_key));
+}
+
+static void add_digest(struct buf *attrs, struct slice bytes)
+{
+	uint8_t digest[KEY_ID_SIZE];
+	autobuf item = buf_new(256);
+	struct ttlv_writer w = ttlv_write(&item, 0);
+	spki_id(bytes, digest);
+	ttlv_begin(&w, TAG_DIGEST);
+	ttlv_put_enum(&w, TAG_HASHING_ALGORITHM, KMIP_HASHING_ALGORITHM_SHA_256);
+	ttlv_put_bytes(&w, TAG_DIGEST_VALUE, (struct slice){ digest, sizeof(digest) });
+	ttlv_end(&w);
+	attrs_add_item(attrs, buf_slice(&item));
+}
+
+/* The private key that links to this public one, unless it is of no use any more. */
+static kf_err locate_by_link(struct cli *c, struct key_ids *ids)
+{
+	autobuf attrs = buf_new(4096), answer = buf_new(CALL_PAYLOAD_MAX);
+	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_PRIVATE_KEY);
+	attrs_add_enum(&attrs, TAG_STATE, KMIP_STATE_ACTIVE);
+	attrs_add_link(&attrs, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, slice_of(ids->public_key));
+	struct ttlv_reader uids;
+	struct slice id;
+	KF_TRY(locate(c, &attrs, &answer, &uids));
+	return locate_next_uid(&uids, &id)
+		       ? slice_to_text(id, ids->private_key, sizeof(ids->private_key))
+		       : kf_fail(NOT_FOUND, "no private key of this public key");
+}
+
+kf_err key_find_spki(struct cli *c, struct slice spki, struct key_ids *ret)
+{
+	autobuf attrs = buf_new(4096), answer = buf_new(CALL_PAYLOAD_MAX);
+	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_PUBLIC_KEY);
+	add_digest(&attrs, spki);
+	struct ttlv_reader uids;
+	struct slice id;
+	KF_TRY(locate(c, &attrs, &answer, &uids));
+	while (locate_next_uid(&uids, &id)) {
+		struct key_ids ids = { 0 };
+		KF_TRY(slice_to_text(id, ids.public_key, sizeof(ids.public_key)));
+		kf_err e = locate_by_link(c, &ids);
+		if (kf_ok(e))
+			*ret = ids;
+		if (kf_ok(e) || !kf_is(e, KF_E_NOT_FOUND))
+			return e;
+	}
+	return kf_fail(NOT_FOUND, "the key servers do not have this key");
 }
 
 static bool looks_like_id(const char *s)
@@ -107,7 +164,7 @@ kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret)
 		KF_TRY(slice_to_text(
 			slice_of(name_or_id), ids.private_key, sizeof(ids.private_key)));
 	} else {
-		kf_err e = locate_private(c, name_or_id, &ids);
+		kf_err e = key_has_name(c, name_or_id, &ids);
 		if (!kf_ok(e)) {
 			cli_note(c, "%s: %s", name_or_id, e.site->text);
 			return e;

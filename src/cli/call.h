@@ -31,6 +31,10 @@ struct key_ids {
 };
 /* NOT_FOUND with a note if there is no such key, CONFLICT if several have the name. */
 kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret);
+/* Without a note: NOT_FOUND when no private key has the name. */
+kf_err key_has_name(struct cli *c, const char *name, struct key_ids *ret);
+/* The pair whose public half this is; NOT_FOUND without a note.  Keys that were revoked do not count. */
+kf_err key_find_spki(struct cli *c, struct slice spki, struct key_ids *ret);
 /* All attributes, canonical. */
 kf_err key_attributes(struct cli *c, const char *id, struct buf *ret);
 /* SubjectPublicKeyInfo of a key pair. */

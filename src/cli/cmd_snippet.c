@@ -3,6 +3,7 @@
  * keyfleet snippet: the lines that make a stock server use key references, ready to paste.
  */
 #include "cli/cli.h"
+#include "cli/snippet.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -84,14 +85,21 @@ static const struct snippet snippets[] = {
 		     "key = /etc/keyfleet/www.ref\n" },
 };
 
+const char *snippet_text(const char *server)
+{
+	for (size_t i = 0; i < sizeof(snippets) / sizeof(snippets[0]); i++)
+		if (!strcmp(snippets[i].server, server))
+			return snippets[i].text;
+	return NULL;
+}
+
 static kf_err run(struct cli *c)
 {
 	KF_TRY(cli_options(c, NULL, 0));
 	KF_TRY(cli_operands(c, 1, 1));
-	for (size_t i = 0; i < sizeof(snippets) / sizeof(snippets[0]); i++) {
-		if (strcmp(snippets[i].server, c->argv[0]) != 0)
-			continue;
-		fputs(snippets[i].text, stdout);
+	const char *text = snippet_text(c->argv[0]);
+	if (text) {
+		fputs(text, stdout);
 		return KF_OK;
 	}
 	cli_note(c, "no snippet for %s", c->argv[0]);

@@ -124,7 +124,7 @@ static kf_err register_half(struct cli *c, const struct half *h, const struct al
 
 /* The public half first: the private one then links to it from its first moment, and a failure in
  * between leaves no private key that nobody can refer to. */
-static kf_err register_pair(
+kf_err key_register(
 	const struct key_import *in, const struct keypair *k, char *ret_id, size_t size)
 {
 	char public_id[KEY_ID_TEXT];
@@ -161,7 +161,7 @@ kf_err key_import(const struct key_import *in, char *ret_id, size_t size)
 	struct keypair k = { 0 };
 	kf_err e = read_pair(in, &k);
 	if (kf_ok(e))
-		e = register_pair(in, &k, ret_id, size);
+		e = key_register(in, &k, ret_id, size);
 	keypair_free(&k);
 	return e;
 }

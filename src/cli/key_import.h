@@ -13,3 +13,9 @@ struct key_import {
 
 /* Writes the private key's id. */
 kf_err key_import(const struct key_import *in, char *ret_id, size_t size);
+
+struct keypair;
+/* The same for a pair that was read already; `in` gives client, name and state.  NAME_NOT_UNIQUE if another key
+ * has the name. */
+kf_err key_register(
+	const struct key_import *in, const struct keypair *k, char *ret_id, size_t size);

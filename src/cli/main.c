@@ -93,14 +93,19 @@ static int matches(const struct command *c, int argc, char **argv)
 	return 0;
 }
 
+/* The longest that fits: "adopt list" is not "adopt" with an operand. */
 static const struct command *find_command(int argc, char **argv, int *ret_words)
 {
+	const struct command *found = NULL;
+	*ret_words = 0;
 	for (size_t i = 0; i < COMMANDS; i++) {
-		*ret_words = matches(commands[i], argc, argv);
-		if (*ret_words)
-			return commands[i];
+		int words = matches(commands[i], argc, argv);
+		if (words <= *ret_words)
+			continue;
+		found = commands[i];
+		*ret_words = words;
 	}
-	return NULL;
+	return found;
 }
 
 /* Global options may stand anywhere; they are taken out. */

@@ -142,6 +142,7 @@ static const struct fact_row facts[] = {
 	{ "user", SITE_USER },
 	{ "worker_processes", SITE_WORKERS },
 	{ "pid", SITE_PID_FILE },
+	{ "daemon", SITE_DAEMON },
 	{ "env", SITE_ENVIRONMENT },
 	{ "client_header_timeout", SITE_HANDSHAKE_TIMEOUT },
 	{ "worker_connections", SITE_MAX_CONNECTIONS },

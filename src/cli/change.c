@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/change.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHANGE_FILE_MAX = 32 << 20, RECORD_MAX = 64 << 20 };
+
+static const char *const phases[] = { "begun", "done", "undone", "finished", NULL };
+static const char *const places[] = { "file", "bundle", NULL };
+
+const char *change_phase_name(enum change_phase phase) { return phases[phase]; }
+
+static const struct conf_section sections[] = {
+	{ "change", 0, 0, "a change of several files" },
+	{ "file", sizeof(struct change_file), offsetof(struct change, files), "a file" },
+	{ "key", sizeof(struct change_key), offsetof(struct change, keys), "a key" },
+};
+#define AT(f)   .offset = offsetof(struct change, f)
+#define FILE(f) .offset = offsetof(struct change_file, f)
+#define KEY(f)  .offset = offsetof(struct change_key, f)
+static const struct conf_option options[] = {
+	{ "change", "kind", CONF_TEXT, AT(kind), .is_required = true },
+	{ "change", "file", CONF_TEXT, AT(file), .is_required = true },
+	{ "change", "began", CONF_TEXT, AT(began), .initial = "" },
+	{ "change", "phase", CONF_ENUM, AT(phase), .words = phases, .initial = "begun" },
+	{ "file", "path", CONF_TEXT, FILE(path), .is_required = true },
+	{ "file", "was_there", CONF_BOOL, FILE(was_there), .initial = "yes" },
+	{ "key", "path", CONF_TEXT, KEY(path), .is_required = true },
+	{ "key", "place", CONF_ENUM, KEY(place), .words = places, .initial = "file" },
+};
+static const struct conf_table table = CONF_TABLE(sections, options);
+
+void change_free(struct change *c)
+{
+	conf_free(&table, c);
+	*c = (struct change){ 0 };
+}
+
+static struct change_file *file_at(const struct change *c, size_t i)
+{
+	return (struct change_file *)c->files.items + i;
+}
+
+static struct change_key *key_at(const struct change *c, size_t i)
+{
+	return (struct change_key *)c->keys.items + i;
+}
+
+/* ---- folders ---- */
+
+static kf_err make_folder(const char *path)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return file_failed(errno);
+	struct stat st;
+	if (lstat(path, &st) || !S_ISDIR(st.st_mode) || (st.st_mode & 077) ||
+		(st.st_uid != geteuid() && st.st_uid != 0))
+		return kf_fail(DENIED,
+			"the folder of records must be private: a folder of yours, mode "
+			"0700");
+	return KF_OK;
+}
+
+/* KIND-DATE-NUMBER, the first number that is free. */
+static kf_err make_own_folder(struct change *c, const char *state_dir)
+{
+	time_t now = time(NULL);
+	struct tm day;
+	char date[16];
+	strftime(date, sizeof(date), "%Y%m%d", gmtime_r(&now, &day));
+	for (int i = 1; i < 10000; i++) {
+		int n = snprintf(c->dir, sizeof(c->dir), "%s/%s-%s-%d", state_dir,
+			c->kind, date, i);
+		if (n < 0 || (size_t)n >= sizeof(c->dir))
+			return kf_fail(TOO_BIG, "the path of the record is too long");
+		if (mkdir(c->dir, 0700) == 0)
+			return KF_OK;
+		if (errno != EEXIST)
+			return file_failed(errno);
+	}
+	return kf_fail(LIMIT, "too many records of this day");
+}
+
+static kf_err copy_text(const char *text, char **ret)
+{
+	*ret = strdup(text);
+	return *ret ? KF_OK : kf_fail(NOMEM, "no memory for a record");
+}
+
+kf_err change_new(
+	const char *state_dir, const char *kind, const char *file, struct change *ret)
+{
+	char began[32];
+	time_t now = time(NULL);
+	struct tm day;
+	strftime(began, sizeof(began), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &day));
+	*ret = (struct change){ 0 };
+	KF_TRY(copy_text(kind, &ret->kind));
+	KF_TRY(copy_text(file, &ret->file));
+	KF_TRY(copy_text(began, &ret->began));
+	KF_TRY(make_folder(state_dir));
+	return make_own_folder(ret, state_dir);
+}
+
+kf_err change_open(const char *dir, struct change *ret, struct buf *why)
+{
+	struct change c = { 0 };
+	char path[4096];
+	KF_TRY(slice_to_text(slice_of(dir), c.dir, sizeof(c.dir)));
+	KF_TRY(path_join(dir, "record", path, sizeof(path)));
+	kf_err e = conf_read(&table, path, &c, why);
+	if (!kf_ok(e)) {
+		change_free(&c);
+		return e;
+	}
+	*ret = c;
+	return KF_OK;
+}
+
+/* ---- what is in it ---- */
+
+static kf_err copy_path(
+	const struct change *c, const char *label, const char *ending, char ret[4096])
+{
+	char name[64];
+	snprintf(name, sizeof(name), "%.40s.%s", label, ending);
+	return path_join(c->dir, name, ret, 4096);
+}
+
+static kf_err grow(struct conf_group *g, size_t size)
+{
+	void *items = reallocarray(g->items, g->n + 1, size);
+	if (!items)
+		return kf_fail(NOMEM, "no memory for a record");
+	memset((char *)items + g->n * size, 0, size);
+	g->items = items;
+	g->n++;
+	return KF_OK;
+}
+
+static kf_err new_label(size_t number, char **ret)
+{
+	char label[24];
+	snprintf(label, sizeof(label), "%zu", number);
+	return copy_text(label, ret);
+}
+
+/* Whole, whoever may read it; NOT_FOUND is news for the caller alone. */
+static kf_err read_whole(const char *path, struct buf *ret)
+{
+	autobuf why = buf_new(8192);
+	struct stat st;
+	if (stat(path, &st))
+		return file_failed(errno);
+	return conf_read_file(path, ret, &why);
+}
+
+static kf_err keep_old(const struct change *c, struct change_file *f)
+{
+	autobuf old = buf_new(CHANGE_FILE_MAX);
+	char copy[4096];
+	kf_err e = read_whole(f->path, &old);
+	f->was_there = kf_ok(e);
+	if (kf_is(e, KF_E_NOT_FOUND))
+		return KF_OK;
+	KF_TRY(e);
+	KF_TRY(copy_path(c, f->label, "old", copy));
+	return file_write(copy, buf_slice(&old), 0600);
+}
+
+kf_err change_add(struct change *c, const char *path, struct slice now)
+{
+	char real[PATH_MAX], copy[4096];
+	if (!realpath(path, real))
+		KF_TRY(slice_to_text(slice_of(path), real, sizeof(real)));
+	KF_TRY(grow(&c->files, sizeof(struct change_file)));
+	struct change_file *f = file_at(c, c->files.n - 1);
+	KF_TRY(new_label(c->files.n - 1, &f->label));
+	KF_TRY(copy_text(real, &f->path));
+	KF_TRY(keep_old(c, f));
+	KF_TRY(copy_path(c, f->label, "new", copy));
+	return file_write(copy, now, 0600);
+}
+
+kf_err change_add_key(struct change *c, const char *path, enum change_place place)
+{
+	for (size_t i = 0; i < c->keys.n; i++)
+		if (!strcmp(key_at(c, i)->path, path))
+			return KF_OK;
+	KF_TRY(grow(&c->keys, sizeof(struct change_key)));
+	struct change_key *k = key_at(c, c->keys.n - 1);
+	k->place = (int)place;
+	KF_TRY(new_label(c->keys.n - 1, &k->label));
+	return copy_text(path, &k->path);
+}
+
+static bool is_plain(const char *s) { return !strpbrk(s, "\"\\\n\r"); }
+
+kf_err change_set(struct change *c, enum change_phase phase)
+{
+	autobuf text = buf_new(RECORD_MAX);
+	char path[4096];
+	bool is_fine = is_plain(c->file);
+	buf_printf(&text, "[change]\nkind = %s\nfile = \"%s\"\nbegan = %s\n", c->kind,
+		c->file, c->began);
+	buf_printf(&text, "phase = %s\n", phases[phase]);
+	for (size_t i = 0; i < c->files.n; i++) {
+		const struct change_file *f = file_at(c, i);
+		is_fine &= is_plain(f->path);
+		buf_printf(&text, "[file %s]\npath = \"%s\"\nwas_there = %s\n", f->label,
+			f->path, f->was_there ? "yes" : "no");
+	}
+	for (size_t i = 0; i < c->keys.n; i++) {
+		const struct change_key *k = key_at(c, i);
+		is_fine &= is_plain(k->path);
+		buf_printf(&text, "[key %s]\npath = \"%s\"\nplace = %s\n", k->label,
+			k->path, places[k->place]);
+	}
+	if (!is_fine)
+		return kf_fail(INVALID_FIELD, "a path with quotes, backslashes or line "
+					      "breaks");
+	KF_TRY(buf_err(&text));
+	KF_TRY(path_join(c->dir, "record", path, sizeof(path)));
+	KF_TRY(file_write(path, buf_slice(&text), 0600));
+	c->phase = (int)phase;
+	return KF_OK;
+}
+
+/* ---- there and back ---- */
+
+struct three {
+	struct buf now, old, new;
+};
+
+static void three_free(struct three *t)
+{
+	buf_free(&t->now);
+	buf_free(&t->old);
+	buf_free(&t->new);
+}
+
+/* What the file is, was and becomes. */
+static kf_err read_three(const struct change *c, const struct change_file *f,
+	bool *ret_is_there, struct three *ret)
+{
+	char path[4096];
+	*ret = (struct three){ buf_new(CHANGE_FILE_MAX), buf_new(CHANGE_FILE_MAX),
+		buf_new(CHANGE_FILE_MAX) };
+	kf_err e = read_whole(f->path, &ret->now);
+	*ret_is_there = kf_ok(e);
+	if (!kf_ok(e) && !kf_is(e, KF_E_NOT_FOUND))
+		return e;
+	KF_TRY(copy_path(c, f->label, "new", path));
+	KF_TRY(read_whole(path, &ret->new));
+	KF_TRY(copy_path(c, f->label, "old", path));
+	return f->was_there ? read_whole(path, &ret->old) : KF_OK;
+}
+
+static kf_err put(const char *path, bool is_there, const struct buf *bytes)
+{
+	return is_there ? file_replace(path, buf_slice(bytes))
+			: file_write(path, buf_slice(bytes), 0644);
+}
+
+static kf_err apply_one(const struct change *c, const struct change_file *f)
+{
+	CLEANUP(three_free) struct three t = { 0 };
+	bool is_there;
+	KF_TRY(read_three(c, f, &is_there, &t));
+	if (is_there && slice_eq(buf_slice(&t.now), buf_slice(&t.new)))
+		return KF_OK;
+	if (is_there != f->was_there || !slice_eq(buf_slice(&t.now), buf_slice(&t.old)))
+		return kf_fail(CONFLICT, "somebody changed the file meanwhile");
+	return put(f->path, is_there, &t.new);
+}
+
+static kf_err undo_one(const struct change *c, const struct change_file *f)
+{
+	CLEANUP(three_free) struct three t = { 0 };
+	bool is_there;
+	KF_TRY(read_three(c, f, &is_there, &t));
+	if (is_there == f->was_there && slice_eq(buf_slice(&t.now), buf_slice(&t.old)))
+		return KF_OK;
+	if (is_there && !slice_eq(buf_slice(&t.now), buf_slice(&t.new)))
+		return kf_fail(
+			CONFLICT, "somebody changed the file since; it stays as it is");
+	if (f->was_there)
+		return put(f->path, is_there, &t.old);
+	return unlink(f->path) ? file_failed(errno) : KF_OK;
+}
+
+kf_err change_apply(const struct change *c, struct buf *why)
+{
+	for (size_t i = 0; i < c->files.n; i++) {
+		kf_err e = apply_one(c, file_at(c, i));
+		if (!kf_ok(e)) {
+			buf_printf(why, "%s: %s\n", file_at(c, i)->path, e.site->text);
+			return e;
+		}
+	}
+	return KF_OK;
+}
+
+kf_err change_undo(const struct change *c, struct buf *why)
+{
+	kf_err first = KF_OK;
+	for (size_t i = c->files.n; i > 0; i--) {
+		kf_err e = undo_one(c, file_at(c, i - 1));
+		if (kf_ok(e))
+			continue;
+		buf_printf(why, "%s: %s (as it was: %s/%s.old)\n",
+			file_at(c, i - 1)->path, e.site->text, c->dir,
+			file_at(c, i - 1)->label);
+		first = kf_ok(first) ? e : first;
+	}
+	return first;
+}
+
+/* ---- the end ---- */
+
+/* Overwriting is the best that a program can do; what a file system keeps elsewhere (copies on write, a
+ * solid-state disk's spare blocks) it cannot reach. */
+static kf_err overwrite(int fd, off_t size)
+{
+	static const char zeros[4096];
+	for (off_t at = 0; at < size; at += (off_t)sizeof(zeros)) {
+		size_t n = size - at < (off_t)sizeof(zeros) ? (size_t)(size - at)
+							    : sizeof(zeros);
+		if (pwrite(fd, zeros, n, at) != (ssize_t)n)
+			return kf_fail(IO, "the file cannot be overwritten");
+	}
+	return fsync(fd) ? kf_fail(IO, "the file cannot be overwritten") : KF_OK;
+}
+
+kf_err file_shred(const char *path)
+{
+	CLEANUP(mem_closep) int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	if (fd < 0)
+		return file_failed(errno);
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return kf_fail(IO, "this is no file");
+	/* Another name of it is another's business: only ours goes. */
+	if (st.st_nlink == 1)
+		KF_TRY(overwrite(fd, st.st_size));
+	return unlink(path) ? file_failed(errno) : KF_OK;
+}
+
+static void shred_quietly(const char *path)
+{
+	kf_err e = file_shred(path);
+	(void)e; /* it may be gone already */
+}
+
+void change_forget(const struct change *c)
+{
+	char path[4096];
+	for (size_t i = 0; i < c->files.n; i++) {
+		if (kf_ok(copy_path(c, file_at(c, i)->label, "old", path)))
+			shred_quietly(path);
+		if (kf_ok(copy_path(c, file_at(c, i)->label, "new", path)))
+			shred_quietly(path);
+	}
+}
+
+void change_discard(const char *dir)
+{
+	DIR *d = opendir(dir);
+	char path[4096];
+	for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+		if (e->d_name[0] != '.' &&
+			kf_ok(path_join(dir, e->d_name, path, sizeof(path))))
+			shred_quietly(path);
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
+kf_err change_each(const char *state_dir,
+	kf_err (*each)(void *arg, const char *dir, const char *id), void *arg)
+{
+	struct dirent **names = NULL;
+	int n = scandir(state_dir, &names, NULL, versionsort);
+	if (n < 0)
+		return errno == ENOENT ? KF_OK : file_failed(errno);
+	kf_err e = KF_OK;
+	for (int i = 0; i < n; i++) {
+		char dir[4096];
+		if (kf_ok(e) && names[i]->d_name[0] != '.')
+			e = path_join(state_dir, names[i]->d_name, dir, sizeof(dir));
+		if (kf_ok(e) && names[i]->d_name[0] != '.')
+			e = each(arg, dir, names[i]->d_name);
+		free(names[i]);
+	}
+	free(names);
+	return e;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * keyfleet adopt list, rollback, finish: what happens to adoptions afterwards.
+ */
+#include "base/mem.h"
+#include "cli/adopt.h"
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct wish {
+	struct cli *cli;
+	const char *state_dir, *openssl_conf;
+	bool is_sure, has_no_reload, keeps_keys;
+};
+
+/* ---- which ---- */
+
+struct newest {
+	char id[256];
+	int phase; /* that is looked for */
+};
+
+static kf_err take_newest(void *arg, const char *dir, const char *id)
+{
+	struct newest *n = arg;
+	struct change change = { 0 };
+	autobuf why = buf_new(8192);
+	if (!kf_ok(change_open(dir, &change, &why)))
+		return KF_OK;
+	bool fits = change.phase == CHANGE_DONE || change.phase == n->phase;
+	change_free(&change);
+	return fits ? slice_to_text(slice_of(id), n->id, sizeof(n->id)) : KF_OK;
+}
+
+/* The one that was said, or the newest that is done (or `phase`). */
+static kf_err choose(const struct wish *w, int phase, struct change *ret)
+{
+	struct newest n = { .phase = phase };
+	char dir[4096];
+	autobuf why = buf_new(8192);
+	if (w->cli->argc)
+		KF_TRY(slice_to_text(slice_of(w->cli->argv[0]), n.id, sizeof(n.id)));
+	else
+		KF_TRY(change_each(w->state_dir, take_newest, &n));
+	if (!n.id[0] || strchr(n.id, '/') || n.id[0] == '.') {
+		cli_note(w->cli, "see `keyfleet adopt list`");
+		return kf_fail(NOT_FOUND, "there is no such adoption");
+	}
+	KF_TRY(path_join(w->state_dir, n.id, dir, sizeof(dir)));
+	kf_err e = change_open(dir, ret, &why);
+	cli_note_lines(w->cli, &why);
+	return e;
+}
+
+/* ---- list ---- */
+
+static kf_err add_row(void *arg, const char *dir, const char *id)
+{
+	struct change change = { 0 };
+	autobuf why = buf_new(8192);
+	if (!kf_ok(change_open(dir, &change, &why)))
+		return KF_OK;
+	table_row(arg, (const char *const[]){ id, change.kind, change.file, change.began,
+			       change_phase_name((enum change_phase)change.phase) });
+	change_free(&change);
+	return KF_OK;
+}
+
+static kf_err run_list(struct cli *c)
+{
+	static const char *const titles[] = { "ID", "SERVER", "FILE", "BEGAN", "STATE" };
+	struct wish w = { .cli = c, .state_dir = ADOPT_STATE_DIR };
+	const struct cli_option options[] = { { "state", &w.state_dir, NULL } };
+	KF_TRY(cli_options(c, options, 1));
+	KF_TRY(cli_operands(c, 0, 0));
+	struct table *t = table_new(c, titles, 5);
+	return table_end(t, change_each(w.state_dir, add_row, t));
+}
+
+/* ---- rollback ---- */
+
+static kf_err openssl_conf(const struct wish *w, struct adopt *ret)
+{
+	*ret = (struct adopt){ .cli = w->cli, .openssl_conf = w->openssl_conf };
+	return adopt_find_openssl_conf(ret);
+}
+
+static kf_err roll_back(const struct wish *w, struct change *change)
+{
+	struct adopt a;
+	if (change->phase == CHANGE_FINISHED)
+		return kf_fail(STATE, "it is finished: the old key files are destroyed");
+	if (change->phase == CHANGE_UNDONE)
+		return kf_fail(STATE, "it was undone already");
+	KF_TRY(adopt_undo(w->cli, change, w->has_no_reload));
+	KF_TRY(openssl_conf(w, &a));
+	KF_TRY(adopt_release_include(w->cli, w->state_dir, a.openssl_path));
+	if (!w->cli->is_quiet)
+		puts("everything is as it was; the key servers keep their copies of the "
+		     "keys");
+	return KF_OK;
+}
+
+static kf_err run_rollback(struct cli *c)
+{
+	struct wish w = { .cli = c, .state_dir = ADOPT_STATE_DIR };
+	const struct cli_option options[] = {
+		{ "state", &w.state_dir, NULL },
+		{ "openssl-conf", &w.openssl_conf, NULL },
+		{ "no-reload", NULL, &w.has_no_reload },
+	};
+	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(options[0])));
+	KF_TRY(cli_operands(c, 0, 1));
+	CLEANUP(mem_closep) int lock = -1;
+	KF_TRY(adopt_lock(c, w.state_dir, &lock));
+	struct change change = { 0 };
+	kf_err e = choose(&w, CHANGE_BEGUN, &change);
+	if (kf_ok(e))
+		e = roll_back(&w, &change);
+	change_free(&change);
+	return e;
+}
+
+/* ---- finish ---- */
+
+static bool is_in_use(const struct site *s, const char *path)
+{
+	for (size_t i = 0; i < s->n_pairs; i++) {
+		const struct site_pair *p = &s->pairs[i];
+		if (!strcmp(p->key.text ? p->key.text : p->certificate.text, path))
+			return true;
+	}
+	return false;
+}
+
+/* The file goes on as a certificate: its text without the key takes its place, and the old bytes are
+ * overwritten behind it. */
+static kf_err strip_bundle(const char *path)
+{
+	autobuf text = buf_new(ADOPT_PEM_MAX), rest = buf_new(ADOPT_PEM_MAX);
+	KF_TRY(site_disk.read(NULL, path, &text));
+	pem_without_keys(buf_slice(&text), &rest);
+	KF_TRY(buf_err(&rest));
+	char old[4096];
+	if (snprintf(old, sizeof(old), "%s.keyfleet-old", path) >= (int)sizeof(old))
+		return kf_fail(TOO_BIG, "the path is too long");
+	if (link(path, old))
+		return kf_fail(IO, "the file cannot be renamed");
+	kf_err e = file_replace(path, buf_slice(&rest));
+	return kf_ok(e) ? file_shred(old) : (unlink(old), e);
+}
+
+static kf_err destroy_key(const struct change_key *k)
+{
+	char real[4096];
+	if (!realpath(k->path, real))
+		return KF_OK; /* gone already: a second try */
+	if (k->place == CHANGE_KEY_IN_BUNDLE)
+		return strip_bundle(real);
+	KF_TRY(file_shred(real));
+	if (strcmp(real, k->path) != 0)
+		unlink(k->path); /* a link that leads nowhere now */
+	return KF_OK;
+}
+
+static kf_err destroy_keys(const struct wish *w, const struct change *change)
+{
+	enum site_kind kind;
+	struct site site = { 0 };
+	autobuf why = buf_new(65536);
+	if (!site_kind_find(change->kind, &kind))
+		return kf_fail(MALFORMED, "the record names no server that we know");
+	kf_err e = site_read(kind, change->file, NULL, &site, &why);
+	cli_note_lines(w->cli, &why);
+	for (size_t i = 0; i < change->keys.n && kf_ok(e); i++) {
+		const struct change_key *k = (struct change_key *)change->keys.items + i;
+		if (k->place == CHANGE_KEY_FILE && is_in_use(&site, k->path)) {
+			cli_note(w->cli, "%s is still in use and stays", k->path);
+			continue;
+		}
+		e = cli_file_error(w->cli, k->path, destroy_key(k));
+	}
+	site_free(&site);
+	return e;
+}
+
+static kf_err finish(const struct wish *w, struct change *change)
+{
+	if (change->phase != CHANGE_DONE)
+		return kf_fail(STATE, "this adoption is not done");
+	for (size_t i = 0; !w->keeps_keys && !w->cli->is_quiet && i < change->keys.n; i++)
+		printf("%s\n", ((struct change_key *)change->keys.items + i)->path);
+	KF_TRY(adopt_ask_sure(w->cli, w->is_sure,
+		w->keeps_keys ? "Forget how to go back?" : "Destroy these keys?"));
+	if (!w->keeps_keys)
+		KF_TRY(destroy_keys(w, change));
+	change_forget(change);
+	return change_set(change, CHANGE_FINISHED);
+}
+
+static kf_err run_finish(struct cli *c)
+{
+	struct wish w = { .cli = c, .state_dir = ADOPT_STATE_DIR };
+	const struct cli_option options[] = {
+		{ "state", &w.state_dir, NULL },
+		{ "yes", NULL, &w.is_sure },
+		{ "keep-keys", NULL, &w.keeps_keys },
+	};
+	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(options[0])));
+	KF_TRY(cli_operands(c, 0, 1));
+	CLEANUP(mem_closep) int lock = -1;
+	KF_TRY(adopt_lock(c, w.state_dir, &lock));
+	struct change change = { 0 };
+	kf_err e = choose(&w, CHANGE_DONE, &change);
+	if (kf_ok(e))
+		e = finish(&w, &change);
+	change_free(&change);
+	return e;
+}
+
+const struct command command_adopt_list = {
+	.words = "adopt list",
+	.args = "[--state DIR]",
+	.summary = "list adoptions and how far they are",
+	.run = run_list,
+};
+const struct command command_adopt_rollback = {
+	.words = "adopt rollback",
+	.args = "[ID] [--no-reload] [--state DIR] [--openssl-conf FILE]",
+	.summary = "give a web server its old keys and configuration back",
+	.help = "Without ID: the newest that is not finished.  Keys and grants stay in "
+		"the key servers.\n",
+	.run = run_rollback,
+};
+const struct command command_adopt_finish = {
+	.words = "adopt finish",
+	.args = "[ID] [--yes] [--keep-keys] [--state DIR]",
+	.summary = "destroy the old key files; there is no way back then",
+	.help = "  --keep-keys  forget the way back, but leave the key files alone\n"
+		"\nFiles are overwritten and removed.  Backups, snapshots and copies on "
+		"other hosts are not reached:\n"
+		"whoever has one has the key.\n",
+	.run = run_finish,
+};
