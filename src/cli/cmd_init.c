@@ -272,9 +272,29 @@ static kf_err hand_over(const struct init *in)
 	return cli_file_error(in->cli, SYSTEM_DATA, file_give(SYSTEM_DATA, SYSTEM_USER));
 }
 
+/* How an agent of this host reaches the server.  As a service it is another user, to whom the server's
+ * folder, with the address in it, is closed. */
+static void agents_way(const struct init *in, char ret[ADDRESS_TEXT_MAX])
+{
+	char first[ADDRESS_TEXT_MAX - 16], wild[] = "0.0.0.0:", wild6[] = "[::]:";
+	snprintf(
+		first, sizeof(first), "%.*s", (int)strcspn(in->listen, ", "), in->listen);
+	const char *port = strrchr(first, ':');
+	bool is_any = strncmp(first, wild, strlen(wild)) == 0 ||
+		      strncmp(first, wild6, strlen(wild6)) == 0;
+	if (!is_system(in) || !port || strcmp(port, ":0") == 0)
+		strcpy(ret, "file:address");
+	else
+		snprintf(ret, ADDRESS_TEXT_MAX, "%s%s", is_any ? "127.0.0.1" : "",
+			is_any ? port : first);
+}
+
 static kf_err make_texts(struct init *in)
 {
+	char reach[ADDRESS_TEXT_MAX];
+	agents_way(in, reach);
 	struct setup_facts facts = {
+		.reach = reach,
 		.listen = in->listen,
 		.store = in->store,
 		.ca_dir = in->ca_path,

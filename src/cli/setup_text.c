@@ -71,14 +71,14 @@ static void put_client(const struct setup_facts *f, struct buf *b)
 	buf_printf(b, "authority = %s\n", f->ca_dir);
 }
 
-static void put_agent(struct buf *b)
+static void put_agent(const struct setup_facts *f, struct buf *b)
 {
 	buf_add_text(b, "# agent.conf: the agent of a web host; see keyfleet-agent(8).  "
 			"agent.pem and\n"
 			"# agent.key come from `keyfleet client add agent`.\n"
-			"[client]\n"
-			"servers = file:address\n"
-			"server_name = keyfleetd\n"
+			"[client]\n");
+	buf_printf(b, "servers = %s\n", f->reach);
+	buf_add_text(b, "server_name = keyfleetd\n"
 			"certificate = agent.pem\n"
 			"key = agent.key\n"
 			"ca = ca.pem\n"
@@ -97,7 +97,7 @@ kf_err setup_text_make(const struct setup_facts *facts, struct setup_text *ret)
 	*ret = (struct setup_text){ buf_new(8192), buf_new(8192), buf_new(8192) };
 	put_server(facts, &ret->server);
 	put_client(facts, &ret->client);
-	put_agent(&ret->agent);
+	put_agent(facts, &ret->agent);
 	KF_TRY(buf_err(&ret->server));
 	KF_TRY(buf_err(&ret->client));
 	return buf_err(&ret->agent);

@@ -30,6 +30,7 @@ extern const size_t setup_files;
 
 struct setup_facts {
 	const char *listen, *store, *ca_dir;
+	const char *reach; /* of the agent's key servers: HOST:PORT or file:address */
 	const char *
 		data; /* folder of what the server writes, "" (that of the file) or ends with / */
 	uint8_t admin[32]; /* SHA-256 of the administrator's certificate */
