@@ -63,6 +63,8 @@ ROWS = [
     ]),
     ("Errors", [
         ("Requests that were not done", "ops", {"{{result}}": rate(REQUESTS, "result", where='result!="ok"')}),
+        ("Over a limit of a client or grant", "ops", {"{{limit}}": rate("keyfleet_requests_limited_total", "limit"),
+                                                      "pauses": rate("keyfleet_client_pauses_total")}),
         ("Failed by operation", "ops", {
             "{{operation}}": rate(REQUESTS, "operation", where='result="failed"')}),
         ("Connections refused", "ops", {"{{reason}}": rate("keyfleet_connections_refused_total", "reason")}),
@@ -96,7 +98,10 @@ ROWS = [
         ("Records a sync", "none", {"{{instance}}": share(
             rate("keyfleet_audit_records_total", "instance"), rate("keyfleet_audit_syncs_total", "instance"))}),
         ("Waiting for the disk, p99", "s", {"{{instance}}": quantile(0.99, STAGE, "instance", where='stage="audit"')}),
-        ("Healthy", "none", {"{{instance}}": gauge("keyfleet_audit_healthy")}),
+        ("Healthy and intact", "none", {"{{instance}} healthy": gauge("keyfleet_audit_healthy"),
+                                        "{{instance}} intact": gauge("keyfleet_audit_intact")}),
+        ("Checkpoints", "ops", {"{{instance}}": rate("keyfleet_audit_checkpoints_total", "instance")}),
+        ("Export", "ops", {"sent": rate("keyfleet_audit_exported_total"), "lost": rate("keyfleet_audit_export_lost_total")}),
         ("Reserve, segments", "none", {"{{instance}}": share(
             gauge("keyfleet_audit_reserve_bytes"), gauge("keyfleet_audit_segment_bytes"))}),
     ]),

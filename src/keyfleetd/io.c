@@ -240,6 +240,7 @@ static void keep_house(struct loop_timer *t)
 	struct io *io = container_of(t, struct io, housekeeping);
 	atomic_store_explicit(&io->alive_ns, loop_now_ns(io->loop), memory_order_relaxed);
 	soft_forget(io->batch.token);
+	metrics_count_second(io->metrics);
 	limit_report(io);
 	admit_sweep(io);
 	if (io->number == 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/metrics.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "crypt/keygen.h"
 #include "keyfleetd/req.h"
@@ -119,6 +120,35 @@ void metrics_count_quick(struct metrics *m, uint64_t took_ns)
 	}
 }
 
+void metrics_count_second(struct metrics *m)
+{
+	const struct histogram *sign =
+		&m->request[operation_of(op_find(KMIP_OPERATION_SIGN))];
+	uint64_t all = 0;
+	for (size_t i = 0; i <= OPERATIONS; i++)
+		for (size_t j = 0; j < METRIC_RESULTS; j++)
+			all += count_get(&m->requests[i][j]);
+	count_set(&m->per_second, all - m->until_now);
+	m->until_now = all;
+	if (m->seconds++ % RECENT_S == 0) {
+		histogram_copy(&m->sign_before[1], &m->sign_before[0]);
+		histogram_copy(&m->sign_before[0], sign);
+	}
+}
+
+void server_pace(const struct server *s, struct server_pace *ret)
+{
+	struct metric_sums sums = { 0 };
+	size_t sign = operation_of(op_find(KMIP_OPERATION_SIGN));
+	*ret = (struct server_pace){ 0 };
+	for (unsigned i = 0; i < s->ios; i++) {
+		const struct metrics *m = s->io[i]->metrics;
+		ret->requests_per_s += count_get(&m->per_second);
+		metric_sum(&sums, &m->request[sign], &m->sign_before[1]);
+	}
+	ret->sign = metric_summarise(&sums);
+}
+
 void metrics_count_work(struct req *r)
 {
 	struct metrics *m = r->io->metrics;
@@ -196,6 +226,17 @@ READ_AUDIT(audit_up, is_healthy)
 READ_AUDIT(records, records)
 READ_AUDIT(syncs, syncs)
 READ_AUDIT(reserve, reserve_bytes)
+READ_AUDIT(intact, is_intact)
+READ_AUDIT(checkpoints, checkpoints)
+READ_AUDIT(exported, exported)
+READ_AUDIT(export_lost, export_lost)
+
+static void read_synced(struct metric_out *o)
+{
+	struct audit_status status;
+	audit_status(server_of(o)->audit, &status);
+	put(o, (double)(clock_monotonic_ns() - status.synced_ns) / 1e9);
+}
 
 static void read_segment(struct metric_out *o)
 {

@@ -41,6 +41,7 @@ enum metric_stage {
 	STAGES
 };
 
+enum { RECENT_S = 10 };
 enum metric_token { TOKEN_SOFT, TOKENS };
 enum metric_direction { DIRECTION_IN, DIRECTION_OUT, DIRECTIONS };
 
@@ -86,6 +87,10 @@ struct metrics {
 	/* the owner's: answered in the round that is running, before anybody read the clock */
 	uint64_t quick_mask;
 	uint32_t quick[OPERATIONS + 1];
+	/* once a second, for people who look now */
+	struct count per_second;
+	struct histogram sign_before[2]; /* signatures until ten and twenty seconds ago */
+	uint64_t until_now, seconds;     /* the owner's */
 };
 /* clang-format on */
 static_assert(OPERATIONS < 64, "a bit each");
@@ -99,6 +104,16 @@ void metrics_count_answer(const struct req *r);
 void metrics_count_quick(struct metrics *m, uint64_t took_ns);
 /* A request is back from a worker. */
 void metrics_count_work(struct req *r);
+
+/* By each loop once a second. */
+void metrics_count_second(struct metrics *m);
+
+/* How quick it is at the moment; any thread. */
+struct server_pace {
+	uint64_t requests_per_s;    /* in the last second */
+	struct metric_summary sign; /* in the last ten to twenty */
+};
+void server_pace(const struct server *s, struct server_pace *ret);
 
 void metrics_manual(struct buf *to);
 /* Everything, in the format asked for.  On the health thread. */

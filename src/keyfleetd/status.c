@@ -3,6 +3,7 @@
  * What the server says about itself.
  */
 #include "base/clock.h"
+#include "keyfleetd/metrics.h"
 #include "keyfleetd/server.h"
 
 enum { LOAD_FULL = 10000 };
@@ -60,12 +61,22 @@ static void print_audit(struct server *s, struct buf *b)
 	print_head(s, b);
 }
 
+static void print_pace(struct server *s, struct buf *b)
+{
+	struct server_pace pace;
+	server_pace(s, &pace);
+	print(b, "requests-per-s", pace.requests_per_s);
+	print(b, "sign.p50-us", (uint64_t)(pace.sign.p50_s * 1e6));
+	print(b, "sign.p99-us", (uint64_t)(pace.sign.p99_s * 1e6));
+}
+
 void server_status(struct server *s, struct buf *ret)
 {
 	print(ret, "uptime-s", (clock_monotonic_ns() - s->started_ns) / 1000000000);
 	print(ret, "draining", atomic_load(&s->is_draining));
 	print(ret, "loops", s->ios);
 	print(ret, "connections", atomic_load(&s->connections));
+	print_pace(s, ret);
 	print_audit(s, ret);
 }
 

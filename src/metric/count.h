@@ -49,3 +49,11 @@ static inline void histogram_add(struct histogram *h, uint64_t each_ns, uint64_t
 	count_add(&h->bucket[i], n);
 	count_add(&h->sum_ns, each_ns * n);
 }
+
+/* By the owner of `to`. */
+static inline void histogram_copy(struct histogram *to, const struct histogram *from)
+{
+	for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++)
+		count_set(&to->bucket[i], count_get(&from->bucket[i]));
+	count_set(&to->sum_ns, count_get(&from->sum_ns));
+}

@@ -119,18 +119,21 @@ static const struct histogram *histogram_at(const void *block, size_t at)
 	return (const struct histogram *)(const void *)((const uint8_t *)block + at);
 }
 
-struct sums {
-	uint64_t bucket[HISTOGRAM_BOUNDS + 1], n, ns;
-};
+static uint64_t since(const struct count *now, const struct count *before)
+{
+	uint64_t a = count_get(now), b = before ? count_get(before) : 0;
+	return a > b ? a - b : 0;
+}
 
-static void add_histogram(struct sums *s, const struct histogram *h)
+void metric_sum(
+	struct metric_sums *s, const struct histogram *h, const struct histogram *before)
 {
 	for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
-		uint64_t n = count_get(&h->bucket[i]);
+		uint64_t n = since(&h->bucket[i], before ? &before->bucket[i] : NULL);
 		s->bucket[i] += n;
 		s->n += n;
 	}
-	s->ns += count_get(&h->sum_ns);
+	s->ns += since(&h->sum_ns, before ? &before->sum_ns : NULL);
 }
 
 /* "0.00025"; both formats have the same, for it is the name of a series. */
@@ -149,11 +152,11 @@ static void print_bound(size_t i, char ret[32])
 static void print_histogram(
 	const struct metric_out *o, struct pair pairs[METRIC_LABELS + 1], size_t at)
 {
-	struct sums s = { 0 };
+	struct metric_sums s = { 0 };
 	char bound[32];
 	uint64_t below = 0;
 	for (size_t i = 0; i < o->source->n_blocks; i++)
-		add_histogram(&s, histogram_at(o->source->blocks[i], at));
+		metric_sum(&s, histogram_at(o->source->blocks[i], at), NULL);
 	if (s.n == 0)
 		return;
 	for (size_t i = 0; i <= HISTOGRAM_BOUNDS; i++) {
@@ -259,7 +262,7 @@ void metric_print_manual(const struct metric_table *t, struct buf *to)
 /* ---- summary ---- */
 
 /* Within a bucket as if evenly spread. */
-static double quantile(const struct sums *s, double p)
+static double quantile(const struct metric_sums *s, double p)
 {
 	double want = p * (double)s->n, below = 0;
 	for (size_t i = 0; i < HISTOGRAM_BOUNDS; i++) {
@@ -274,14 +277,11 @@ static double quantile(const struct sums *s, double p)
 	return (double)histogram_bound_ns[HISTOGRAM_BOUNDS - 1] / 1e9;
 }
 
-struct metric_summary metric_summarise(const struct histogram *const *h, size_t n)
+struct metric_summary metric_summarise(const struct metric_sums *s)
 {
-	struct sums s = { 0 };
-	for (size_t i = 0; i < n; i++)
-		add_histogram(&s, h[i]);
-	if (s.n == 0)
+	if (s->n == 0)
 		return (struct metric_summary){ 0 };
-	return (struct metric_summary){ s.n, quantile(&s, 0.5), quantile(&s, 0.99) };
+	return (struct metric_summary){ s->n, quantile(s, 0.5), quantile(s, 0.99) };
 }
 
 /* ---- results ---- */

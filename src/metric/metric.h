@@ -91,13 +91,20 @@ void *metric_arg(const struct metric_out *o);
 /* The table for people: lines "NAME TYPE {labels}", deeper lines of text. */
 void metric_print_manual(const struct metric_table *t, struct buf *to);
 
-/* The sum of a histogram's observations over the blocks, and its p-quantile (0..1) in seconds as
- * Prometheus estimates it; 0 without observations.  For `keyfleet status`. */
+/* What several owners' histograms have in common, for people: how many, and the quantiles in seconds as
+ * Prometheus estimates them; 0 without observations. */
+struct metric_sums {
+	uint64_t bucket[HISTOGRAM_BOUNDS + 1], n, ns;
+};
+/* Adds what came since `before`; NULL: all. */
+void metric_sum(
+	struct metric_sums *s, const struct histogram *h, const struct histogram *before);
+
 struct metric_summary {
 	uint64_t n;
 	double p50_s, p99_s;
 };
-struct metric_summary metric_summarise(const struct histogram *const *h, size_t n);
+struct metric_summary metric_summarise(const struct metric_sums *s);
 
 /* ---- results ---- */
 

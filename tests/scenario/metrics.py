@@ -144,6 +144,13 @@ def claim_what_is_counted_is_what_was_done(lab):
            "the agent waited less than the server worked")
 
 
+def claim_status_tells_people_how_quick_the_server_is(lab):
+    lab.handshakes(5)
+    status = {row["name"]: row["value"] for row in lab.server.keyfleet_json("status")}
+    expect(0 < int(status["sign.p50-us"]) <= int(status["sign.p99-us"]), str(status))
+    expect("requests-per-s" in status, str(status))
+
+
 def claim_refusals_have_their_result_and_right(lab):
     before = lab.dump()
     expect(lab.as_web1("key", "destroy", "www", "--yes").returncode != 0, "a web host destroys keys")

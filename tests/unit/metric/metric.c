@@ -160,18 +160,35 @@ TEST(the_format_is_the_one_asked_for)
 
 TEST(a_summary_finds_the_bucket_of_a_quantile)
 {
+	struct metric_sums none = { 0 }, all = { 0 };
 	start();
-	const struct histogram *both[] = { &first.took[0], &second.took[0] };
-	EQ(metric_summarise(both, 2).n, 0);
-	OK(metric_summarise(both, 2).p99_s == 0);
+	metric_sum(&none, &first.took[0], NULL);
+	EQ(metric_summarise(&none).n, 0);
+	OK(metric_summarise(&none).p99_s == 0);
 
 	histogram_add(&first.took[0], 60000, 98);
 	histogram_add(&second.took[0], 2000000, 2);
-	struct metric_summary s = metric_summarise(both, 2);
+	metric_sum(&all, &first.took[0], NULL);
+	metric_sum(&all, &second.took[0], NULL);
+	struct metric_summary s = metric_summarise(&all);
 
 	EQ(s.n, 100);
 	OK(s.p50_s > 50e-6 && s.p50_s <= 100e-6);
 	OK(s.p99_s > 1e-3 && s.p99_s <= 2.5e-3);
+}
+
+TEST(a_summary_leaves_out_what_was_before)
+{
+	struct metric_sums sums = { 0 };
+	start();
+	histogram_add(&first.took[0], 5000000000, 1000);
+	histogram_copy(&second.took[0], &first.took[0]);
+	histogram_add(&first.took[0], 60000, 10);
+
+	metric_sum(&sums, &first.took[0], &second.took[0]);
+
+	EQ(metric_summarise(&sums).n, 10);
+	OK(metric_summarise(&sums).p99_s <= 100e-6);
 }
 
 TEST(every_code_has_a_result)
