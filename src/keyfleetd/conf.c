@@ -165,6 +165,8 @@ kf_err config_settings(const struct conf *c, uint64_t generation, struct setting
 		.handshakes = (unsigned)c->handshakes,
 		.client_requests = (unsigned)c->client_requests,
 		.client_rate = a_second(c->client_rate, c->client_burst),
+		.client_limits = { (uint32_t)c->client_rate * 3600,
+			(uint32_t)c->client_burst, (uint32_t)c->client_requests },
 		.client_refusals = a_second(c->client_refusals, 0),
 		.round_cost_ns = ns(c->round_cost_ms),
 		.handshake_timeout_ns = ns(c->handshake_timeout_ms),

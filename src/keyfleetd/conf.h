@@ -7,6 +7,7 @@
 #include "base/bucket.h"
 #include "base/conf.h"
 #include "net/address.h"
+#include "store/catalog.h"
 
 enum { ADMINS_MAX = 16, TRUSTED_MAX = 32 };
 
@@ -50,6 +51,7 @@ struct settings {
 	unsigned connections, client_connections, requests, connection_requests,
 		handshakes, client_requests;
 	struct rate client_rate, client_refusals;
+	struct grant_limits client_limits; /* the same as they were written */
 	uint64_t round_cost_ns, handshake_timeout_ns, message_timeout_ns, idle_timeout_ns;
 };
 

@@ -187,6 +187,13 @@ static kf_err open_ios(struct server *s)
 static uint32_t load_of(void *arg) { return server_load(arg); }
 static void status_of(void *arg, struct buf *ret) { server_status(arg, ret); }
 
+/* On any loop: the settings are a snapshot. */
+static void limits_of(void *arg, struct buf *ret)
+{
+	const struct settings *s = atomic_load(&((struct server *)arg)->settings);
+	limits_print(&s->client_limits, ret);
+}
+
 static void set_op_server(struct server *s)
 {
 	s->op = (struct op_server){
@@ -197,6 +204,7 @@ static void set_op_server(struct server *s)
 		.name = s->name,
 		.load = load_of,
 		.status = status_of,
+		.limits = limits_of,
 		.backup = s->backup,
 		.arg = s,
 	};

@@ -232,6 +232,28 @@ bool status_pair_next(struct ttlv_reader *r, struct status_pair *ret)
 	return ttlv_ok(r);
 }
 
+/* --- policy --- */
+
+void policy_test_put_request(struct ttlv_writer *w, const struct policy_test_request *q)
+{
+	put_begin(w);
+	ttlv_put_text(w, TAG_CLIENT_NAME, q->who);
+	ttlv_put_text(w, TAG_GRANT_KEY, q->key);
+	ttlv_put_int(w, TAG_GRANT_PERMISSIONS, (int32_t)q->permission);
+	put_end(w);
+}
+
+kf_err policy_test_get_request(struct ttlv_reader *r, struct policy_test_request *ret)
+{
+	int32_t permission = 0;
+	*ret = (struct policy_test_request){ 0 };
+	ttlv_get_text(r, TAG_CLIENT_NAME, &ret->who);
+	ttlv_get_text(r, TAG_GRANT_KEY, &ret->key);
+	ttlv_get_int(r, TAG_GRANT_PERMISSIONS, &permission);
+	ret->permission = (uint32_t)permission;
+	return ttlv_done(r);
+}
+
 /* --- backup --- */
 
 void backup_put_request(struct ttlv_writer *w, const struct backup_request *q)

@@ -84,6 +84,15 @@ struct status_pair {
 void status_pair_add(struct buf *items, const struct status_pair *p);
 bool status_pair_next(struct ttlv_reader *r, struct status_pair *ret);
 
+/* Policy Test: might this client do this with this key?  Answered with pairs, as Status is. */
+struct policy_test_request {
+	struct slice who;    /* a client's name, or "admin" */
+	struct slice key;    /* an object's id or name */
+	uint32_t permission; /* one bit of policy/permission.def */
+};
+void policy_test_put_request(struct ttlv_writer *w, const struct policy_test_request *q);
+kf_err policy_test_get_request(struct ttlv_reader *r, struct policy_test_request *ret);
+
 /* Backup: the copy, a chunk at a time.  The first request (offset 0) makes the copy. */
 struct backup_request {
 	int64_t offset;

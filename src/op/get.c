@@ -31,15 +31,6 @@ static kf_err check_asked(const struct get_request *q)
 	return KF_OK;
 }
 
-static kf_err check_secrecy(const struct object *o)
-{
-	if (o->is_sensitive)
-		return kf_fail(SENSITIVE, "the object is sensitive");
-	if (!o->is_extractable)
-		return kf_fail(NOT_EXTRACTABLE, "the object is not extractable");
-	return KF_OK;
-}
-
 /* The converted key replaces the registered one in the answer; both live in call->scratch. */
 static kf_err convert(struct op_call *call, struct get_call *g)
 {
@@ -63,7 +54,7 @@ static kf_err get(struct op_call *call)
 
 	KF_TRY(check_asked(&g->q));
 	KF_TRY(op_check_material(o, call->now_s));
-	KF_TRY(check_secrecy(o));
+	KF_TRY(op_check_secrecy(o));
 	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));
 	KF_TRY(kmip_object_parse(material, &g->a.object));
 	g->a.object_type = o->type;

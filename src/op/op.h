@@ -113,7 +113,9 @@ struct op_server {
 	const char *name;                           /* of this server; NULL: none */
 	uint32_t (*load)(void *arg);                /* 0..10000 */
 	void (*status)(void *arg, struct buf *ret); /* "name=value" lines */
-	struct op_backup *backup;                   /* op/backup.h; NULL: no backups */
+	/* What every client may, in words; NULL: not told. */
+	void (*limits)(void *arg, struct buf *ret);
+	struct op_backup *backup; /* op/backup.h; NULL: no backups */
 	void *arg;
 };
 

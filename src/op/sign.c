@@ -68,12 +68,7 @@ struct decision op_sign_decide(struct op_call *call)
 	struct decision d = policy_decide_sign(catalog_rights(call->server->catalog),
 		call->who, call->object, kept_by(s));
 
-	s->by_csr = d.may_sign_csr && (!d.is_allowed || d.unkept);
-	if (!s->by_csr)
-		return d;
-	d.is_allowed = true;
-	d.grant = d.csr_grant;
-	d.rule = d.grant ? d.grant->id : "csr";
+	s->by_csr = policy_fall_back_to_csr(&d);
 	return d;
 }
 

@@ -74,6 +74,15 @@ kf_err op_check_material(const struct object *o, int64_t now_s)
 	return KF_OK;
 }
 
+kf_err op_check_secrecy(const struct object *o)
+{
+	if (o->is_sensitive)
+		return kf_fail(SENSITIVE, "the object is sensitive");
+	if (!o->is_extractable)
+		return kf_fail(NOT_EXTRACTABLE, "the object is not extractable");
+	return KF_OK;
+}
+
 static kf_err check_state(const struct object *o, int64_t now_s, enum op_use use)
 {
 	const enum object_state state = object_state(o, now_s);

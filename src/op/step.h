@@ -40,6 +40,9 @@ enum op_next op_then(struct op_call *call, kf_err err, enum op_next next);
 /* DESTROYED or ARCHIVED: there is no material. */
 kf_err op_check_material(const struct object *o, int64_t now_s);
 
+/* SENSITIVE or NOT_EXTRACTABLE: its value never leaves. */
+kf_err op_check_secrecy(const struct object *o);
+
 /* Protecting (signing) wants an active key before Protect Stop; processing (decrypting, verifying)
  * goes on after deactivation and compromise (KMIP 2.1, State). */
 enum op_use { OP_PROTECT, OP_PROCESS };

@@ -283,6 +283,49 @@ struct decision policy_decide_sign(const struct rights *r, const struct who *who
 	return decide(r, who, PERM_SIGN, o, kept);
 }
 
+bool policy_fall_back_to_csr(struct decision *d)
+{
+	if (!d->may_sign_csr || (d->is_allowed && !d->unkept))
+		return false;
+	d->is_allowed = true;
+	d->grant = d->csr_grant;
+	d->rule = d->grant ? d->grant->id : "csr";
+	d->constraints = d->grant ? d->grant->constraints : 0;
+	d->unkept = d->csr_unkept;
+	return true;
+}
+
+static void look_why(const struct rights *r, const char *name, enum permission wanted,
+	const struct object *o, unsigned *ret_found)
+{
+	for (size_t i = 0; i < r->grants; i++) {
+		const struct grant_row *g = r->grant[i];
+		if (strcmp(g->who, name) != 0)
+			continue;
+		*ret_found |= 1;
+		if (covers(g, o))
+			*ret_found |= 2;
+		if (g->permissions & wanted)
+			*ret_found |= 4;
+	}
+}
+
+const char *policy_why_not(const struct rights *r, const struct who *who,
+	enum permission wanted, const struct object *o)
+{
+	unsigned found = 0;
+	look_why(r, who->name, wanted, o, &found);
+	look_why(r, all, wanted, o, &found);
+	if (wanted == PERM_ADMINISTER)
+		return "administration is the administrator's alone";
+	if (found & 2)
+		return "no grant for this key names the operation";
+	if (found & 4)
+		return "a grant names the operation, but for another key";
+	return found ? "its grants are for other keys and operations"
+		     : "the client has no grant";
+}
+
 const struct grant_limits *policy_limits(const struct decision *d)
 {
 	if (!d->grant)

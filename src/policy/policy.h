@@ -74,6 +74,14 @@ struct decision policy_decide(const struct rights *rights, const struct who *who
 struct decision policy_decide_sign(const struct rights *rights, const struct who *who,
 	const struct object *object, uint32_t kept);
 
+/* What only a CSR grant lets through is decided by that one: the decision becomes the grant's.  False:
+ * it was not needed, or there is none. */
+bool policy_fall_back_to_csr(struct decision *d);
+
+/* In words, for people: why is there no rule that allows it? */
+const char *policy_why_not(const struct rights *rights, const struct who *who,
+	enum permission wanted, const struct object *object);
+
 /* Does a grant bring limits (store/catalog.h) for a decision?  NULL: it does not. */
 const struct grant_limits *policy_limits(const struct decision *d);
 /* The limits in words, "rate 100/s, burst 200, concurrency 16"; "" when there are none. */

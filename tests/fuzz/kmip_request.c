@@ -30,6 +30,7 @@ static void read_payload(struct ttlv_reader *r, uint32_t operation)
 		ROW_TYPED(CLIENT_LIST, page, page)
 		ROW_TYPED(GRANT_ADD, admin_grant, grant_add)
 		ROW_PLAIN(BACKUP, backup, request)
+		ROW_PLAIN(POLICY_TEST, policy_test, request)
 	default: break;
 	}
 }

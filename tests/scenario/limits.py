@@ -151,6 +151,33 @@ def claim_people_are_told_which_limit(lab):
     expect(any(g["who"] == name and g["limits"] == "rate 1/h" for g in listed), listed)
 
 
+def policy(lab, *words):
+    done = lab.server.keyfleet("--json", "policy", "test", *words, check=False)
+    return done.returncode, json.loads(done.stdout)[0]
+
+
+def claim_policy_test_says_what_the_server_does(lab):
+    name = lab.client("--rate", "20/s", "--burst", "3", "--no-sha1")
+    code, told = policy(lab, name, "sign", "www")
+    grant = next(g["id"] for g in lab.server.keyfleet_json("grant", "list") if g["who"] == name)
+    expect(code == 0 and told["allowed"] == "yes" and told["rule"] == grant and told["key"] == lab.id, told)
+    expect(told["constraints"] == "no-sha1" and told["limits"] == "rate 20/s, burst 3", told)
+    expect(told["client_limits"] == "concurrency 4096", told)
+    code, told = policy(lab, name, "destroy", "www")
+    expect(code == 1 and told["allowed"] == "no" and "no grant for this key names" in told["why"], told)
+    lab.server.keyfleet("grant", "remove", grant)
+    code, told = policy(lab, name, "sign", lab.id)
+    expect(code == 1 and told["why"] == "the client has no grant", told)
+    expect(lab.server.keyfleet("policy", "test", name, "sing", "www", check=False).returncode == 2, "a word that is none")
+    expect(lab.server.keyfleet("policy", "test", name, "sign", "none", check=False).returncode == 1, "a key that is none")
+
+
+def claim_a_grant_for_nobody_needs_force(lab):
+    done = lab.server.keyfleet("grant", "add", "nobody-here", "www", "sign", check=False)
+    expect(done.returncode != 0 and "no client is called nobody-here" in done.stderr, done.stderr)
+    lab.server.keyfleet("grant", "add", "nobody-here", "www", "sign", "--force")
+
+
 # -- a reload --------------------------------------------------------------------------------------------
 
 

@@ -190,6 +190,147 @@ TEST(status_tells_facts_as_pairs)
 	EQ(seen, 15);
 }
 
+/* --- policy test --- */
+
+struct verdict {
+	char allowed[8], rule[64], why[128], key[64], constraints[64], limits[64],
+		client[64];
+};
+
+static kf_err read_verdict(struct slice items, struct verdict *ret)
+{
+	struct ttlv_reader r = ttlv_read(items);
+	struct status_pair p;
+	const struct {
+		const char *name;
+		char *to;
+		size_t size;
+	} facts[] = { { "allowed", ret->allowed, 8 }, { "rule", ret->rule, 64 },
+		{ "why", ret->why, 128 }, { "key", ret->key, 64 },
+		{ "constraints", ret->constraints, 64 }, { "limits", ret->limits, 64 },
+		{ "client-limits", ret->client, 64 } };
+	while (status_pair_next(&r, &p))
+		for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++)
+			if (slice_is(p.name, facts[i].name))
+				KF_TRY(slice_to_text(
+					p.value, facts[i].to, facts[i].size));
+	return r.err;
+}
+
+static kf_err policy_test(struct world *w, const char *who, uint32_t permission,
+	const char *key, struct verdict *ret)
+{
+	struct list_response a;
+	*ret = (struct verdict){ 0 };
+	be(w, "root", true);
+	struct ttlv_writer q = question(w);
+	policy_test_put_request(&q, &(struct policy_test_request){
+					    slice_of(who), slice_of(key), permission });
+	KF_TRY(ask(w, KMIP_OPERATION_POLICY_TEST));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(list_get_response(&r, &a));
+	return read_verdict(a.items, ret);
+}
+
+static bool may(struct world *w, const char *who, uint32_t permission, const char *key)
+{
+	struct verdict v;
+	return kf_ok(policy_test(w, who, permission, key, &v)) &&
+	       !strcmp(v.allowed, "yes") && !v.why[0];
+}
+
+static bool may_not(struct world *w, const char *who, uint32_t permission,
+	const char *key, const char *why)
+{
+	struct verdict v;
+	const kf_err e = policy_test(w, who, permission, key, &v);
+	if (kf_ok(e) && !strcmp(v.allowed, "no") && strstr(v.why, why))
+		return true;
+	printf("# %s: %s %s\n", kf_code_name(e.code), v.allowed, v.why);
+	return false;
+}
+
+static void enrol(struct world *w, const char *name, int64_t not_after)
+{
+	static uint8_t mark;
+	be(w, "root", true);
+	if (!kf_ok(client_add(w, name, ++mark, not_after)))
+		abort();
+}
+
+TEST(policy_test_says_yes_and_by_which_rule)
+{
+	WORLD(w);
+	struct pair p;
+	struct verdict v;
+	enrol(&w, "alice", NOW + 9);
+	enrol(&w, "www", NOW + 9);
+	OK(kf_ok(let_alice_create(&w)));
+	be(&w, "alice", false);
+	OK(kf_ok(create_p256(&w, "www-key", &p)));
+	OK(kf_ok(add_grant(&w, "www", "name:www-key", PERM_SIGN, CONSTRAINT_TLS_ONLY)));
+
+	OK(kf_ok(policy_test(&w, "www", PERM_SIGN, "www-key", &v)));
+	OK(!strcmp(v.allowed, "yes") && strlen(v.rule) == 36);
+	OK(!strcmp(v.constraints, "tls-only") && !strcmp(v.key, p.private_key.text));
+	OK(kf_ok(policy_test(&w, "alice", PERM_SIGN, p.private_key.text, &v)));
+	OK(!strcmp(v.allowed, "yes") && !strcmp(v.rule, "owner"));
+	OK(kf_ok(policy_test(&w, "admin", PERM_DESTROY, "www-key", &v)));
+	OK(!strcmp(v.allowed, "yes") && !strcmp(v.rule, "admin"));
+	OK(may(&w, "www", PERM_GET_ATTRIBUTES, "www-key"));
+	OK(may(&w, "www", PERM_GET, p.public_key.text));
+	OK(may(&w, "www", PERM_QUERY, "www-key"));
+}
+
+TEST(policy_test_says_no_and_why)
+{
+	WORLD(w);
+	struct pair p, q;
+	enrol(&w, "www", NOW + 9);
+	enrol(&w, "late", NOW - 1);
+	enrol(&w, "gone", NOW + 9);
+	be(&w, "root", true);
+	OK(kf_ok(create_p256(&w, "www-key", &p)));
+	OK(kf_ok(create_p256(&w, "other", &q)));
+
+	OK(may_not(&w, "www", PERM_SIGN, "www-key", "has no grant"));
+	OK(kf_ok(add_grant(&w, "www", "name:www-key", PERM_SIGN, 0)));
+	OK(may(&w, "www", PERM_SIGN, "www-key"));
+	OK(may_not(&w, "www", PERM_SIGN, "other", "but for another key"));
+	OK(may_not(&w, "www", PERM_DESTROY, "www-key", "no grant for this key names"));
+	OK(may_not(&w, "www", PERM_CSR, "other", "for other keys and operations"));
+	OK(may_not(&w, "admin", PERM_GET, "www-key", "sensitive"));
+	OK(may_not(&w, "nobody", PERM_SIGN, "www-key", "no such client"));
+	OK(may_not(&w, "late", PERM_SIGN, "www-key", "expired"));
+	OK(kf_ok(client_revoke(&w, "gone")));
+	OK(may_not(&w, "gone", PERM_SIGN, "www-key", "revoked"));
+	OK(kf_ok(revoke(&w, &p.private_key, 1)));
+	OK(may_not(&w, "www", PERM_SIGN, "www-key", "not active"));
+	struct verdict v;
+	OK(kf_is(policy_test(&w, "www", PERM_SIGN, "missing", &v), KF_E_NOT_FOUND));
+	OK(kf_is(policy_test(&w, "www", PERM_SIGN | PERM_GET, "www-key", &v),
+		KF_E_INVALID_FIELD));
+}
+
+TEST(policy_test_answers_for_certification_requests)
+{
+	WORLD(w);
+	struct pair p;
+	enrol(&w, "tls", NOW + 9);
+	enrol(&w, "ra", NOW + 9);
+	enrol(&w, "free", NOW + 9);
+	be(&w, "root", true);
+	OK(kf_ok(create_p256(&w, "www-key", &p)));
+	OK(kf_ok(add_grant(&w, "tls", "*", PERM_SIGN, CONSTRAINT_TLS_ONLY)));
+	OK(kf_ok(add_grant(&w, "ra", "*", PERM_CSR, 0)));
+	OK(kf_ok(add_grant(&w, "free", "*", PERM_SIGN, 0)));
+
+	OK(may_not(&w, "tls", PERM_CSR, "www-key", "constraints"));
+	OK(may(&w, "ra", PERM_CSR, "www-key"));
+	OK(may_not(&w, "ra", PERM_SIGN, "www-key", "names the operation"));
+	OK(may(&w, "free", PERM_CSR, "www-key"));
+}
+
 /* --- backup --- */
 
 static kf_err copy_digits(
