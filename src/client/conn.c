@@ -276,6 +276,14 @@ kf_err conn_put(
 
 void conn_forget(struct conn *c, size_t slot) { c->waiter[slot] = NULL; }
 
+kf_err conn_tell_time(struct conn *c, int32_t now_ms)
+{
+	const struct conn_request q = { .operation = KMIP_OPERATION_DISCOVER_VERSIONS,
+		.extension = { .has_sent_at = true, .sent_at_ms = now_ms } };
+	size_t slot;
+	return conn_put(c, &q, NULL, &slot);
+}
+
 void conn_abandon(struct conn *c, void (*gone)(void *arg, void *waiter), void *arg)
 {
 	for (size_t i = 0; i < CONN_DEPTH && c->in_flight; i++) {

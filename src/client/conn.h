@@ -86,5 +86,8 @@ struct conn_request {
 kf_err conn_put(
 	struct conn *c, const struct conn_request *q, void *waiter, size_t *ret_slot);
 void conn_forget(struct conn *c, size_t slot);
+/* A request that nobody waits for, for a connection that may lie unused: so that the server can tell how
+ * old the first one of use is (docs/wire.md, Sent At). */
+kf_err conn_tell_time(struct conn *c, int32_t now_ms);
 /* Every waiter that is left, for a broken connection: calls gone() and empties the slots. */
 void conn_abandon(struct conn *c, void (*gone)(void *arg, void *waiter), void *arg);

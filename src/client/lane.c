@@ -165,10 +165,23 @@ void lanes_maintain(struct kf_async *a, uint64_t now_ns)
 	}
 }
 
+static void tell_time(struct lane *l, uint64_t now_ns)
+{
+	if (!l->conn->is_by_id)
+		return;
+	if (!kf_ok(conn_tell_time(l->conn, (int32_t)(now_ns / NS_PER_MS & INT32_MAX))))
+		return; /* no memory: the first request tells it */
+	lane_asked(l, now_ns);
+	if (list_is_empty(&l->dirty))
+		list_add_tail(&l->async->dirty, &l->dirty);
+}
+
 static void opened(struct lane *l)
 {
+	uint64_t now = clock_monotonic_ns();
 	l->was_open = true;
-	node_answered(l->node, clock_monotonic_ns());
+	node_answered(l->node, now);
+	tell_time(l, now);
 	l->node->is_keyfleet = l->conn->is_by_id;
 	l->node->version = l->conn->version;
 	async_due(l->async, 0); /* further lanes of this server */

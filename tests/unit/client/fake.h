@@ -153,7 +153,8 @@ static inline void fake_put_payload(struct fake *f, struct ttlv_writer *w,
 	}
 }
 
-static inline void fake_note_id(struct fake *f, struct slice message)
+/* False: a question in passing, which is answered whatever the mood. */
+static inline bool fake_note(struct fake *f, struct slice message)
 {
 	struct ttlv_reader r = ttlv_read(message);
 	struct kmip_request_header h;
@@ -161,9 +162,13 @@ static inline void fake_note_id(struct fake *f, struct slice message)
 	if (!kf_ok(kmip_get_request_header(&r, &h)) ||
 		!kf_ok(kmip_get_request_item(&r, &item)))
 		abort();
+	if (item.operation == KMIP_OPERATION_DISCOVER_VERSIONS)
+		return false;
+	f->requests++;
 	struct slice id = item.extension.request_id;
 	if (id.n == 16 && f->n_ids < FAKE_IDS)
 		memcpy(f->id[f->n_ids++], id.p, 16);
+	return true;
 }
 
 static inline void fake_answer(struct fake *f, struct buf *out, struct slice message)
@@ -222,8 +227,10 @@ static inline void fake_delay(struct fake_conn *c, struct slice message)
 static inline bool fake_handle(struct fake_conn *c, struct slice message)
 {
 	struct fake *f = c->fake;
-	f->requests++;
-	fake_note_id(f, message);
+	if (!fake_note(f, message)) {
+		fake_answer(f, &c->out, message);
+		return true;
+	}
 	switch ((int)f->mood) { /* clang 14 takes no atomic */
 	case FAKE_IS_SILENT: return true;
 	case FAKE_HANGS_UP_LATE: {
