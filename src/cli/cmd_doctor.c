@@ -75,8 +75,8 @@ static void tell_unreadable(struct doctor *d, enum site_kind kind, const char *f
 	s.n = end ? (size_t)(end - s.p) : s.n;
 	if (!s.n || !kf_ok(slice_to_text(s, line, sizeof(line))))
 		snprintf(line, sizeof(line), "%s: %s", file, e.site->text);
-	if (kf_is(e, KF_E_DENIED))
-		doctor_unseen(d, CHECK_WEB_READABLE, file, "this user may not read it");
+	if (kf_is(e, KF_E_DENIED) || kf_is(e, KF_E_FEATURE) || kf_is(e, KF_E_UNSUPPORTED))
+		doctor_unseen(d, CHECK_WEB_READABLE, file, e.site->text);
 	else
 		doctor_tell(d, WEB_READABLE, file, line, site_kind_name(kind));
 }

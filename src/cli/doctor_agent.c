@@ -21,6 +21,17 @@
 
 /* ---- agent.conf ---- */
 
+/* Its key is for its own user and root: others would be told that it cannot be read. */
+static bool may_judge(const struct doctor *d)
+{
+	char path[DOCTOR_PATH];
+	const struct doctor_option *key =
+		doctor_conf_find(&d->agent_conf, "client", "key");
+	return !key ||
+	       !kf_ok(doctor_conf_path(&d->agent_conf, key->value, path, sizeof(path))) ||
+	       access(path, R_OK) == 0 || errno != EACCES;
+}
+
 /* The program itself judges: what it says is what a reload would say. */
 static void check_config(struct doctor *d)
 {
@@ -28,7 +39,8 @@ static void check_config(struct doctor *d)
 		"--check", NULL };
 	autobuf errors = buf_new(65536);
 	int status = 0;
-	kf_err e = proc_run(argv, &errors, &status);
+	kf_err e = may_judge(d) ? proc_run(argv, &errors, &status)
+				: kf_fail(DENIED, "this user may not read its key");
 	if (!kf_ok(e)) {
 		doctor_unseen(d, CHECK_AGENT_CONFIG, d->agent_path, e.site->text);
 		return;

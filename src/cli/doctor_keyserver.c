@@ -289,7 +289,11 @@ static void check_config(struct doctor *d)
 	autobuf errors = buf_new(65536);
 	char line[1024];
 	int status = 0;
-	kf_err e = proc_run(argv, &errors, &status);
+	struct setting key;
+	get(d, "tls", "key", &key);
+	bool is_hidden = access(key.path, R_OK) && errno == EACCES;
+	kf_err e = is_hidden ? kf_fail(DENIED, "this user may not read its key")
+			     : proc_run(argv, &errors, &status);
 	if (!kf_ok(e)) {
 		doctor_unseen(d, CHECK_KEYSERVER_CONFIG, d->server_path, e.site->text);
 		return;

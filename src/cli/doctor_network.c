@@ -8,10 +8,12 @@
 #include "cli/doctor_wire.h"
 #include "kmip/get_attributes.h"
 #include "kmip/query.h"
+#include <errno.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PINGS = 5, SKEW_MAX_S = 10, LOAD_HIGH = 9000 };
 
@@ -22,6 +24,12 @@ struct way {
 	struct wire wire;
 	char client[128]; /* our name in the certificate */
 };
+
+/* Not there is another matter than not for us. */
+static bool is_hidden(const char *path)
+{
+	return path && access(path, R_OK) && errno == EACCES;
+}
 
 /* ---- who we are ---- */
 
@@ -64,6 +72,10 @@ static void check_identity(struct doctor *d, char *ret_name, size_t size)
 	const struct doctor_place at = at_option(d, "certificate");
 	X509 *x = doctor_cert_open(path, &why);
 	snprintf(ret_name, size, "NAME");
+	if (!x && is_hidden(path)) {
+		doctor_unseen(d, CHECK_CLIENT_VALID, path, why);
+		return;
+	}
 	if (!x) {
 		doctor_tell(d, CLIENT_FILES, at.text, path, why);
 		return;
@@ -78,6 +90,20 @@ static void check_identity(struct doctor *d, char *ret_name, size_t size)
 	X509_free(x);
 }
 
+static void check_ca(struct doctor *d)
+{
+	const char *why = NULL, *path = d->servers.ca;
+	X509 *x = path ? doctor_cert_open(path, &why) : NULL;
+	if (!x && path && !is_hidden(path))
+		doctor_tell(d, CLIENT_FILES, at_option(d, "ca").text, path, why);
+	X509_free(x);
+}
+
+static bool is_anonymous(const struct doctor *d)
+{
+	return is_hidden(d->servers.key) || is_hidden(d->servers.certificate);
+}
+
 /* ---- who they are ---- */
 
 static void check_authority(struct way *y)
@@ -85,8 +111,11 @@ static void check_authority(struct way *y)
 	const char *ca = y->d->servers.ca;
 	long e = y->wire.verify_error;
 	/* Dates are told with their own remedy. */
-	if (e == X509_V_OK || e == X509_V_ERR_CERT_HAS_EXPIRED ||
-		e == X509_V_ERR_CERT_NOT_YET_VALID || e == X509_V_ERR_INVALID_PURPOSE)
+	if (is_hidden(ca))
+		doctor_unseen(
+			y->d, CHECK_SERVER_AUTHORITY, ca, "this user may not read it");
+	else if (e == X509_V_OK || e == X509_V_ERR_CERT_HAS_EXPIRED ||
+		 e == X509_V_ERR_CERT_NOT_YET_VALID || e == X509_V_ERR_INVALID_PURPOSE)
 		doctor_fine(y->d, CHECK_SERVER_AUTHORITY, y->server);
 	else
 		doctor_tell(y->d, SERVER_AUTHORITY, y->at.text, y->server,
@@ -246,12 +275,16 @@ static kf_err ask_state(struct way *y, const char *id, uint32_t *ret)
 	return e;
 }
 
-static const char *what_to_do(uint32_t state)
+static void what_to_do(uint32_t state, const char *id, char ret[256])
 {
-	return state == KMIP_STATE_PRE_ACTIVE
-		       ? "on the administrator's machine: keyfleet key activate ID"
-		       : "it stays so: make a new key (keyfleet key create), its "
-			 "certificate (key csr) and its reference (key ref)";
+	if (state == KMIP_STATE_PRE_ACTIVE)
+		snprintf(ret, 256,
+			"on the administrator's machine: keyfleet key activate %s", id);
+	else
+		snprintf(ret, 256,
+			"it stays so: make a new key (keyfleet key create), its "
+			"certificate (keyfleet key csr) and its reference (keyfleet key "
+			"ref)");
 }
 
 static void check_key(struct way *y, const struct doctor_ref *ref)
@@ -264,10 +297,12 @@ static void check_key(struct way *y, const struct doctor_ref *ref)
 		doctor_tell(y->d, KEY_GRANTED, at.text, ref->id, y->client);
 	else if (!kf_ok(e))
 		doctor_unseen(y->d, CHECK_KEY_ACTIVE, at.text, e.site->text);
-	else if (state != KMIP_STATE_ACTIVE)
+	else if (state != KMIP_STATE_ACTIVE) {
+		char remedy[256];
+		what_to_do(state, ref->id, remedy);
 		doctor_tell(y->d, KEY_ACTIVE, at.text, ref->id,
-			ttlv_value_text(TTLV_KIND_STATE, state), what_to_do(state));
-	else
+			ttlv_value_text(TTLV_KIND_STATE, state), remedy);
+	} else
 		doctor_fine(y->d, CHECK_KEY_ACTIVE, at.text);
 }
 
@@ -295,6 +330,11 @@ static bool check_server(struct way *y, const char *address)
 	}
 	doctor_fine(y->d, CHECK_SERVER_REACHABLE, y->server);
 	check_peer(y);
+	if (is_anonymous(y->d)) {
+		doctor_unseen(y->d, CHECK_CLIENT_ENROLLED, y->server,
+			"this user may not read the certificate and key");
+		return false;
+	}
 	if (ping(y))
 		return true;
 	tell_refused(y);
@@ -308,6 +348,7 @@ void doctor_network(struct doctor *d)
 	if (!d->has_servers)
 		return;
 	check_identity(d, y.client, sizeof(y.client));
+	check_ca(d);
 	y.at = at_option(d, "servers");
 	for (size_t i = 0; i < d->servers.servers.n; i++) {
 		y.server = d->servers.servers.item[i];
