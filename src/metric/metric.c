@@ -11,7 +11,7 @@ const uint64_t histogram_bound_ns[HISTOGRAM_BOUNDS] = { 25000, 50000, 100000, 25
 	250000000, 500000000, 1000000000, 2500000000, 5000000000, 10000000000 };
 
 static const char *const type_names[] = { "counter", "gauge", "histogram" };
-static const char total[] = "_total";
+#define TOTAL "_total"
 
 struct metric_out {
 	struct buf *buf;
@@ -76,7 +76,7 @@ static int family_length(const struct metric_out *o)
 {
 	size_t n = strlen(o->row->name);
 	bool is_cut = o->format == METRIC_OPEN && o->row->type == METRIC_COUNTER;
-	return (int)(is_cut ? n - (sizeof(total) - 1) : n);
+	return (int)(is_cut ? n - (sizeof(TOTAL) - 1) : n);
 }
 
 static void add_head(const struct metric_out *o)
