@@ -20,7 +20,7 @@ enum { LISTENERS_MAX = 64, TIMEOUT_S = 10 };
 
 struct visit {
 	const struct site_value *listen;
-	const char *name; /* SNI; "" without one */
+	char name[256]; /* SNI; "" without one */
 	int fd;
 	SSL_CTX *context;
 	SSL *ssl;
@@ -164,7 +164,7 @@ static void visit(struct doctor *d, const struct doctor_web *w, const struct sit
 	char host[256], port[16];
 	struct visit v = { .fd = -1, .listen = &p->listens.item[0], .name = "" };
 	if (p->names.n && !strpbrk(p->names.item[0].text, "*~_ /"))
-		v.name = p->names.item[0].text;
+		snprintf(v.name, sizeof(v.name), "%s", p->names.item[0].text);
 	if (!split(v.listen->text, host, port))
 		return;
 	const struct doctor_place at = doctor_at(v.listen->file, v.listen->line);

@@ -137,15 +137,23 @@ def claim_people_get_places_remedies_and_a_summary_and_no_secret(lab):
                 expect(line.strip()[-16:] not in done.stdout + done.stderr, f"{name} was printed")
 
 
+def claim_without_root_it_says_what_it_cannot_see_and_accuses_nobody(lab):
+    if not IS_ROOT:
+        skip("every other claim is made so")
+    done = lab.run(as_user("nobody", [TOOL, "--json", "doctor", "--web", "nginx:" + lab.nginx.file, "--agent-config",
+                                      lab.agent.conf, "--openssl-conf", lab.cnf]), check=False)
+    findings = json.loads(done.stdout)
+    expect(not sick(findings), f"{sick(findings)}")
+    unseen = {f["id"] for f in findings if f["state"] == "UNSEEN"}
+    expect({"provider-loaded", "agent-config", "client-enrolled"} <= unseen, f"{unseen}")
+
+
 def claim_nothing_is_changed(lab):
     def state():
-        found = {}
-        for folder, _, names in os.walk(lab.server.dir):
-            for name in names:
-                path = os.path.join(folder, name)
-                if not name.startswith("audit-") and "keyfleet.db" not in name and name != "seen":
-                    found[path] = (os.stat(path).st_mtime_ns, os.stat(path).st_mode)
-        return found
+        """What the daemons themselves do not write."""
+        return {path: (os.stat(path).st_mtime_ns, os.stat(path).st_mode)
+                for folder, _, names in os.walk(lab.dir) for path in (os.path.join(folder, name) for name in names)
+                if path.endswith((".conf", ".cnf", ".pem", ".key", ".ref", ".csr"))}
     before = state()
     lab.key_host()
     lab.web_host()
@@ -161,6 +169,27 @@ def claim_the_defaults_that_the_doctor_knows_are_keyfleetds(lab):
         part = text.split(f"[{section}]")[1].split("\n[")[0]
         option = part.split(f"\n  {key} = ")[1].split("\n  ")[1] if f"\n  {key} = " in part else ""
         expect(f"default {value}" in part.split(f"\n  {key} = ")[1].split("\n")[1], f"{section}.{key}: {option}")
+
+
+def claim_remedies_name_commands_and_options_that_exist(lab):
+    help_text = lab.run([TOOL, "--help"]).stdout
+    commands = [line[2:18].strip() for line in help_text.splitlines() if re.match(r"  [a-z]", line)]
+    texts = lab.run([TOOL, "doctor", "--checks"]).stdout + open(os.path.join(ROOT, "src/cli/doctor_text.def")).read()
+    found = 0
+    for words in re.findall(r"keyfleet ((?:[a-z][a-z-]+|--[a-z-]+|[A-Z]+|\{\d\}|>|\.|/\S+)(?: (?:[a-z][a-z-]+|--[a-z-]+|[A-Z]+|"
+                            r"\{\d\}|>|\.|/\S+))*)", texts):
+        if words.split()[0] in ("on", "says", "doctor", "compares", "is", "reports", "knows", "here", "it"):
+            continue
+        names = [c for c in commands if (words + " ").startswith(c + " ")]
+        if not names:
+            expect(words.split()[0] not in {c.split()[0] for c in commands} | {"key", "client", "grant"} or
+                   re.match(r"(key|client|grant)$", words), f"keyfleet {words}: no such command")
+            continue
+        found += 1
+        known = lab.run([TOOL, *names[0].split(), "--help"]).stdout
+        for option in re.findall(r"--[a-z-]+", words.split(" keyfleet")[0]):
+            expect(option in known, f"keyfleet {words}: no option {option}")
+    expect(found > 20, f"only {found} commands were found in remedies")
 
 
 # -- the provider ----------------------------------------------------------------------------------------
@@ -281,13 +310,6 @@ def claim_a_server_that_was_not_reloaded_after_a_renewal_is_named(lab):
 # -- keys and grants ---------------------------------------------------------------------------------------
 
 
-def with_key(lab, name, kind="ec:P-256", *options):
-    lab.server.keyfleet("key", "create", name, "--type", kind, *options)
-    reference = lab.write(name + ".ref", lab.server.keyfleet("key", "ref", name).stdout)
-    lab.local_key(name + "-local", "ec")
-    return reference, lab.key_id(name)
-
-
 def served_with(lab, name):
     """nginx with a reference of its own; its key is used from now on."""
     key = lab.server.create_key(name, "ec:P-256")
@@ -301,6 +323,15 @@ def claim_a_key_that_is_not_active_is_named_with_its_state(lab):
     only(lab.web_host(web=web), "key-active", key, "Deactivated")
     lab.server.keyfleet("key", "destroy", "revoked", "--yes")
     only(lab.web_host(web=web), "key-active", key, "Destroyed")
+    web.process.stop()
+    lab.local_key("early", "ec")
+    os.chmod(lab.path("early.key"), 0o600)
+    lab.server.keyfleet("key", "import", "early", lab.path("early.key"), "--inactive")
+    reference = lab.write("early.ref", lab.server.keyfleet("key", "ref", "early").stdout)
+    web = Nginx(lab, "early", [Key(lab.path("early.pem"), reference)], lab.cnf)
+    found = only(lab.web_host(web=web), "key-active", lab.key_id("early"), "Pre-Active")
+    lab.server.keyfleet(*re.search(r"keyfleet (key activate \S+)", found["remedy"])[1].split())
+    well(lab.web_host(web=web), "key-active", "handshake")
     web.process.stop()
 
 
@@ -443,8 +474,8 @@ def claim_certificates_of_this_host_that_are_not_accepted_are_told_apart(lab):
 
 
 def claim_clocks_that_differ_are_told(lab):
-    if not shutil.which("faketime"):
-        skip("no faketime")
+    if not shutil.which("faketime") or b"AddressSanitizer" in open(TOOL, "rb").read():
+        skip("no faketime, or a sanitizer that it does not go with")
     done = lab.run(["faketime", "-f", "+90s", TOOL, "--json", "doctor", "--agent-config", lab.agent.conf], check=False)
     found = sick(json.loads(done.stdout))
     expect("clock-agrees" in found and "behind" in found["clock-agrees"]["what"], f"{found}")
