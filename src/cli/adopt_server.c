@@ -123,7 +123,7 @@ kf_err server_test(const struct server *s)
 	const char *const argv[SITE_KINDS][7] = {
 		[SITE_NGINX] = { s->program, "-t", "-q", "-c", s->file },
 		[SITE_APACHE] = { s->program, "-t", "-f", s->file },
-		[SITE_HAPROXY] = { s->program, "-c", "-q", "-f", s->file },
+		[SITE_HAPROXY] = { s->program, "-c", "-f", s->file },
 	};
 	if (!argv[s->kind][0]) /* stunnel has none */
 		return KF_OK;

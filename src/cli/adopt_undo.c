@@ -75,7 +75,9 @@ static kf_err undo_if_begun(void *arg, const char *dir, const char *id)
 		cli_note_lines(a->cli, &why);
 		return e;
 	}
-	if (change.phase == CHANGE_BEGUN) {
+	bool is_ours = !strcmp(change.kind, site_kind_name(a->kind)) &&
+		       !strcmp(change.file, a->file);
+	if (change.phase == CHANGE_BEGUN && is_ours) {
 		cli_note(a->cli, "%s was begun and never done: it is undone first", id);
 		e = adopt_undo(a->cli, &change, a->has_no_reload);
 	}

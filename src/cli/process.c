@@ -154,22 +154,31 @@ bool pids_has(const struct pids *p, pid_t pid)
 
 /* ---- programs ---- */
 
+/* What a master tells its own processes, and a service manager its service, is not for others. */
+static bool is_private(const char *variable)
+{
+	static const char *const names[] = { "HAPROXY_", "NOTIFY_SOCKET=", "LISTEN_",
+		"NGINX=" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(variable, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
 /* The texts of /proc/PID/environ as execve() wants them, in memory of `texts`. */
 static char **environment_of(pid_t pid, struct buf *texts)
 {
 	if (!pid || !kf_ok(process_read(pid, "environ", texts)) || !texts->n)
 		return NULL;
 	buf_add_u8(texts, 0);
-	size_t n = 0, at = 0;
+	size_t n = 0, kept = 0;
 	for (size_t i = 0; i < texts->n; i++)
 		n += !texts->p[i];
 	char **list = calloc(n + 1, sizeof(*list));
-	for (size_t i = 0; list && i < n; i++) {
-		list[i] = (char *)texts->p + at;
-		at += strlen(list[i]) + 1;
-	}
-	if (list && n)
-		list[n - 1] = NULL; /* the empty text that we added */
+	for (size_t at = 0; list && at < texts->n;
+		at += strlen((char *)texts->p + at) + 1)
+		if (texts->p[at] && !is_private((char *)texts->p + at))
+			list[kept++] = (char *)texts->p + at;
 	return list;
 }
 

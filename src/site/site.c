@@ -15,9 +15,9 @@ static const struct kind {
 	void (*read)(struct reading *r, const char *file);
 } kinds[SITE_KINDS] = {
 	[SITE_NGINX] = { "nginx", "/etc/nginx/nginx.conf", nginx_read },
-	[SITE_APACHE] = { "apache", "/etc/apache2/apache2.conf", NULL },
-	[SITE_HAPROXY] = { "haproxy", "/etc/haproxy/haproxy.cfg", NULL },
-	[SITE_STUNNEL] = { "stunnel", "/etc/stunnel/stunnel.conf", NULL },
+	[SITE_APACHE] = { "apache", "/etc/apache2/apache2.conf", apache_read },
+	[SITE_HAPROXY] = { "haproxy", "/etc/haproxy/haproxy.cfg", haproxy_read },
+	[SITE_STUNNEL] = { "stunnel", "/etc/stunnel/stunnel.conf", stunnel_read },
 };
 
 const char *site_kind_name(enum site_kind kind) { return kinds[kind].name; }
@@ -291,8 +291,6 @@ const struct site_files site_disk = {
 kf_err site_read(enum site_kind kind, const char *file, const struct site_files *files,
 	struct site *ret, struct buf *why)
 {
-	if (!kinds[kind].read)
-		return kf_fail(FEATURE, "this kind of server is not read yet");
 	struct site s = { .kind = kind };
 	struct reading r = {
 		.site = &s, .files = files ? files : &site_disk, .why = why, .err = KF_OK

@@ -38,7 +38,7 @@ struct site_values {
 /* How a key lies beside its certificate. */
 enum site_shape {
 	SITE_SEPARATE, /* two directives name two files */
-	SITE_BUNDLE,   /* one file holds both; `key` is the same as `certificate` */
+	SITE_BUNDLE, /* one file holds both; `key` has its path, and a file if a directive names it again */
 	SITE_BESIDE, /* HAProxy: `key` is CERTIFICATE.key, found by itself; no directive names it */
 };
 

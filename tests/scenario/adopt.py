@@ -8,7 +8,7 @@ import subprocess
 
 from host import Host, enter, kill_by_file, read
 from scenario import expect, run
-from lab import Load, handshake, wait_until
+from lab import Load, Process, handshake, wait_until
 
 STATE = "/var/lib/keyfleet/adopt"
 
@@ -100,6 +100,176 @@ def claim_nginx_one_command_brings_everything_back_under_load(lab):
     for _ in range(5):
         handshake(443, lab.web_ca())
     expect(lab.signatures() == signed, "the key servers still sign")
+
+
+# -- Apache --------------------------------------------------------------------------------------------
+
+APACHE_SITE = """<IfModule mod_ssl.c>
+<VirtualHost *:8443>
+\tServerName localhost
+\tSSLEngine on
+\tSSLCertificateFile\t/etc/ssl/private/a-rsa.pem
+\tSSLCertificateKeyFile\t/etc/ssl/private/a-rsa.key
+\tSSLCertificateFile\t/etc/ssl/private/a-both.pem
+</VirtualHost>
+</IfModule>
+"""
+
+
+def start_apache(lab):
+    lab.key_pair("a-rsa", "rsa")
+    lab.key_pair("a-both", "ec")
+    with open("/etc/ssl/private/a-both.pem", "ab") as f:
+        f.write(read("/etc/ssl/private/a-both.key"))
+    os.remove("/etc/ssl/private/a-both.key")
+    lab.put("/etc/apache2/ports.conf", "Listen 8443\n")
+    lab.put("/etc/apache2/sites-available/000-default.conf", APACHE_SITE)
+    for module in ("ssl.load", "ssl.conf", "socache_shmcb.load"):
+        if not os.path.exists(f"/etc/apache2/mods-enabled/{module}"):
+            os.symlink(f"../mods-available/{module}", f"/etc/apache2/mods-enabled/{module}")
+    lab.run(["apache2ctl", "start"])
+    lab.wait_for_port(8443)
+
+
+def claim_apache_keys_move_by_a_graceful_restart_and_no_handshake_fails(lab):
+    start_apache(lab)
+    before = etc()
+    parent = read("/var/run/apache2/apache2.pid")
+    with Load(lab, 8443) as load:
+        load.goes_on()
+        said = lab.adopt("apache", "--yes").stdout
+        load.goes_on()
+    expect(not load.failures, f"{len(load.failures)} of {load.done} failed: {load.failures[:3]}")
+    expect("2 keys moved" in said, said)
+    expect(read("/var/run/apache2/apache2.pid") == parent, "another parent process")
+    site = read("/etc/apache2/sites-available/000-default.conf").decode()
+    expect("\tSSLCertificateFile\t/etc/ssl/private/a-both.pem\n\tSSLCertificateKeyFile /etc/ssl/private/a-both.ref.pem\n"
+           in site and "SSLCertificateKeyFile\t/etc/ssl/private/a-rsa.ref.pem\n" in site, site)
+    expect("/etc/apache2/apache2.conf" in changed(before, etc()), "no loader")
+    signed = lab.signatures()
+    handshake(8443, lab.web_ca())
+    wait_until("an audit record", lambda: lab.signatures() > signed)
+
+
+def claim_apache_starts_anew_with_references(lab):
+    lab.run(["apache2ctl", "stop"])
+    wait_until("Apache's end", lambda: not os.path.exists("/var/run/apache2/apache2.pid"))
+    lab.run(["apache2ctl", "start"])
+    lab.wait_for_port(8443)
+    handshake(8443, lab.web_ca())
+
+
+def claim_apache_goes_back_under_load(lab):
+    with Load(lab, 8443) as load:
+        load.goes_on()
+        lab.adopt("rollback")
+        load.goes_on()
+    expect(not load.failures, str(load.failures[:3]))
+    expect(read("/etc/apache2/sites-available/000-default.conf").decode() == APACHE_SITE, "the site is not what it was")
+    expect(b"keyfleet" not in read("/etc/apache2/apache2.conf"), "the loader is left")
+
+
+# -- HAProxy -------------------------------------------------------------------------------------------
+
+HAPROXY_CFG = """global
+    user haproxy
+    group haproxy
+    chroot /var/lib/haproxy
+    stats socket /run/haproxy/admin.sock mode 600 level admin
+defaults
+    mode http
+    timeout client 10s
+    timeout server 10s
+    timeout connect 10s
+frontend www
+    bind 127.0.0.1:9443 ssl crt /etc/haproxy/bundle.pem # one file
+    bind 127.0.0.1:9444 ssl crt /etc/haproxy/dir/
+    bind 127.0.0.1:9445 ssl crt-list /etc/haproxy/list
+    http-request return status 200 content-type text/plain string "haproxy"
+"""
+
+
+def bundle(lab, name, kind, path):
+    key = lab.local_key(name, kind)
+    lab.put(path, open(key.certificate).read() + open(key.key).read(), 0o600)
+
+
+def start_haproxy(lab):
+    bundle(lab, "h-rsa", "rsa", "/etc/haproxy/bundle.pem")
+    bundle(lab, "h-dir", "ec", "/etc/haproxy/dir/one.pem")
+    key = lab.local_key("h-list", "ec")
+    lab.put("/etc/haproxy/list.pem", open(key.certificate).read())
+    lab.put("/etc/haproxy/list.pem.key", open(key.key).read(), 0o600)
+    lab.put("/etc/haproxy/list", "/etc/haproxy/list.pem [alpn h2] localhost\n")
+    lab.put("/etc/haproxy/haproxy.cfg", HAPROXY_CFG)
+    process = Process(lab, "haproxy", ["haproxy", "-W", "-f", "/etc/haproxy/haproxy.cfg"])
+    for port in (9443, 9444, 9445):
+        lab.wait_for_port(port)
+    return process
+
+
+def claim_haproxy_bundles_folders_and_lists_move_and_no_handshake_fails(lab):
+    start_haproxy(lab)
+    before = etc()
+    with Load(lab, 9443) as one, Load(lab, 9444) as two, Load(lab, 9445) as three:
+        one.goes_on()
+        said = lab.adopt("haproxy", "--yes").stdout
+        for load in (one, two, three):
+            load.goes_on()
+    for load in (one, two, three):
+        expect(not load.failures, f"{load.port}: {len(load.failures)} of {load.done} failed: {load.failures[:3]}")
+    expect("3 keys moved" in said, said)
+    expect(read("/etc/haproxy/haproxy.cfg").decode() == HAPROXY_CFG.replace("bundle.pem", "bundle.ref.pem"), "more changed")
+    for path in ("bundle.ref.pem", "dir/one.pem", "list.pem.key"):
+        text = read("/etc/haproxy/" + path)
+        expect(b"KEYFLEET KEY REFERENCE" in text and b"PRIVATE KEY" not in text, path)
+    lab.etc_before_haproxy = before
+    signed = lab.signatures()
+    for port in (9443, 9444, 9445):
+        handshake(port, lab.web_ca())
+    wait_until("audit records", lambda: lab.signatures() >= signed + 3)
+
+
+def claim_haproxy_goes_back_under_load(lab):
+    with Load(lab, 9443) as load:
+        load.goes_on()
+        lab.adopt("rollback")
+        load.goes_on()
+    expect(not load.failures, str(load.failures[:3]))
+    expect(changed(lab.etc_before_haproxy, etc()) == ["/etc/ssl/openssl.cnf"] or not changed(
+        lab.etc_before_haproxy, etc()), str(changed(lab.etc_before_haproxy, etc())))
+
+
+# -- stunnel -------------------------------------------------------------------------------------------
+
+def start_stunnel(lab):
+    process = Process(lab, "stunnel", ["stunnel", "/etc/stunnel/stunnel.conf"])
+    lab.wait_for_port(7443)
+    return process
+
+
+def claim_stunnel_changes_its_files_and_is_restarted_by_hand(lab):
+    lab.key_pair("tunnel", "ec")
+    lab.put("/etc/stunnel/stunnel.conf", """foreground = yes
+pid =
+[https]
+accept = 127.0.0.1:7443
+connect = 127.0.0.1:80
+cert = /etc/ssl/private/tunnel.pem
+key = /etc/ssl/private/tunnel.key
+""")
+    process = start_stunnel(lab)
+    refused = lab.adopt("stunnel", "--yes", check=False)
+    expect(refused.returncode and "only when it starts" in refused.stderr, refused.stderr)
+    expect(b"tunnel.key" in read("/etc/stunnel/stunnel.conf"), "it was changed all the same")
+    lab.adopt("stunnel", "--yes", "--no-reload")
+    process.stop()
+    process = start_stunnel(lab)
+    signed = lab.signatures()
+    handshake(7443, lab.web_ca())
+    wait_until("an audit record", lambda: lab.signatures() > signed)
+    lab.adopt("rollback", "--no-reload")
+    expect(b"tunnel.key" in read("/etc/stunnel/stunnel.conf"), "it did not go back")
 
 
 if __name__ == "__main__":
