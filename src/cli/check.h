@@ -55,6 +55,8 @@ kf_err check_options(struct cli *c, struct check *k, struct check_options *ret);
 
 /* The metrics of a program, by HTTP. */
 kf_err check_fetch(struct check *k, const struct check_options *o, struct buf *ret);
+/* Of an HTTP answer leaves the body, with a zero byte behind it. */
+kf_err page_cut_head(struct buf *b);
 /* The value of a series as it is written, keyfleet_up or a{b="c"}; NAN if it is not there. */
 double page_value(const struct buf *page, const char *series);
 /* The sum over all series that begin so; NAN if there is none. */

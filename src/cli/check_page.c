@@ -57,11 +57,11 @@ static kf_err read_all(int fd, uint64_t deadline_ns, struct buf *ret)
 	}
 }
 
-/* Leaves the body. */
-static kf_err cut_head(struct buf *b)
+kf_err page_cut_head(struct buf *b)
 {
 	static const char ok[] = "HTTP/1.1 200 ", end[] = "\r\n\r\n";
-	const uint8_t *at = b->n ? memmem(b->p, b->n, end, sizeof(end) - 1) : NULL;
+	const uint8_t *at =
+		b->n >= sizeof(ok) ? memmem(b->p, b->n, end, sizeof(end) - 1) : NULL;
 	bool is_http = at && memcmp(b->p, ok, 7) == 0 &&
 		       memcmp(b->p + 8, ok + 8, sizeof(ok) - 9) == 0;
 	if (!is_http)
@@ -79,7 +79,7 @@ static kf_err fetch(const char *address, uint64_t deadline_ns, struct buf *ret)
 	KF_TRY(connect_start(&a, &fd));
 	KF_TRY(send_request(fd, deadline_ns));
 	KF_TRY(read_all(fd, deadline_ns, ret));
-	return cut_head(ret);
+	return page_cut_head(ret);
 }
 
 kf_err check_fetch(struct check *k, const struct check_options *o, struct buf *ret)
