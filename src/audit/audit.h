@@ -110,7 +110,7 @@ kf_err audit_alarm(struct audit *a, const char *what);
 const char *audit_finding(const struct audit *a);
 
 /* The newest checkpoint that is on disk, for others to remember: one line of text, without newline.
- *     origin=ORIGIN server=NAME number=N time=TIME chain=HEX signature=HEX
+ *     origin=ORIGIN server=NAME number=N records=N time=TIME chain=HEX signature=HEX
  */
 enum { AUDIT_HEAD_SIZE = 768 };
 struct audit_head {

@@ -40,13 +40,18 @@ void chains_copy(struct chains *to, const struct chains *from)
 		offsetof(struct chains, loop) + from->loops * sizeof(from->loop[0]));
 }
 
-void chain_add(struct chain *c, struct slice text)
+void chain_fold(struct chain *c, struct slice more)
 {
 	SHA256_CTX h;
 	SHA256_Init(&h);
 	SHA256_Update(&h, c->head, CHAIN_SIZE);
-	SHA256_Update(&h, text.p, text.n);
+	SHA256_Update(&h, more.p, more.n);
 	SHA256_Final(c->head, &h);
+}
+
+void chain_add(struct chain *c, struct slice text)
+{
+	chain_fold(c, text);
 	c->sequence++;
 }
 

@@ -43,6 +43,8 @@ void chains_copy(struct chains *to, const struct chains *from);
 
 /* One more line; `text` is without its end " chain=...". */
 void chain_add(struct chain *c, struct slice text);
+/* What stands behind a line's value goes into the value of the next one. */
+void chain_fold(struct chain *c, struct slice more);
 /* The order of lines of several chains; not of checkpoints. */
 void chains_note(struct chains *c, const struct chain *of);
 void chains_order(const struct chains *c, uint8_t ret[CHAIN_SIZE]);

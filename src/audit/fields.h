@@ -6,7 +6,7 @@
 #pragma once
 #include "base/buf.h"
 
-enum { FIELD_TEXT_SIZE = 160 };
+enum { FIELD_TEXT_SIZE = 304 };
 
 struct field {
 	struct slice key;

@@ -62,17 +62,17 @@ static size_t escape(uint8_t c, uint8_t *ret)
 	return sizeof(code);
 }
 
-size_t line_value(struct slice s, uint8_t ret[LINE_VALUE_SIZE])
+size_t line_value(struct slice s, size_t most, uint8_t *ret)
 {
-	if (s.n <= LINE_TEXT_MAX && is_all_plain(s)) {
+	if (s.n <= most && is_all_plain(s)) {
 		memcpy(ret, s.p, s.n);
 		return s.n;
 	}
-	size_t n = 0, most = s.n > LINE_TEXT_MAX ? LINE_TEXT_MAX : s.n;
+	size_t n = 0, kept = s.n > most ? most : s.n;
 	ret[n++] = '"';
-	for (size_t i = 0; i < most; i++)
+	for (size_t i = 0; i < kept; i++)
 		n += escape(s.p[i], ret + n);
-	for (int i = 0; most < s.n && i < 3; i++)
+	for (int i = 0; kept < s.n && i < 3; i++)
 		ret[n++] = '.';
 	ret[n++] = '"';
 	return n;
@@ -80,8 +80,8 @@ size_t line_value(struct slice s, uint8_t ret[LINE_VALUE_SIZE])
 
 static void put_value(struct line *l, struct slice s)
 {
-	uint8_t value[LINE_VALUE_SIZE];
-	put_bytes(l, value, line_value(s, value));
+	uint8_t value[LINE_VALUE_SIZE(LINE_TEXT_MAX)];
+	put_bytes(l, value, line_value(s, LINE_TEXT_MAX, value));
 }
 
 static void put_text(struct line *l, const char *text)

@@ -33,6 +33,8 @@ void line_write(struct line *l, struct line_clock *clock,
 	const struct line_origin *origin, const struct audit_record *r);
 
 /* Pieces for lines of other kinds. */
-enum { LINE_VALUE_SIZE = 4 * LINE_TEXT_MAX + 5, LINE_TIME_SIZE = 28 };
-size_t line_value(struct slice s, uint8_t ret[LINE_VALUE_SIZE]); /* quoted where needed */
+enum { LINE_TIME_SIZE = 28 };
+/* Room for a value of which at most `most` bytes are kept. */
+#define LINE_VALUE_SIZE(most) (4 * (most) + 5)
+size_t line_value(struct slice s, size_t most, uint8_t *ret); /* quoted where needed */
 void line_time(int64_t time_us, char ret[LINE_TIME_SIZE]);

@@ -19,7 +19,7 @@ struct audit_waker {
 kf_err audit_open_on(const struct audit_conf *conf, const struct journal_ops *ops,
 	const struct audit_waker *waker, struct audit **ret);
 
-enum { EVENTS_MAX = 16, EVENT_FIELDS_MAX = 1500, EVENT_NAME_MAX = 16, FINDING_MAX = 512 };
+enum { EVENTS_MAX = 16, EVENT_FIELDS_MAX = 1500, EVENT_NAME_MAX = 16, FINDING_MAX = 300 };
 
 /* What belongs to one loop. */
 struct lane {

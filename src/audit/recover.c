@@ -21,9 +21,13 @@
 /* The first finding is kept: what follows may follow from it. */
 static void note_finding(struct audit *a, const char *where, const char *what)
 {
-	if (!a->finding[0])
-		snprintf(a->finding, sizeof(a->finding), "%s%s%s", where,
-			where[0] ? ": " : "", what);
+	autobuf text = buf_new(2048);
+	if (a->finding[0])
+		return;
+	buf_printf(&text, "%s%s%s", where, where[0] ? ": " : "", what);
+	size_t n = text.n < FINDING_MAX ? text.n : FINDING_MAX - 1;
+	if (n)
+		memcpy(a->finding, text.p, n);
 }
 
 static void found(void *arg, const struct replay_finding *f)
@@ -31,7 +35,7 @@ static void found(void *arg, const struct replay_finding *f)
 	char name[SEGMENT_NAME_SIZE], where[64];
 	segment_name(name, f->segment);
 	snprintf(where, sizeof(where), "%s:%" PRIu64, name, f->line);
-	if (!f->is_note)
+	if (!f->is_note && !f->is_alarm) /* an alarm is on record already */
 		note_finding(arg, where, f->text);
 }
 

@@ -46,34 +46,57 @@ kf_err replay_trust_keyring(struct replay *r, const struct keyring *k)
 	return KF_OK;
 }
 
+static void say(struct replay *r, struct replay_finding *f, const char *format, va_list a)
+{
+	f->segment = r->segment;
+	f->line = r->line;
+	vsnprintf(f->text, sizeof(f->text), format, a);
+	r->tell(r->arg, f);
+}
+
 void replay_say(struct replay *r, bool is_note, const char *format, ...)
 {
-	struct replay_finding f = {
-		.segment = r->segment, .line = r->line, .is_note = is_note
-	};
+	struct replay_finding f = { .is_note = is_note };
 	va_list args;
 	va_start(args, format);
-	vsnprintf(f.text, sizeof(f.text), format, args);
+	say(r, &f, format, args);
 	va_end(args);
 	r->findings += !is_note;
 	r->has_found |= !is_note;
-	r->tell(r->arg, &f);
+}
+
+/* The line itself is right. */
+__attribute__((format(printf, 2, 3))) static void say_alarm(
+	struct replay *r, const char *format, ...)
+{
+	struct replay_finding f = { .is_alarm = true };
+	va_list args;
+	va_start(args, format);
+	say(r, &f, format, args);
+	va_end(args);
+	r->findings++;
 }
 
 /* ---- gaps in a count ---- */
+
+void replay_say_missing(struct replay *r, const char *what, uint64_t first, uint64_t last)
+{
+	if (first == last)
+		replay_say(r, false, "%s %" PRIu64 " is missing before this line", what,
+			first);
+	else
+		replay_say(r, false,
+			"%ss %" PRIu64 " to %" PRIu64 " are missing before this line",
+			what, first, last);
+}
 
 /* True: it is the line that has to follow. */
 static bool is_next(
 	struct replay *r, const struct chain *c, uint64_t number, const char *what)
 {
 	uint64_t next = c->sequence + 1;
-	if (number == next + 1)
-		replay_say(r, false, "%s %" PRIu64 " is missing before this line", what,
-			next);
-	else if (number > next)
-		replay_say(r, false,
-			"%s %" PRIu64 " to %" PRIu64 " are missing before this line",
-			what, next, number - 1);
+	if (number > next)
+		replay_say_missing(r, what, next, number - 1);
 	else if (number < next)
 		replay_say(r, false,
 			"%s %" PRIu64 " stands here again or out of its place", what,
@@ -180,7 +203,7 @@ static void heed_event(struct replay *r, struct slice event, struct slice text)
 	if (!slice_is(event, "alarm"))
 		return;
 	field_text(field_find(text, "detail"), detail, sizeof(detail));
-	replay_say(r, false, "the server itself found: %s", detail);
+	say_alarm(r, "the server itself found: %s", detail);
 }
 
 static void read_event(struct replay *r, const struct replay_text *t, struct slice event,

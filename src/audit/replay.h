@@ -9,11 +9,12 @@
 #include "crypt/keyring.h"
 #include "crypt/signer.h"
 
-enum { REPLAY_KEYS_MAX = 128, REPLAY_TEXT_MAX = 320, REPLAY_BATCH = 1024 };
+enum { REPLAY_KEYS_MAX = 128, REPLAY_TEXT_MAX = 400, REPLAY_BATCH = 1024 };
 
 struct replay_finding {
 	uint64_t segment, line; /* line 0: the segment as a whole; segment 0: all of it */
 	bool is_note;           /* worth saying, nothing wrong */
+	bool is_alarm; /* the server has found something itself, and said so in this line */
 	char text[REPLAY_TEXT_MAX];
 };
 typedef void (*replay_tell)(void *arg, const struct replay_finding *f);
@@ -47,7 +48,7 @@ struct replay {
 	uint64_t sealed_line;
 	uint8_t public[SIGNER_PUBLIC_SIZE], coming[SIGNER_PUBLIC_SIZE];
 	bool has_coming;
-	char key[MASTER_ID_MAX + 1], server[80];
+	char key[MASTER_ID_MAX + 1], coming_key[MASTER_ID_MAX + 1], server[80];
 	uint64_t first_journal,
 		first_after; /* number of its first line; what it says of before */
 	uint64_t retired, findings, records, checkpoints;

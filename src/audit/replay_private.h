@@ -13,6 +13,9 @@ struct replay_text {
 	struct slice signature; /* digits; empty: none */
 };
 
+/* "loop 1: records 7 to 9 are missing before this line" */
+void replay_say_missing(
+	struct replay *r, const char *what, uint64_t first, uint64_t last);
 /* Loops that appear begin where all begin. */
 void replay_know_loops(struct replay *r, unsigned loops, bool are_known);
 /* A line with event=checkpoint, segment or stop. */

@@ -6,6 +6,7 @@
 #include "audit/replay_private.h"
 #include "audit/seal.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 struct sealed {
@@ -149,6 +150,7 @@ static void note_signature(struct replay *r, const struct sealed *s)
 		return;
 	r->has_coming = false;
 	memcpy(r->public, r->coming, sizeof(r->public));
+	memcpy(r->key, r->coming_key, sizeof(r->key));
 	if (!is_trusted(r, r->coming))
 		(void)!kf_ok(replay_trust(r, r->coming));
 }
@@ -221,11 +223,11 @@ static void check_journal(struct replay *r, const struct sealed *s)
 {
 	uint64_t next = r->at.journal.sequence + 1;
 	bool is_same = memcmp(r->at.journal.head, s->previous, CHAIN_SIZE) == 0;
+	/* The signature of this one does not speak for what it was not written behind. */
+	if (!r->knows_journal || !is_same || s->number != next)
+		replay_check_signatures(r);
 	if (s->number > next)
-		replay_say(r, false,
-			"journal: lines %" PRIu64 " to %" PRIu64
-			" are missing before this one",
-			next, s->number - 1);
+		replay_say_missing(r, "journal: line", next, s->number - 1);
 	else if (s->number < next)
 		replay_say(r, false,
 			"journal: line %" PRIu64 " stands here again or out of its place",
@@ -241,11 +243,10 @@ static void check_head(struct replay *r, const struct head *h)
 	const struct chain *c = &r->at.loop[h->loop];
 	unsigned loop = (unsigned)h->loop;
 	bool is_same = memcmp(c->head, h->value, CHAIN_SIZE) == 0;
+	char what[48];
+	snprintf(what, sizeof(what), "loop %u: record", loop);
 	if (h->sequence > c->sequence)
-		replay_say(r, false,
-			"loop %u: records %" PRIu64 " to %" PRIu64
-			" are missing before this checkpoint",
-			loop, c->sequence + 1, h->sequence);
+		replay_say_missing(r, what, c->sequence + 1, h->sequence);
 	else if (h->sequence < c->sequence)
 		replay_say(r, false,
 			"loop %u: records %" PRIu64 " to %" PRIu64
@@ -318,6 +319,7 @@ static void settle(struct replay *r, const struct sealed *s)
 {
 	note_signature(r, s);
 	memcpy(r->at.journal.head, s->chain, CHAIN_SIZE);
+	chain_fold(&r->at.journal, (struct slice){ s->signature, sizeof(s->signature) });
 	r->at.journal.sequence = s->number;
 	r->knows_journal = true;
 	if (s->retired > r->retired)

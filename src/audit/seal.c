@@ -121,9 +121,10 @@ static void put_number(struct buf *b, const char *key, uint64_t v)
 
 void audit_put_field(struct buf *to, const char *key, struct slice value)
 {
-	uint8_t text[LINE_VALUE_SIZE];
+	enum { MOST = 300 };
+	uint8_t text[LINE_VALUE_SIZE(MOST)];
 	buf_printf(to, " %s=", key);
-	buf_add(to, text, line_value(value, text));
+	buf_add(to, text, line_value(value, MOST, text));
 }
 
 static void put_start(const struct seal *s, const char *event, struct buf *b)
@@ -200,6 +201,14 @@ static void put_checkpoint(const struct seal *s, enum seal_kind kind, struct buf
 	put_number(b, "retired", s->retired);
 }
 
+static uint64_t count_records(const struct chains *c)
+{
+	uint64_t n = 0;
+	for (unsigned i = 0; i < c->loops; i++)
+		n += c->loop[i].sequence;
+	return n;
+}
+
 static kf_err note_head(struct seal *s, const uint8_t signature[SIGNER_SIGNATURE_SIZE])
 {
 	autobuf b = buf_new(AUDIT_HEAD_SIZE);
@@ -208,6 +217,7 @@ static kf_err note_head(struct seal *s, const uint8_t signature[SIGNER_SIGNATURE
 	put_hex(&b, "origin", s->next->origin, CHAIN_ORIGIN_SIZE);
 	audit_put_field(&b, "server", slice_of(s->server));
 	put_number(&b, "number", s->next->journal.sequence);
+	put_number(&b, "records", count_records(s->next));
 	buf_printf(&b, " time=%s", time);
 	put_hex(&b, "chain", s->next->journal.head, CHAIN_SIZE);
 	put_hex(&b, "signature", signature, SIGNER_SIGNATURE_SIZE);
@@ -231,7 +241,9 @@ kf_err seal_checkpoint(struct seal *s, enum seal_kind kind, struct buf *ret)
 	buf_add_u8(ret, '\n');
 	chains_seal(s->next);
 	KF_TRY(buf_err(ret));
-	return note_head(s, signature);
+	KF_TRY(note_head(s, signature));
+	chain_fold(&s->next->journal, (struct slice){ signature, sizeof(signature) });
+	return KF_OK;
 }
 
 /* ---- another master key ---- */

@@ -106,9 +106,9 @@ static kf_err begin_segment(struct audit *a)
 
 static kf_err add_checkpoint(struct audit *a, enum seal_kind kind)
 {
-	if (seal_needs_key(&a->seal))
-		KF_TRY(seal_renew_key(&a->seal, &a->text));
-	KF_TRY(seal_checkpoint(&a->seal, kind, &a->text));
+	bool is_renewed = kind == SEAL_CHECKPOINT && seal_needs_key(&a->seal);
+	KF_TRY(is_renewed ? seal_renew_key(&a->seal, &a->text)
+			  : seal_checkpoint(&a->seal, kind, &a->text));
 	a->has_checkpoint = true;
 	add_text(a);
 	return KF_OK;
@@ -327,7 +327,7 @@ void *audit_work(void *arg)
 			return NULL;
 		else if (atomic_load(&a->is_failing))
 			sleep_until_retry();
-		else
+		if (!atomic_load(&a->is_failing))
 			expire(a);
 		atomic_store(&a->reserve, journal_reserve(&a->journal));
 	}

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "crypt/keygen.h"
 #include "crypt/keyring.h"
+#include "keyfleetd/heads.h"
 #include "keyfleetd/health.h"
 #include "keyfleetd/metrics.h"
 #include "op/backup.h"
@@ -258,6 +259,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_backup(s), "backup", why));
 	set_op_server(s);
 	KF_TRY(explain(open_audit(s), "audit", why));
+	KF_TRY(explain(heads_start(s, &s->heads), "audit", why));
 	KF_TRY(explain(workers_start((unsigned)s->conf.workers, s->epoch, &s->workers),
 		"workers", why));
 	KF_TRY(explain(open_ios(s), "loops", why));
@@ -275,6 +277,7 @@ void server_close(struct server *s)
 		if (s->io[i])
 			io_stop(s->io[i]);
 	op_backup_free(s->backup);
+	heads_stop(s->heads);
 	if (s->store)
 		store_close(s->store);
 	audit_close(s->audit);

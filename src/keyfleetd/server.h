@@ -31,6 +31,7 @@ struct server {
 	struct keyring *keyring;
 	struct store *store;
 	struct audit *audit;
+	struct heads *heads;
 	struct op_backup *backup;
 	struct tls_context *tls;
 	struct workers *workers;

@@ -127,6 +127,20 @@ void store_status(struct store *s, struct store_status *ret);
 /* Asks the worker to bind every object to the newest master key, a batch at a time. */
 void store_rotate_master(struct store *s);
 
+/* --- audit heads --- */
+
+/* Are there other servers? */
+bool store_is_shared(const struct store *s);
+
+struct store_head {
+	struct slice origin, line;
+};
+typedef void (*store_head_row)(void *arg, struct slice origin, struct slice line);
+/* Shows what every key server of the database has put there, ours of before included, then puts ours.
+ * Any thread; waits for the database, five seconds at most.  Nothing happens in a store of one server. */
+kf_err store_exchange_heads(
+	struct store *s, const struct store_head *own, store_head_row row, void *arg);
+
 /* --- backup ---
  *
  * A backup is one authenticated stream of the rows as they are stored (sealed), of one moment.
