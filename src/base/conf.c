@@ -484,6 +484,53 @@ static void print_words(const struct conf_option *o, struct buf *to)
 		buf_printf(to, "%s%s", i ? "|" : "", o->words[i]);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool is_same_list(const struct conf_list *a, const struct conf_list *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->item[i], b->item[i]) != 0)
+			return false;
+	return true;
+}
+
+static bool is_same(const struct conf_option *o, const void *a, const void *b)
+{
+	switch (o->type) {
+	case CONF_TEXT:
+	case CONF_PATH:
+	case CONF_ADDRESS: return is_same_text(*(char *const *)a, *(char *const *)b);
+	case CONF_INTEGER:
+	case CONF_SIZE:
+	case CONF_DURATION: return *(const int64_t *)a == *(const int64_t *)b;
+	case CONF_BOOL: return *(const bool *)a == *(const bool *)b;
+	case CONF_ENUM: return *(const int *)a == *(const int *)b;
+	case CONF_LIST:
+	case CONF_PATHS:
+	case CONF_ADDRESSES: return is_same_list(a, b);
+	}
+	return true;
+}
+
+void conf_print_late(
+	const struct conf_table *t, const void *runs, const void *new, struct buf *to)
+{
+	const char *comma = "";
+	for (size_t i = 0; i < t->n_options; i++) {
+		const struct conf_option *o = &t->options[i];
+		if (!o->needs_restart || is_same(o, (const char *)runs + o->offset,
+						 (const char *)new + o->offset))
+			continue;
+		buf_printf(to, "%s%s in [%s]", comma, o->key, o->section);
+		comma = ", ";
+	}
+}
+
 static void print_limits(const struct conf_option *o, struct buf *to)
 {
 	if (o->min || o->max)
@@ -493,6 +540,8 @@ static void print_limits(const struct conf_option *o, struct buf *to)
 		buf_add_text(to, "; required");
 	else if (o->initial)
 		buf_printf(to, "; default %s", o->initial);
+	if (o->needs_restart)
+		buf_add_text(to, "; needs a restart");
 	buf_add_text(to, "\n");
 }
 

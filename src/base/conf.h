@@ -56,6 +56,7 @@ struct conf_option {
 	int64_t min, max;         /* of numbers; both 0: not negative, no upper limit */
 	const char *const *words; /* of CONF_ENUM, NULL at the end */
 	bool is_required;
+	bool needs_restart; /* a reload does not change it; see conf_print_late() */
 	/* Further check (NULL: none): NULL when the value is fine, else why it is not and what to do,
 	 * a constant text. */
 	const char *(*check)(const char *value);
@@ -89,6 +90,11 @@ void conf_complain(struct buf *errors, const char *path, const char *section,
 
 /* The table for people: section, option, type, limits, default, manual line. */
 void conf_print_manual(const struct conf_table *t, struct buf *to);
+
+/* "key in [section], ..." of the options that need a restart and differ between two targets.  For
+ * sections that are not repeated. */
+void conf_print_late(
+	const struct conf_table *t, const void *runs, const void *new, struct buf *to);
 
 /* A whole file, at most the limit of the buf (TOO_BIG).  IO, NOT_FOUND, DENIED; `why` gets a line that
  * names the file and the remedy. */

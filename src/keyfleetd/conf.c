@@ -23,7 +23,7 @@ static const struct conf_section sections[] = {
 };
 
 static const struct conf_option options[] = {
-#define X(section_, key_, type_, field_, initial_, min_, max_, words_, manual_)          \
+#define ROW(section_, key_, type_, field_, initial_, min_, max_, words_, manual_, late_) \
 	{ .section = section_,                                                           \
 		.key = key_,                                                             \
 		.type = CONF_##type_,                                                    \
@@ -32,14 +32,24 @@ static const struct conf_option options[] = {
 		.min = min_,                                                             \
 		.max = max_,                                                             \
 		.words = words_,                                                         \
+		.needs_restart = late_,                                                  \
 		.manual = manual_ },
+#define X(...)        ROW(__VA_ARGS__, false)
+#define AT_START(...) ROW(__VA_ARGS__, true)
 #include "keyfleetd/option.def"
 #undef X
+#undef AT_START
+#undef ROW
 };
 
 static const struct conf_table table = CONF_TABLE(sections, options);
 
 void config_manual(struct buf *to) { conf_print_manual(&table, to); }
+void config_needs_restart(const struct conf *runs, const struct conf *new, struct buf *to)
+{
+	conf_print_late(&table, runs, new, to);
+}
+
 void config_free(struct conf *c) { conf_free(&table, c); }
 
 static int hex_digit(char c)

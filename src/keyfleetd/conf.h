@@ -59,6 +59,9 @@ struct settings {
 kf_err config_read(const char *path, struct conf *ret, struct buf *errors);
 void config_free(struct conf *c);
 void config_manual(struct buf *to);
+/* Names what differs and counts from the next start on only: "loops in [server], sync in [audit]". */
+void config_needs_restart(
+	const struct conf *runs, const struct conf *new, struct buf *to);
 kf_err config_settings(const struct conf *c, uint64_t generation, struct settings *ret);
 
 bool settings_is_admin(const struct settings *s, const uint8_t fingerprint[32]);

@@ -221,6 +221,8 @@ static void cut_messages(struct peer *p)
 
 static void read_requests(struct peer *p)
 {
+	if (p->in.limit < settings(p)->message_size)
+		p->in.limit = settings(p)->message_size;
 	for (int i = 0; i < READS_A_ROUND && p->state == PEER_OPEN && !p->is_full; i++) {
 		size_t before = p->in.n;
 		kf_err e = stream_read(p->stream, &p->in);

@@ -314,6 +314,16 @@ static kf_err reload_files(struct server *s, const struct conf *new, struct buf 
 	return KF_OK;
 }
 
+/* Each time, as long as what runs is not what is written. */
+static void tell_late(const struct server *s)
+{
+	autobuf late = buf_new(4096);
+	config_needs_restart(&s->first, &s->conf, &late);
+	if (late.n)
+		log_warn("some options count from the next start on",
+			LOG_SLICE("options", buf_slice(&late)));
+}
+
 kf_err server_reload(struct server *s, struct buf *why)
 {
 	struct conf new = { 0 };
@@ -332,6 +342,8 @@ kf_err server_reload(struct server *s, struct buf *why)
 	else
 		config_free(&old);
 	s->is_reloaded = true;
+	tell_late(s);
+	atomic_store(&s->op.message_max, (size_t)s->conf.message_size);
 	return set_settings(s, atomic_load(&s->settings)->generation + 1);
 }
 

@@ -65,10 +65,12 @@ const struct op *op_each(size_t i) { return i < ROWS ? &rows[i] : NULL; }
 
 static void prepare_bufs(struct op_call *call)
 {
+	const size_t most = call->server->message_max;
 	if (!call->scratch.limit)
-		call->scratch = buf_new(call->server->message_max);
+		call->scratch = buf_new(most);
 	if (!call->attrs.limit)
-		call->attrs = buf_new(call->server->message_max);
+		call->attrs = buf_new(most);
+	call->scratch.limit = call->attrs.limit = most; /* kept from call to call */
 }
 
 kf_err op_decode(struct op_call *call)

@@ -21,6 +21,7 @@
 #include "token/soft/engine.h"
 #include "ttlv/ttlv.h"
 #include <stdalign.h>
+#include <stdatomic.h>
 
 enum op_next {
 	OP_ANSWER,  /* everything is known: answer */
@@ -104,11 +105,11 @@ struct op_call {
 	struct change change; /* OP_COMMIT; the driver sets deadline, done and arg */
 };
 
-/* What operations need of the server around them.  Shared by all loops; does not change. */
+/* What operations need of the server around them.  Shared by all loops; only message_max changes. */
 struct op_server {
 	struct store *store;
 	const struct catalog *catalog;
-	size_t message_max;
+	_Atomic size_t message_max;                 /* a reload may bring another one */
 	const char *version;                        /* of the program */
 	const char *name;                           /* of this server; NULL: none */
 	uint32_t (*load)(void *arg);                /* 0..10000 */

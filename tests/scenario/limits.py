@@ -197,6 +197,28 @@ def claim_a_reload_limits_connections_that_are_open_and_sets_them_free(lab):
         expect(passed(pipelined(w, [sign(lab.id)] * 50)) == 50, "limited though there is no limit any more")
 
 
+def claim_a_reload_names_what_needs_a_restart_and_takes_the_rest(lab):
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    kept = open(conf).read()
+    log = lab.server.process.log
+    name = lab.client()
+    with lab.connect(name) as w:
+        set_option(conf, "server", "workers", "5")
+        set_option(conf, "audit", "queue", "8M")
+        lab.reload(message_size="2M", connection_requests="7")
+        said = [line for line in open(log).read().splitlines() if "next start" in line]
+        expect(len(said) == 1 and "workers in [server], queue in [audit]" in said[0], said)
+        expect("connection_requests" not in said[0] and "message_size" not in said[0], said)
+        # More than a megabyte, over a connection from before the reload: read whole, and not understood.
+        big = message(batch_item(SIGN, text(0x420094, lab.id) + octets(0x4200C2, bytes(1500000))))
+        expect(status(w.ask(big)) == 1 and status(w.ask(sign(lab.id))) == 0, "a larger message ends the connection")
+        open(conf, "w").write(kept)
+        lab.reload()
+        said = [line for line in open(log).read().splitlines() if "next start" in line]
+        expect(len(said) == 1, "what is as it was at the start was named: " + said[-1])
+        expect(status(w.ask(sign(lab.id))) == 0, "a reload ended the connection")
+
+
 # -- the record ------------------------------------------------------------------------------------------
 
 

@@ -118,7 +118,103 @@ TEST(every_option_has_a_line_of_manual)
 	OK(kf_ok(buf_err(&manual)));
 #define X(section, key, type, field, initial, min, max, words, text)                     \
 	OK(strstr((const char *)manual.p, key));
+#define AT_START X
 #include "keyfleetd/option.def"
 #undef X
+#undef AT_START
+}
+
+static const char *const audit_sync_words[] = { "fsync", "write", NULL };
+static const char *const audit_export_words[] = { "none", "syslog", NULL };
+static const char *const audit_export_lines_words[] = { "all", "checkpoints", NULL };
+
+/* None is the default that is not the first. */
+static const char *last_word(const char *const *words)
+{
+	while (words && words[1])
+		words++;
+	return words ? *words : NULL;
+}
+
+/* A value that the default is not. */
+static const char *other_value(const char *type, const char *words)
+{
+	if (words)
+		return words;
+	if (!strcmp(type, "INTEGER"))
+		return "7";
+	if (!strcmp(type, "DURATION"))
+		return "1500ms";
+	if (!strcmp(type, "SIZE"))
+		return "2M";
+	return !strncmp(type, "ADDRESS", 7) ? "unix:@elsewhere" : "elsewhere";
+}
+
+static bool reads_with(
+	const char *section, const char *key, const char *value, struct conf *ret)
+{
+	char text[256];
+	autobuf errors = buf_new(65536);
+	snprintf(text, sizeof(text), "[%s]\n%s = %s\n", section, key, value);
+	if (kf_ok(read_text(text, ret, &errors)))
+		return true;
+	printf("# %.*s\n", (int)errors.n, (const char *)errors.p);
+	return false;
+}
+
+static bool is_named(const struct conf *runs, const struct conf *new, const char *section,
+	const char *key)
+{
+	char want[128];
+	autobuf late = buf_new(4096);
+	config_needs_restart(runs, new, &late);
+	snprintf(want, sizeof(want), "%s in [%s]", key, section);
+	return slice_is(buf_slice(&late), want);
+}
+
+/* Default paths begin at the directory of the file, which is the same one. */
+TEST(what_needs_a_restart_is_named_and_nothing_else)
+{
+	autobuf errors = buf_new(65536);
+	struct conf runs, c;
+	OK(kf_ok(read_text("", &runs, &errors)));
+	OK(!is_named(&runs, &runs, "server", "loops"));
+
+#define X(...)
+#define AT_START(section, key, type, field, initial, min, max, words, text)              \
+	OK(reads_with(section, key, other_value(#type, last_word(words)), &c));          \
+	OK(is_named(&runs, &c, section, key));                                           \
+	config_free(&c);
+#include "keyfleetd/option.def"
+#undef X
+#undef AT_START
+	OK(reads_with("limits", "requests", "5", &c));
+	autobuf late = buf_new(4096);
+	config_needs_restart(&runs, &c, &late);
+	EQ(late.n, 0);
+	config_free(&c);
+	config_free(&runs);
+}
+
+/* [limits] drain is the main thread's, which asks when it stops. */
+TEST(every_limit_is_in_the_settings_that_loops_look_at)
+{
+	struct settings before, after;
+	OK(settings_of("", &before));
+
+#define AT_START(...)
+#define X(section, key, type, field, initial, min, max, words, text)                     \
+	if (!strcmp(section, "limits") && strcmp(key, "drain")) {                        \
+		char line[128];                                                          \
+		snprintf(line, sizeof(line), "[%s]\n%s = %s\n%s", section, key,          \
+			strcmp(key, "round_cost") ? other_value(#type, NULL) : "5ms",    \
+			strcmp(key, "client_burst") ? "" : "client_rate = 1\n");         \
+		memset(&after, 0, sizeof(after));                                        \
+		OK(settings_of(line, &after));                                           \
+		OK(memcmp(&before, &after, sizeof(before)) != 0);                        \
+	}
+#include "keyfleetd/option.def"
+#undef X
+#undef AT_START
 }
 TEST_MAIN
