@@ -262,6 +262,11 @@ static bool read_requests(struct guest *g)
 static void ready(struct loop_watch *w, uint32_t events)
 {
 	struct guest *g = container_of(w, struct guest, watch);
+	/* It has hung up: whatever it asked for is not wanted any more. */
+	if (events & EPOLLHUP) {
+		guest_close(g);
+		return;
+	}
 	if (events & EPOLLOUT && !send_out(g))
 		return;
 	if (!(events & ~(uint32_t)EPOLLOUT))

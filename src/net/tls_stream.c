@@ -3,9 +3,9 @@
  * A TLS stream.  OpenSSL reads what was received from the pad of the thread and leaves what is to be
  * sent there, through a BIO of our own; every call below ends with the pad empty.
  */
+#include "base/check.h"
 #include "base/clock.h"
 #include "net/tls_private.h"
-#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -356,11 +356,21 @@ static kf_err new_stream(
 	return KF_OK;
 }
 
+/* Takes fd if it fails. */
+static kf_err check_side(const struct tls_context *c, bool is_server, int fd)
+{
+	kf_err err = KF_OK;
+	if (!KF_HOLDS(&err, c->options.is_server == is_server,
+		    "the TLS context is for the other side"))
+		close(fd);
+	return err;
+}
+
 kf_err tls_accept(
 	struct tls_context *c, int fd, struct stream_pad *pad, struct stream **ret)
 {
 	struct tls_stream *t;
-	assert(c->options.is_server);
+	KF_TRY(check_side(c, true, fd));
 	KF_TRY(new_stream(c, fd, pad, &t));
 	SSL_set_accept_state(t->ssl);
 	*ret = &t->base;
@@ -426,7 +436,7 @@ kf_err tls_connect(struct tls_context *c, int fd,
 	struct stream **ret)
 {
 	struct tls_stream *t;
-	assert(!c->options.is_server);
+	KF_TRY(check_side(c, false, fd));
 	KF_TRY(new_stream(c, fd, pad, &t));
 	kf_err e = prepare(t, options);
 	if (!kf_ok(e)) {

@@ -13,7 +13,7 @@ import threading
 import urllib.request
 
 from scenario import expect, run
-from lab import Agent, KeyServer, Lab, Relay, accepts, free_port, set_option, wait_until
+from lab import BIN, Agent, KeyServer, Lab, Process, Relay, accepts, free_port, set_option, wait_until
 
 BURST = 16  # copies at once; src/client/hedge.h
 
@@ -168,6 +168,28 @@ def claim_what_expired_while_a_server_was_stopped_is_not_signed(lab):
     wait_until("the records of what expired", lambda: any("expired" in line for line in records("failed")))
     expect(not records("allowed"), f"signed after its time: {records('allowed')}")
     wait_until("signatures again", lambda: lab.bench(4, 0.1, agent)["done"] > 0)
+
+
+def claim_an_agent_that_was_stopped_forwards_nothing_for_those_who_have_left(lab):
+    before = lab.metrics()
+    lab.agent.process.signal(signal.SIGSTOP)
+    try:
+        guests = Process(lab, "guests", [os.path.join(BIN, "keyfleet"), "--config", lab.first.conf, "bench", "agent", "--key",
+                                         lab.key, "--socket", lab.agent.socket, "--connections", "8"])
+
+        def sockets():
+            folder = f"/proc/{guests.pid}/fd"
+            return sum(os.readlink(os.path.join(folder, fd)).startswith("socket:") for fd in os.listdir(folder))
+        wait_until("its connections", lambda: sockets() >= 8)
+        guests.kill()
+    finally:
+        lab.agent.process.signal(signal.SIGCONT)
+    accepted = "keyfleet_agent_connections_accepted_total"
+    after = wait_until("the connections", lambda: (lambda m: m[accepted] >= before[accepted] + 8 and m)(lab.metrics()))
+    sent = "keyfleet_agent_server_requests_total"
+    expect(after[sent] == before[sent], f"{after[sent] - before[sent]} requests of nobody")
+    row = lab.bench(4, 0.2)
+    expect(row["failed"] == 0 and row["done"] > 0, f"{row}")
 
 
 if __name__ == "__main__":
