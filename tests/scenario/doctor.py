@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import pwd
 import re
 import resource
 import shutil
@@ -377,6 +378,77 @@ def claim_a_squatter_on_the_agents_name_is_named_with_his_process(lab):
         squatter.communicate("")
 
 
+def own_agent(lab, name, sockets, user=None):
+    """An agent of web1 that makes its sockets itself, perhaps as somebody else."""
+    text = re.sub(r"sockets = .*", "sockets = " + sockets, open(lab.agent.conf).read())
+    conf = lab.write(name + ".conf", text)
+    if user:
+        key = lab.path(name + ".key")
+        shutil.copy(lab.path("web1.key"), key)
+        shutil.copy(os.path.join(lab.server.dir, "ca.pem"), lab.path(name + "-ca.pem"))
+        who = pwd.getpwnam(user)
+        os.chown(key, who.pw_uid, who.pw_gid)
+        os.chmod(key, 0o600)
+        lab.write(name + ".conf", re.sub(r"(?m)^ca = .*", f"ca = {lab.path(name + '-ca.pem')}",
+                                         text.replace(lab.path("web1.key"), key)))
+    process = Process(lab, name, [os.path.join(BIN, "keyfleet-agent"), "--config", conf], user=user)
+    wait_until("the agent", lambda: process.must_run() and "event=ready" in open(process.log).read())
+    return process, conf
+
+
+def claim_an_agent_of_another_user_is_named_and_the_remedy_trusts_him(lab):
+    if not IS_ROOT:
+        skip("needs root to be somebody else")
+    name = f"@{os.path.basename(lab.dir)}-own"
+    process, conf = own_agent(lab, "own", "unix:" + name, "www-data")
+
+    def look():
+        return lab.doctor("--web", "nginx:" + lab.nginx.file, "--agent-config", conf, "--openssl-conf", lab.cnf)
+    with lab.changed(lab.cnf, open(lab.cnf).read().replace(lab.agent.socket, name)):
+        found = only(look(), "agent-owner", "www-data", str(process.pid))
+        heal = re.search(r"agent-uid = \d+", found["remedy"])[0]
+        lab.write("openssl.cnf", open(lab.cnf).read().replace("[keyfleet_sect]\n", f"[keyfleet_sect]\n{heal}\n"))
+        well(look(), "agent-owner", "handshake")
+    process.stop()
+
+
+def claim_a_socket_in_a_tmp_that_the_unit_does_not_see_is_named(lab):
+    if not IS_ROOT or lab.run(["unshare", "-m", "mount", "-t", "tmpfs", "none", "/var/tmp"], check=False).returncode:
+        skip("needs a mount namespace")
+    path = f"/var/tmp/{os.path.basename(lab.dir)}.sock"
+    process, conf = own_agent(lab, "tmp", "unix:" + path)
+    with lab.changed(lab.cnf, open(lab.cnf).read().replace(lab.agent.socket, path)):
+        web = Nginx(lab, "private", [lab.key], lab.cnf)
+        look = "--web", "nginx:" + web.file, "--agent-config", conf, "--openssl-conf", lab.cnf
+        well(lab.doctor(*look), "agent-runs", "handshake")
+        web.process.stop()
+        web.start_process(["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /var/tmp && exec nginx -c {web.file}"])
+        only(lab.doctor(*look), "private-tmp", "PrivateTmp", path)
+        web.process.stop()
+    process.stop()
+
+
+def claim_limits_of_the_daemons_are_looked_at(lab):
+    if not IS_ROOT:
+        skip("needs root to raise limits")
+    agent, server = lab.agent.process.pid, lab.server.process.pid
+    def names(findings):
+        return {f["id"] for f in findings if f["state"] == "WARN"}
+    for pid, limit, name, look in (
+            (agent, resource.RLIMIT_MEMLOCK, "agent-memory", lab.web_host),
+            (agent, resource.RLIMIT_NOFILE, "agent-descriptors", lab.web_host),
+            (server, resource.RLIMIT_MEMLOCK, "keyserver-memory", lab.key_host),
+            (server, resource.RLIMIT_NOFILE, "keyserver-files", lab.key_host)):
+        before = names(look()[1])
+        was = resource.prlimit(pid, limit)
+        resource.prlimit(pid, limit, (1024, was[1]))
+        lowered = names(look()[1])
+        resource.prlimit(pid, limit, was)
+        expect(name in lowered, f"{name}: {lowered}")
+        enough = was[0] == resource.RLIM_INFINITY or name != "agent-memory" and was[0] >= 32 << 20
+        expect(not enough or name not in before, f"{name} with {was}")
+
+
 def claim_a_user_whom_the_agent_does_not_serve_is_named_and_the_remedy_lets_him(lab):
     if not IS_ROOT:
         skip("needs root: workers are somebody else")
@@ -568,6 +640,24 @@ def claim_a_disk_without_room_for_the_audit_log_is_named(lab):
     done = lab.run(["unshare", "-m", "sh", "-c", script], check=False)
     found = sick(json.loads(done.stdout))
     expect(set(found) == {"audit-space"}, f"{found}")
+
+
+def claim_a_backup_that_is_missing_or_old_is_named(lab):
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    lab.server.keyfleet("backup", lab.path("today.backup"))
+    well(lab.key_host(), "backup-age")
+    os.mkdir(lab.path("old-audit"))
+    live = os.path.join(lab.server.dir, "audit")
+    last = max(name for name in os.listdir(live) if name.startswith("audit-"))
+    text = open(os.path.join(live, last), "rb").read().rstrip(b"\0")
+    expect(b" operation=Backup " in text, "the audit log has no backup")
+    for lines, word in ((text, "the last backup was made"), (text.replace(b"operation=Backup", b"operation=Status"),
+                                                             "no backup is in the audit log")):
+        with open(lab.path("old-audit", "audit-0000000001.log"), "wb") as f:
+            f.write(re.sub(rb"time=\d{4}", b"time=2020", lines) + b"\0" * 8192)
+        with lab.changed(conf):
+            set_option(conf, "audit", "directory", lab.path("old-audit"))
+            only(lab.key_host(), "backup-age", word, "keyfleet backup", but=("keyserver-config",), state="WARN")
 
 
 def claim_a_store_of_a_newer_keyfleet_is_named(lab):
