@@ -55,6 +55,7 @@ struct doctor_web {
 	pid_t pid;                      /* 0: none was found */
 	char openssl_path[DOCTOR_PATH]; /* what its libssl reads */
 	bool is_default_conf;           /* that is the one of all programs */
+	bool is_conf_known;             /* the process's own environment says which */
 	bool has_provider; /* by that file or by its own keywords: what follows is known */
 	struct openssl_conf openssl;    /* empty when it cannot be read */
 	char agent_socket[DOCTOR_PATH]; /* "": the usual ones */

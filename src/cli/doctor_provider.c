@@ -118,6 +118,7 @@ static void find_conf(const struct doctor *d, struct doctor_web *w)
 	kf_err e = w->pid ? proc_getenv(w->pid, "OPENSSL_CONF", w->openssl_path,
 				    sizeof(w->openssl_path))
 			  : kf_fail(UNAVAILABLE, "no process");
+	w->is_conf_known = kf_ok(e) || kf_is(e, KF_E_NOT_FOUND);
 	if (kf_ok(e))
 		return;
 	if (kf_is(e, KF_E_NOT_FOUND))
@@ -352,7 +353,8 @@ static void check_process(struct doctor *d, const struct doctor_web *w)
 /* What a process of nginx that has the provider was told cannot be read: it overwrites its environment. */
 static bool was_told(const struct doctor_web *w)
 {
-	return w->pid && proc_maps(w->pid, MODULE_FILE) >= PROC_MAPPED;
+	return !w->is_conf_known && w->pid &&
+	       proc_maps(w->pid, MODULE_FILE) >= PROC_MAPPED;
 }
 
 static void check_file(struct doctor *d, struct doctor_web *w)

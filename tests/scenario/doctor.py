@@ -17,8 +17,8 @@ import sys
 import threading
 
 from scenario import expect, run, skip
-from lab import BIN, LIB, ROOT, Agent, Key, KeyServer, Lab, LabError, Nginx, Process, as_user, fetch, free_port, \
-    set_option, wait_until
+from lab import BIN, LIB, ROOT, Agent, Apache, HAProxy, Key, KeyServer, Lab, LabError, Nginx, Process, as_user, fetch, \
+    free_port, set_option, wait_until
 
 TOOL = os.path.join(BIN, "keyfleet")
 # What depends on the machine that runs the test, not on the set-up.
@@ -592,6 +592,128 @@ def claim_private_keys_that_are_left_are_named(lab):
     web.process.stop()
 
 
+def look_at(lab, kind, web, *more):
+    return lab.doctor("--web", f"{kind}:{web.file}", "--agent-config", lab.agent.conf, *more)
+
+
+def restarted(web, text=None, env=None):
+    web.process.stop()
+    if text:
+        with open(web.file, "w") as f:
+            f.write(text)
+    if env is not None:
+        web.env = env
+    return web.start_process(web.process.argv)
+
+
+def serves(lab, web):
+    """Apache opens its sockets once for a trial."""
+    with contextlib.suppress(LabError):
+        return fetch(web.port, lab.web_ca())
+
+
+def claim_apache_that_was_started_without_OPENSSL_CONF_is_named(lab):
+    needs("apache2")
+    local = lab.local_key("apache-local", "ec")
+    web = Apache(lab, "apache1", [local], None)
+    text = open(web.file).read().replace(local.key, lab.key.key).replace(local.certificate, lab.key.certificate)
+    with open(web.file, "w") as f:
+        f.write(text)
+    wait_until("apache", lambda: serves(lab, web))
+    only(look_at(lab, "apache", web), "provider-env", "apache2", "/etc/apache2/envvars", f"/proc/{web.process.pid}/environ",
+         but=("listener-serves",))
+    restarted(web, env={"OPENSSL_CONF": lab.cnf})
+    wait_until("apache", lambda: serves(lab, web))
+    # Its environment tells which openssl.cnf it reads.
+    well(look_at(lab, "apache", web), "provider-named", "provider-loaded", "handshake", "listener-serves")
+    with lab.changed(lab.cnf, open(lab.cnf).read().replace("keyfleet = keyfleet_sect\n", "")):
+        web.process.stop()
+        only(look_at(lab, "apache", web, "--openssl-conf", lab.cnf), "provider-named", lab.cnf, but=("web-running",))
+
+
+class Haproxy:
+    """HAProxy with the provider's keywords and environment."""
+
+    def __init__(self, lab):
+        needs("haproxy")
+        self.lab = lab
+        self.web = HAProxy(lab, "haproxy1", [lab.key], lab.cnf)
+        self.plain = open(self.web.file).read()
+        self.agent = {"KEYFLEET_AGENT_SOCKET": lab.agent.socket}
+
+    def look(self):
+        return look_at(self.lab, "haproxy", self.web)
+
+    def restart(self, providers=None, text=None, env=None):
+        lines = (f"    ssl-provider-path {LIB}", "    ssl-provider default", "    ssl-provider keyfleet")
+        lines = lines if providers is None else providers
+        return restarted(self.web, (text or self.plain).replace("global\n", "global\n" + "".join(
+            line + "\n" for line in lines)), self.agent if env is None else env)
+
+    def rewrite(self, text):
+        with open(self.web.file, "w") as f:
+            f.write(text)
+
+
+def claim_haproxys_own_keywords_are_looked_at(lab):
+    h = Haproxy(lab)
+    well(h.look(), "provider-loaded", "haproxy-async", "haproxy-timeout", "handshake", "listener-serves")
+    h.restart()
+    good = open(h.web.file).read()
+    well(h.look(), "haproxy-provider", "haproxy-path", "handshake", "listener-serves")
+    h.rewrite(good.replace("    ssl-provider keyfleet\n", ""))
+    found = only(h.look(), "haproxy-provider", "No Private Key found", but=("handshake",))
+    add = re.findall(r"ssl-provider (?:default|keyfleet)", found["remedy"])
+    h.rewrite(good.replace("    ssl-provider default\n    ssl-provider keyfleet\n", "".join(f"    {a}\n" for a in add)))
+    well(h.look(), "haproxy-provider")
+    h.rewrite(good.replace(f"ssl-provider-path {LIB}", "ssl-provider-path /nowhere"))
+    only(h.look(), "haproxy-path", "/nowhere", f"{h.web.file}:{line_of(h.web.file, '/nowhere')}")
+    h.rewrite(good.replace("    ssl-provider default\n", ""))
+    only(h.look(), "haproxy-default", f"{h.web.file}:{line_of(h.web.file, 'keyfleet')}", state="WARN")
+    h.rewrite(good)
+    well(h.look(), "haproxy-provider")
+    h.web.process.stop()
+
+
+def claim_haproxys_timeouts_and_waiting_threads_are_named(lab):
+    h = Haproxy(lab)
+    good = h.plain
+    h.rewrite(good.replace("timeout client 10s", "timeout client 100ms"))
+    found = only(h.look(), "haproxy-timeout", "100 ms", "2000 ms",
+                 f"{h.web.file}:{line_of(h.web.file, 'timeout client')}", state="WARN")
+    h.rewrite(good.replace("timeout client 10s", re.search(r"timeout client \S+", found["remedy"])[0]))
+    well(h.look(), "haproxy-timeout")
+    h.rewrite(good.replace("ssl-mode-async", ""))
+    only(h.look(), "haproxy-async", "ssl-mode-async", state="WARN")
+    h.web.process.stop()
+
+
+def claim_a_path_socket_that_haproxys_chroot_hides_is_named(lab):
+    if not IS_ROOT:
+        skip("needs root to change the root")
+    h = Haproxy(lab)
+    path = lab.path("guest.sock")
+    process, conf = own_agent(lab, "guest", "unix:" + path + ", unix:@" + os.path.basename(lab.dir) + "-guest")
+    look = "--web", "haproxy:" + h.web.file, "--agent-config", conf
+    h.restart(env={"KEYFLEET_AGENT_SOCKET": path})
+    found = only(lab.doctor(*look), "chroot-socket", path, "/var/lib/haproxy")
+    expect("agent-socket = @" in found["remedy"], found["remedy"])
+    h.restart(env={"KEYFLEET_AGENT_SOCKET": "@" + os.path.basename(lab.dir) + "-guest"})
+    well(lab.doctor(*look), "listener-serves", "handshake")
+    h.web.process.stop()
+    process.stop()
+
+
+def claim_a_healthy_stunnel_is_well(lab):
+    needs("stunnel")
+    conf = lab.write("healthy.stunnel", stunnel_text(lab.key, free_port()))
+    stunnel = Process(lab, "stunnel1", ["stunnel", conf], env={"OPENSSL_CONF": lab.cnf})
+    wait_until("stunnel", lambda: stunnel.must_run() and "Configuration successful" in open(stunnel.log).read())
+    well(lab.doctor("--web", "stunnel:" + conf, "--agent-config", lab.agent.conf), "provider-named", "provider-loaded",
+         "pair-matches", "handshake", "listener-serves")
+    stunnel.stop()
+
+
 # -- a key server ------------------------------------------------------------------------------------------
 
 
@@ -747,9 +869,13 @@ SSLCertificateKeyFile {key.key}
 """)
 
 
+def stunnel_text(key, port):
+    return f"foreground = yes\npid =\n[https]\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:1\n" \
+           f"cert = {key.certificate}\nkey = {key.key}\n"
+
+
 def stunnel_of(lab, key):
-    return lab.write("printed.stunnel", f"foreground = yes\npid =\n[https]\naccept = 127.0.0.1:{free_port()}\n"
-                     f"connect = 127.0.0.1:1\ncert = {key.certificate}\nkey = {key.key}\n")
+    return lab.write("printed.stunnel", stunnel_text(key, free_port()))
 
 
 def needs(program):
