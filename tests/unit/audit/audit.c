@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/private.h"
+#include "audit/verify.h"
 #include "test.h"
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LOOPS = 3, RECORDS = 2000, START_LINES = 3, STOP_LINES = 1 };
+enum { LOOPS = 3, RECORDS = 3000, START_LINES = 3, STOP_LINES = 1 };
 
 static char directory[] = "/tmp/keyfleet-audit-XXXXXX";
 static sem_t woken[LOOPS];
@@ -153,6 +154,28 @@ static void append_to_segment(int number, const void *p, size_t n)
 	close(fd);
 }
 
+static void found(void *arg, const struct replay_finding *f)
+{
+	(void)arg;
+	printf("# segment %d line %d: %s\n", (int)f->segment, (int)f->line, f->text);
+}
+
+/* What `keyfleet audit verify` finds; all that is there must stand in a checkpoint. */
+static struct verify_result verified(void)
+{
+	struct verify v = { .directory = directory, .keyring = keys(), .tell = found };
+	struct verify_result result = { .findings = UINT64_MAX };
+	if (!kf_ok(verify_directory(&v, &result)))
+		result.findings = UINT64_MAX;
+	return result;
+}
+
+static bool is_whole(uint64_t records)
+{
+	struct verify_result r = verified();
+	return r.findings == 0 && r.unsigned_lines == 0 && r.records == records;
+}
+
 static void wait_until_healthy(struct audit *a)
 {
 	while (!audit_is_healthy(a))
@@ -217,6 +240,7 @@ TEST(a_restart_cuts_a_torn_record_and_begins_a_new_segment)
 	EQ(read_segment(1).lines, START_LINES + 1 + STOP_LINES);
 	OK(!read_segment(1).has_zeros);
 	EQ(read_segment(2).lines, START_LINES + 1 + STOP_LINES);
+	OK(is_whole(2));
 }
 
 TEST(a_directory_has_one_writer)
@@ -252,6 +276,69 @@ TEST(a_full_disk_is_outlived_on_the_reserve_then_it_fails_closed_and_recovers)
 	wait_until_healthy(a);
 	OK(add_and_wait(a, 0));
 	audit_close(a);
+	EQ(verified().findings, 0);
+}
+
+TEST(an_alarm_is_on_record_and_in_the_status)
+{
+	struct audit_status s;
+	start_afresh();
+	struct audit *a = open_audit(1);
+	audit_status(a, &s);
+	OK(s.is_intact);
+
+	OK(kf_ok(audit_alarm(a, "a test")));
+
+	audit_status(a, &s);
+	OK(!s.is_intact);
+	audit_close(a);
+	EQ(verified().findings, 1);
+}
+
+TEST(other_loops_than_before_go_on_with_the_chains)
+{
+	start_afresh();
+	for (unsigned loops = 3; loops >= 1; loops--) {
+		struct audit *a = open_audit(loops);
+		for (unsigned i = 0; i < loops; i++)
+			OK(add_and_wait(a, i));
+		audit_close(a);
+	}
+	struct audit *a = open_audit(3);
+	OK(add_and_wait(a, 2));
+	audit_close(a);
+
+	OK(is_whole(3 + 2 + 1 + 1));
+}
+
+TEST(too_many_events_are_refused_and_spoil_nothing)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+	kf_err e = KF_OK;
+	for (int i = 0; i < 100000 && kf_ok(e); i++)
+		e = audit_event(a, "note", SLICE_LIT(" detail=x"));
+	OK(kf_is(e, KF_E_BUSY));
+	audit_close(a);
+	EQ(verified().findings, 0);
+}
+
+TEST(a_segment_that_cannot_be_read_begins_new_chains_and_is_told)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+	audit_close(a);
+	append_to_segment(1, "time=x event=segment\n", 21);
+	char path[128];
+	snprintf(path, sizeof(path), "%s/audit-%010d.log", directory, 1);
+	OK(truncate(path, 5) == 0);
+	append_to_segment(1, " event=segment\n", 15);
+
+	a = open_audit(1);
+
+	OK(a);
+	OK(audit_finding(a));
+	audit_close(a);
 }
 
 TEST(a_failed_sync_is_repeated_in_another_segment)
@@ -267,6 +354,7 @@ TEST(a_failed_sync_is_repeated_in_another_segment)
 	OK(add_and_wait(a, 0));
 	audit_close(a);
 
+	OK(is_whole(3));
 	EQ(read_segment(1).lines, START_LINES + 1);
 	OK(!read_segment(1).has_zeros);
 }
@@ -313,6 +401,8 @@ TEST(loops_lose_nothing_to_each_other)
 	for (int i = 1; i < 10; i++)
 		segments += read_segment(i).lines > 0;
 	EQ(lines, LOOPS * RECORDS + START_LINES + (segments - 1) + STOP_LINES);
+	OK(segments > 1);
+	OK(is_whole(LOOPS * RECORDS));
 }
 
 int main(void)
