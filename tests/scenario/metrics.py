@@ -63,7 +63,8 @@ class Metrics(Lab):
     def __enter__(self):
         super().__enter__()
         self.health, self.agent_socket = free_port(), self.path("metrics.sock")
-        self.server = KeyServer(self, "ks1", options={("health", "listen"): f"127.0.0.1:{self.health}"})
+        self.server = KeyServer(self, "ks1", options={
+            ("health", "listen"): f"127.0.0.1:{self.health}", ("limits", "handshake_timeout"): "3s"})
         keys = [self.server.create_key("www", "ec:P-256"), self.server.create_key("big", "rsa:3072")]
         self.agent = Agent(self, "web1", [self.server])
         set_option(self.agent.conf, "metrics", "listen", f"unix:{self.agent_socket}")
@@ -192,6 +193,19 @@ def claim_handshakes_that_fail_are_counted_by_their_cause(lab):
             c.load_cert_chain(lab.path(name + ".pem"), lab.path(name + ".key"))
         return c
 
+    def resume():
+        c = context("web1")
+        c.maximum_version = ssl.TLSVersion.TLSv1_2
+        with socket.create_connection(("127.0.0.1", port), 10) as raw, c.wrap_socket(raw) as stream:
+            session = stream.session
+        with socket.create_connection(("127.0.0.1", port), 10) as raw, c.wrap_socket(raw, session=session) as stream:
+            expect(stream.session_reused, "the session was not resumed")
+
+    def distrust():
+        c = ssl.create_default_context(cafile=lab.web_ca())
+        c.check_hostname = False
+        try_with(c)
+
     lab.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
              "self.key", "-out", "self.pem", "-subj", "/CN=web1", "-addext", "extendedKeyUsage=clientAuth"])
     lab.server.keyfleet("client", "add", "former", "--out", lab.dir)
@@ -201,6 +215,10 @@ def claim_handshakes_that_fail_are_counted_by_their_cause(lab):
     count_handshake(lab, "certificate", lambda: try_with(context()))
     count_handshake(lab, "certificate", lambda: try_with(context("self")))
     count_handshake(lab, "stranger", lambda: try_with(context("former")))
+    count_handshake(lab, "refused", distrust)
+    count_handshake(lab, "resumed", resume)
+    with socket.create_connection(("127.0.0.1", port), 10):
+        count_handshake(lab, "timeout", lambda: None)
     count_handshake(lab, "full", lambda: lab.server.keyfleet("status"))
 
 
