@@ -156,7 +156,7 @@ def panel(number, place, title, unit, expressions):
     options = {"reduceOptions": {"calcs": ["lastNotNull"]}} if kind == "stat" else {
         "legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
     return {"id": number, "type": kind, "title": title, "datasource": SOURCE, "gridPos": place,
-            "fieldConfig": {"defaults": {"unit": unit, "min": None if kind == "stat" else 0}, "overrides": []},
+            "fieldConfig": {"defaults": {"unit": unit, **({} if kind == "stat" else {"min": 0})}, "overrides": []},
             "options": options, "targets": targets(expressions)}
 
 
