@@ -27,7 +27,8 @@ void check_clear(struct check *k)
 }
 
 /* One line, in which a bar begins the figures. */
-static void add(struct buf *b, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void add(
+	struct buf *b, const char *format, va_list args)
 {
 	char text[LINE_MAX];
 	vsnprintf(text, sizeof(text), format, args);
