@@ -23,8 +23,11 @@ struct door {
 struct agent {
 	const char *path; /* of the configuration */
 	struct agent_conf conf;
+	/* After a reload: what it was started with. */
+	struct agent_conf first;
 	struct allow *allow;
-	uint64_t generation; /* of the allow-list */
+	struct user_table *limits;
+	uint64_t generation; /* of both */
 	struct loop *loop;
 	struct stream_pad *pad;
 	struct upstream *upstream;
@@ -51,6 +54,7 @@ void users_free(struct agent *a);
 struct agent_plan {
 	struct agent_conf conf;
 	struct allow *allow;
+	struct user_table *limits;
 	struct upstream *upstream;
 };
 kf_err agent_plan(struct agent *a, struct agent_plan *ret, struct buf *why);

@@ -59,7 +59,7 @@ static bool find_number(const char *text, uint32_t *ret)
 	return true;
 }
 
-static bool find_user(const char *name, uint32_t *ret)
+bool allow_find_user(const char *name, uint32_t *ret)
 {
 	const struct passwd *p = getpwnam(name);
 	if (p)
@@ -139,7 +139,7 @@ static kf_err make_rule(const char *path, struct rule *r, const struct agent_rul
 	struct buf *why, struct buf *notes)
 {
 	KF_TRY(make_keys(r, from));
-	KF_TRY(make_ids(&from->users, find_user, notes, &r->uids));
+	KF_TRY(make_ids(&from->users, allow_find_user, notes, &r->uids));
 	r->n_uids = r->uids[0];
 	KF_TRY(make_ids(&from->groups, find_group, notes, &r->gids));
 	r->n_gids = r->gids[0];

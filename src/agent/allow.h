@@ -43,5 +43,7 @@ void allow_find(
 /* key is empty for operations without one (Locate): then only sections for every key count. */
 bool allow_may(const struct allow *a, const struct allow_set *set, struct slice key,
 	enum allow_operation op);
+/* A user's name or number; false: this host has no such user. */
+bool allow_find_user(const char *name, uint32_t *ret);
 /* 0: an operation that is not served. */
 enum allow_operation allow_operation_of(uint32_t kmip_operation);

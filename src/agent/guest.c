@@ -5,6 +5,7 @@
  *
  * A guest that leaves while its request is under way stays, closed, until the answer comes.
  */
+#include "agent/agent.h"
 #include "agent/request.h"
 #include "agent/user.h"
 #include "base/log.h"
@@ -210,6 +211,23 @@ static bool forward(struct guest *g)
 	return true;
 }
 
+/* What is over its user's limits is logged once a second. */
+static kf_err begin(struct guest *g)
+{
+	struct agent *a = g->agent;
+	uint64_t now = loop_now_ns(a->loop);
+	user_adopt(g->user, a->limits, a->generation);
+	kf_err err = user_begin(g->user, now);
+	if (kf_ok(err))
+		return err;
+	count_refusal(a, AGENT_REFUSED_RATE);
+	uint64_t n = user_refused(g->user, now);
+	if (n)
+		log_notice("a user is over a limit", LOG_ERR(err),
+			LOG_NUM("uid", g->who.uid), LOG_NUM("refused", n));
+	return err;
+}
+
 static bool serve(struct guest *g, struct slice message)
 {
 	kf_err err = request_read(message, &g->request);
@@ -230,11 +248,8 @@ static bool serve(struct guest *g, struct slice message)
 			LOG_SLICE("key", g->request.key));
 		return refuse(g, KF_E_NOT_FOUND); /* as if there were no such key */
 	}
-	if (!user_begin(g->user, &g->agent->conf, loop_now_ns(g->agent->loop))) {
-		count_refusal(g->agent, AGENT_REFUSED_RATE);
-		return refuse(g, KF_E_BUSY);
-	}
-	return forward(g);
+	err = begin(g);
+	return kf_ok(err) ? forward(g) : refuse(g, err.code);
 }
 
 /* False: the guest is gone. */
@@ -302,7 +317,8 @@ static bool open_guest(struct guest *g, int fd)
 	struct agent *a = g->agent;
 	if (!find_who(fd, g) || !kf_ok(user_find(&a->users, g->who.uid, &g->user)))
 		return false;
-	if (!user_connect(g->user, &a->conf, find_allowed(g)->is_empty)) {
+	user_adopt(g->user, a->limits, a->generation);
+	if (!user_connect(g->user, find_allowed(g)->is_empty)) {
 		count_refusal(a, AGENT_REFUSED_USER);
 		log_warn("too many connections of a user", LOG_NUM("uid", g->who.uid),
 			LOG_NUM("pid", g->pid));

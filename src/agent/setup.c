@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a configuration to a running agent, at start and at every reload. */
 #include "agent/agent.h"
+#include "agent/user.h"
 #include "base/log.h"
 #include "base/service.h"
 #include <stdlib.h>
@@ -27,6 +28,7 @@ kf_err agent_plan(struct agent *a, struct agent_plan *ret, struct buf *why)
 	*ret = (struct agent_plan){ 0 };
 	KF_TRY(agent_conf_read(a->path, &ret->conf, why));
 	KF_TRY(allow_new(a->path, &ret->conf, why, &notes, &ret->allow));
+	KF_TRY(user_table_new(&ret->conf, &notes, &ret->limits));
 	KF_TRY(upstream_new(a->loop, &ret->conf.servers, why, &ret->upstream));
 	tell_notes(&notes);
 	return KF_OK;
@@ -36,20 +38,45 @@ void agent_plan_free(struct agent_plan *p)
 {
 	upstream_free(p->upstream);
 	allow_free(p->allow);
+	free(p->limits);
 	agent_conf_free(&p->conf);
 	*p = (struct agent_plan){ 0 };
+}
+
+/* generation 0: nothing runs yet; 1: what it was started with. */
+static void keep_first(struct agent *a)
+{
+	if (a->generation == 1)
+		a->first = a->conf;
+	else
+		agent_conf_free(&a->conf);
+}
+
+/* At each reload, as long as what runs is not what is written. */
+static void tell_late(const struct agent *a)
+{
+	autobuf late = buf_new(4096);
+	if (a->generation < 2)
+		return;
+	agent_conf_late(&a->first, &a->conf, &late);
+	if (late.n)
+		log_warn("some options count from the next start on",
+			LOG_SLICE("options", buf_slice(&late)));
 }
 
 void agent_adopt(struct agent *a, struct agent_plan *take)
 {
 	upstream_retire(a->upstream);
 	allow_free(a->allow);
-	agent_conf_free(&a->conf);
+	free(a->limits);
+	keep_first(a);
 	a->conf = take->conf;
 	a->allow = take->allow;
+	a->limits = take->limits;
 	a->upstream = take->upstream;
 	a->generation++;
 	*take = (struct agent_plan){ 0 };
+	tell_late(a);
 	log_set_level((enum log_level)(a->conf.log_level + LOG_LEVEL_ERROR));
 }
 
@@ -128,7 +155,9 @@ void agent_clear(struct agent *a)
 	guests_close(a, true);
 	users_free(a);
 	allow_free(a->allow);
+	free(a->limits);
 	agent_conf_free(&a->conf);
+	agent_conf_free(&a->first);
 	stream_pad_free(a->pad);
 	loop_free(a->loop);
 }

@@ -12,7 +12,7 @@ import sys
 import time
 
 from scenario import expect, run
-from lab import KeyServer, Lab, Process, set_option, wait_until
+from lab import Agent, KeyServer, Lab, Process, set_option, wait_until
 from ttlv import SIGN, Wire, batch_item, enum, find, int_, message, octets, reason, request, status, struct_, text
 
 SERVER_LIMIT_EXCEEDED, GENERAL_FAILURE = 0x3A, 0x100
@@ -231,6 +231,34 @@ def claim_refusals_are_recorded_in_sums(lab):
     sums = lab.audited(name)
     expect(all(rule == grant for rule, _ in sums), sums)
     expect(len(sums) <= 10, f"{refused} refusals made {len(sums)} records")
+
+
+# -- users of the agent ----------------------------------------------------------------------------------
+
+
+def claim_a_user_of_the_agent_has_limits_of_its_own_and_a_reload_changes_them(lab):
+    agent = Agent(lab, "agent", [lab.server])
+    lab.server.keyfleet("grant", "add", "agent", "*", "sign")  # digests, which tls-only refuses
+    kept = open(agent.conf).read()
+
+    def served():
+        return lab.keyfleet("bench", "agent", "--key", lab.id, "--socket", agent.socket, "--seconds", "0.3", check=False)
+
+    def reload(text):
+        before = open(agent.process.log).read().count("configuration was read again")
+        open(agent.conf, "w").write(text)
+        agent.process.signal(signal.SIGHUP)
+        wait_until("the reload",
+                   lambda: open(agent.process.log).read().count("configuration was read again") > before)
+    expect(served().returncode == 0, "not served")
+    user = f"[user {os.geteuid()}]\nrate = 1\n"
+    reload(kept.replace("[allow *]", "socket_mode = 0600\n" + user + "[allow *]"))
+    expect(served().returncode != 0, "not limited")
+    log = open(agent.process.log).read()
+    expect("a user is over a limit" in log and "user's rate at the agent is used up" in log and "socket_mode in [agent]" in log, log[-2000:])
+    expect(log.count("a user is over a limit") <= 5, "a line for each refusal")
+    reload(kept)
+    expect(served().returncode == 0, "limited after the limit was taken back")
 
 
 # -- a flood ---------------------------------------------------------------------------------------------

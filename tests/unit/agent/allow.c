@@ -113,32 +113,61 @@ TEST(a_socket_that_does_not_tell_who_comes_is_a_mistake)
 
 TEST(a_user_gets_no_more_than_its_rate)
 {
-	struct user u = { 0 };
-	struct agent_conf conf = { .user_in_flight = 1000, .user_rate = 10 };
+	const struct user_limits limits = { .in_flight = 1000,
+		.rate = rate_of(36000, 0) };
+	struct user u = { .limits = &limits };
 	uint64_t now = 5000000000;
 	int got = 0;
 
 	for (int i = 0; i < 100; i++)
-		got += user_begin(&u, &conf, now);
+		got += kf_ok(user_begin(&u, now));
 	EQ(got, 10);
+	OK(kf_is(user_begin(&u, now), KF_E_USER_RATE));
+	EQ(user_refused(&u, now), 91);
+	EQ(user_refused(&u, now), 0);
 	got = 0;
 	for (int i = 1; i <= 100; i++) /* ten more seconds' worth in ten seconds */
-		got += user_begin(&u, &conf, now += 100000000);
+		got += kf_ok(user_begin(&u, now += 100000000));
 
 	EQ(got, 100);
 }
 
 TEST(a_user_has_no_more_in_flight_than_allowed)
 {
-	struct user u = { 0 };
-	struct agent_conf conf = { .user_in_flight = 2 };
+	const struct user_limits limits = { .in_flight = 2 };
+	struct user u = { .limits = &limits };
 
-	OK(user_begin(&u, &conf, 1));
-	OK(user_begin(&u, &conf, 1));
-	OK(!user_begin(&u, &conf, 1));
+	OK(kf_ok(user_begin(&u, 1)));
+	OK(kf_ok(user_begin(&u, 1)));
+	OK(kf_is(user_begin(&u, 1), KF_E_USER_REQUESTS));
 	user_end(&u);
 
-	OK(user_begin(&u, &conf, 1));
+	OK(kf_ok(user_begin(&u, 1)));
+}
+
+static char *const seven = (char[]){ "7" }, *const nothing = (char[]){ "0" };
+
+TEST(a_user_section_takes_the_place_of_what_holds_for_all)
+{
+	struct agent_user some[] = { { .label = (char[]){ "root" }, .rate = seven },
+		{ .label = (char[]){ "12345" }, .rate = nothing, .in_flight = seven },
+		{ .label = (char[]){ "no-such-user" } } };
+	const struct agent_conf conf = { .user_connections = 100,
+		.user_in_flight = 50,
+		.user_rate = 10,
+		.users = { some, 3 } };
+	struct user_table *t = NULL;
+	autobuf notes = buf_new(4096);
+	OK(kf_ok(user_table_new(&conf, &notes, &t)));
+
+	OK(slice_is(buf_slice(&notes), "no-such-user\n"));
+	EQ(user_limits(t, 0)->rate.interval_ns, 1000000000 / 7);
+	EQ(user_limits(t, 0)->in_flight, 50);
+	EQ(user_limits(t, 12345)->rate.interval_ns, 0);
+	EQ(user_limits(t, 12345)->in_flight, 7);
+	EQ(user_limits(t, 12345)->connections, 100);
+	EQ(user_limits(t, 1)->rate.interval_ns, 1000000000 / 10);
+	free(t);
 }
 
 TEST_MAIN
