@@ -16,8 +16,6 @@ static void put_bytes(struct line *l, const void *p, size_t n)
 
 #define PUT_LITERAL(l, text) put_bytes((l), (text), sizeof(text) - 1)
 
-static void put_byte(struct line *l, uint8_t c) { put_bytes(l, &c, 1); }
-
 static void put_number(struct line *l, uint64_t v)
 {
 	uint8_t digits[20];
@@ -31,29 +29,38 @@ static void put_number(struct line *l, uint64_t v)
 
 static void put_hex(struct line *l, struct slice s)
 {
+	assert(2 * s.n <= sizeof(l->p) - l->n);
+	uint8_t *to = l->p + l->n;
 	for (size_t i = 0; i < s.n; i++) {
-		put_byte(l, (uint8_t)hex[s.p[i] >> 4]);
-		put_byte(l, (uint8_t)hex[s.p[i] & 15]);
+		*to++ = (uint8_t)hex[s.p[i] >> 4];
+		*to++ = (uint8_t)hex[s.p[i] & 15];
 	}
+	l->n += 2 * s.n;
 }
 
-/* What needs neither quotes nor escapes. */
-static bool is_plain(uint8_t c)
-{
-	return c > ' ' && c < 0x7f && c != '"' && c != '\\' && c != '=';
-}
+/* What needs quotes or escapes: a bit for each character. */
+#define BIT(c) (1ULL << ((c)&63))
+static const uint64_t special[4] = {
+	(BIT(' ') << 1) - 1 + BIT('"') + BIT('='),
+	BIT('\\') + BIT(0x7f),
+	UINT64_MAX,
+	UINT64_MAX,
+};
 
+static bool is_special(uint8_t c) { return special[c >> 6] >> (c & 63) & 1; }
+
+/* To the end in any case: hardly a value has one. */
 static bool is_all_plain(struct slice s)
 {
+	bool has_special = false;
 	for (size_t i = 0; i < s.n; i++)
-		if (!is_plain(s.p[i]))
-			return false;
-	return s.n > 0;
+		has_special |= is_special(s.p[i]);
+	return s.n > 0 && !has_special;
 }
 
 static size_t escape(uint8_t c, uint8_t *ret)
 {
-	if (is_plain(c) || c == ' ' || c == '=') {
+	if (!is_special(c) || c == ' ' || c == '=') {
 		*ret = c;
 		return 1;
 	}
