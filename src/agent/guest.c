@@ -15,7 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ANSWER_MAX = 1 << 20 };
+/* Edge triggered, which spares the kernel a second look after each request.  One read takes all there may be:
+ * more than a request is a reason to close. */
+enum { ANSWER_MAX = 1 << 20, WATCHED = EPOLLIN | EPOLLRDHUP | (int)EPOLLET };
 
 struct guest {
 	struct list link; /* in agent.guests; of a closed one by itself */
@@ -83,7 +85,7 @@ static bool send_out(struct guest *g)
 	kf_err err = stream_write(g->stream, &g->out);
 	if (kf_ok(err))
 		err = loop_change(g->agent->loop, &g->watch,
-			EPOLLIN | (stream_wants_write(g->stream) || g->out.n ? EPOLLOUT
+			WATCHED | (stream_wants_write(g->stream) || g->out.n ? EPOLLOUT
 									     : 0));
 	if (kf_ok(err))
 		return true;
@@ -289,7 +291,8 @@ static void ready(struct loop_watch *w, uint32_t events)
 	kf_err err = stream_read(g->stream, &g->in);
 	if (g->in.n && !read_requests(g))
 		return;
-	if (!kf_ok(err))
+	/* Of the end there may be no further report. */
+	if (!kf_ok(err) || events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		guest_close(g);
 }
 
@@ -372,6 +375,6 @@ void guest_accepted(struct listener *l, int fd, const struct address *peer)
 	list_add_tail(&a->guests, &g->link);
 	a->n_guests++;
 	count_add(&a->metrics.accepted, 1);
-	if (!kf_ok(loop_add(a->loop, &g->watch, EPOLLIN)))
+	if (!kf_ok(loop_add(a->loop, &g->watch, WATCHED)))
 		guest_close(g);
 }

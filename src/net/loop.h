@@ -33,8 +33,8 @@ uint64_t loop_now_ns(const struct loop *l); /* as of the start of the round */
 /* The next round does not wait: work is left over (a budget was used up). */
 void loop_hurry(struct loop *l);
 
-/* A descriptor.  Level triggered: what is not read is reported again.  EPOLLERR and EPOLLHUP are
- * always reported. */
+/* A descriptor.  Level triggered: what is not read is reported again, unless EPOLLET is among the events.
+ * EPOLLERR and EPOLLHUP are always reported. */
 struct loop_watch {
 	int fd;
 	uint32_t events; /* EPOLLIN, EPOLLOUT; set by add and change */
