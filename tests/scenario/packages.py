@@ -4,16 +4,17 @@
 
 Takes what `./dev package` has left in build-package (or $KEYFLEET_PACKAGES) and makes the next version itself.
 """
+import functools
 import glob
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
+import time
 
-from scenario import expect, run, skip
-from lab import Lab, Load, ROOT, LabError, wait_until
+from scenario import expect, run
+from lab import Lab, Load, ROOT, handshake, wait_until
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "tools"))
 from machine import Machine, debian, network_of_our_own  # noqa: E402
@@ -31,11 +32,19 @@ NGINX = """server {
 """
 
 
+@functools.cache
+def newest_source():
+    listed = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "src", "bin", "lib", "include", "packaging", "debian"],
+                            capture_output=True, text=True, check=True).stdout
+    return max(os.path.getmtime(os.path.join(ROOT, f)) for f in listed.split("\0") if f)
+
+
+@functools.cache
 def packages(suffix=""):
-    """The .debs, made if they are not there."""
+    """The .debs, made if they are not there or older than the tree."""
     folder = os.path.join(PACKAGES, "next") if suffix else PACKAGES
     found = [d for d in glob.glob(folder + "/*.deb") if "dbgsym" not in d]
-    if not found:
+    if not found or min(map(os.path.getmtime, found)) < newest_source():
         subprocess.run([os.path.join(ROOT, "dev"), "package", "--out", folder, *(["--suffix", suffix] if suffix else [])],
                        check=True, stdout=subprocess.DEVNULL)
         found = [d for d in glob.glob(folder + "/*.deb") if "dbgsym" not in d]
@@ -187,6 +196,49 @@ def claim_installed_again_it_finds_its_keys(lab):
     m.run("systemctl start keyfleetd")
     expect("www" in m.run("keyfleet key list").stdout, "the key is gone")
     lab.switch_off("one")
+
+
+def readme_commands():
+    """The first block of commands below "Install"."""
+    text = open(os.path.join(ROOT, "README.md")).read().split("\n## Install\n")[1].split("```")[1]
+    return [line.split("#")[0].strip() for line in text.splitlines() if line.strip()]
+
+
+def claim_from_a_bare_debian_to_remote_handshakes_by_the_readme(lab):
+    """Under load, in less than five minutes and ten commands."""
+    m = lab.machine("readme", "nginx", "openssl")
+    site = lab.local_key("site", "ec")
+    m.write("/etc/nginx/site.pem", open(site.certificate).read())
+    m.write("/etc/nginx/site.key", open(site.key).read(), 0o600)
+    m.write("/etc/nginx/conf.d/site.conf", """server {
+    listen 8444 ssl;
+    server_name localhost;
+    ssl_certificate site.pem;
+    ssl_certificate_key site.key;
+    return 200 "hello\\n";
+}
+""")
+    m.run("systemctl restart nginx")
+    m.write("/etc/apt/apt.conf.d/91yes", 'APT::Get::Assume-Yes "true";\n')
+    commands = readme_commands()
+    expect(len(commands) <= 10, f"{len(commands)} commands")
+    started = time.monotonic()
+    with Load(lab, 8444) as load:
+        load.goes_on()
+        for command in commands:
+            done = m.run("cd /debs && " + command, online=command.startswith("apt"), check="doctor" not in command)
+        expect(" 0 failed" in "\n " + done.stdout.strip().splitlines()[-1], "the doctor found: " + done.stdout)
+        before = load.done
+        load.goes_on(50)
+    load.fails_nothing()
+    took = time.monotonic() - started
+    expect(took < 300, f"it took {took:.0f} s")
+    m.run("systemctl stop nginx && shred -u /etc/nginx/site.key && systemctl start nginx")  # nobody needs it
+    expect(handshake(8444, lab.web_ca()) < 10, "no handshake without the old key")
+    signed = m.run("grep -a -c 'client=agent.*operation=Sign' /var/lib/keyfleet/audit/audit-*.log").stdout
+    expect(int(signed) >= load.done - before, f"{signed} signatures in the audit log")
+    print(f"# {len(commands)} commands, {took:.0f} s, {load.done} handshakes meanwhile")
+    lab.switch_off("readme")
 
 
 def claim_an_upgrade_under_load_fails_no_handshake(lab):
