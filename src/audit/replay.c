@@ -46,7 +46,8 @@ kf_err replay_trust_keyring(struct replay *r, const struct keyring *k)
 	return KF_OK;
 }
 
-static void say(struct replay *r, struct replay_finding *f, const char *format, va_list a)
+__attribute__((format(printf, 3, 0))) static void say(
+	struct replay *r, struct replay_finding *f, const char *format, va_list a)
 {
 	f->segment = r->segment;
 	f->line = r->line;

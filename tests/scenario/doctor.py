@@ -607,7 +607,7 @@ def restarted(web, text=None, env=None):
 
 
 def serves(lab, web):
-    """Apache opens its sockets once for a trial."""
+    """Apache opens its sockets, and reads its configuration, once for a trial."""
     with contextlib.suppress(LabError):
         return fetch(web.port, lab.web_ca())
 
@@ -616,10 +616,10 @@ def claim_apache_that_was_started_without_OPENSSL_CONF_is_named(lab):
     needs("apache2")
     local = lab.local_key("apache-local", "ec")
     web = Apache(lab, "apache1", [local], None)
+    wait_until("apache", lambda: serves(lab, web))
     text = open(web.file).read().replace(local.key, lab.key.key).replace(local.certificate, lab.key.certificate)
     with open(web.file, "w") as f:
         f.write(text)
-    wait_until("apache", lambda: serves(lab, web))
     only(look_at(lab, "apache", web), "provider-env", "apache2", "/etc/apache2/envvars", f"/proc/{web.process.pid}/environ",
          but=("listener-serves",))
     restarted(web, env={"OPENSSL_CONF": lab.cnf})
