@@ -40,6 +40,21 @@ static const char *sigalgs_of(const struct alg *alg)
 	return "rsa_pss_rsae_sha256:rsa_pkcs1_sha256";
 }
 
+/* The macros of OpenSSL take texts that they do not change as texts that they may. */
+static bool set_sigalgs(SSL *ssl, const struct alg *alg)
+{
+	char list[128];
+	snprintf(list, sizeof(list), "%s", sigalgs_of(alg));
+	return SSL_set1_sigalgs_list(ssl, list) == 1;
+}
+
+static bool set_name(SSL *ssl, const char *name)
+{
+	char copy[256];
+	snprintf(copy, sizeof(copy), "%s", name);
+	return SSL_set_tlsext_host_name(ssl, copy) == 1;
+}
+
 /* The last of OpenSSL's texts is the one nearest to the cause. */
 static kf_err openssl_said(const struct cli *c, const char *about, kf_err e)
 {
@@ -121,7 +136,7 @@ static kf_err prove_in(OSSL_LIB_CTX *lib, const struct adopt_item *it)
 	KF_TRY(load_reference(lib, ctx, it));
 	CLEANUP(ssl_freep) SSL *server = SSL_new(ctx);
 	CLEANUP(ssl_freep) SSL *client = SSL_new(to);
-	if (!server || !client || !SSL_set1_sigalgs_list(client, sigalgs_of(it->key.alg)))
+	if (!server || !client || !set_sigalgs(client, it->key.alg))
 		return kf_fail(NOMEM, "no memory for a handshake");
 	return join(server, client);
 }
@@ -258,9 +273,9 @@ kf_err tls_ask(const struct tls_question *q)
 	if (!ssl || !SSL_set_fd(ssl, fd))
 		return kf_fail(NOMEM, "no memory for a handshake");
 	if (q->name)
-		SSL_set_tlsext_host_name(ssl, q->name);
+		set_name(ssl, q->name);
 	if (q->alg)
-		SSL_set1_sigalgs_list(ssl, sigalgs_of(q->alg));
+		set_sigalgs(ssl, q->alg);
 	SSL_set_connect_state(ssl);
 	KF_TRY(handshake_on(ssl, fd, deadline_ns));
 	return check_shown(ssl, q->certificate);
