@@ -58,6 +58,10 @@ kf_err cli_file_error(const struct cli *c, const char *path, kf_err e);
 /* The client of --config; made once, freed by main(). */
 kf_err cli_client(struct cli *c, struct kf_client **ret);
 
+/* Asks for a secret at the terminal, which does not show it; Ctrl-C leaves the terminal as it was.  Its
+ * length, or -1 when there is no terminal or no line that fits. */
+int terminal_ask(const char *what, char *into, int size);
+
 /* A table: header once, then rows; printed aligned, or as a JSON array of objects whose keys are the
  * column titles in lower case with underscores. */
 struct table;

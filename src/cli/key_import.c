@@ -7,28 +7,8 @@
 #include "kmip/register.h"
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 enum { KEY_FILE_MAX = 1 << 20 };
-
-static int ask_terminal(char *into, int size)
-{
-	struct termios saved, quiet;
-	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &saved))
-		return -1;
-	quiet = saved;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	fputs("pass phrase: ", stderr);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-	bool is_read = fgets(into, size, stdin) != NULL;
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
-	fputc('\n', stderr);
-	if (!is_read)
-		return -1;
-	into[strcspn(into, "\n")] = 0;
-	return (int)strlen(into);
-}
 
 static int ask_file(const struct key_import *in, char *into, int size)
 {
@@ -48,7 +28,8 @@ static int ask_file(const struct key_import *in, char *into, int size)
 static int ask(void *arg, char *into, int size)
 {
 	const struct key_import *in = arg;
-	return in->passphrase_file ? ask_file(in, into, size) : ask_terminal(into, size);
+	return in->passphrase_file ? ask_file(in, into, size)
+				   : terminal_ask("pass phrase", into, size);
 }
 
 static kf_err read_pair(const struct key_import *in, struct keypair *ret)

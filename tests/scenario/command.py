@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The tool keyfleet as people meet it: what goes wrong is told with file and remedy, lists are JSON."""
+import fcntl
 import json
 import os
+import pty
 import re
+import signal
 import stat
 import subprocess
+import termios
 
 from scenario import expect, run
 from lab import BIN, KeyServer, Lab, wait_until
@@ -185,6 +189,41 @@ def claim_bash_completes_commands_and_options(lab):
     expect("create" in complete("--config", "x.conf", "--json", "key", "cr"), "behind global options")
     expect("--type" in complete("key", "create", "www", "--t"), "options")
     expect("--listen" in complete("init", "x", "--l"), "options of commands of one word")
+
+
+def echoes(fd):
+    return bool(termios.tcgetattr(fd)[3] & termios.ECHO)
+
+
+def ask_at_a_terminal(lab, typed):
+    """Imports an encrypted key at a terminal of its own: (exit status, does the terminal show what is typed?)"""
+    key = lab.path("encrypted.pem")
+    lab.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-aes256", "-pass",
+             "pass:open sesame", "-out", key])
+    os.chmod(key, 0o600)
+    master, slave = pty.openpty()
+    done = subprocess.Popen([os.path.join(BIN, "keyfleet"), "--config", lab.server.conf, "key", "import",
+                             "asked-" + str(len(typed)), key], stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            preexec_fn=own_terminal)
+    wait_until("the terminal to be quiet", lambda: not echoes(slave))
+    os.write(master, typed)
+    done.wait(20)
+    shown = echoes(slave)
+    os.close(master)
+    os.close(slave)
+    return done.returncode, shown
+
+
+def own_terminal():
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def claim_a_pass_phrase_is_not_shown_and_the_terminal_is_as_it_was(lab):
+    expect(ask_at_a_terminal(lab, b"open sesame\n") == (0, True), "the right one")
+    expect(ask_at_a_terminal(lab, b"wrong\n") == (1, True), "a wrong one")
+    expect(ask_at_a_terminal(lab, b"half\x03") == (-signal.SIGINT, True), "Ctrl-C")
+    expect(ask_at_a_terminal(lab, b"\x04") == (1, True), "Ctrl-D")
 
 
 if __name__ == "__main__":
