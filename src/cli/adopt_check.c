@@ -3,27 +3,15 @@
  * What was moved is served: handshakes with the server as its clients make them.
  */
 #include "cli/adopt.h"
-#include <string.h>
 
 /* Workers of before may still answer: the new ones are among several that are asked. */
 enum { ASK_TIMES = 3, ASK_MS = 10000, ASK_ALL_MAX = 64 };
-
-/* A name that a client could ask for. */
-static const char *name_to_ask(const struct site_pair *p)
-{
-	for (size_t i = 0; i < p->names.n; i++) {
-		const char *name = p->names.item[i].text;
-		if (strchr(name, '.') && !strpbrk(name, "*~_$^/") && name[0] != '.')
-			return name;
-	}
-	return NULL;
-}
 
 static kf_err ask(const struct adopt *a, const struct adopt_item *it, const char *address)
 {
 	const struct tls_question q = {
 		.address = address,
-		.name = name_to_ask(it->pair),
+		.name = site_name_to_ask(it->pair),
 		.certificate = buf_slice(&it->chain),
 		.alg = it->key.alg,
 		.timeout_ms = ASK_MS,

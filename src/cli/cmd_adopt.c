@@ -160,6 +160,7 @@ static kf_err look_at_server(struct adopt *a, struct server *s)
 		return KF_OK;
 	}
 	KF_TRY(e);
+	KF_TRY(server_test(s)); /* a mistake that was there before is not ours to undo */
 	if (a->has_no_reload)
 		return KF_OK;
 	e = server_can_reload(s, &a->site);

@@ -52,6 +52,16 @@ const struct site_fact *site_fact(const struct site *s, enum site_fact_id id)
 	return NULL;
 }
 
+const char *site_name_to_ask(const struct site_pair *p)
+{
+	for (size_t i = 0; i < p->names.n; i++) {
+		const char *name = p->names.item[i].text;
+		if (strchr(name, '.') && !strpbrk(name, "*~_$^/") && name[0] != '.')
+			return name;
+	}
+	return NULL;
+}
+
 /* ---- memory: blocks that are freed together ---- */
 
 struct chunk {
