@@ -94,6 +94,7 @@ kf_err adopt_remove_include(struct cli *c, const char *openssl_conf)
 	autobuf text = buf_new(CNF_MAX), without = buf_new(CNF_MAX);
 	char real[4096];
 	KF_TRY(read_conf(c, openssl_conf, real, &text));
+	file_clean(real);
 	const size_t n = sizeof(INCLUDE) - 1;
 	const uint8_t *at = text.n ? memmem(text.p, text.n, INCLUDE, n) : NULL;
 	if (!at)

@@ -288,6 +288,7 @@ static kf_err undo_one(const struct change *c, const struct change_file *f)
 {
 	CLEANUP(three_free) struct three t = { 0 };
 	bool is_there;
+	file_clean(f->path);
 	KF_TRY(read_three(c, f, &is_there, &t));
 	if (is_there == f->was_there && slice_eq(buf_slice(&t.now), buf_slice(&t.old)))
 		return KF_OK;
@@ -358,6 +359,7 @@ kf_err file_shred(const char *path)
 
 static void shred_quietly(const char *path)
 {
+	file_clean(path);
 	kf_err e = file_shred(path);
 	(void)e; /* it may be gone already */
 }
@@ -378,7 +380,7 @@ void change_discard(const char *dir)
 	DIR *d = opendir(dir);
 	char path[4096];
 	for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
-		if (e->d_name[0] != '.' &&
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
 			kf_ok(path_join(dir, e->d_name, path, sizeof(path))))
 			shred_quietly(path);
 	if (d)

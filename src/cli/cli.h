@@ -75,6 +75,8 @@ kf_err table_end(struct table *t, kf_err e);
 kf_err file_write(const char *path, struct slice bytes, unsigned mode);
 /* The same for a file that is there: its owner and mode stay. */
 kf_err file_replace(const char *path, struct slice bytes);
+/* Removes what a write of this file left that was killed. */
+void file_clean(const char *path);
 /* EXISTS if there is one already. */
 kf_err file_create(const char *path, struct slice bytes, unsigned mode);
 /* Gives it to a user of this host, by name; root only.  NOT_FOUND: there is no such user. */

@@ -48,7 +48,7 @@ static kf_err choose(const struct wish *w, int phase, struct change *ret)
 	else
 		KF_TRY(change_each(w->state_dir, take_newest, &n));
 	if (!n.id[0] || strchr(n.id, '/') || n.id[0] == '.') {
-		cli_note(w->cli, "see `keyfleet adopt list`");
+		cli_note(w->cli, "there is no such adoption: see `keyfleet adopt list`");
 		return kf_fail(NOT_FOUND, "there is no such adoption");
 	}
 	KF_TRY(path_join(w->state_dir, n.id, dir, sizeof(dir)));
@@ -84,26 +84,25 @@ static kf_err run_list(struct cli *c)
 
 /* ---- rollback ---- */
 
-static kf_err openssl_conf(const struct wish *w, struct adopt *ret)
-{
-	*ret = (struct adopt){ .cli = w->cli, .openssl_conf = w->openssl_conf };
-	return adopt_find_openssl_conf(ret);
-}
-
 static kf_err roll_back(const struct wish *w, struct change *change)
 {
-	struct adopt a;
 	if (change->phase == CHANGE_FINISHED)
 		return kf_fail(STATE, "it is finished: the old key files are destroyed");
 	if (change->phase == CHANGE_UNDONE)
 		return kf_fail(STATE, "it was undone already");
 	KF_TRY(adopt_undo(w->cli, change, w->has_no_reload));
-	KF_TRY(openssl_conf(w, &a));
-	KF_TRY(adopt_release_include(w->cli, w->state_dir, a.openssl_path));
 	if (!w->cli->is_quiet)
 		puts("everything is as it was; the key servers keep their copies of the "
 		     "keys");
 	return KF_OK;
+}
+
+/* Also of one that was killed before its record was there. */
+static kf_err release_include(const struct wish *w)
+{
+	struct adopt a = { .cli = w->cli, .openssl_conf = w->openssl_conf };
+	KF_TRY(adopt_find_openssl_conf(&a));
+	return adopt_release_include(w->cli, w->state_dir, a.openssl_path);
 }
 
 static kf_err run_rollback(struct cli *c)
@@ -123,7 +122,8 @@ static kf_err run_rollback(struct cli *c)
 	if (kf_ok(e))
 		e = roll_back(&w, &change);
 	change_free(&change);
-	return e;
+	kf_err released = release_include(&w);
+	return kf_ok(e) ? released : e;
 }
 
 /* ---- finish ---- */

@@ -27,7 +27,7 @@ struct deploy {
 	enum site_kind kind;
 	struct site site;
 	struct server process;
-	bool *is_ours; /* one for each pair of the site */
+	bool *is_ours;               /* one for each pair of the site */
 	bool is_by_socket, was_told; /* the running server has seen new files */
 };
 

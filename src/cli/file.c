@@ -84,13 +84,33 @@ static kf_err fill_like(int fd, const struct stat *like, struct slice bytes)
 	return write_all(fd, bytes);
 }
 
+/* Hidden, so that nothing that reads a folder takes it for a file of its own; always the same, so that what
+ * somebody left who was killed is replaced by the next. */
+static kf_err temporary_of(const char *path, char *ret, size_t size)
+{
+	const char *slash = strrchr(path, '/');
+	const char *base = slash ? slash + 1 : path;
+	int n = snprintf(
+		ret, size, "%.*s.%s.keyfleet-new", (int)(base - path), path, base);
+	return n < 0 || (size_t)n >= size ? kf_fail(TOO_BIG, "the path is too long")
+					  : KF_OK;
+}
+
+void file_clean(const char *path)
+{
+	char temporary[4096];
+	if (kf_ok(temporary_of(path, temporary, sizeof(temporary))))
+		unlink(temporary);
+}
+
 static kf_err write_beside(const char *path, const struct stat *like, struct slice bytes)
 {
 	char temporary[4096];
-	int n = snprintf(temporary, sizeof(temporary), "%s.XXXXXX", path);
-	if (n < 0 || (size_t)n >= sizeof(temporary))
-		return kf_fail(TOO_BIG, "the path is too long");
-	CLEANUP(mem_closep) int fd = mkostemp(temporary, O_CLOEXEC);
+	KF_TRY(temporary_of(path, temporary, sizeof(temporary)));
+	unlink(temporary);
+	CLEANUP(mem_closep)
+	int fd = open(
+		temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return file_failed(errno);
 

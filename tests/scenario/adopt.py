@@ -2,20 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """keyfleet adopt: the keys of running stock servers move into the key servers, and back, while their clients
 notice nothing."""
-import glob
 import os
+import signal
 import subprocess
 
-from host import Host, enter, kill_by_file, read
-from scenario import expect, run
-from lab import Load, Process, handshake, wait_until
+from host import Host, enter, read
+from scenario import expect, run, skip
+from lab import BIN, Load, Process, handshake, wait_until
 
 STATE = "/var/lib/keyfleet/adopt"
+STEP = int(os.environ.get("KILL_STEP", "5"))  # which of the changes it is killed before: every one, or one of so many
 
 
 def etc():
-    """Every file of /etc by its bytes, but for what an adoption leaves on purpose."""
-    return {path: read(path) for path in glob.glob("/etc/**", recursive=True) if os.path.isfile(path)}
+    """Every file of /etc by its bytes."""
+    return {path: read(path) for folder, _, names in os.walk("/etc") for path in (os.path.join(folder, n) for n in names)
+            if os.path.isfile(path)}
 
 
 def changed(before, after):
@@ -100,6 +102,90 @@ def claim_nginx_one_command_brings_everything_back_under_load(lab):
     for _ in range(5):
         handshake(443, lab.web_ca())
     expect(lab.signatures() == signed, "the key servers still sign")
+
+
+# -- interrupted -----------------------------------------------------------------------------------------
+
+def killed(lab, at, *args):
+    """True: it was killed before the at-th change; False: it came to its end."""
+    done = lab.run([os.path.join(BIN, "keyfleet"), "--config", lab.server.conf, *args], check=False,
+                   env={"LD_PRELOAD": os.environ["KILL_AT_SO"], "KILL_AT": str(at)})
+    expect(done.returncode in (0, -signal.SIGKILL), f"killed at {at}: {done.stdout}{done.stderr}")
+    return done.returncode != 0
+
+
+def claim_killed_before_any_step_a_rollback_or_another_run_completes(lab):
+    if not os.environ.get("KILL_AT_SO"):
+        skip("needs a build without sanitizers")
+    clean = etc()
+    with Load(lab, 443) as load:
+        for at in range(1, 200, STEP):
+            if not killed(lab, at, "adopt", "nginx", "--yes"):
+                break
+            if at // STEP % 2:
+                lab.adopt("nginx", "--yes")
+                expect(b"ec.ref.pem" in read("/etc/nginx/sites-available/default"), f"killed at {at}: it did not complete")
+            done = lab.adopt("rollback", check=False)
+            expect(not done.returncode or "no such adoption" in done.stderr, f"killed at {at}: {done.stderr}")
+            left = changed(clean, etc())
+            expect(not left, f"killed at {at}: {left}")
+        load.goes_on()
+    expect(10 < at < 199, f"{at} steps")
+    expect(not load.failures, f"{len(load.failures)} of {load.done} failed: {load.failures[:3]}")
+    lab.adopt("rollback")
+
+
+def claim_a_rollback_that_is_killed_completes_the_second_time(lab):
+    if not os.environ.get("KILL_AT_SO"):
+        skip("needs a build without sanitizers")
+    clean = etc()
+    with Load(lab, 443) as load:
+        for at in range(1, 100, STEP):
+            lab.adopt("nginx", "--yes")
+            was_killed = killed(lab, at, "adopt", "rollback")
+            done = lab.adopt("rollback", check=False)
+            expect(not done.returncode or "no such adoption" in done.stderr, f"killed at {at}: {done.stderr}")
+            expect(not changed(clean, etc()), f"killed at {at}: {changed(clean, etc())}")
+            if not was_killed:
+                break
+        load.goes_on()
+    expect(at > 3 and not load.failures, f"{at} steps; {load.failures[:3]}")
+
+
+# -- the end ---------------------------------------------------------------------------------------------
+
+def claim_what_cannot_be_proved_is_not_begun(lab):
+    lab.agent.stop()
+    before = etc()
+    done = lab.adopt("nginx", "--yes", check=False)
+    expect(done.returncode and "cannot be used through the agent" in done.stderr, done.stderr)
+    expect(not changed(before, etc()), str(changed(before, etc())))
+    lab.start_agent()
+
+
+def claim_a_key_with_a_pass_phrase_stays(lab):
+    lab.run(["openssl", "pkey", "-in", "/etc/ssl/private/rsa.key", "-aes256", "-passout", "pass:x", "-out",
+             "/etc/ssl/private/locked.key"])
+    lab.put("/etc/nginx/locked.conf", "events {}\nhttp { server { listen 444 ssl; ssl_certificate /etc/ssl/private/rsa.pem;"
+            " ssl_certificate_key /etc/ssl/private/locked.key; } }\n")
+    shown = lab.adopt("nginx", "--file", "/etc/nginx/locked.conf", "--dry-run").stdout
+    expect("stays: the key has a pass phrase" in shown, shown)
+
+
+def claim_finish_destroys_the_old_keys_and_there_is_no_way_back(lab):
+    lab.adopt("nginx", "--yes")
+    lab.adopt("finish", "--yes")
+    for name in ("rsa", "ec"):
+        expect(not os.path.exists(f"/etc/ssl/private/{name}.key"), f"{name}.key is still there")
+        expect(os.path.exists(f"/etc/ssl/private/{name}.ref.pem"), f"{name}.ref.pem is gone")
+    left = subprocess.run(["grep", "-rl", "PRIVATE KEY", STATE], capture_output=True, text=True).stdout
+    expect(not left, f"a copy is left: {left}")
+    handshake(443, lab.web_ca())
+    lab.run(["nginx", "-t"])
+    listed = lab.server.keyfleet_json("adopt", "list")[-1]
+    expect(listed["state"] == "finished", str(listed))
+    refused = lab.adopt("rollback", listed["id"], check=False)
+    expect(refused.returncode and "finished" in refused.stderr, refused.stderr)
 
 
 # -- Apache --------------------------------------------------------------------------------------------

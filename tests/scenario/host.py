@@ -8,7 +8,6 @@ All of it is gone with the test: the kernel ends what is left in the namespace.
 """
 import os
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -109,6 +108,3 @@ def read(path):
     with open(path, "rb") as f:
         return f.read()
 
-
-def kill_by_file(path, number=signal.SIGQUIT):
-    os.kill(int(read(path)), number)

@@ -17,21 +17,22 @@ static void count(void)
 		raise(SIGKILL);
 }
 
+#define OURS             __attribute__((visibility("default")))
 #define NEXT(type, name) __extension__((type)dlsym(RTLD_NEXT, name))
 
-int rename(const char *from, const char *to)
+OURS int rename(const char *from, const char *to)
 {
 	count();
 	return NEXT(int (*)(const char *, const char *), "rename")(from, to);
 }
 
-int unlink(const char *path)
+OURS int unlink(const char *path)
 {
 	count();
 	return NEXT(int (*)(const char *), "unlink")(path);
 }
 
-int kill(pid_t pid, int number)
+OURS int kill(pid_t pid, int number)
 {
 	count();
 	return NEXT(int (*)(pid_t, int), "kill")(pid, number);
