@@ -158,15 +158,18 @@ static kf_err read_segment(struct work *k, uint64_t number, bool is_last)
 
 /* ---- the directory ---- */
 
-static bool first_origin(struct work *k, uint64_t number, uint8_t *ret)
+static bool first_origin(struct work *k, uint64_t number)
 {
+	struct witnesses *w = &k->witnesses;
 	struct segment_reader s;
 	struct slice line;
 	if (!kf_ok(segment_open(k->directory, number, &s)))
 		return false;
 	bool is_found =
 		segment_next(&s, &line) &&
-		chain_from_hex(field_find(line, "origin"), ret, CHAIN_ORIGIN_SIZE);
+		chain_from_hex(field_find(line, "origin"), w->origin, sizeof(w->origin));
+	if (is_found)
+		field_text(field_find(line, "server"), w->server, sizeof(w->server));
 	segment_close(&s);
 	return is_found;
 }
@@ -226,6 +229,15 @@ static void check_beginning(struct work *k)
 			k->plain);
 }
 
+/* Perhaps another server has its name; perhaps its log was begun anew. */
+static void check_strangers(struct work *k)
+{
+	static const char text[] = "%" PRIu64 " checkpoints by the name of this server, "
+				   "which witnesses have seen, are of other chains";
+	if (k->witnesses.strangers)
+		replay_say(k->replay, true, text, k->witnesses.strangers);
+}
+
 static void note_result(
 	const struct work *k, uint64_t witnesses, struct verify_result *ret)
 {
@@ -251,7 +263,7 @@ static kf_err run(struct work *k, struct verify_result *ret)
 	KF_TRY(open_directory(k));
 	KF_TRY(trust(k));
 	for (size_t i = 0; i < k->n; i++)
-		if (first_origin(k, k->number[i], k->witnesses.origin))
+		if (first_origin(k, k->number[i]))
 			break;
 	KF_TRY(read_witnesses(k));
 	for (size_t i = 0; i < k->n; i++)
@@ -259,6 +271,7 @@ static kf_err run(struct work *k, struct verify_result *ret)
 	replay_end(k->replay);
 	k->replay->segment = k->replay->line = 0;
 	check_beginning(k);
+	check_strangers(k);
 	note_result(k, judge_all(k), ret);
 	ret->findings = k->replay->findings;
 	return KF_OK;

@@ -41,6 +41,13 @@ static kf_err add(struct witnesses *l, const struct witness *w)
 	return KF_OK;
 }
 
+static void note_stranger(struct witnesses *l, struct slice line)
+{
+	char server[FIELD_TEXT_SIZE];
+	field_text(field_find(line, "server"), server, sizeof(server));
+	l->strangers += l->server[0] && strcmp(server, l->server) == 0;
+}
+
 static kf_err read_line(struct witnesses *l, struct slice line)
 {
 	struct witness w;
@@ -53,7 +60,10 @@ static kf_err read_line(struct witnesses *l, struct slice line)
 	struct slice rest = { at, line.n - (size_t)(at - line.p) };
 	if (!is_bare && !witness_read(rest, &w, origin))
 		return KF_OK;
-	return memcmp(origin, l->origin, sizeof(origin)) == 0 ? add(l, &w) : KF_OK;
+	if (memcmp(origin, l->origin, sizeof(origin)) == 0)
+		return add(l, &w);
+	note_stranger(l, is_bare ? line : rest);
+	return KF_OK;
 }
 
 static kf_err read_open(struct witnesses *l, int fd)

@@ -15,9 +15,11 @@ struct witness {
 };
 
 struct witnesses {
-	uint8_t origin
-		[CHAIN_ORIGIN_SIZE]; /* of the server whose they are; others are left out */
-	struct witness *p;           /* ascending numbers after witnesses_sort() */
+	/* of the server whose they are; others are left out */
+	uint8_t origin[CHAIN_ORIGIN_SIZE];
+	char server[80];    /* its name; empty: not known */
+	uint64_t strangers; /* checkpoints of other chains under this name */
+	struct witness *p;  /* ascending numbers after witnesses_sort() */
 	size_t n, room;
 };
 

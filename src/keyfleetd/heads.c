@@ -211,7 +211,8 @@ static void *work(void *arg)
 	do
 		exchange(h);
 	while (wait_for_next(h, h->every_ms));
-	exchange(h);
+	if (!h->is_away)
+		exchange(h);
 	return NULL;
 }
 

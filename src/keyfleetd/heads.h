@@ -12,5 +12,5 @@ struct server;
 
 /* The audit and the store are open.  NULL in *ret: the store has no other servers. */
 kf_err heads_start(struct server *s, struct heads **ret);
-/* Once more, so that the others have seen what was written until now. */
+/* Exchanges once more, if the database is there, so that the others have seen what was written until now. */
 void heads_stop(struct heads *h);

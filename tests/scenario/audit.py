@@ -289,6 +289,8 @@ def claim_a_head_that_was_kept_is_a_witness(lab):
     os.unlink(segments(there)[-1])
     lab.finds(lab.first, "the end is missing", "--witness", kept, folder=there)
 
+    said = lab.is_whole(lab.second, "--witness", lab.write("elsewhere", re.sub("server=kms1", "server=kms2", open(kept).read())))
+    expect("1 checkpoints by the name of this server, which witnesses have seen, are of other chains" in said, said)
     slander = re.sub(r"number=\d+", "number=999999", re.sub(r"chain=..", "chain=00", open(kept).read()))
     said = lab.is_whole(lab.first, "--witness", lab.write("slander", slander))
     expect("is not signed by the server: left out" in said, said)
@@ -331,6 +333,21 @@ def claim_what_was_changed_while_the_server_was_down_is_noticed_at_the_start(lab
         server.process.stop()
 
 
+def claim_a_server_under_load_may_be_verified_and_killed(lab):
+    server = KeyServer(lab, "kms6", options=OPTIONS)
+    server.keyfleet("key", "create", "www")
+    key = server.keyfleet_json("key", "list")[0]["id"]
+    with subprocess.Popen([os.path.join(os.environ["KEYFLEET_BIN"], "keyfleet"), "--config", server.conf, "bench", "sign", "--key", key,
+                           "--connections", "4", "--depth", "8", "--seconds", "4"], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as load:
+        wait_until("three segments", lambda: lab.is_whole(server) and len(segments(lab.folder(server))) >= 3, 60)
+        server.kill()
+        load.wait()
+    server.start()
+    lab.is_whole(server)
+    server.process.stop()
+
+
 def claim_a_killed_server_goes_on_with_its_chains(lab):
     server = lab.first
     for _ in range(3):
@@ -342,6 +359,28 @@ def claim_a_killed_server_goes_on_with_its_chains(lab):
     for loop in {m for m in re.findall(r" loop=(\d+) ", text)}:
         found = [int(n) for n in re.findall(rf" loop={loop} sequence=(\d+) ", text)]
         expect(found == list(range(1, len(found) + 1)), f"loop {loop}: {found}")
+
+
+def claim_segments_of_an_older_keyfleet_are_left_alone_and_not_mistaken(lab):
+    server = KeyServer(lab, "kms5", options=OPTIONS)
+    server.process.stop()
+    shutil.rmtree(lab.folder(server))
+    os.unlink(lab.folder(server) + ".seen")
+    os.mkdir(lab.folder(server))
+    old = lab.folder(server) + "/audit-0000000001.log"
+    with open(old, "w") as f:
+        f.write("time=2026-11-01T00:00:00.000000Z event=start detail=x\n"
+                "time=2026-11-01T00:00:00.000001Z loop=0 sequence=1 connection=1 phase=allowed client=web1 operation=Sign "
+                "object=1 rule=admin mechanism=-\n")
+    server.start()
+    expect("tampered" not in server.process.tail(40), server.process.tail(40))
+    said = lab.is_whole(server)
+    expect("1 segments from before there were chains: not verified" in said, said)
+    server.process.stop()
+    server.start()
+    shutil.copy(old, segments(lab.folder(server))[1])  # the plain form in the place of one with chains
+    lab.finds(server, "segments before segment 3 are not what it was written behind")
+    server.process.stop()
 
 
 def claim_a_torn_end_accuses_nobody(lab):

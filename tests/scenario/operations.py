@@ -147,7 +147,7 @@ umount /etc/keyfleet /var/lib/keyfleet; [ -z "$made" ] || rmdir $made"""
     expect(done.returncode == 0, done.stderr)
     etc, var = done.stdout.split("/var/lib/keyfleet:")
     expect("keyfleet.db" in var and "audit" in var and "address" in var, done.stdout)
-    expect("keyfleet.db" not in etc and "audit" not in etc, done.stdout)
+    expect("keyfleet.db" not in etc and "audit" not in etc.splitlines(), done.stdout)
 
 
 run(globals(), Operations("kf-operations"))
