@@ -200,7 +200,7 @@ static void look_at_webs(struct doctor *d)
 		else
 			doctor_tell(d, WEB_RUNNING, w->site.file,
 				site_kind_name(w->site.kind),
-				site_kind_name(w->site.kind));
+				doctor_service(w->site.kind));
 		doctor_provider(d, w);
 	}
 }

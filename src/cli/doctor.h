@@ -147,11 +147,16 @@ kf_err proc_run(const char *const argv[], struct buf *ret_errors, int *ret_statu
 void doctor_host(struct doctor *d);
 /* References found are kept in d->refs and counted. */
 void doctor_pairs(struct doctor *d, struct doctor_web *w);
+/* The unit of Debian: "apache2". */
+const char *doctor_service(enum site_kind kind);
 /* Finds openssl.cnf, the agent's socket and the deadline, for those that follow. */
 void doctor_provider(struct doctor *d, struct doctor_web *w);
 void doctor_agent(struct doctor *d);
 void doctor_network(struct doctor *d);
 void doctor_web(struct doctor *d, struct doctor_web *w);
+/* Why the client may not sign with the key, as an administrator is told; "" when it may. */
+kf_err doctor_policy(
+	struct cli *c, const char *who, const char *key, char *ret, size_t size);
 void doctor_handshakes(struct doctor *d, struct doctor_web *w);
 void doctor_listeners(struct doctor *d, struct doctor_web *w);
 void doctor_keyserver(struct doctor *d);

@@ -153,7 +153,7 @@ static void judge(struct doctor *d, const struct doctor_web *w, const struct vis
 		doctor_fine(d, CHECK_LISTENER_SERVES, at.text);
 	else
 		doctor_tell(d, LISTENER_SERVES, at.text, listen, name,
-			p->certificate.text, site_kind_name(w->site.kind));
+			p->certificate.text, doctor_service(w->site.kind));
 	snprintf(of, sizeof(of), "%.200s (SNI %.200s)", listen, name);
 	doctor_stage(d, &(struct stage){ of, "handshake with the running server", v->ms,
 				"measured: as a visitor on this host" });

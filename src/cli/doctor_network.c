@@ -287,6 +287,16 @@ static void what_to_do(uint32_t state, const char *id, char ret[256])
 			"ref)");
 }
 
+static void tell_not_granted(
+	struct way *y, const struct doctor_ref *ref, const struct doctor_place *at)
+{
+	char why[512], reason[600] = "";
+	if (kf_ok(doctor_policy(y->d->cli, y->client, ref->id, why, sizeof(why))) &&
+		why[0])
+		snprintf(reason, sizeof(reason), " (policy: %s)", why);
+	doctor_tell(y->d, KEY_GRANTED, at->text, ref->id, y->client, reason);
+}
+
 static void check_key(struct way *y, const struct doctor_ref *ref)
 {
 	uint32_t state = 0;
@@ -294,7 +304,7 @@ static void check_key(struct way *y, const struct doctor_ref *ref)
 	const struct doctor_place at = doctor_at(v->file ? v->file : v->text, v->line);
 	kf_err e = ask_state(y, ref->id, &state);
 	if (kf_is(e, KF_E_NOT_FOUND))
-		doctor_tell(y->d, KEY_GRANTED, at.text, ref->id, y->client);
+		tell_not_granted(y, ref, &at);
 	else if (!kf_ok(e))
 		doctor_unseen(y->d, CHECK_KEY_ACTIVE, at.text, e.site->text);
 	else if (state != KMIP_STATE_ACTIVE) {

@@ -37,13 +37,15 @@ static const struct kind_facts kinds[SITE_KINDS] = {
 		"keyfleet   then: systemctl restart haproxy",
 		{ "/etc/default/haproxy", "/etc/systemd/system/haproxy.service.d/*.conf",
 			NULL } },
-	[SITE_STUNNEL] = { "stunnel",
+	[SITE_STUNNEL] = { "stunnel@NAME",
 		"systemctl edit stunnel@NAME    # [Service] "
 		"Environment=OPENSSL_CONF=/etc/keyfleet/openssl.cnf   then: systemctl "
 		"restart stunnel@NAME",
 		{ "/etc/systemd/system/stunnel@.service.d/*.conf",
 			"/etc/default/stunnel4", NULL } },
 };
+
+const char *doctor_service(enum site_kind kind) { return kinds[kind].service; }
 
 /* OpenSSL prints its folders as `OPENSSLDIR: "/usr/lib/ssl"`. */
 static void folder_of_openssl(int which, char *ret, size_t size)

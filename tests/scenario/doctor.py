@@ -341,7 +341,10 @@ def claim_a_missing_grant_is_named_and_the_remedy_grants_it(lab):
     mine = next(g for g in grants if "web1" in g.values())
     grant = next(v for k, v in mine.items() if k in ("id", "grant"))
     lab.server.keyfleet("grant", "remove", grant)
+    # Administrators are told why.
+    only(lab.web_host("--config", lab.server.conf), "key-granted", lab.id, "policy: ")
     found = only(lab.web_host(), "key-granted", lab.id, "web1")
+    expect("policy:" not in found["what"], found["what"])
     words = re.search(r"keyfleet (grant add .*)", found["remedy"])[1].split()
     lab.server.keyfleet(*words)
     well(lab.web_host(), "key-active")
