@@ -64,6 +64,21 @@ static void tell_late(const struct agent *a)
 			LOG_SLICE("options", buf_slice(&late)));
 }
 
+static void use(struct agent *a, struct upstream *u);
+
+static void servers_moved(void *arg, struct upstream *next)
+{
+	struct agent *a = arg;
+	upstream_retire(a->upstream);
+	use(a, next);
+}
+
+static void use(struct agent *a, struct upstream *u)
+{
+	a->upstream = u;
+	upstream_on_move(u, servers_moved, a);
+}
+
 void agent_adopt(struct agent *a, struct agent_plan *take)
 {
 	upstream_retire(a->upstream);
@@ -73,7 +88,7 @@ void agent_adopt(struct agent *a, struct agent_plan *take)
 	a->conf = take->conf;
 	a->allow = take->allow;
 	a->limits = take->limits;
-	a->upstream = take->upstream;
+	use(a, take->upstream);
 	a->generation++;
 	*take = (struct agent_plan){ 0 };
 	tell_late(a);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/upstream.h"
+#include "agent/resolver.h"
 #include "base/log.h"
 #include <stdlib.h>
 
-enum { FLUSH_ORDER = 100 };
+enum { FLUSH_ORDER = 100, LOOK_MS = 1000, LOOK_AGAIN_MS = 50 };
 
 struct fd_watch {
 	struct loop_watch watch;
@@ -18,6 +19,11 @@ struct upstream {
 	struct loop_hook hook;
 	struct list watches, spare;
 	size_t up; /* servers, as last logged */
+	struct resolver *resolver;
+	struct loop_timer look; /* while servers are away whose addresses may change */
+	bool has_names;
+	void (*moved)(void *arg, struct upstream *next);
+	void *moved_arg;
 	bool is_retired, is_freed;
 };
 
@@ -124,26 +130,91 @@ static void tell_change(struct upstream *u)
 	u->up = up;
 }
 
+/* ---- servers that move ---- */
+
+static kf_err upstream_make(struct loop *loop, struct settings *take,
+	const struct fleet_nodes *found, struct buf *why, struct upstream **ret);
+
+static bool is_complete(const struct upstream *u)
+{
+	size_t all, up = async_servers_up(u->async, &all);
+	return all && up == all;
+}
+
+static void look_in(struct upstream *u, int ms)
+{
+	uint64_t at = loop_now_ns(u->loop) + (uint64_t)ms * 1000000;
+	kf_err err = loop_arm(u->loop, &u->look, at);
+	if (!kf_ok(err))
+		log_err(err, "addresses cannot be looked up again");
+}
+
+/* In its own file descriptors and calls the old one ends by itself. */
+static void move_to(struct upstream *u, const struct fleet_nodes *found)
+{
+	autobuf why = buf_new(65536);
+	struct settings settings;
+	struct upstream *next = NULL;
+	kf_err err = settings_clone(async_settings(u->async), &settings);
+	if (kf_ok(err))
+		err = upstream_make(u->loop, &settings, found, &why, &next);
+	if (!kf_ok(err)) {
+		log_err(err, "key servers have moved, but cannot be used");
+		return;
+	}
+	log_notice("key servers have moved", LOG_NUM("addresses", found->n));
+	u->moved(u->moved_arg, next);
+}
+
+static void take_answer(struct upstream *u)
+{
+	const struct fleet_nodes *found = resolver_answer(u->resolver);
+	if (!found)
+		return;
+	if (found->n && !async_is_at(u->async, found))
+		move_to(u, found);
+	resolver_free(u->resolver);
+	u->resolver = NULL;
+}
+
+static void look(struct loop_timer *t)
+{
+	struct upstream *u = container_of(t, struct upstream, look);
+	if (u->resolver) {
+		take_answer(u);
+	} else if (!is_complete(u)) {
+		kf_err err = resolver_start(async_settings(u->async), &u->resolver);
+		if (!kf_ok(err))
+			log_err(err, "addresses cannot be looked up again");
+	}
+	if (!u->is_retired && (u->resolver || !is_complete(u)))
+		look_in(u, u->resolver ? LOOK_AGAIN_MS : LOOK_MS);
+}
+
 static void round_ends(struct loop_hook *h)
 {
 	struct upstream *u = container_of(h, struct upstream, hook);
 	kf_async_flush(u->async);
 	tell_change(u);
+	if (u->has_names && !u->is_retired && u->moved && !u->look.place &&
+		!is_complete(u))
+		look_in(u, LOOK_MS);
 	if (u->is_retired && async_in_flight(u->async) == 0)
 		upstream_free(u);
 }
 
 /* ---- beginning and end ---- */
 
-kf_err upstream_new(
-	struct loop *loop, struct settings *take, struct buf *why, struct upstream **ret)
+static kf_err upstream_make(struct loop *loop, struct settings *take,
+	const struct fleet_nodes *found, struct buf *why, struct upstream **ret)
 {
-	static const struct async_options options = { .is_flushed = true };
+	const struct async_options options = { .is_flushed = true, .found = found };
 	struct upstream *u = calloc(1, sizeof(*u));
 	if (!u)
 		return kf_fail(NOMEM, "reaching for key servers");
 	u->loop = loop;
 	u->timer.expired = expired;
+	u->look.expired = look;
 	u->hook = (struct loop_hook){ .order = FLUSH_ORDER, .round_ends = round_ends };
 	list_init(&u->watches);
 	list_init(&u->spare);
@@ -153,9 +224,23 @@ kf_err upstream_new(
 		free(u);
 		return err;
 	}
+	u->has_names = fleet_has_names(async_settings(u->async));
 	loop_add_hook(loop, &u->hook);
 	*ret = u;
 	return KF_OK;
+}
+
+kf_err upstream_new(
+	struct loop *loop, struct settings *take, struct buf *why, struct upstream **ret)
+{
+	return upstream_make(loop, take, NULL, why, ret);
+}
+
+void upstream_on_move(
+	struct upstream *u, void (*moved)(void *arg, struct upstream *next), void *arg)
+{
+	u->moved = moved;
+	u->moved_arg = arg;
 }
 
 void upstream_retire(struct upstream *u)
@@ -171,6 +256,8 @@ void upstream_free(struct upstream *u)
 	loop_remove_hook(&u->hook);
 	kf_async_free(u->async);
 	loop_disarm(u->loop, &u->timer);
+	loop_disarm(u->loop, &u->look);
+	resolver_free(u->resolver);
 	list_each_safe(l, &u->watches) forget(u, container_of(l, struct fd_watch, link));
 	for (struct list *l; (l = list_take(&u->spare));)
 		free(container_of(l, struct fd_watch, link));

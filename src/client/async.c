@@ -150,7 +150,7 @@ kf_err async_call(struct kf_async *a, const struct async_request *q)
 
 static kf_err open_all(struct kf_async *a, struct settings *take, struct buf *why)
 {
-	KF_TRY(fleet_init(&a->fleet, take, why));
+	KF_TRY(fleet_init(&a->fleet, take, a->options.found, why));
 	if (getrandom(&a->id_base, sizeof(a->id_base), 0) != sizeof(a->id_base))
 		return kf_fail(INTERNAL, "no random numbers");
 	if (a->fleet.settings.agent)
@@ -181,6 +181,7 @@ kf_err async_new(struct settings *take, const kf_loop *loop,
 	list_init(&a->spare_attempts);
 	a->late_at_ns = UINT64_MAX;
 	kf_err err = open_all(a, take, why);
+	a->options.found = NULL; /* lent for as long as this takes */
 	if (!kf_ok(err)) {
 		kf_async_free(a);
 		return err;
@@ -226,6 +227,16 @@ size_t async_servers_up(const struct kf_async *a, size_t *ret_all)
 void async_expiry(struct kf_async *a, struct tls_expiry *ret)
 {
 	tls_context_expiry(a->fleet.tls, ret);
+}
+
+const struct settings *async_settings(const struct kf_async *a)
+{
+	return &a->fleet.settings;
+}
+
+bool async_is_at(const struct kf_async *a, const struct fleet_nodes *found)
+{
+	return fleet_is_same(&a->fleet, found);
 }
 
 /* ---- for metrics ---- */

@@ -14,9 +14,13 @@
 #include "client/settings.h"
 #include "net/tls.h"
 
+struct fleet_nodes;
+
 struct async_options {
 	/* kf_async_flush() is called at the end of every round of the loop: no timer is asked for it. */
 	bool is_flushed;
+	/* What a look for the servers' addresses has found; NULL: async_new() looks, and may block. */
+	const struct fleet_nodes *found;
 };
 
 /* Takes the settings' contents, also on failure.  CONFIG with lines in `why`. */
@@ -46,6 +50,10 @@ struct async_request {
 	async_hook *hook;
 };
 kf_err async_call(struct kf_async *a, const struct async_request *q);
+
+/* For looking for addresses again, elsewhere. */
+const struct settings *async_settings(const struct kf_async *a);
+bool async_is_at(const struct kf_async *a, const struct fleet_nodes *found);
 
 /* For metrics: since it was made, and how things are now. */
 struct async_stats {

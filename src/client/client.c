@@ -31,7 +31,7 @@ static kf_err make(struct settings *take, struct kf_client **ret, struct buf *wh
 	struct kf_client *c = calloc(1, sizeof(*c));
 	if (!c)
 		return kf_fail(NOMEM, "making a client");
-	kf_err err = fleet_init(&c->fleet, take, why);
+	kf_err err = fleet_init(&c->fleet, take, NULL, why);
 	c->fleet.route.is_lazy = true;
 	pool_init(&c->pool, &c->fleet);
 	if (kf_ok(err) && c->fleet.settings.agent)

@@ -119,6 +119,24 @@ static bool is_same(const struct node *a, const struct node *b)
 	       memcmp(&a->address.sa, &b->address.sa, a->address.n) == 0;
 }
 
+bool fleet_has_names(const struct settings *s)
+{
+	struct address number;
+	for (size_t i = 0; i < s->servers.n; i++)
+		if (!kf_ok(address_parse(s->servers.item[i], &number)))
+			return true;
+	return false;
+}
+
+bool fleet_is_same(const struct fleet *f, const struct fleet_nodes *found)
+{
+	size_t same = 0;
+	for (size_t i = 0; i < found->n; i++)
+		for (size_t k = 0; k < f->route.n; k++)
+			same += is_same(&found->node[i], &f->nodes[k]);
+	return f->route.n == found->n && same >= found->n;
+}
+
 static void move_known(struct fleet *f, struct node *to)
 {
 	for (size_t i = 0; i < f->route.n; i++)
@@ -183,7 +201,8 @@ static kf_err open_identity(struct fleet *f, struct buf *why)
 	return tls_context_open(&options, &files, why, &f->tls);
 }
 
-kf_err fleet_init(struct fleet *ret, struct settings *take, struct buf *why)
+kf_err fleet_init(struct fleet *ret, struct settings *take,
+	const struct fleet_nodes *found, struct buf *why)
 {
 	*ret = (struct fleet){ .settings = *take };
 	*take = (struct settings){ 0 };
@@ -193,9 +212,11 @@ kf_err fleet_init(struct fleet *ret, struct settings *take, struct buf *why)
 	KF_TRY(open_identity(ret, why));
 	ret->setup = (struct conn_setup){ .tls = ret->tls,
 		.message_max = (size_t)ret->settings.message_max };
-	struct fleet_nodes found;
-	if (kf_ok(fleet_look_up(&ret->settings, &found)))
-		fleet_adopt(ret, &found);
+	struct fleet_nodes asked;
+	if (found)
+		fleet_adopt(ret, found);
+	else if (kf_ok(fleet_look_up(&ret->settings, &asked)))
+		fleet_adopt(ret, &asked);
 	return KF_OK; /* the name service may come later than we */
 }
 

@@ -17,10 +17,17 @@ struct fleet {
 	uint64_t random; /* state of fleet_random() */
 };
 
-/* Takes the settings' contents.  Reads the files they name and resolves names; without an
- * answer of the name service there are no nodes yet.  *ret is to be freed in any case. */
-kf_err fleet_init(struct fleet *ret, struct settings *take, struct buf *why);
+struct fleet_nodes;
+
+/* Takes the settings' contents.  Reads the files they name and resolves names, unless `found` says what came
+ * of that; without an answer of the name service there are no nodes yet.  *ret is to be freed in any case. */
+kf_err fleet_init(struct fleet *ret, struct settings *take,
+	const struct fleet_nodes *found, struct buf *why);
 void fleet_clear(struct fleet *f);
+/* Whether an address may change while the settings stay. */
+bool fleet_has_names(const struct settings *s);
+/* In whatever order. */
+bool fleet_is_same(const struct fleet *f, const struct fleet_nodes *found);
 
 /* What the name service and the address files say now; blocks, and touches nothing of the fleet. */
 struct fleet_nodes {

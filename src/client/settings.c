@@ -65,6 +65,37 @@ kf_err settings_check(
 	return KF_OK;
 }
 
+static bool clone_list(struct conf_list *l)
+{
+	char **from = l->item;
+	size_t n = l->n;
+	*l = (struct conf_list){ .item = calloc(n + 1, sizeof(char *)) };
+	for (; l->item && l->n < n; l->n++)
+		if (!(l->item[l->n] = strdup(from[l->n])))
+			return false;
+	return l->item != NULL;
+}
+
+kf_err settings_clone(const struct settings *s, struct settings *ret)
+{
+	struct settings c = *s;
+	char **const texts[] = { &c.server_name, &c.ca, &c.certificate, &c.key, &c.agent,
+		&c.authority };
+	bool is_whole = clone_list(&c.servers);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		if (!*texts[i])
+			continue;
+		*texts[i] = strdup(*texts[i]);
+		is_whole &= *texts[i] != NULL;
+	}
+	if (!is_whole) {
+		settings_free(&c);
+		return kf_fail(NOMEM, "copying settings");
+	}
+	*ret = c;
+	return KF_OK;
+}
+
 /* ---- from options: written as a file, so that there is one parser, one set of limits ---- */
 
 static void put_text(struct buf *b, const char *key, const char *value)

@@ -46,4 +46,5 @@ kf_err settings_copy(const kf_options *options, struct settings *ret, struct buf
 kf_err settings_check(
 	const char *path, const char *in, const struct settings *s, struct buf *why);
 void settings_free(struct settings *s);
+kf_err settings_clone(const struct settings *s, struct settings *ret);
 void settings_print_manual(struct buf *to);

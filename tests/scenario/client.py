@@ -192,5 +192,19 @@ def claim_an_agent_that_was_stopped_forwards_nothing_for_those_who_have_left(lab
     expect(row["failed"] == 0 and row["done"] > 0, f"{row}")
 
 
+def claim_a_server_that_moves_is_found_at_its_new_address(lab):
+    """Its address file says where it is; a host name is asked for in the same way."""
+    old = Relay(lab, "old-address", lab.first.port)
+    place = lab.write("address", old.address + "\n")
+    agent = Agent(lab, "mover", [lab.first], addresses=[f"file:{place}"])
+    lab.first.keyfleet("grant", "add", "mover", "*", "sign")
+    expect(lab.bench(2, 0.1, agent)["done"] > 0, agent.process.tail())
+    old.stop()
+    lab.write("address", lab.first.address + "\n")
+    wait_until("the move", lambda: "key servers have moved" in open(agent.process.log).read(), 30)
+    row = lab.bench(2, 0.2, agent)
+    expect(row["failed"] == 0 and row["done"] > 0, f"{row} {agent.process.tail()}")
+
+
 if __name__ == "__main__":
     run(globals(), Clients("keyfleet-clients"))

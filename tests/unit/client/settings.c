@@ -88,4 +88,21 @@ TEST(an_option_cannot_smuggle_a_line_in)
 	settings_free(&s);
 }
 
+TEST(a_clone_is_the_same_and_its_own)
+{
+	struct settings s = { 0 }, c = { 0 };
+	char why[1024];
+	OK(kf_ok(copy(&good, &s, why)));
+
+	OK(kf_ok(settings_clone(&s, &c)));
+	settings_free(&s);
+
+	EQ(c.servers.n, 3);
+	OK(strcmp(c.servers.item[2], "10.0.0.1:5696") == 0);
+	OK(strcmp(c.ca, "/ca.pem") == 0 && strcmp(c.key, "/client.key") == 0);
+	OK(c.agent == NULL && c.server_name == NULL);
+	EQ(c.timeout_ms, 10000);
+	settings_free(&c);
+}
+
 TEST_MAIN
