@@ -252,6 +252,7 @@ static kf_err examine(struct cli *c, const struct wishes *w)
 	if (!d)
 		return kf_fail(NOMEM, "findings");
 	d->cli = c;
+	d->known = map_new();
 	signal(SIGPIPE,
 		SIG_IGN); /* servers that end a connection are news, not our end */
 	kf_err e = choose(d, w);

@@ -7,6 +7,7 @@
  * Nothing is changed, no secret is read that is not needed to test it, and none is printed.
  */
 #pragma once
+#include "base/map.h"
 #include "cli/cli.h"
 #include "cli/doctor_conf.h"
 #include "cli/doctor_openssl.h"
@@ -36,6 +37,7 @@ struct finding {
 	enum doctor_check check;
 	enum doctor_state state;
 	char *where, *what, *remedy;
+	char *key; /* of d->known */
 };
 
 /* A stage of a handshake: what took how long, and how that is known. */
@@ -87,6 +89,8 @@ struct doctor {
 	pid_t agent_pid, keyserver_pid;
 	struct finding *findings;
 	size_t n_findings;
+	struct map
+		known; /* what was found already: thousands of references say the same */
 	struct stage *stages;
 	size_t n_stages;
 	double network_ms; /* of the nearest key server's Query, 0: not measured */

@@ -121,10 +121,13 @@ static bool is_of_pair(const struct site_pair *p, X509 *shown)
 	return is_same;
 }
 
-/* Two pairs of one server serve RSA and ECDSA: any of them will do. */
-static bool serves_a_pair(const struct doctor_web *w, const struct visit *v)
+/* Two pairs of one server serve RSA and ECDSA: any of them will do, the first is tried first. */
+static bool serves_a_pair(
+	const struct doctor_web *w, const struct visit *v, const struct site_pair *first)
 {
 	X509 *shown = SSL_get0_peer_certificate(v->ssl);
+	if (shown && is_of_pair(first, shown))
+		return true;
 	for (size_t i = 0; shown && i < w->site.n_pairs; i++)
 		if (listens_there(&w->site.pairs[i], v) &&
 			is_of_pair(&w->site.pairs[i], shown))
@@ -149,7 +152,7 @@ static void judge(struct doctor *d, const struct doctor_web *w, const struct vis
 	else
 		doctor_tell(d, LISTENER_VERSION, at.text, listen, name, v->version,
 			w->site.file);
-	if (serves_a_pair(w, v))
+	if (serves_a_pair(w, v, p))
 		doctor_fine(d, CHECK_LISTENER_SERVES, at.text);
 	else
 		doctor_tell(d, LISTENER_SERVES, at.text, listen, name,

@@ -94,15 +94,13 @@ static void add(struct doctor *d, const struct finding *f)
 	d->findings[d->n_findings++] = *f;
 }
 
-static bool is_known(const struct doctor *d, const struct finding *f)
+/* Check, state, place and text are what a finding is. */
+static char *key_of(const struct finding *f)
 {
-	for (size_t i = 0; i < d->n_findings; i++) {
-		const struct finding *have = &d->findings[i];
-		if (have->check == f->check && have->state == f->state &&
-			!strcmp(have->where, f->where) && !strcmp(have->what, f->what))
-			return true;
-	}
-	return false;
+	char *key;
+	if (asprintf(&key, "%d %d %s\n%s", f->check, f->state, f->where, f->what) < 0)
+		abort();
+	return key;
 }
 
 static void forget(struct finding *f)
@@ -110,14 +108,17 @@ static void forget(struct finding *f)
 	free(f->where);
 	free(f->what);
 	free(f->remedy);
+	free(f->key);
 }
 
 static void add_once(struct doctor *d, struct finding *f)
 {
-	if (is_known(d, f))
-		forget(f);
-	else
+	static char is_there;
+	f->key = key_of(f);
+	if (kf_ok(map_put(&d->known, slice_of(f->key), &is_there)))
 		add(d, f);
+	else
+		forget(f);
 }
 
 void doctor_add(struct doctor *d, enum doctor_check check, const char *where,
@@ -154,6 +155,7 @@ void doctor_stage(struct doctor *d, const struct stage *s)
 
 void doctor_forget(struct doctor *d)
 {
+	map_free(&d->known);
 	for (size_t i = 0; i < d->n_findings; i++)
 		forget(&d->findings[i]);
 	for (size_t i = 0; i < d->n_stages; i++)
@@ -197,18 +199,26 @@ static void print_line(const char *name, const char *value)
 	putchar('\n');
 }
 
+/* What is well is one line a check, however often it was looked at. */
+static void print_fine(const struct finding *f, size_t n)
+{
+	printf("  %-4s  ", state_words[f->state]);
+	print_text(f->what);
+	if (*f->where) {
+		printf("  (");
+		print_text(f->where);
+		if (n > 1)
+			printf(" and %zu more", n - 1);
+		putchar(')');
+	}
+	putchar('\n');
+}
+
 static void print_finding(const struct finding *f)
 {
 	printf("  %-4s  ", state_words[f->state]);
 	print_text(f->what);
-	if (f->state == DOCTOR_OK && *f->where) {
-		printf("  (");
-		print_text(f->where);
-		putchar(')');
-	}
 	putchar('\n');
-	if (f->state == DOCTOR_OK)
-		return;
 	print_line("where", f->where);
 	print_line("remedy", f->remedy);
 }
@@ -218,21 +228,40 @@ static bool is_shown(const struct doctor *d, const struct finding *f)
 	return f->state >= DOCTOR_WARN || !d->cli->is_quiet;
 }
 
+static void count_fine(const struct doctor *d, size_t ret[DOCTOR_CHECKS])
+{
+	memset(ret, 0, DOCTOR_CHECKS * sizeof(*ret));
+	for (size_t i = 0; i < d->n_findings; i++)
+		ret[d->findings[i].check] += d->findings[i].state == DOCTOR_OK;
+}
+
+static void print_state(const struct doctor *d, enum doctor_part part,
+	enum doctor_state state, bool *has_title)
+{
+	size_t fine[DOCTOR_CHECKS];
+	count_fine(d, fine);
+	for (size_t i = 0; i < d->n_findings; i++) {
+		const struct finding *f = &d->findings[i];
+		if (f->state != state || rows[f->check].part != part || !is_shown(d, f) ||
+			(state == DOCTOR_OK && !fine[f->check]))
+			continue;
+		if (!*has_title)
+			printf("%s\n", part_titles[part]);
+		*has_title = true;
+		if (state == DOCTOR_OK)
+			print_fine(f, fine[f->check]);
+		else
+			print_finding(f);
+		fine[f->check] = 0;
+	}
+}
+
 /* What is wrong first. */
 static void print_part(const struct doctor *d, enum doctor_part part)
 {
 	bool has_title = false;
 	for (int state = DOCTOR_FAIL; state >= DOCTOR_OK; state--)
-		for (size_t i = 0; i < d->n_findings; i++) {
-			const struct finding *f = &d->findings[i];
-			if ((int)f->state != state || rows[f->check].part != part ||
-				!is_shown(d, f))
-				continue;
-			if (!has_title)
-				printf("%s\n", part_titles[part]);
-			has_title = true;
-			print_finding(f);
-		}
+		print_state(d, part, (enum doctor_state)state, &has_title);
 }
 
 static void print_stages(const struct doctor *d)

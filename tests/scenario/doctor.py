@@ -138,6 +138,20 @@ def claim_people_get_places_remedies_and_a_summary_and_no_secret(lab):
                 expect(line.strip()[-16:] not in done.stdout + done.stderr, f"{name} was printed")
 
 
+def claim_a_thousand_references_are_looked_at_in_one_go_and_told_in_a_line(lab):
+    pair = f"ssl_certificate {lab.key.certificate}; ssl_certificate_key "
+    names = [shutil.copy(lab.key.key, lab.path(f"many-{i}.ref")) for i in range(1000)]
+    servers = "\n".join(f"server {{ listen 127.0.0.1:1{i % 10} ssl; server_name s{i}.example.org; {pair}{name}; }}"
+                        for i, name in enumerate(names))
+    conf = lab.write("many.nginx", f"env OPENSSL_CONF;\nevents {{}} http {{\n{servers}\n}}\n")
+    done = lab.run([TOOL, "doctor", "--web", "nginx:" + conf, "--agent-config", lab.agent.conf, "--openssl-conf", lab.cnf,
+                    "--no-handshake"], check=False)
+    line = [row for row in done.stdout.splitlines() if "certificates and references belong together" in row]
+    expect(len(line) == 1 and " and 999 more)" in line[0], f"{line} of {done.stdout[:2000]} {done.stderr}")
+    for name in names:
+        os.unlink(name)
+
+
 def claim_without_root_it_says_what_it_cannot_see_and_accuses_nobody(lab):
     if not IS_ROOT:
         skip("every other claim is made so")
