@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Whoever changes the record of what was done is found out, with the place; who did nothing is not accused."""
+import concurrent.futures
 import glob
 import hashlib
 import json
@@ -37,8 +38,11 @@ class Audits(Lab):
         return self
 
     def sign(self, server, times):
-        for number in range(times):
+        """Three at a time, so that records of several loops stand between each other."""
+        def one(number):
             server.keyfleet("key", "csr", "www", "--subject", f"CN=n{number}")
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            list(pool.map(one, range(times)))
 
     def folder(self, server):
         return os.path.join(server.dir, "audit")
@@ -151,22 +155,29 @@ def claim_a_record_that_was_added_is_found(lab):
         lab.finds(lab.first, rf"{re.escape(file)}:{add.line}: loop \d+: record", folder=there)
 
 
+def two_to_swap(lines, is_same_loop):
+    """Places of two records, next to each other if they are of two loops; None: there are none."""
+    loop = [re.search(r" loop=(\d+) ", line) for line in lines]
+    for a in range(len(lines) - 1):
+        for b in range(a + 1, len(lines) if is_same_loop else a + 2):
+            if loop[a] and loop[b] and (loop[a][1] == loop[b][1]) == is_same_loop:
+                return a, b
+    return None
+
+
 def claim_swapped_records_are_found(lab):
     """Also of two loops, whose own chains do not know of each other."""
     for is_same_loop in (True, False):
         there = lab.copy(lab.first, "swapped")
+        found = [(i, two) for i, path in enumerate(segments(there))
+                 if (two := two_to_swap(read(path).splitlines(keepends=True), is_same_loop))]
+        expect(found, "no two records to swap")
+        segment, (a, b) = found[0]
 
         def swap(lines):
-            loop = [re.search(r"loop=(\d+)", line) for line in lines]
-            for a in range(len(lines) - 1):
-                for b in range(a + 1, len(lines)):
-                    if not loop[b]:
-                        break
-                    if loop[a] and (loop[a][1] == loop[b][1]) == is_same_loop and (is_same_loop or b == a + 1):
-                        lines[a], lines[b] = lines[b], lines[a]
-                        return lines
-            raise AssertionError("no two records to swap")
-        file, _ = edit(there, swap)
+            lines[a], lines[b] = lines[b], lines[a]
+            return lines
+        file, _ = edit(there, swap, segment)
         lab.finds(lab.first, re.escape(file) + (r":\d+: loop" if is_same_loop else ":.* order "), folder=there)
 
 
