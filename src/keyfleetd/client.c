@@ -11,6 +11,7 @@ struct clients {
 	unsigned loops;
 	pthread_mutex_t lock; /* guards the maps, and `connections` of slots */
 	struct map slots;
+	size_t vacant; /* slots without a connection: only they can be forgotten */
 };
 
 /* ---- making ---- */
@@ -66,11 +67,13 @@ static kf_err add_slot(struct clients *c, const char *name, struct client_slot *
 		return kf_fail(NOMEM, "client's count");
 	memset(slot, 0, size);
 	kf_err e = fill_slot(c, name, slot);
-	if (kf_ok(e))
-		*ret = slot;
-	else
+	if (!kf_ok(e)) {
 		slot_free(slot);
-	return e;
+		return e;
+	}
+	c->vacant++;
+	*ret = slot;
+	return KF_OK;
 }
 
 kf_err clients_new(unsigned loops, struct clients **ret)
@@ -107,7 +110,7 @@ static kf_err enter(
 		KF_TRY(add_slot(c, name, &slot));
 	if (slot->connections >= most)
 		return kf_fail(LIMIT, "client has too many connections");
-	slot->connections++;
+	c->vacant -= slot->connections++ == 0;
 	atomic_fetch_add(&slot->refs, 1);
 	*ret = slot;
 	return KF_OK;
@@ -127,7 +130,7 @@ void clients_leave(struct clients *c, struct client_slot *slot)
 	if (!slot)
 		return;
 	pthread_mutex_lock(&c->lock);
-	slot->connections--;
+	c->vacant += --slot->connections == 0;
 	atomic_fetch_sub(&slot->refs, 1);
 	pthread_mutex_unlock(&c->lock);
 }
@@ -188,7 +191,8 @@ size_t clients_sweep(struct clients *c, uint64_t now)
 {
 	struct client_slot *slot;
 	pthread_mutex_lock(&c->lock);
-	for (int i = 0; i < SWEEP_MAX && (slot = find_idle(c, now)); i++) {
+	for (int i = 0; i < SWEEP_MAX && c->vacant && (slot = find_idle(c, now)); i++) {
+		c->vacant--;
 		map_remove(&c->slots, slice_of(slot->name));
 		slot_free(slot);
 	}
