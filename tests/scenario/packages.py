@@ -52,6 +52,8 @@ def packages(suffix=""):
 
 
 class Fleet(Lab):
+    suite = "bookworm"
+
     def __enter__(self):
         super().__enter__()
         if os.geteuid() or not all(map(shutil.which, ("debootstrap", "nsenter", "ip", "dpkg-buildpackage"))):
@@ -61,18 +63,26 @@ class Fleet(Lab):
         self.machines = {}
         return self
 
+    def debs(self):
+        """Folders of a machine and what is in them."""
+        return [("/debs", packages()), ("/next", packages(NEXT))]
+
+    def bare(self, name):
+        self.machines[name] = m = Machine(self, name, debian(self, self.suite, self.outside), self.outside)
+        m.apt("update")
+        return m
+
     def machine(self, name, *software):
         """A bare Debian with our packages beside it, and what else it runs."""
         if name not in self.machines:
-            m = Machine(self, name, debian(self, "bookworm", self.outside), self.outside)
-            m.apt("update")
+            folders = self.debs()
+            m = self.bare(name)
             if software:
                 m.apt("install", "--no-install-recommends", *software)
-            for folder, debs in (("/debs", packages()), ("/next", packages(NEXT))):
+            for folder, debs in folders:
                 os.mkdir(m.root + folder)
                 for deb in debs:
                     shutil.copy(deb, m.root + folder)
-            self.machines[name] = m
         return self.machines[name]
 
     def switch_off(self, name):
