@@ -170,8 +170,9 @@ static kf_err read_client_section(struct doctor *d)
 		const struct doctor_option *o = &d->agent_conf.item[i];
 		if (strcmp(o->section, "client") != 0)
 			continue;
-		buf_printf(&text, "%s%s = \"%s\"\n", text.n ? "" : "[client]\n", o->key,
-			o->value);
+		/* A credential is a file of the unit: its name is kept, and no file found. */
+		buf_printf(&text, "%s%s = \"%s%s\"\n", text.n ? "" : "[client]\n", o->key,
+			doctor_is_credential(o->value) ? "/" : "", o->value);
 	}
 	KF_TRY(conf_parse(&table, d->agent_path, buf_slice(&text), &d->servers, &why));
 	return settings_check(d->agent_path, "client", &d->servers, &why);
@@ -184,6 +185,9 @@ static void read_servers(struct doctor *d)
 	kf_err e = d->agent_conf.n ? read_client_section(d)
 				   : kf_fail(NOT_FOUND, "agent.conf was not read");
 	d->has_servers = kf_ok(e);
+	if (!kf_ok(e) && d->agent_conf.n)
+		doctor_unseen(d, CHECK_SERVER_REACHABLE, d->agent_path,
+			"[client] names no key servers that can be asked");
 }
 
 /* ---- all of it ---- */

@@ -29,7 +29,8 @@ static bool may_judge(const struct doctor *d)
 		doctor_conf_find(&d->agent_conf, "client", "key");
 	return !key ||
 	       !kf_ok(doctor_conf_path(&d->agent_conf, key->value, path, sizeof(path))) ||
-	       access(path, R_OK) == 0 || errno != EACCES;
+	       (!doctor_is_credential(key->value) &&
+		       (access(path, R_OK) == 0 || errno != EACCES));
 }
 
 /* The program itself judges: what it says is what a reload would say. */
@@ -39,8 +40,10 @@ static void check_config(struct doctor *d)
 		"--check", NULL };
 	autobuf errors = buf_new(65536);
 	int status = 0;
-	kf_err e = may_judge(d) ? proc_run(argv, &errors, &status)
-				: kf_fail(DENIED, "this user may not read its key");
+	kf_err e = may_judge(d)
+			   ? proc_run(argv, &errors, &status)
+			   : kf_fail(DENIED,
+				     "its key is not for this user, or is the unit's");
 	if (!kf_ok(e)) {
 		doctor_unseen(d, CHECK_AGENT_CONFIG, d->agent_path, e.site->text);
 		return;

@@ -162,6 +162,12 @@ kf_err doctor_conf_path(
 					  : kf_fail(TOO_BIG, "the path is too long");
 }
 
+bool doctor_is_credential(const char *value)
+{
+	const char *name = strrchr(value, '/');
+	return !strncmp(name ? name + 1 : value, "credential:", 11);
+}
+
 int64_t doctor_conf_size(const char *value)
 {
 	char *end;

@@ -35,5 +35,7 @@ kf_err doctor_conf_path(
 	const struct doctor_conf *c, const char *value, char *ret, size_t size);
 /* "64M" is 67108864; -1 when it is no number. */
 int64_t doctor_conf_size(const char *value);
+/* "credential:NAME": what only the unit sees. */
+bool doctor_is_credential(const char *value);
 /* Is the word in the list, which blanks and commas separate? */
 bool doctor_conf_lists(const char *list, const char *word);

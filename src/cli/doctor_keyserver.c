@@ -99,12 +99,20 @@ static void check_secret(struct doctor *d, const struct setting *s)
 	check_owner(d, s->path);
 }
 
+static bool has_master_credential(const struct doctor *d)
+{
+	struct setting s;
+	get(d, "store", "master_key", &s);
+	return doctor_is_credential(s.value) ||
+	       doctor_conf_find(&d->server_conf, "store", "master_key_credential");
+}
+
 static void check_master(struct doctor *d)
 {
 	struct setting s;
 	struct keyring *ring = NULL;
 	unsigned line = 0;
-	if (doctor_conf_find(&d->server_conf, "store", "master_key_credential")) {
+	if (has_master_credential(d)) {
 		doctor_unseen(d, CHECK_MASTER_KEY, d->server_path,
 			"they are a credential of the unit");
 		return;
@@ -291,8 +299,10 @@ static void check_config(struct doctor *d)
 	int status = 0;
 	struct setting key;
 	get(d, "tls", "key", &key);
-	bool is_hidden = access(key.path, R_OK) && errno == EACCES;
-	kf_err e = is_hidden ? kf_fail(DENIED, "this user may not read its key")
+	bool is_hidden = doctor_is_credential(key.value) || has_master_credential(d) ||
+			 (access(key.path, R_OK) && errno == EACCES);
+	kf_err e = is_hidden ? kf_fail(DENIED, "its keys are not for this user, or are "
+					       "the unit's")
 			     : proc_run(argv, &errors, &status);
 	if (!kf_ok(e)) {
 		doctor_unseen(d, CHECK_KEYSERVER_CONFIG, d->server_path, e.site->text);

@@ -25,10 +25,11 @@ struct way {
 	char client[128]; /* our name in the certificate */
 };
 
-/* Not there is another matter than not for us. */
+/* Not there is another matter than not for us, or for the unit alone. */
 static bool is_hidden(const char *path)
 {
-	return path && access(path, R_OK) && errno == EACCES;
+	return path &&
+	       (doctor_is_credential(path) || (access(path, R_OK) && errno == EACCES));
 }
 
 /* ---- who we are ---- */

@@ -138,6 +138,20 @@ def claim_people_get_places_remedies_and_a_summary_and_no_secret(lab):
                 expect(line.strip()[-16:] not in done.stdout + done.stderr, f"{name} was printed")
 
 
+def claim_credentials_of_units_are_not_seen_and_not_missed(lab):
+    conf = lab.write("credential.conf", re.sub(r"(?m)^key = .*", "key = credential:web1.key", open(lab.agent.conf).read()))
+    status, findings = lab.doctor("--agent-config", conf)
+    unseen = {f["id"] for f in findings if f["state"] == "UNSEEN"}
+    expect(not sick(findings, ("agent-runs",)) and {"agent-config", "client-enrolled"} <= unseen, f"{findings}")
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    with lab.changed(conf):
+        set_option(conf, "tls", "key", "credential:server.key")
+        set_option(conf, "store", "master_key", "credential:master.key")
+        findings = lab.key_host()[1]
+    unseen = {f["id"] for f in findings if f["state"] == "UNSEEN"}
+    expect(not sick(findings) and {"keyserver-config", "master-key", "keyserver-pair"} <= unseen, f"{findings}")
+
+
 def claim_a_thousand_references_are_looked_at_in_one_go_and_told_in_a_line(lab):
     pair = f"ssl_certificate {lab.key.certificate}; ssl_certificate_key "
     names = [shutil.copy(lab.key.key, lab.path(f"many-{i}.ref")) for i in range(1000)]
