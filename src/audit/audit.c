@@ -114,9 +114,11 @@ kf_err audit_event(struct audit *a, const char *event, struct slice fields)
 	return e;
 }
 
-kf_err audit_alarm(struct audit *a, const char *what)
+kf_err audit_alarm(struct audit *a, const char *about, const char *what)
 {
 	autobuf fields = buf_new(EVENT_FIELDS_MAX);
+	if (about)
+		audit_put_field(&fields, "about", slice_of(about));
 	audit_put_field(&fields, "detail", slice_of(what));
 	atomic_store(&a->is_alarmed, true);
 	KF_TRY(buf_err(&fields));
@@ -184,7 +186,7 @@ static kf_err write_start(struct audit *a)
 	audit_put_field(&fields, "detail", slice_of(detail));
 	KF_TRY(audit_event(a, "start", buf_slice(&fields)));
 	if (a->finding[0])
-		KF_TRY(audit_alarm(a, a->finding));
+		KF_TRY(audit_alarm(a, NULL, a->finding));
 	return audit_write_sealed(a, SEAL_CHECKPOINT);
 }
 

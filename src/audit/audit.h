@@ -104,8 +104,9 @@ void audit_status(const struct audit *a, struct audit_status *ret);
  * them.  Written with the next group, one is made if there is none.  BUSY: too many wait. */
 kf_err audit_event(struct audit *a, const char *event, struct slice fields);
 void audit_put_field(struct buf *to, const char *key, struct slice value);
-/* An event that says that something is wrong: is_intact is false from now on. */
-kf_err audit_alarm(struct audit *a, const char *what);
+/* An event that says that something is wrong: is_intact is false from now on.  `about` is the other key
+ * server whose log it is; NULL: ours. */
+kf_err audit_alarm(struct audit *a, const char *about, const char *what);
 /* What was found at the start; NULL: nothing was wrong. */
 const char *audit_finding(const struct audit *a);
 

@@ -66,16 +66,16 @@ void replay_say(struct replay *r, bool is_note, const char *format, ...)
 	r->has_found |= !is_note;
 }
 
-/* The line itself is right. */
-__attribute__((format(printf, 2, 3))) static void say_alarm(
-	struct replay *r, const char *format, ...)
+/* The line itself is right.  What it says of another server is no finding in this log. */
+__attribute__((format(printf, 3, 4))) static void say_alarm(
+	struct replay *r, bool is_ours, const char *format, ...)
 {
-	struct replay_finding f = { .is_alarm = true };
+	struct replay_finding f = { .is_alarm = true, .is_note = !is_ours };
 	va_list args;
 	va_start(args, format);
 	say(r, &f, format, args);
 	va_end(args);
-	r->findings++;
+	r->findings += is_ours;
 }
 
 /* ---- gaps in a count ---- */
@@ -204,7 +204,8 @@ static void heed_event(struct replay *r, struct slice event, struct slice text)
 	if (!slice_is(event, "alarm"))
 		return;
 	field_text(field_find(text, "detail"), detail, sizeof(detail));
-	say_alarm(r, "the server itself found: %s", detail);
+	bool is_ours = field_find(text, "about").n == 0;
+	say_alarm(r, is_ours, "the server itself found: %s", detail);
 }
 
 static void read_event(struct replay *r, const struct replay_text *t, struct slice event,

@@ -65,10 +65,10 @@ static struct other *other_of(struct heads *h, const uint8_t *origin)
 	return o;
 }
 
-static void raise_alarm(struct heads *h, const char *what)
+static void raise_alarm(struct heads *h, const char *about, const char *what)
 {
 	log_error("audit was tampered with", LOG_TEXT("what", what));
-	if (!kf_ok(audit_alarm(h->server->audit, what)))
+	if (!kf_ok(audit_alarm(h->server->audit, about, what)))
 		log_error("the audit takes no alarm");
 }
 
@@ -85,7 +85,7 @@ static void check_own(struct heads *h, const struct witness *w)
 		"server: "
 		"checkpoint %" PRIu64 " was published, the newest here is %" PRIu64,
 		w->number, h->own.number);
-	raise_alarm(h, text);
+	raise_alarm(h, NULL, text);
 }
 
 static void check_other(
@@ -101,7 +101,7 @@ static void check_other(
 		"the audit of %s went back: checkpoint %" PRIu64
 		" was seen, now it shows %" PRIu64,
 		server, o->number, w->number);
-	raise_alarm(h, text);
+	raise_alarm(h, server, text);
 }
 
 static void put_hex(struct buf *b, const char *key, const uint8_t *p, size_t n)

@@ -287,12 +287,23 @@ TEST(an_alarm_is_on_record_and_in_the_status)
 	audit_status(a, &s);
 	OK(s.is_intact);
 
-	OK(kf_ok(audit_alarm(a, "a test")));
+	OK(kf_ok(audit_alarm(a, NULL, "a test")));
 
 	audit_status(a, &s);
 	OK(!s.is_intact);
 	audit_close(a);
 	EQ(verified().findings, 1);
+}
+
+TEST(an_alarm_about_another_server_is_no_finding_here)
+{
+	start_afresh();
+	struct audit *a = open_audit(1);
+
+	OK(kf_ok(audit_alarm(a, "kms2", "a test")));
+
+	audit_close(a);
+	EQ(verified().findings, 0);
 }
 
 TEST(other_loops_than_before_go_on_with_the_chains)
