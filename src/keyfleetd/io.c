@@ -170,6 +170,7 @@ static void report_drained(struct io *io)
 		!list_is_empty(&io->peers))
 		return;
 	io->has_reported = true;
+	limit_report(io); /* the last second's */
 	io->drained.deliver = server_drained;
 	loop_post(io->server->loop, &io->drained);
 }

@@ -233,6 +233,16 @@ def claim_refusals_are_recorded_in_sums(lab):
     expect(len(sums) <= 10, f"{refused} refusals made {len(sums)} records")
 
 
+def claim_the_last_seconds_refusals_are_recorded_too(lab):
+    name = lab.client("--rate", "1/h")
+    with lab.connect(name) as w:
+        refused = 50 - passed(pipelined(w, [sign(lab.id)] * 50))
+        lab.server.process.signal(signal.SIGTERM)
+        expect(lab.server.process.child.wait(20) == 0, "does not stop in order")
+    expect(sum(n for _, n in lab.audited(name)) == refused, f"{lab.audited(name)} of {refused}")
+    lab.server.start()
+
+
 # -- users of the agent ----------------------------------------------------------------------------------
 
 
