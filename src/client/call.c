@@ -78,6 +78,7 @@ static void complain(struct run *r, const char *what)
 {
 	snprintf(r->report.message, sizeof(r->report.message), "%.100s: %.120s",
 		r->turn.node.name, what);
+	node_blame(&r->turn.node, what);
 }
 
 static kf_err open_conn(struct run *r)
@@ -347,6 +348,17 @@ static kf_err run(struct run *r)
 	return give_up(r, kf_fail(TIMEOUT, "deadline has passed"));
 }
 
+/* Not only the server that was tried last. */
+static kf_err run_and_say_why(struct run *r)
+{
+	kf_err err = run(r);
+	if ((kf_is(err, KF_E_UNAVAILABLE) || kf_is(err, KF_E_TIMEOUT)) &&
+		!r->report.version)
+		pool_say_why(
+			&r->client->pool, r->report.message, sizeof(r->report.message));
+	return err;
+}
+
 static kf_err make_request_id(struct run *r)
 {
 	const uint8_t *given = r->q->options->request_id;
@@ -368,7 +380,7 @@ kf_err client_run(struct kf_client *c, const struct call *q, uint16_t *ret_versi
 	r.patience_ns = in_ms(now, s->patience_ms);
 	kf_err err = make_request_id(&r);
 	if (kf_ok(err))
-		err = c->local ? client_run_agent(c, q, &r.report) : run(&r);
+		err = c->local ? client_run_agent(c, q, &r.report) : run_and_say_why(&r);
 	if (q->options->report)
 		*q->options->report = r.report;
 	KF_TRY(err);

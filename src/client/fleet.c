@@ -166,20 +166,16 @@ void fleet_adopt(struct fleet *f, const struct fleet_nodes *found)
 	route_init(&f->route, f->nodes, found->n, fleet_random(f));
 }
 
-static bool is_to_blame(const struct node *n)
-{
-	return n->why[0] && node_breaker(n) != NODE_CLOSED;
-}
-
 void fleet_say_why(const struct fleet *f, char *text, size_t size)
 {
 	size_t at = 0;
 	const char *first = f->settings.servers.n ? f->settings.servers.item[0] : "";
 	for (size_t i = 0; i < f->route.n && at + 1 < size; i++) {
 		const struct node *n = &f->nodes[i];
-		int more = is_to_blame(n) ? snprintf(text + at, size - at, "%s%s: %s",
-						    at ? "; " : "", n->name, n->why)
-					  : 0;
+		int more = node_is_to_blame(n)
+				   ? snprintf(text + at, size - at, "%s%s: %s",
+					     at ? "; " : "", n->name, n->why)
+				   : 0;
 		at += more > 0 ? (size_t)more : 0;
 	}
 	if (!at)

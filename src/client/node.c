@@ -25,6 +25,11 @@ enum node_breaker node_breaker(const struct node *n)
 	return n->failures || n->is_slow ? NODE_OPEN : NODE_CLOSED;
 }
 
+bool node_is_to_blame(const struct node *n)
+{
+	return n->why[0] && node_breaker(n) != NODE_CLOSED;
+}
+
 void node_probe(struct node *n) { n->is_probing = true; }
 
 void node_answered(struct node *n, uint64_t now_ns)

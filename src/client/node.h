@@ -72,6 +72,8 @@ bool node_is_hopeless(const struct node *n);
 /* Slow, and to be tried again now, by a request that somebody else gets too. */
 bool node_is_slow_due(const struct node *n, uint64_t now_ns);
 
+bool node_is_to_blame(const struct node *n); /* not used, and why is known */
+
 /* Closed: used.  Half-open: a probe is under way.  Open: not used. */
 enum node_breaker { NODE_CLOSED, NODE_HALF_OPEN, NODE_OPEN };
 enum node_breaker node_breaker(const struct node *n);

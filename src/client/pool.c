@@ -261,8 +261,10 @@ static void judge(
 		n->outstanding--;
 	if (verdict == POOL_ANSWERED)
 		node_answered(n, now);
-	if (verdict == POOL_FAILED)
+	if (verdict == POOL_FAILED) {
+		node_blame(n, t->node.why);
 		node_failed(n, now, fleet_random(p->fleet));
+	}
 	if (verdict == POOL_NOTHING)
 		n->is_probing = false;
 	if (load >= 0)
@@ -308,6 +310,14 @@ void pool_end(
 	give_pad(p, t->pad);
 	leave(p);
 	*t = (struct pool_turn){ 0 };
+}
+
+void pool_say_why(struct pool *p, char *text, size_t size)
+{
+	enter(p);
+	if (route_is_troubled(&p->fleet->route))
+		fleet_say_why(p->fleet, text, size);
+	leave(p);
 }
 
 kf_err pool_resolve(struct pool *p)

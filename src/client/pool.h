@@ -62,5 +62,7 @@ void pool_note(struct pool *p, const struct conn *c);
 /* Takes the connection back, or closes it when it is broken or has a request in flight. */
 void pool_end(
 	struct pool *p, struct pool_turn *t, enum pool_verdict verdict, int32_t load);
+/* Each server that is not used, with what went wrong there; left alone when there is none. */
+void pool_say_why(struct pool *p, char *text, size_t size);
 /* Asks the name service again, at most once a second (BUSY); others may call meanwhile. */
 kf_err pool_resolve(struct pool *p);

@@ -134,8 +134,17 @@ void route_measured(
 			node_blame(n, "answers much more slowly than the others");
 			node_slowed(n, now_ns, random);
 		}
-		n->late_ns = hedge_delay(h, n->latency.p99_ns, best);
+		/* Without a second server nobody has to look at clocks. */
+		n->late_ns = r->n > 1 ? hedge_delay(h, n->latency.p99_ns, best) : 0;
 	}
+}
+
+bool route_is_troubled(const struct route *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (node_is_to_blame(&r->nodes[i]))
+			return true;
+	return false;
 }
 
 bool route_is_hopeless(const struct route *r)

@@ -34,6 +34,8 @@ void route_measured(
 	struct route *r, const struct hedge *h, uint64_t now_ns, uint32_t random);
 /* Quick enough to be used like the others. */
 bool route_is_quick(const struct route *r, const struct node *n, uint64_t ns);
+/* Some server is not used, and why is known. */
+bool route_is_troubled(const struct route *r);
 /* Nobody can be expected to come back soon. */
 bool route_is_hopeless(const struct route *r);
 /* When the next node becomes due; UINT64_MAX: none will. */

@@ -264,6 +264,28 @@ TEST(a_change_is_not_repeated_at_a_foreign_server)
 	fake_stop(&a);
 }
 
+TEST(the_reason_of_a_call_that_found_nobody_names_every_server)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 600);
+	fake_stop(&a);
+	fake_stop(&b);
+	kf_call call = { 0 };
+
+	kf_result result = sign(c, "hello", &call);
+
+	OK(result == KF_UNAVAILABLE || result == KF_TIMEOUT);
+	char name[2][32];
+	snprintf(name[0], sizeof(name[0]), "127.0.0.1:%d: ", a.port);
+	snprintf(name[1], sizeof(name[1]), "127.0.0.1:%d: ", b.port);
+	OK(strstr(kf_error_text(&call), name[0]));
+	OK(strstr(kf_error_text(&call), name[1]));
+	kf_client_free(c);
+}
+
 TEST(nobody_there_is_told_within_the_patience)
 {
 	a = (struct fake){ .alpn = fake_both };
