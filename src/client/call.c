@@ -145,8 +145,7 @@ static kf_err put_request(struct run *r)
 			.sent_at_ms = (int32_t)(now / MS & INT32_MAX),
 			.tls_client_version = o->tls_client_version,
 			.tls_negotiated_version = o->tls_negotiated_version } };
-	size_t slot;
-	return conn_put(c, &q, r, &slot);
+	return conn_put(c, &q, r);
 }
 
 /* Half of the time that is left: the other half is another server's, if this one is stuck. */

@@ -181,9 +181,8 @@ static kf_err put_greeting(struct conn *c)
 	KF_TRY(ttlv_written(&w));
 	struct conn_request q = { .operation = KMIP_OPERATION_DISCOVER_VERSIONS,
 		.payload = buf_slice(&payload) };
-	size_t slot;
 	c->version = KMIP_1_1;
-	return conn_put(c, &q, &greeting, &slot);
+	return conn_put(c, &q, &greeting);
 }
 
 static kf_err be_open(struct conn *c)
@@ -247,8 +246,7 @@ static int32_t most_of(const struct conn *c, uint32_t operation)
 	return is_short ? 0 : (int32_t)c->setup->message_max;
 }
 
-kf_err conn_put(
-	struct conn *c, const struct conn_request *q, void *waiter, size_t *ret_slot)
+kf_err conn_put(struct conn *c, const struct conn_request *q, void *waiter)
 {
 	if (!conn_has_room(c))
 		return kf_fail(BUSY, "too many requests in flight");
@@ -270,27 +268,14 @@ kf_err conn_put(
 		slot_give(c, slot);
 		return err;
 	}
-	*ret_slot = slot;
 	return KF_OK;
 }
-
-void conn_forget(struct conn *c, size_t slot) { c->waiter[slot] = NULL; }
 
 kf_err conn_tell_time(struct conn *c, int32_t now_ms)
 {
 	const struct conn_request q = { .operation = KMIP_OPERATION_DISCOVER_VERSIONS,
 		.extension = { .has_sent_at = true, .sent_at_ms = now_ms } };
-	size_t slot;
-	return conn_put(c, &q, NULL, &slot);
-}
-
-void conn_abandon(struct conn *c, void (*gone)(void *arg, void *waiter), void *arg)
-{
-	for (size_t i = 0; i < CONN_DEPTH && c->in_flight; i++) {
-		void *waiter = c->is_taken[i] ? slot_give(c, i) : NULL;
-		if (waiter && waiter != &greeting)
-			gone(arg, waiter);
-	}
+	return conn_put(c, &q, NULL);
 }
 
 static kf_err read_message(struct slice message, struct kmip_response_item *ret)

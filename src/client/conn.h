@@ -6,8 +6,8 @@
  *     connecting -> handshake -> greeting (Discover Versions, where it is needed) -> open -> broken
  *
  * Answers find their waiter by Unique Batch Item ID when the server speaks keyfleet/1, otherwise by
- * order, one request at a time.  A waiter that has lost interest is forgotten; its answer is dropped
- * when it comes.  Several requests put between two conn_work() leave in one TLS record.
+ * order, one request at a time.  An answer without a waiter is dropped.  Several requests put between
+ * two conn_work() leave in one TLS record.
  *
  * Threads: one at a time; the pad is the thread's that calls.
  */
@@ -76,18 +76,14 @@ kf_err conn_work(struct conn *c, conn_answer *answer, void *arg);
 kf_err conn_flush(struct conn *c);
 
 bool conn_has_room(const struct conn *c);
-/* Encodes one request behind the others; *ret_slot is for conn_forget().  `payload` is the content
+/* Encodes one request behind the others; `payload` is the content
  * of Request Payload as c->version writes it. */
 struct conn_request {
 	uint32_t operation;
 	struct slice payload;
 	struct kmip_extension extension;
 };
-kf_err conn_put(
-	struct conn *c, const struct conn_request *q, void *waiter, size_t *ret_slot);
-void conn_forget(struct conn *c, size_t slot);
+kf_err conn_put(struct conn *c, const struct conn_request *q, void *waiter);
 /* A request that nobody waits for, for a connection that may lie unused: so that the server can tell how
  * old the first one of use is (docs/wire.md, Sent At). */
 kf_err conn_tell_time(struct conn *c, int32_t now_ms);
-/* Every waiter that is left, for a broken connection: calls gone() and empties the slots. */
-void conn_abandon(struct conn *c, void (*gone)(void *arg, void *waiter), void *arg);

@@ -137,8 +137,7 @@ static kf_err put(struct flight *f, struct lane *l, uint64_t now, struct attempt
 	struct attempt *t = attempt_new(f, l, now);
 	if (!t)
 		return kf_fail(NOMEM, "sending a request");
-	size_t slot;
-	kf_err err = conn_put(l->conn, &f->request, t, &slot);
+	kf_err err = conn_put(l->conn, &f->request, t);
 	if (!kf_ok(err)) {
 		list_add_head(&l->async->spare_attempts, &t->link);
 		return err;
