@@ -71,7 +71,7 @@ static kf_err make_folder(const char *path)
 	return KF_OK;
 }
 
-/* KIND-DATE-NUMBER, the first number that is free. */
+/* DATE-NUMBER, the first number that is free: the order of names is that of time. */
 static kf_err make_own_folder(struct change *c, const char *state_dir)
 {
 	time_t now = time(NULL);
@@ -79,8 +79,7 @@ static kf_err make_own_folder(struct change *c, const char *state_dir)
 	char date[16];
 	strftime(date, sizeof(date), "%Y%m%d", gmtime_r(&now, &day));
 	for (int i = 1; i < 10000; i++) {
-		int n = snprintf(c->dir, sizeof(c->dir), "%s/%s-%s-%d", state_dir,
-			c->kind, date, i);
+		int n = snprintf(c->dir, sizeof(c->dir), "%s/%s-%d", state_dir, date, i);
 		if (n < 0 || (size_t)n >= sizeof(c->dir))
 			return kf_fail(TOO_BIG, "the path of the record is too long");
 		if (mkdir(c->dir, 0700) == 0)

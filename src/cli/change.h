@@ -40,7 +40,7 @@ struct change {
 	char dir[4096];
 };
 
-/* A new record DIR/ID; the folders are made.  `id` is chosen: KIND-DATE-NUMBER. */
+/* A new record DIR/ID; the folders are made.  The id is DATE-NUMBER. */
 kf_err change_new(
 	const char *state_dir, const char *kind, const char *file, struct change *ret);
 /* Reads one.  `why` gets the mistakes of a damaged record. */

@@ -152,42 +152,6 @@ def claim_a_rollback_that_is_killed_completes_the_second_time(lab):
     expect(at > 3 and not load.failures, f"{at} steps; {load.failures[:3]}")
 
 
-# -- the end ---------------------------------------------------------------------------------------------
-
-def claim_what_cannot_be_proved_is_not_begun(lab):
-    lab.agent.stop()
-    before = etc()
-    done = lab.adopt("nginx", "--yes", check=False)
-    expect(done.returncode and "cannot be used through the agent" in done.stderr, done.stderr)
-    expect(not changed(before, etc()), str(changed(before, etc())))
-    lab.start_agent()
-
-
-def claim_a_key_with_a_pass_phrase_stays(lab):
-    lab.run(["openssl", "pkey", "-in", "/etc/ssl/private/rsa.key", "-aes256", "-passout", "pass:x", "-out",
-             "/etc/ssl/private/locked.key"])
-    lab.put("/etc/nginx/locked.conf", "events {}\nhttp { server { listen 444 ssl; ssl_certificate /etc/ssl/private/rsa.pem;"
-            " ssl_certificate_key /etc/ssl/private/locked.key; } }\n")
-    shown = lab.adopt("nginx", "--file", "/etc/nginx/locked.conf", "--dry-run").stdout
-    expect("stays: the key has a pass phrase" in shown, shown)
-
-
-def claim_finish_destroys_the_old_keys_and_there_is_no_way_back(lab):
-    lab.adopt("nginx", "--yes")
-    lab.adopt("finish", "--yes")
-    for name in ("rsa", "ec"):
-        expect(not os.path.exists(f"/etc/ssl/private/{name}.key"), f"{name}.key is still there")
-        expect(os.path.exists(f"/etc/ssl/private/{name}.ref.pem"), f"{name}.ref.pem is gone")
-    left = subprocess.run(["grep", "-rl", "PRIVATE KEY", STATE], capture_output=True, text=True).stdout
-    expect(not left, f"a copy is left: {left}")
-    handshake(443, lab.web_ca())
-    lab.run(["nginx", "-t"])
-    listed = lab.server.keyfleet_json("adopt", "list")[-1]
-    expect(listed["state"] == "finished", str(listed))
-    refused = lab.adopt("rollback", listed["id"], check=False)
-    expect(refused.returncode and "finished" in refused.stderr, refused.stderr)
-
-
 # -- Apache --------------------------------------------------------------------------------------------
 
 APACHE_SITE = """<IfModule mod_ssl.c>
@@ -356,6 +320,42 @@ key = /etc/ssl/private/tunnel.key
     wait_until("an audit record", lambda: lab.signatures() > signed)
     lab.adopt("rollback", "--no-reload")
     expect(b"tunnel.key" in read("/etc/stunnel/stunnel.conf"), "it did not go back")
+
+
+# -- the end ---------------------------------------------------------------------------------------------
+
+def claim_what_cannot_be_proved_is_not_begun(lab):
+    lab.agent.stop()
+    before = etc()
+    done = lab.adopt("nginx", "--yes", check=False)
+    expect(done.returncode and "cannot be used through the agent" in done.stderr, done.stderr)
+    expect(not changed(before, etc()), str(changed(before, etc())))
+    lab.start_agent()
+
+
+def claim_a_key_with_a_pass_phrase_stays(lab):
+    lab.run(["openssl", "pkey", "-in", "/etc/ssl/private/rsa.key", "-aes256", "-passout", "pass:x", "-out",
+             "/etc/ssl/private/locked.key"])
+    lab.put("/etc/nginx/locked.conf", "events {}\nhttp { server { listen 444 ssl; ssl_certificate /etc/ssl/private/rsa.pem;"
+            " ssl_certificate_key /etc/ssl/private/locked.key; } }\n")
+    shown = lab.adopt("nginx", "--file", "/etc/nginx/locked.conf", "--dry-run").stdout
+    expect("stays: the key has a pass phrase" in shown, shown)
+
+
+def claim_finish_destroys_the_old_keys_and_there_is_no_way_back(lab):
+    lab.adopt("nginx", "--yes")
+    lab.adopt("finish", "--yes")
+    for name in ("rsa", "ec"):
+        expect(not os.path.exists(f"/etc/ssl/private/{name}.key"), f"{name}.key is still there")
+        expect(os.path.exists(f"/etc/ssl/private/{name}.ref.pem"), f"{name}.ref.pem is gone")
+    left = subprocess.run(["grep", "-rl", "PRIVATE KEY", STATE], capture_output=True, text=True).stdout
+    expect(not left, f"a copy is left: {left}")
+    handshake(443, lab.web_ca())
+    lab.run(["nginx", "-t"])
+    listed = lab.server.keyfleet_json("adopt", "list")[-1]
+    expect(listed["state"] == "finished", str(listed))
+    refused = lab.adopt("rollback", listed["id"], check=False)
+    expect(refused.returncode and "finished" in refused.stderr, refused.stderr)
 
 
 if __name__ == "__main__":

@@ -96,12 +96,12 @@ def claim_haproxy_loads_them_while_no_agent_runs(lab):
 
 def claim_nginx_serves_and_reloads_with_them(lab):
     lab.start_agent()
-    lab.run(["/usr/sbin/nginx", "-c", lab.path("refs.conf")], timeout=300)
+    subprocess.run(["/usr/sbin/nginx", "-c", lab.path("refs.conf")], check=True)
     lab.wait_for_port(8443)
     handshake(8443, lab.web_ca())
     before = {p for p in os.listdir("/proc") if p.isdigit()}
     start = time.monotonic()
-    lab.run(["/usr/sbin/nginx", "-s", "reload", "-c", lab.path("refs.conf")], timeout=300)
+    subprocess.run(["/usr/sbin/nginx", "-s", "reload", "-c", lab.path("refs.conf")], check=True)
     wait_until("new workers", lambda: any(
         p.isdigit() and p not in before and b"nginx: worker" in read(f"/proc/{p}/cmdline")
         for p in os.listdir("/proc") if os.path.exists(f"/proc/{p}/cmdline")), 300)
