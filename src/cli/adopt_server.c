@@ -76,11 +76,13 @@ static bool take_master(void *arg, pid_t pid)
 	return false;
 }
 
+/* While it reads its configuration, which may take long, a new master has the title that it was called by. */
 static bool is_nginx_master(pid_t pid)
 {
 	char title[64];
 	process_title(pid, title, sizeof(title));
-	return !strncmp(title, "nginx: master", 13);
+	return is_program(SITE_NGINX, pid) && strncmp(title, "nginx: worker", 13) != 0 &&
+	       strncmp(title, "nginx: cache", 12) != 0;
 }
 
 /* The master that a binary upgrade has started, while the old one is still there. */
