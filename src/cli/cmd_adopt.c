@@ -41,9 +41,19 @@ kf_err adopt_lock(const struct cli *c, const char *state_dir, int *ret_fd)
 	}
 	if (mkdir(state_dir, 0700) && errno != EEXIST)
 		return cli_file_error(c, state_dir, file_failed(errno));
-	int fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return cli_file_error(c, state_dir, file_failed(errno));
+	/* A record says which files are written with what: nobody else may have made it, even where the folder
+	 * above is a daemon's. */
+	struct stat st;
+	if (fstat(fd, &st) || (st.st_mode & 077) ||
+		(st.st_uid != geteuid() && st.st_uid != 0)) {
+		close(fd);
+		return cli_file_error(c, state_dir,
+			kf_fail(DENIED, "the folder of records must be yours alone, "
+					"mode 0700"));
+	}
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		close(fd);
 		return kf_fail(BUSY, "another `keyfleet adopt` is at work on this host");

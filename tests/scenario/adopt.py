@@ -342,6 +342,14 @@ def claim_a_key_with_a_pass_phrase_stays(lab):
     expect("stays: the key has a pass phrase" in shown, shown)
 
 
+def claim_records_that_another_user_could_have_made_are_not_believed(lab):
+    os.makedirs(lab.path("foreign"), 0o700)
+    os.chown(lab.path("foreign"), 65534, 65534)
+    for command in (("nginx", "--yes"), ("rollback",)):
+        done = lab.adopt(*command, "--state", lab.path("foreign"), check=False)
+        expect(done.returncode and "must be yours alone" in done.stderr, done.stderr)
+
+
 def claim_finish_destroys_the_old_keys_and_there_is_no_way_back(lab):
     lab.adopt("nginx", "--yes")
     lab.adopt("finish", "--yes")
