@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fault: what goes wrong with a card, and when.  Its own lock: faults reach a card at work.
+ */
+#pragma once
+#include "vhsm/pace.h"
+#include <pthread.h>
+
+struct fault {
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t changed;
+	bool is_out; /* of its reader */
+	uint64_t
+		interruptions; /* pulls and resets so far: work begun before one is lost */
+	uint32_t hangs, garbage, cuts, wrong, refusals; /* how many to come */
+	sw_t refusal;
+	bool forgets;    /* login, before the next command */
+	bool blocks_pin; /* the same */
+	bool has_uses[CARD_KEYS];
+	uint32_t uses[CARD_KEYS];
+	struct pace pace;
+	uint64_t n; /* how many have happened */
+};
+
+kf_err fault_init(struct fault *f);
+void fault_free(struct fault *f);
+kf_err fault_tell(struct fault *f, const char *line);
+
+/* Before a command: does to the card what was told, and hangs if it is to.  CLOSED when the card is out,
+ * or is pulled while it hangs.  *refusal: the status word to answer without working, or 0. */
+kf_err fault_begin(
+	struct fault *f, struct card *c, uint64_t *interruptions, sw_t *refusal);
+/* After it: lets the time pass since it began, then spoils the answer if it is to. */
+kf_err fault_end(struct fault *f, enum pace_id pace, uint64_t began_ns,
+	uint64_t interruptions, struct buf *answer);
+bool fault_wait_presence(struct fault *f, bool was, int timeout_ms);
