@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { PAIR_FILE_MAX = 1 << 20 };
 
@@ -17,6 +18,7 @@ struct pair_check {
 	struct doctor_web *w;
 	const struct site_pair *pair;
 	X509 *certificate; /* NULL: cannot be read */
+	size_t local_keys;
 };
 
 static struct doctor_place at_certificate(const struct pair_check *c)
@@ -118,6 +120,7 @@ static void check_local_key(struct pair_check *c)
 {
 	char mode[8];
 	const char *path = c->pair->key.text;
+	c->local_keys++;
 	if (doctor_is_open(path, true, mode))
 		doctor_tell(c->d, PRIVATE_KEY_MODE, at_key(c).text, path, mode,
 			site_kind_name(c->w->site.kind));
@@ -149,27 +152,36 @@ static void check_key(struct pair_check *c)
 	}
 }
 
-static void check_pair(struct doctor *d, struct doctor_web *w, const struct site_pair *p)
+/* In an engine, a variable or the text of the configuration itself, which may be a key: never shown. */
+static bool is_elsewhere(const struct site_pair *p)
+{
+	return p->why_not && access(p->key.text, F_OK) != 0;
+}
+
+/* Returns how many keys it found on this host. */
+static size_t check_pair(
+	struct doctor *d, struct doctor_web *w, const struct site_pair *p)
 {
 	struct pair_check c = { .d = d, .w = w, .pair = p };
-	if (p->why_not && (!p->key.text || !p->certificate.text)) {
-		doctor_unseen(
-			d, CHECK_REFERENCE_READ, at_certificate(&c).text, p->why_not);
-		return;
+	if (!p->key.text || !p->certificate.text || is_elsewhere(p)) {
+		if (p->why_not)
+			doctor_unseen(d, CHECK_REFERENCE_READ, at_certificate(&c).text,
+				p->why_not);
+		return 0;
 	}
-	if (!p->key.text || !p->certificate.text)
-		return;
 	check_certificate(&c);
 	check_key(&c);
 	X509_free(c.certificate);
+	return c.local_keys;
 }
 
 void doctor_pairs(struct doctor *d, struct doctor_web *w)
 {
+	size_t local_keys = 0;
 	for (size_t i = 0; i < w->site.n_pairs; i++)
-		check_pair(d, w, &w->site.pairs[i]);
-	const struct doctor_number n = doctor_number((int64_t)w->site.n_pairs);
-	if (w->site.n_pairs && !w->references)
+		local_keys += check_pair(d, w, &w->site.pairs[i]);
+	const struct doctor_number n = doctor_number((int64_t)local_keys);
+	if (local_keys && !w->references)
 		doctor_tell(d, KEY_REFERENCES, w->site.file, n.text,
 			site_kind_name(w->site.kind));
 }
