@@ -59,6 +59,7 @@ struct doctor_web {
 	bool is_default_conf;           /* that is the one of all programs */
 	bool is_conf_known;             /* the process's own environment says which */
 	bool has_provider; /* by that file or by its own keywords: what follows is known */
+	bool may_load;     /* root alone can change that file and the module */
 	struct openssl_conf openssl;    /* empty when it cannot be read */
 	char agent_socket[DOCTOR_PATH]; /* "": the usual ones */
 	int64_t agent_uid, deadline_ms;
@@ -146,6 +147,11 @@ bool proc_has_own_mounts(pid_t pid); /* another mount namespace than ours */
 bool proc_worker(pid_t pid, uid_t *ret_uid, gid_t *ret_gid);
 /* Runs a program of ours and takes what it prints on standard error; NOT_FOUND when it is not installed. */
 kf_err proc_run(const char *const argv[], struct buf *ret_errors, int *ret_status);
+
+/* ---- doctor_trust.c ---- */
+/* False for root when somebody else could change the file, or lead to another one.  Writes its path without
+ * symbolic links: that, not the first one, is to be loaded. */
+bool doctor_may_load(const char *path, char ret[DOCTOR_PATH]);
 
 /* ---- the checks, in the order of their calls ---- */
 void doctor_host(struct doctor *d);

@@ -77,11 +77,14 @@ static bool load_by_keywords(struct trial *t)
 {
 	const struct doctor_web *w = t->ref->web;
 	const struct site_fact *path = site_fact(&w->site, SITE_PROVIDER_PATH);
+	char real[DOCTOR_PATH];
 	set("KEYFLEET_AGENT_SOCKET", w->agent_socket);
 	set("KEYFLEET_AGENT_UID", doctor_number(w->agent_uid).text);
 	set("KEYFLEET_DEADLINE_MS", doctor_number(w->deadline_ms).text);
+	if (path && !doctor_may_load(path->value.text, real))
+		return false;
 	if (path)
-		OSSL_PROVIDER_set_default_search_path(t->lib, path->value.text);
+		OSSL_PROVIDER_set_default_search_path(t->lib, real);
 	return OSSL_PROVIDER_load(t->lib, "default") &&
 	       OSSL_PROVIDER_load(t->lib, "keyfleet");
 }
@@ -89,11 +92,13 @@ static bool load_by_keywords(struct trial *t)
 static bool load_provider(struct trial *t)
 {
 	const struct doctor_web *w = t->ref->web;
+	char real[DOCTOR_PATH];
 	t->lib = OSSL_LIB_CTX_new();
 	if (!t->lib)
 		return false;
 	if (w->openssl.keyfleet.named)
-		return OSSL_LIB_CTX_load_config(t->lib, w->openssl_path) == 1;
+		return doctor_may_load(w->openssl_path, real) &&
+		       OSSL_LIB_CTX_load_config(t->lib, real) == 1;
 	return load_by_keywords(t);
 }
 
@@ -336,7 +341,7 @@ void doctor_handshakes(struct doctor *d, struct doctor_web *w)
 {
 	size_t tried = 0;
 	for (size_t i = 0; i < d->n_refs; i++) {
-		if (d->refs[i].web != w || !w->has_provider)
+		if (d->refs[i].web != w || !w->has_provider || !w->may_load)
 			continue;
 		if (++tried > HANDSHAKES_MAX) {
 			doctor_unseen(d, CHECK_HANDSHAKE, w->site.file,

@@ -168,8 +168,6 @@ static void module_path(const struct doctor_web *w, char *ret, size_t size)
 /* dlerror() begins with the path, which is said already. */
 static const char *loading_fails(const char *path)
 {
-	if (access(path, F_OK))
-		return "there is no such file";
 	if (access(path, R_OK))
 		return "this user may not read it";
 	void *module = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
@@ -180,9 +178,29 @@ static const char *loading_fails(const char *path)
 	return is_provider ? NULL : "it is no OpenSSL provider";
 }
 
-static void check_module(struct doctor *d, const struct doctor_web *w)
+static bool may_load(struct doctor *d, struct doctor_web *w, const char *conf,
+	const char *module, const char **ret_why)
+{
+	char real[DOCTOR_PATH];
+	*ret_why = NULL;
+	if (access(module, F_OK))
+		*ret_why = "there is no such file";
+	else if (doctor_may_load(conf, real) && doctor_may_load(module, real))
+		*ret_why = loading_fails(real);
+	else {
+		doctor_unseen(d, CHECK_PROVIDER_MODULE, module,
+			"others than root can change it, or the file that names it: "
+			"it is not loaded as root");
+		return false;
+	}
+	w->may_load = true;
+	return true;
+}
+
+static void check_module(struct doctor *d, struct doctor_web *w)
 {
 	char path[DOCTOR_PATH], dir[1024], installed[DOCTOR_PATH];
+	const char *why;
 	struct doctor_place at;
 	const struct openssl_conf *c = &w->openssl;
 	const struct openssl_option *o =
@@ -190,7 +208,8 @@ static void check_module(struct doctor *d, const struct doctor_web *w)
 	module_path(w, path, sizeof(path));
 	folder_of_openssl(OPENSSL_MODULES_DIR, dir, sizeof(dir));
 	snprintf(installed, sizeof(installed), "%s/" MODULE_FILE, dir);
-	const char *why = loading_fails(path);
+	if (!may_load(d, w, w->openssl_path, path, &why))
+		return;
 	if (why)
 		doctor_tell(d, PROVIDER_MODULE, place(o ? o : c->keyfleet.named, &at),
 			path, why, c->keyfleet.section,
@@ -258,13 +277,15 @@ static void check_conf(struct doctor *d, struct doctor_web *w)
 
 /* ---- HAProxy's own keywords ---- */
 
-static void check_provider_path(struct doctor *d, const struct doctor_web *w)
+static void check_provider_path(struct doctor *d, struct doctor_web *w)
 {
+	const char *why;
 	char dir[1024], path[DOCTOR_PATH];
 	const struct site_fact *f = site_fact(&w->site, SITE_PROVIDER_PATH);
 	folder_of_openssl(OPENSSL_MODULES_DIR, dir, sizeof(dir));
 	snprintf(path, sizeof(path), "%s/" MODULE_FILE, f ? f->value.text : dir);
-	const char *why = loading_fails(path);
+	if (!may_load(d, w, w->site.file, path, &why))
+		return;
 	const struct doctor_place at =
 		doctor_at(f ? f->value.file : w->site.file, f ? f->value.line : 0);
 	if (why)

@@ -221,6 +221,50 @@ def claim_remedies_name_commands_and_options_that_exist(lab):
     expect(found > 20, f"only {found} commands were found in remedies")
 
 
+def claim_no_module_of_another_user_is_loaded_as_root(lab):
+    """A process that calls itself nginx, with its own OPENSSL_CONF, must not make root run its code."""
+    if not IS_ROOT or not shutil.which("cc"):
+        skip("needs root and a compiler")
+    mode = os.stat(lab.dir).st_mode
+    os.chmod(lab.dir, 0o755)
+    folder, trace = lab.path("stranger"), lab.path("stranger", "trace")
+    os.makedirs(folder)
+    source = lab.write("stranger/m.c", f'#include <fcntl.h>\n__attribute__((constructor)) static void loaded(void) '
+                       f'{{ open("{trace}", O_CREAT | O_WRONLY, 0600); }} int OSSL_provider_init(void) {{ return 0; }}\n')
+    module = lab.path("stranger", "keyfleet.so")
+    lab.run(["cc", "-shared", "-fPIC", "-o", module, source])
+    conf = lab.write("stranger/openssl.cnf", re.sub(r"module = .*", f"module = {module}", open(lab.cnf).read()))
+    web = lab.write("stranger/nginx.conf", f"events {{}} http {{ server {{ listen 127.0.0.1:1 ssl; ssl_certificate "
+                    f"{lab.key.certificate}; ssl_certificate_key {lab.key.key}; }} }}\n")
+    for name in ("", "openssl.cnf", "keyfleet.so"):
+        os.chown(lab.path("stranger", name), pwd.getpwnam("nobody").pw_uid, -1)
+    shutil.copy(shutil.which("tail"), lab.path("stranger", "nginx"))
+    process = Process(lab, "stranger", as_user("nobody", [lab.path("stranger", "nginx"), "-f", web]), env={"OPENSSL_CONF": conf})
+    try:
+        wait_until("the stranger", lambda: open(f"/proc/{process.pid}/comm").read() == "nginx\n")
+        findings = lab.doctor("--web", "nginx:" + web, "--agent-config", lab.agent.conf)[1]
+    finally:
+        process.stop()
+        os.chmod(lab.dir, mode)
+    expect(not os.path.exists(trace), "the stranger's module ran as root")
+    unseen = [f for f in findings if f["id"] == "provider-module"]
+    expect(len(unseen) == 1 and unseen[0]["state"] == "UNSEEN" and "not loaded as root" in unseen[0]["what"], f"{findings}")
+
+
+def claim_keys_in_engines_variables_and_the_text_itself_are_not_shown_and_accused(lab):
+    secret = "".join(open(os.path.join(lab.server.dir, "server.key")).read().splitlines())
+    pairs = [("/x/$ssl_server_name.pem", "/x/$ssl_server_name.key"), (lab.key.certificate, "engine:pkcs11:x"),
+             (lab.key.certificate, f"data:{secret}")]
+    servers = "".join(f'server {{ listen 127.0.0.1:1 ssl; ssl_certificate "{c}"; ssl_certificate_key "{k}"; }}' for c, k in pairs)
+    conf = lab.write("elsewhere.nginx", f"events {{}} http {{ {servers} }}\n")
+    status, findings = lab.doctor("--web", "nginx:" + conf, "--agent-config", lab.agent.conf, "--openssl-conf", lab.cnf)
+    expect(not sick(findings), f"{sick(findings)}")
+    unseen = " ".join(f["what"] for f in findings if f["state"] == "UNSEEN")
+    for word in ("variable", "engine", "in the configuration itself"):
+        expect(word in unseen, f"{word} is not in {unseen}")
+    expect(secret[40:60] not in json.dumps(findings), "a private key was printed")
+
+
 # -- the provider ----------------------------------------------------------------------------------------
 
 
