@@ -35,15 +35,22 @@ uint32_t kmip_reason(enum kf_code code, uint16_t version)
 		       : row->in_old_1x;
 }
 
-enum kf_code kmip_reason_code(uint32_t reason)
+static bool is_named(const struct row *row, uint32_t reason, struct slice message)
 {
-	for (size_t i = 0; i < ROWS; i++) {
+	return (row->in_2x == reason || row->in_1x == reason) &&
+	       slice_is(message, kf_code_name(row->code));
+}
+
+enum kf_code kmip_reason_code(uint32_t reason, struct slice message)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (is_named(&rows[i], reason, message))
+			return rows[i].code;
+	for (size_t i = 0; i < ROWS; i++)
 		if (rows[i].in_2x == reason)
 			return rows[i].code;
-	}
-	for (size_t i = 0; i < ROWS; i++) {
+	for (size_t i = 0; i < ROWS; i++)
 		if (rows[i].in_1x == reason)
 			return rows[i].code;
-	}
 	return KF_E_INTERNAL;
 }

@@ -164,7 +164,7 @@ enum kmip_limit kmip_limit_of(enum kf_code code)
 /* One that a later release knows is a server that is busy, as to whoever knows none. */
 static enum kf_code code_of(const struct kmip_response_item *item)
 {
-	enum kf_code code = kmip_reason_code(item->reason);
+	enum kf_code code = kmip_reason_code(item->reason, item->message);
 	int32_t limit = item->extension.limit;
 	return code == KF_E_BUSY && limit > 0 && limit < LIMITS ? limits[limit] : code;
 }
@@ -175,7 +175,7 @@ kf_err kmip_result(const struct kmip_response_item *item)
 		return KF_OK;
 	if (item->status == KMIP_RESULT_STATUS_OPERATION_PENDING)
 		return kf_fail(FEATURE, "the server answers later");
-	kf_err e = kf_fail(INTERNAL, "refused by the server");
+	kf_err e = kf_fail(INTERNAL, "as the answer says");
 	e.code = code_of(item);
 	return e;
 }

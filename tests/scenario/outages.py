@@ -143,6 +143,7 @@ def claim_five_seconds_without_any_key_server_fail_fast_and_end_within_one(lab):
     wait_until("handshakes again", lambda: tries(lab.nginx.port, lab), 10)
     expect(time.monotonic() - start < 1, "handshakes took more than a second to come back")
     lab.second.start()
+    expect("no server can be reached" in open(lab.path("nginx.error")).read(), "nginx was told another reason")
 
 
 # -- clocks --------------------------------------------------------------------------------------------

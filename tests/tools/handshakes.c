@@ -107,6 +107,7 @@ static int dial(void)
 
 static bool begin(struct visit *v)
 {
+	static char name[] = "localhost";
 	active++;
 	begun++;
 	*v = (struct visit){ .fd = dial(), .ssl = SSL_new(context), .began = now() };
@@ -117,7 +118,7 @@ static bool begin(struct visit *v)
 	}
 	SSL_set_fd(v->ssl, v->fd);
 	SSL_set_app_data(v->ssl, v);
-	SSL_set_tlsext_host_name(v->ssl, "localhost");
+	SSL_ctrl(v->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name);
 	SSL_set_connect_state(v->ssl);
 	struct epoll_event e = { EPOLLIN | EPOLLOUT | EPOLLET, { .ptr = v } };
 	if (epoll_ctl(poller, EPOLL_CTL_ADD, v->fd, &e))

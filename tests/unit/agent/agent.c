@@ -107,16 +107,16 @@ TEST(the_limit_of_a_user_holds)
 	write_conf(both(), "user_rate = 3", allow_me("*", "sign"));
 	OK(start_agent());
 	struct local *l = open_local(0);
-	int good = 0, busy = 0;
+	int good = 0, over = 0;
 
 	for (int i = 0; i < 10; i++) {
 		kf_err err = sign(l, "key-1");
 		good += kf_ok(err);
-		busy += kf_is(err, KF_E_BUSY);
+		over += kf_is(err, KF_E_USER_RATE);
 	}
 
 	OK(good >= 3 && good <= 4);
-	EQ(good + busy, 10);
+	EQ(good + over, 10);
 	local_free(l);
 	stop_agent();
 	stop_servers();

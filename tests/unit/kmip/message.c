@@ -357,10 +357,23 @@ TEST(reasons_come_back_as_what_they_were)
 		KF_E_INVALID_FIELD, KF_E_DENIED, KF_E_BUSY, KF_E_LIMIT, KF_E_NOT_FOUND,
 		KF_E_DESTROYED, KF_E_STATE, KF_E_USAGE, KF_E_NAME_NOT_UNIQUE, KF_E_STORE,
 		KF_E_OUTCOME_UNKNOWN, KF_E_SENSITIVE, KF_E_BAD_PARAMETERS };
+	struct slice none = { 0 };
 	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
-		EQ(kmip_reason_code(kmip_reason(codes[i], KMIP_2_1)), codes[i]);
-	EQ(kmip_reason_code(KMIP_RESULT_REASON_ITEM_NOT_FOUND), KF_E_NOT_FOUND);
-	EQ(kmip_reason_code(0x99), KF_E_INTERNAL);
+		EQ(kmip_reason_code(kmip_reason(codes[i], KMIP_2_1), none), codes[i]);
+	EQ(kmip_reason_code(KMIP_RESULT_REASON_ITEM_NOT_FOUND, none), KF_E_NOT_FOUND);
+	EQ(kmip_reason_code(0x99, none), KF_E_INTERNAL);
+}
+
+TEST(codes_that_share_a_reason_are_told_apart_by_their_message)
+{
+	static const enum kf_code codes[] = { KF_E_UNAVAILABLE, KF_E_STORE, KF_E_FULL };
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		EQ(kmip_reason_code(kmip_reason(codes[i], KMIP_2_1),
+			   slice_of(kf_code_name(codes[i]))),
+			codes[i]);
+	EQ(kmip_reason_code(kmip_reason(KF_E_DENIED, KMIP_2_1),
+		   slice_of(kf_code_name(KF_E_STORE))),
+		KF_E_DENIED);
 }
 
 TEST_MAIN
