@@ -17,7 +17,7 @@ struct http {
 	/* on a loop */
 	struct loop_watch watch;
 	struct loop_timer timer;
-	bool is_resting;
+	bool is_resting, must_look_again;
 };
 
 /* ---- pages ---- */
@@ -78,13 +78,21 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *c, const char *u
 
 /* ---- on a loop ---- */
 
+static unsigned connections(const struct http *h)
+{
+	return MHD_get_daemon_info(h->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)
+		->num_connections;
+}
+
 /* Somebody who asks without end does not get the loop: after each piece of work comes a rest of nine times
- * as long. */
+ * as long.  A daemon that was full listens again only when it is run once more, which nothing would tell us. */
 static void run(struct http *h)
 {
 	struct loop *l = h->options.loop;
 	uint64_t began = clock_monotonic_ns();
+	unsigned before = connections(h);
 	MHD_run(h->daemon);
+	h->must_look_again = connections(h) < before;
 	uint64_t now = clock_monotonic_ns();
 	h->is_resting =
 		kf_ok(loop_arm(l, &h->timer, now + (now - began) * (LOOP_SHARE - 1))) &&
@@ -103,7 +111,7 @@ static void rest_is_over(struct http *h)
 	MHD_UNSIGNED_LONG_LONG ms = 0;
 	h->is_resting = !kf_ok(loop_change(h->options.loop, &h->watch, EPOLLIN));
 	bool is_due = MHD_get_timeout(h->daemon, &ms) == MHD_YES;
-	if (is_due && ms == 0)
+	if (h->must_look_again || (is_due && ms == 0))
 		run(h);
 	else if (is_due && !kf_ok(loop_arm(h->options.loop, &h->timer,
 				   clock_monotonic_ns() + ms * 1000000)))
@@ -182,6 +190,7 @@ kf_err http_open(
 	if (!h)
 		return kf_fail(NOMEM, "HTTP endpoint");
 	h->options = *options;
+	h->watch.fd = -1;
 	kf_err e = start(h, address);
 	if (kf_ok(e))
 		*ret = h;

@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BURN_MS = 4 };
+enum { BURN_MS = 4, PATIENCE_S = 20 };
 
 static void make_hello(void *arg, struct http_page *page)
 {
@@ -175,6 +175,61 @@ TEST(pages_are_served_on_a_loop)
 {
 	OK(run_with(check_all));
 	OK(result);
+}
+
+enum { CROWD = 100, ROUNDS = 20 };
+
+static bool turn(unsigned rounds)
+{
+	bool is_fine = true;
+	for (unsigned i = 0; i < rounds && is_fine; i++)
+		is_fine = kf_ok(loop_round(loop, 10));
+	return is_fine;
+}
+
+/* All that may come in are in, and more wait, with half a request each; then they leave. */
+static void crowd_and_leave(void)
+{
+	int fd[CROWD];
+	for (int i = 0; i < CROWD; i++) {
+		fd[i] = dial();
+		ssize_t n = write(fd[i], "GET /hel", 8);
+		(void)n;
+	}
+	turn(ROUNDS);
+	for (int i = 0; i < CROWD; i++)
+		close(fd[i]);
+	turn(ROUNDS);
+}
+
+static bool is_answered(void)
+{
+	static const char request[] = GET("/hello", "");
+	uint64_t end = clock_monotonic_ns() + PATIENCE_S * 1000000000ULL;
+	char answer[1024];
+	int fd = dial();
+	ssize_t n = write(fd, request, sizeof(request) - 1);
+	do
+		n = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
+	while (n < 0 && turn(1) && clock_monotonic_ns() < end);
+	close(fd);
+	return n > 0;
+}
+
+TEST(a_crowd_that_has_left_keeps_nobody_out)
+{
+	struct http *h = NULL;
+	struct http_options o;
+	OK(kf_ok(loop_new(&(struct loop_options){ 0 }, &loop)));
+	o = options(loop);
+	OK(kf_ok(http_open(address, &o, &h)));
+
+	crowd_and_leave();
+	OK(is_answered());
+
+	http_close(h);
+	loop_free(loop);
+	unlink(path);
 }
 
 TEST(who_asks_without_end_gets_a_tenth_of_the_loop)
