@@ -96,9 +96,7 @@ void io_audit_woke(void *server, unsigned number)
 static void shake_hands(struct io *io)
 {
 	for (unsigned left = io_settings(io)->handshakes; left; left--) {
-		struct list *l = list_take(&io->greeted);
-		if (!l)
-			l = list_take(&io->greeting);
+		struct list *l = turns_take(&io->turns);
 		if (!l)
 			return;
 		peer_shake_hands(container_of(l, struct peer, turn));
@@ -188,8 +186,7 @@ static void round_ends(struct loop_hook *h)
 	wait_for_audit(io);
 	measure(io);
 	report_drained(io);
-	if (io->batch.n || !list_is_empty(&io->touched) ||
-		!list_is_empty(&io->greeting) || !list_is_empty(&io->greeted))
+	if (io->batch.n || !list_is_empty(&io->touched) || turns_wait(&io->turns))
 		loop_hurry(io->loop);
 }
 
@@ -287,8 +284,7 @@ kf_err io_new(struct server *s, unsigned number, struct io **ret)
 	io->was_audit_healthy = true;
 	list_init(&io->peers);
 	list_init(&io->touched);
-	list_init(&io->greeted);
-	list_init(&io->greeting);
+	turns_init(&io->turns);
 	list_init(&io->free_reqs);
 	list_init(&io->waiting);
 	list_init(&io->refusing);

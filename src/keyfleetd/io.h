@@ -15,6 +15,7 @@
 #include "keyfleetd/batch.h"
 #include "keyfleetd/conf.h"
 #include "keyfleetd/hasher.h"
+#include "keyfleetd/turns.h"
 #include "net/loop.h"
 #include "net/stream.h"
 #include <pthread.h>
@@ -42,8 +43,7 @@ struct io {
 	struct sweep sweep;
 	struct verified verified[VERIFIED_MAX]; /* by the first byte of the fingerprint */
 	struct list touched; /* peers with something to send, or to be closed */
-	struct list greeted,
-		greeting; /* peers whose handshake waits for its turn: begun, new */
+	struct turns turns;  /* peers whose handshake can go on */
 	_Atomic unsigned connections;
 	bool is_draining;
 	struct loop_message drain, close; /* from the main thread, once each */

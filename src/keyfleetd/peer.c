@@ -75,8 +75,6 @@ static bool is_over(const struct peer *p, uint64_t since_ns, uint64_t most_ns)
 /* Why this connection's time is up; NULL: it is not. */
 static const char *find_overdue(const struct peer *p)
 {
-	if (p->state == PEER_PROXY || p->state == PEER_HANDSHAKE)
-		return "handshake takes too long";
 	if (is_over(p, p->partial_ns, settings(p)->message_timeout_ns))
 		return "request takes too long";
 	if (is_over(p, p->stuck_ns, settings(p)->message_timeout_ns))
@@ -107,17 +105,28 @@ static void count_handshake(struct peer *p, enum metric_handshake how)
 	count_add(&p->io->metrics->handshakes[how], 1);
 }
 
+/* Whoever waits for its turn has done its part. */
+static void expect_handshake(struct peer *p)
+{
+	if (!list_is_empty(&p->turn)) {
+		ensure_timer(p, now(p) + settings(p)->handshake_timeout_ns);
+	} else if (now(p) < p->handshake_by_ns) {
+		ensure_timer(p, p->handshake_by_ns);
+	} else {
+		count_handshake(p, HANDSHAKE_TIMEOUT);
+		close_peer(p, "connection closed", "handshake takes too long");
+	}
+}
+
 static void expired(struct loop_timer *t)
 {
 	struct peer *p = container_of(t, struct peer, timer);
-	if (!list_is_empty(&p->turn)) { /* it has done its part and waits for us */
-		ensure_timer(p, now(p) + settings(p)->handshake_timeout_ns);
+	if (p->state == PEER_PROXY || p->state == PEER_HANDSHAKE) {
+		expect_handshake(p);
 		return;
 	}
 	const char *why = find_overdue(p);
 	if (why) {
-		if (p->state == PEER_PROXY || p->state == PEER_HANDSHAKE)
-			count_handshake(p, HANDSHAKE_TIMEOUT);
 		close_peer(p, "connection closed", why);
 		return;
 	}
@@ -272,13 +281,16 @@ static void handshake_done(struct peer *p, bool is_resumed)
 	histogram_add(&p->io->metrics->handshake, clock_monotonic_ns() - p->active_ns, 1);
 }
 
-/* Not at once: after a restart they all come together.  Those that have begun go first, so that no work
- * is lost on clients that give up meanwhile. */
+/* Not at once: after a restart they all come together.  Who waits longer than a round is not watched, or
+ * thousands would be reported each round before those who ask for something. */
 static void wait_for_turn(struct peer *p)
 {
-	if (list_is_empty(&p->turn))
-		list_add_tail(
-			p->has_greeted ? &p->io->greeted : &p->io->greeting, &p->turn);
+	if (list_is_empty(&p->turn)) {
+		p->turn_ns = now(p);
+		turns_add(&p->io->turns, &p->turn, p->has_greeted);
+	} else if (!kf_ok(loop_change(p->io->loop, &p->watch, 0))) {
+		close_peer(p, "connection closed", "cannot be watched");
+	}
 }
 
 /* One that has waited for long may have gone; its greeting would be answered all the same. */
@@ -296,6 +308,7 @@ void peer_shake_hands(struct peer *p)
 		return;
 	}
 	p->has_greeted = true;
+	p->handshake_by_ns += now(p) - p->turn_ns;
 	bool is_resumed = false;
 	kf_err e = stream_handshake(p->stream);
 	if (!kf_ok(e)) {
@@ -304,6 +317,7 @@ void peer_shake_hands(struct peer *p)
 		return;
 	}
 	if (!stream_is_open(p->stream)) {
+		ensure_timer(p, p->handshake_by_ns);
 		set_events(p);
 		return;
 	}
@@ -341,6 +355,7 @@ static void read_proxy(struct peer *p)
 	bool is_done = false;
 	kf_err e = proxy2_read(p->proxy, p->watch.fd, &header, &is_done);
 	if (!kf_ok(e)) {
+		count_add(&p->io->metrics->refused[REFUSAL_UNTRUSTED], 1);
 		close_peer(p, "connection closed", "no PROXY header");
 		return;
 	}
@@ -391,7 +406,8 @@ static void arrived(struct loop_message *m)
 		close_peer(p, NULL, NULL);
 		return;
 	}
-	ensure_timer(p, now(p) + settings(p)->handshake_timeout_ns);
+	p->handshake_by_ns = now(p) + settings(p)->handshake_timeout_ns;
+	ensure_timer(p, p->handshake_by_ns);
 	if (p->state == PEER_HANDSHAKE)
 		begin_tls(p);
 }

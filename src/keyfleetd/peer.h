@@ -30,7 +30,7 @@ struct peer {
 	struct loop_message arrival;
 	struct list link;    /* io->peers */
 	struct list touched; /* io->touched */
-	struct list turn;    /* io->greeting or io->greeted: its handshake can go on */
+	struct list turn;    /* io->turns: its handshake can go on */
 	struct loop_watch watch;
 	struct loop_timer timer;
 	struct stream *stream; /* NULL before the handshake begins */
@@ -45,6 +45,9 @@ struct peer {
 	bool is_full;              /* too much in flight: frames wait in `in` */
 	bool has_told_load;        /* since the last flush */
 	bool has_greeted; /* its handshake has begun: finished before others begin */
+	uint64_t turn_ns; /* since when it waits for its turn */
+	uint64_t
+		handshake_by_ns; /* then its time for it is up; what it waits for us does not count */
 
 	struct who who;
 	uint64_t

@@ -326,6 +326,28 @@ def claim_a_handshake_that_does_not_come_is_not_waited_for(b):
         expect(s.recv(1) == b"", "waits")
 
 
+def claim_a_handshake_that_trickles_in_is_not_waited_for(b):
+    out = ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), out).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    with socket.create_connection(("127.0.0.1", b.port), 10) as s:
+        s.settimeout(0.1)
+        for byte in out.read():
+            try:
+                s.send(bytes([byte]))
+                expect(s.recv(1) == b"", "answers half a greeting")
+                return
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                return
+        expect(False, "waits")
+
+
 # -- whom it lets in -----------------------------------------------------------------------------------
 
 
@@ -385,6 +407,7 @@ def claim_load_balancers_say_who_the_client_is(b):
     with b.connect(before=header) as w:
         expect(status(w.ask(b.sign())) == 0, "not signed")
     expect(not b.lets_in("admin"), "gets in without a header")
+    expect('keyfleet_connections_refused_total{reason="untrusted"} 1\n' in b.fetch("/metrics"), "it is not counted")
     expect(not b.lets_in("stranger", header), "a stranger gets in")
     wait_until("the client's address", lambda: b.logged("192.0.2.7"))
     b.configure("admin", "[proxy]\nprotocol = v2\ntrusted = 198.51.100.1\n")
