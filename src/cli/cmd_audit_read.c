@@ -57,11 +57,30 @@ static void print_json_line(struct slice line)
 	fputs("}", stdout);
 }
 
+static bool is_printable(uint8_t c) { return c >= ' ' && c < 0x7f; }
+
+/* The server writes nothing else than printable characters; who has edited the file shall not command the
+ * terminal. */
+static void print_plain(struct slice line)
+{
+	while (line.n) {
+		size_t n = 0;
+		while (n < line.n && is_printable(line.p[n]))
+			n++;
+		fwrite(line.p, 1, n, stdout);
+		bool is_at_other = n < line.n;
+		if (is_at_other)
+			putchar('?');
+		line.p += n + is_at_other;
+		line.n -= n + is_at_other;
+	}
+	putchar('\n');
+}
+
 void audit_print_line(struct audit_printer *p, struct slice line)
 {
 	if (!p->is_json) {
-		fwrite(line.p, 1, line.n, stdout);
-		putchar('\n');
+		print_plain(line);
 		return;
 	}
 	fputs(p->has_any ? ",\n  " : "[\n  ", stdout);
