@@ -36,7 +36,7 @@ struct audit_conf {
 	const char *
 		seen; /* file outside of the directory that remembers the newest checkpoint,
 			   * so that a directory put back to an older state is noticed; NULL: none */
-	int64_t keep_s; /* closed segments whose last line is older are deleted [0: never] */
+	int64_t keep_s; /* closed segments go when the one behind them began so long ago [0: never] */
 	uint64_t
 		keep_size; /* bytes of closed segments; the oldest go first [0: no limit] */
 	enum audit_export export;

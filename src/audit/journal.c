@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 enum { ZERO_STEP = 256 << 10, ZERO_AHEAD = 8 << 20 };
+/* Far from where counting on would begin at 0 again, over what is there. */
+#define NUMBER_MAX (UINT64_MAX / 2)
 static const char spare_name[] = "spare.log";
 static alignas(
 	JOURNAL_BLOCK) uint8_t zeros[ZERO_STEP]; /* not const: no room in the program */
@@ -221,6 +223,10 @@ static kf_err find_last(struct journal *j)
 	KF_TRY(segment_list(j->directory, &number, &n));
 	j->number = n ? number[n - 1] : 0;
 	free(number);
+	if (j->number > NUMBER_MAX)
+		return kf_fail(TAMPERED,
+			"the audit directory has a segment of a number that no server "
+			"reaches: move it away");
 	return KF_OK;
 }
 
@@ -310,36 +316,39 @@ void journal_close(struct journal *j)
 
 /* ---- retention ---- */
 
-static uint64_t size_of(const struct journal *j, uint64_t number, int64_t *ret_s)
+static uint64_t size_of(const struct journal *j, uint64_t number)
 {
 	char name[SEGMENT_NAME_SIZE];
 	struct stat st;
 	segment_name(name, number);
-	if (fstatat(j->directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+	if (fstatat(j->directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		!S_ISREG(st.st_mode))
 		return 0;
-	*ret_s = st.st_mtim.tv_sec;
-	return (uint64_t)st.st_size;
+	uint64_t size = (uint64_t)st.st_size;
+	return size < j->segment_size ? size : j->segment_size;
 }
 
-uint64_t journal_expired(const struct journal *j, int64_t before_s, uint64_t size)
+kf_err journal_closed(const struct journal *j, uint64_t after, struct journal_closed *ret)
 {
-	CLEANUP(mem_freep) uint64_t *number = NULL;
-	size_t n = 0, keep = 0;
-	if (!kf_ok(segment_list(j->directory, &number, &n)))
-		return 0;
-	while (n > 0 && number[n - 1] >= j->number)
-		n--;
-	uint64_t sum = 0;
-	for (size_t i = n; i > 0; i--) {
-		int64_t written_s = INT64_MAX;
-		sum += size_of(j, number[i - 1], &written_s);
-		bool is_old = before_s && written_s < before_s;
-		bool is_much = size && sum > size;
-		if (keep > 0 && (is_old || is_much))
-			return number[0];
-		keep++;
+	uint64_t *number = NULL;
+	size_t n = 0, left = 0;
+	*ret = (struct journal_closed){ 0 };
+	KF_TRY(segment_list(j->directory, &number, &n));
+	for (size_t i = 0; i < n; i++) {
+		if (number[i] <= after || number[i] >= j->number)
+			continue;
+		ret->size += size_of(j, number[i]);
+		number[left++] = number[i];
 	}
-	return 0;
+	ret->number = number;
+	ret->n = left;
+	return KF_OK;
+}
+
+void journal_closed_free(struct journal_closed *c)
+{
+	free(c->number);
+	*c = (struct journal_closed){ 0 };
 }
 
 void journal_remove(const struct journal *j, uint64_t upto)

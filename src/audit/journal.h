@@ -59,9 +59,16 @@ kf_err journal_roll(struct journal *j);
  * repeated in another segment. */
 kf_err journal_append(struct journal *j, struct slice lines);
 
-/* The oldest segment that is to go: its last line is older than `before_s` (0: never), or all closed ones
- * hold more than `size` bytes (0: no limit).  Never the current one nor the one before it; 0: none. */
-uint64_t journal_expired(const struct journal *j, int64_t before_s, uint64_t size);
+/* The closed segments after this number, ascending, and what they take.  One counts for no more than the size of
+ * a segment: a file that somebody has made longer drives no others out. */
+struct journal_closed {
+	uint64_t *number;
+	size_t n;
+	uint64_t size;
+};
+kf_err journal_closed(
+	const struct journal *j, uint64_t after, struct journal_closed *ret);
+void journal_closed_free(struct journal_closed *c);
 /* All segments up to this one. */
 void journal_remove(const struct journal *j, uint64_t upto);
 

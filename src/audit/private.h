@@ -87,6 +87,11 @@ void audit_rouse(struct audit *a);
 /* Writes what is queued, with a checkpoint of this kind. */
 kf_err audit_write_sealed(struct audit *a, enum seal_kind kind);
 
+/* --- expire.c --- */
+
+/* Now and then: deletes the oldest segment if it is to go. */
+void audit_expire(struct audit *a);
+
 /* --- recover.c --- */
 
 /* Where the chains of earlier runs ended; what does not fit there is a finding, no failure. */

@@ -6,13 +6,12 @@
 #include "audit/private.h"
 #include "base/clock.h"
 #include <linux/futex.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { RETRY_MS = 100, IDLE_MS = 1000, EXPIRE_MS = 60000, ATTEMPTS = 2 };
+enum { RETRY_MS = 100, IDLE_MS = 1000, ATTEMPTS = 2 };
 #define MS_NS UINT64_C(1000000)
 
 void audit_rouse(struct audit *a)
@@ -227,33 +226,6 @@ kf_err audit_write_sealed(struct audit *a, enum seal_kind kind)
 	return commit(a, &plan) ? KF_OK : kf_fail(FULL, "audit cannot be written");
 }
 
-/* ---- retention ---- */
-
-/* First the journal says, signed and synced, what is going to be deleted; then it is deleted, one segment a
- * time. */
-static void expire(struct audit *a)
-{
-	uint64_t now = clock_monotonic_ns();
-	const struct audit_conf *c = &a->conf;
-	if (!(c->keep_s || c->keep_size) || now < a->expired_ns + EXPIRE_MS * MS_NS)
-		return;
-	int64_t before_s = c->keep_s ? clock_wall_s() - c->keep_s : 0;
-	uint64_t number = journal_expired(&a->journal, before_s, c->keep_size);
-	if (!number) {
-		a->expired_ns = now;
-		return;
-	}
-	char fields[32];
-	int n = snprintf(
-		fields, sizeof(fields), " upto=%llu", (unsigned long long)number);
-	struct slice s = { (const uint8_t *)fields, (size_t)n };
-	if (!kf_ok(audit_event(a, "retired", s)))
-		return;
-	a->seal.retired = number > a->seal.retired ? number : a->seal.retired;
-	if (kf_ok(audit_write_sealed(a, SEAL_CHECKPOINT)))
-		journal_remove(&a->journal, number);
-}
-
 /* ---- the thread ---- */
 
 /* Declares that it sleeps, looks once more whether it was called since it last gathered, sleeps.  What
@@ -328,7 +300,7 @@ void *audit_work(void *arg)
 		else if (atomic_load(&a->is_failing))
 			sleep_until_retry();
 		if (!atomic_load(&a->is_failing))
-			expire(a);
+			audit_expire(a);
 		atomic_store(&a->reserve, journal_reserve(&a->journal));
 	}
 }
