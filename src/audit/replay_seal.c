@@ -95,7 +95,8 @@ static bool is_whole(const struct replay_text *t, const struct sealed *s)
 static bool is_signed(const struct replay *r, const struct replay_unchecked *u)
 {
 	uint8_t room[SEAL_TO_SIGN];
-	return kf_ok(signer_check(r->public, seal_to_sign(u->chain, room), u->signature));
+	struct seal_claim claim = { r->at.origin, u->chain, u->number };
+	return kf_ok(signer_check(r->public, seal_to_sign(&claim, room), u->signature));
 }
 
 static void say_unsigned(struct replay *r, const struct replay_unchecked *u)
@@ -211,6 +212,8 @@ static bool enter_segment(struct replay *r, const struct sealed *s)
 		return false;
 	}
 	take_key(r, s);
+	/* A new key was announced in lines that a crash has left without the old key's checkpoint. */
+	r->has_coming = false;
 	if (!r->is_begun)
 		begin(r, s);
 	check_place(r, s);

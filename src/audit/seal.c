@@ -30,13 +30,17 @@ kf_err seal_use_key(struct seal *s, struct slice id)
 	return KF_OK;
 }
 
-struct slice seal_to_sign(const uint8_t chain[CHAIN_SIZE], uint8_t room[SEAL_TO_SIGN])
+struct slice seal_to_sign(const struct seal_claim *c, uint8_t room[SEAL_TO_SIGN])
 {
 	static const char purpose[] = "keyfleet audit checkpoint 1";
-	static_assert(sizeof(purpose) + CHAIN_SIZE <= SEAL_TO_SIGN, "room");
+	enum { NUMBER = sizeof(purpose) + CHAIN_ORIGIN_SIZE, CHAIN = NUMBER + 8 };
+	static_assert(CHAIN + CHAIN_SIZE <= SEAL_TO_SIGN, "room");
 	memcpy(room, purpose, sizeof(purpose));
-	memcpy(room + sizeof(purpose), chain, CHAIN_SIZE);
-	return (struct slice){ room, sizeof(purpose) + CHAIN_SIZE };
+	memcpy(room + sizeof(purpose), c->origin, CHAIN_ORIGIN_SIZE);
+	for (int i = 0; i < 8; i++)
+		room[NUMBER + i] = (uint8_t)(c->number >> (56 - 8 * i));
+	memcpy(room + CHAIN, c->chain, CHAIN_SIZE);
+	return (struct slice){ room, CHAIN + CHAIN_SIZE };
 }
 
 /* ---- life ---- */
@@ -234,9 +238,10 @@ kf_err seal_checkpoint(struct seal *s, enum seal_kind kind, struct buf *ret)
 	put_checkpoint(s, kind, ret);
 	KF_TRY(buf_err(ret));
 	add_to_chain(s, ret, from);
-	const uint8_t *chain = s->next->journal.head;
-	KF_TRY(signer_sign(s->signer, seal_to_sign(chain, room), signature));
-	put_hex(ret, "chain", chain, CHAIN_SIZE);
+	struct seal_claim claim = { s->next->origin, s->next->journal.head,
+		s->next->journal.sequence };
+	KF_TRY(signer_sign(s->signer, seal_to_sign(&claim, room), signature));
+	put_hex(ret, "chain", claim.chain, CHAIN_SIZE);
 	put_hex(ret, "signature", signature, sizeof(signature));
 	buf_add_u8(ret, '\n');
 	chains_seal(s->next);

@@ -12,7 +12,7 @@
 
 enum seal_kind { SEAL_CHECKPOINT, SEAL_SEGMENT, SEAL_STOP };
 
-enum { SEAL_CHAIN_BYTES = 90, SEAL_LINE_BYTES = 2048, SEAL_TO_SIGN = 64 };
+enum { SEAL_CHAIN_BYTES = 90, SEAL_LINE_BYTES = 2048, SEAL_TO_SIGN = 96 };
 
 struct seal {
 	const char *server;
@@ -45,7 +45,11 @@ bool seal_needs_key(const struct seal *s);
 /* The group is on disk. */
 void seal_keep(struct seal *s);
 
-/* What is signed of a checkpoint. */
-struct slice seal_to_sign(const uint8_t chain[CHAIN_SIZE], uint8_t room[SEAL_TO_SIGN]);
+/* What is signed of a checkpoint: whoever shows it elsewhere can change neither its place nor whose it is. */
+struct seal_claim {
+	const uint8_t *origin, *chain;
+	uint64_t number;
+};
+struct slice seal_to_sign(const struct seal_claim *c, uint8_t room[SEAL_TO_SIGN]);
 /* The key of a master key's audit. */
 kf_err seal_signer(const struct keyring *k, struct slice id, struct signer **ret);

@@ -30,7 +30,8 @@ struct work {
 static bool is_signed(const struct replay *r, const struct witness *w)
 {
 	uint8_t room[SEAL_TO_SIGN];
-	struct slice data = seal_to_sign(w->chain, room);
+	struct seal_claim claim = { r->at.origin, w->chain, w->number };
+	struct slice data = seal_to_sign(&claim, room);
 	for (size_t i = 0; i < r->n_trusted; i++)
 		if (kf_ok(signer_check(r->trusted[i], data, w->signature)))
 			return true;

@@ -37,17 +37,18 @@ struct heads {
 
 /* ---- what others show ---- */
 
-static bool is_signed(const struct heads *h, const struct witness *w)
+static bool is_signed(
+	const struct heads *h, const uint8_t *origin, const struct witness *w)
 {
 	const struct keyring *k = h->server->keyring;
+	const struct seal_claim claim = { origin, w->chain, w->number };
 	uint8_t room[SEAL_TO_SIGN], public[SIGNER_PUBLIC_SIZE];
 	for (size_t i = 0; i < keyring_count(k); i++) {
 		CLEANUP(signer_freep) struct signer *s = NULL;
 		if (!kf_ok(seal_signer(k, slice_of(keyring_id(k, i)), &s)))
 			continue;
 		signer_public(s, public);
-		if (kf_ok(signer_check(
-			    public, seal_to_sign(w->chain, room), w->signature)))
+		if (kf_ok(signer_check(public, seal_to_sign(&claim, room), w->signature)))
 			return true;
 	}
 	return false;
@@ -132,9 +133,12 @@ static void heed_other(struct heads *h, const uint8_t *origin, const struct witn
 {
 	char server[SERVER_NAME_MAX];
 	uint64_t records = 0;
+	if (!field_number(field_find(line, "records"), &records) ||
+		!is_signed(h, origin, w))
+		return;
+	/* Not before: whoever can write into the database shall not fill the places with inventions. */
 	struct other *o = other_of(h, origin);
-	if (!o || !field_number(field_find(line, "records"), &records) ||
-		!is_signed(h, w))
+	if (!o)
 		return;
 	field_text(field_find(line, "server"), server, sizeof(server));
 	check_other(h, o, w, server);
@@ -151,12 +155,12 @@ static void heed(void *arg, struct slice name, struct slice line)
 	struct heads *h = arg;
 	struct witness w;
 	uint8_t origin[CHAIN_ORIGIN_SIZE];
-	(void)name; /* the line has it too, and signed */
+	(void)name; /* the line has it too, and its signature covers it */
 	if (!witness_read(line, &w, origin))
 		return;
 	if (memcmp(origin, h->origin, sizeof(origin)) != 0)
 		heed_other(h, origin, &w, line);
-	else if (is_signed(h, &w))
+	else if (is_signed(h, origin, &w))
 		check_own(h, &w);
 }
 
