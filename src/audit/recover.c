@@ -6,6 +6,7 @@
 #include "audit/fields.h"
 #include "audit/private.h"
 #include "audit/replay.h"
+#include "audit/witness.h"
 #include "base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -30,13 +31,31 @@ static void note_finding(struct audit *a, const char *where, const char *what)
 		memcpy(a->finding, text.p, n);
 }
 
+/* The start, and the newest checkpoint that the file beside the directory remembers. */
+struct recovery {
+	struct audit *audit;
+	struct replay *replay;
+	bool has_seen;
+	uint8_t origin[CHAIN_ORIGIN_SIZE];
+	struct witness seen;
+};
+
+/* A checkpoint of the newest segment. */
+static void met(void *arg, uint64_t number, const uint8_t chain[CHAIN_SIZE])
+{
+	struct recovery *y = arg;
+	y->seen.is_met |= y->has_seen && number == y->seen.number &&
+			  memcmp(chain, y->seen.chain, CHAIN_SIZE) == 0;
+}
+
 static void found(void *arg, const struct replay_finding *f)
 {
+	const struct recovery *y = arg;
 	char name[SEGMENT_NAME_SIZE], where[64];
 	segment_name(name, f->segment);
 	snprintf(where, sizeof(where), "%s:%" PRIu64, name, f->line);
 	if (!f->is_note && !f->is_alarm) /* an alarm is on record already */
-		note_finding(arg, where, f->text);
+		note_finding(y->audit, where, f->text);
 }
 
 /* ---- the newest segment ---- */
@@ -144,10 +163,8 @@ static kf_err read_newest(struct audit *a, struct replay *r)
 
 /* ---- what this server remembers ---- */
 
-static kf_err read_seen(struct audit *a, char ret[AUDIT_HEAD_SIZE])
+static kf_err read_seen_line(struct audit *a, char ret[AUDIT_HEAD_SIZE])
 {
-	if (!a->conf.seen)
-		return KF_OK;
 	a->seen = open(a->conf.seen, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (a->seen < 0)
 		return kf_fail(CONFIG,
@@ -162,30 +179,45 @@ static kf_err read_seen(struct audit *a, char ret[AUDIT_HEAD_SIZE])
 	return KF_OK;
 }
 
-static void check_seen(struct audit *a, const char *seen)
+static kf_err read_seen(struct recovery *y)
 {
-	struct slice line = slice_of(seen);
-	uint8_t origin[CHAIN_ORIGIN_SIZE];
-	uint64_t number, have = a->seal.at->journal.sequence;
-	char text[160];
-	if (line.n == 0)
-		return;
-	if (!chain_from_hex(field_find(line, "origin"), origin, sizeof(origin)) ||
-		!field_number(field_find(line, "number"), &number)) {
+	struct audit *a = y->audit;
+	char line[AUDIT_HEAD_SIZE] = "";
+	if (!a->conf.seen)
+		return KF_OK;
+	KF_TRY(read_seen_line(a, line));
+	y->has_seen = witness_read(slice_of(line), &y->seen, y->origin);
+	if (line[0] && !y->has_seen)
 		note_finding(a, a->conf.seen, "is damaged");
+	return KF_OK;
+}
+
+/* A number alone can be reached again by lines that nobody has signed. */
+static bool is_another(const struct recovery *y)
+{
+	return y->seen.number >= y->replay->first_journal && !y->seen.is_met;
+}
+
+static void check_seen(const struct recovery *y)
+{
+	struct audit *a = y->audit;
+	uint64_t number = y->seen.number, have = a->seal.at->journal.sequence;
+	char text[160] = "the audit segments are not those that this server has written";
+	if (!y->has_seen)
 		return;
-	}
-	if (memcmp(origin, a->seal.at->origin, sizeof(origin)) != 0) {
-		note_finding(a, "",
-			"the audit segments are not those that this server has written");
+	bool is_ours = memcmp(y->origin, a->seal.at->origin, sizeof(y->origin)) == 0;
+	if (is_ours && number > have)
+		snprintf(text, sizeof(text),
+			"the audit segments are older than what this server has written: "
+			"checkpoint %" PRIu64 " was, the last line is %" PRIu64,
+			number, have);
+	else if (is_ours && is_another(y))
+		snprintf(text, sizeof(text),
+			"checkpoint %" PRIu64
+			" is not the one that this server has written",
+			number);
+	else if (is_ours)
 		return;
-	}
-	if (number <= have)
-		return;
-	snprintf(text, sizeof(text),
-		"the audit segments are older than what this server has written: "
-		"checkpoint %" PRIu64 " was, the last line is %" PRIu64,
-		number, have);
 	note_finding(a, "", text);
 }
 
@@ -204,13 +236,15 @@ void audit_note_seen(struct audit *a)
 
 kf_err audit_recover(struct audit *a)
 {
-	char seen[AUDIT_HEAD_SIZE] = "";
-	CLEANUP(replay_freep) struct replay *r = replay_new(found, a);
+	CLEANUP(replay_freep) struct replay *r = NULL;
+	struct recovery y = { .audit = a };
+	y.replay = r = replay_new(found, &y);
 	if (!r)
 		return kf_fail(NOMEM, "audit chains");
+	r->mark = met;
+	KF_TRY(read_seen(&y));
 	KF_TRY(read_newest(a, r));
-	KF_TRY(read_seen(a, seen));
-	check_seen(a, seen);
+	check_seen(&y);
 	chains_grow(a->seal.at, a->conf.loops);
 	return KF_OK;
 }

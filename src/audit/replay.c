@@ -191,16 +191,13 @@ static void note_key(struct replay *r, struct slice text)
 		chain_from_hex(field_find(text, "public"), r->coming, sizeof(r->coming));
 }
 
-/* What the line says beyond being there. */
+/* What the line says beyond being there.  What was deleted lawfully is not believed here, but where it is signed:
+ * in the checkpoint behind it. */
 static void heed_event(struct replay *r, struct slice event, struct slice text)
 {
 	char detail[FIELD_TEXT_SIZE];
-	uint64_t retired;
 	if (slice_is(event, "key"))
 		note_key(r, text);
-	if (slice_is(event, "retired") &&
-		field_number(field_find(text, "upto"), &retired) && retired > r->retired)
-		r->retired = retired;
 	if (!slice_is(event, "alarm"))
 		return;
 	field_text(field_find(text, "detail"), detail, sizeof(detail));

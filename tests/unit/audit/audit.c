@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit/private.h"
+#include "audit/segment.h"
 #include "audit/verify.h"
 #include "test.h"
 #include <dirent.h>
@@ -9,6 +10,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LOOPS = 3, RECORDS = 3000, START_LINES = 3, STOP_LINES = 1 };
@@ -16,6 +18,9 @@ enum { LOOPS = 3, RECORDS = 3000, START_LINES = 3, STOP_LINES = 1 };
 static char directory[] = "/tmp/keyfleet-audit-XXXXXX";
 static sem_t woken[LOOPS];
 static _Atomic bool is_disk_full, is_sync_broken;
+static bool has_seen; /* the audit remembers its newest checkpoint */
+static int64_t keep_s;
+static uint64_t keep_size;
 
 /* ---- a disk that fails when told to ---- */
 
@@ -52,12 +57,23 @@ static void remove_files(void)
 		closedir(d);
 }
 
+static const char *seen_path(void)
+{
+	static char path[sizeof(directory) + 8];
+	snprintf(path, sizeof(path), "%s.seen", directory);
+	return path;
+}
+
 static void start_afresh(void)
 {
 	static bool is_made;
 	if (!is_made)
 		is_made = mkdtemp(directory) != NULL;
 	remove_files();
+	has_seen = false;
+	keep_s = 0;
+	keep_size = 0;
+	unlink(seen_path());
 	atomic_store(&is_disk_full, false);
 	atomic_store(&is_sync_broken, false);
 	for (int i = 0; i < LOOPS; i++)
@@ -91,6 +107,9 @@ static struct audit *open_audit(unsigned loops)
 		.is_synced = true,
 		.server = "kms1",
 		.keyring = keys(),
+		.seen = has_seen ? seen_path() : NULL,
+		.keep_s = keep_s,
+		.keep_size = keep_size,
 		.checkpoint_ms = 3600000 };
 	struct audit_waker waker = { wake, NULL };
 	struct audit *a = NULL;
@@ -174,6 +193,82 @@ static bool is_whole(uint64_t records)
 {
 	struct verify_result r = verified();
 	return r.findings == 0 && r.unsigned_lines == 0 && r.records == records;
+}
+
+/* ---- somebody who can write the files and has no key ---- */
+
+static void run_once(void)
+{
+	struct audit *a = open_audit(1);
+	if (!a || !add_and_wait(a, 0))
+		abort();
+	audit_close(a);
+}
+
+static int open_segment(int number)
+{
+	char path[128];
+	snprintf(path, sizeof(path), "%s/audit-%010d.log", directory, number);
+	return open(path, O_RDWR);
+}
+
+/* The newest segment that was deleted.  It looks between the records. */
+static uint64_t retired_in_a_run(void)
+{
+	enum { TIMES = 200 };
+	struct audit_status s;
+	struct audit *a = open_audit(1);
+	for (int i = 0; i < TIMES; i++)
+		if (!a || !add_and_wait(a, 0))
+			abort();
+	audit_status(a, &s);
+	audit_close(a);
+	return s.retired;
+}
+
+static void cut_last_line(int number)
+{
+	static char bytes[2 << 20];
+	int fd = open_segment(number);
+	ssize_t n = fd < 0 ? 0 : read(fd, bytes, sizeof(bytes));
+	while (n > 1 && bytes[n - 2] != '\n')
+		n--;
+	if (n < 2 || ftruncate(fd, n - 1) != 0)
+		abort();
+	close(fd);
+}
+
+/* Where the journal's chain is at the end of a segment. */
+static struct chain journal_at_end(int number)
+{
+	CLEANUP(replay_freep) struct replay *r = replay_new(found, NULL);
+	struct segment_reader reader;
+	struct slice line;
+	int fd = open(directory, O_RDONLY | O_DIRECTORY);
+	if (!r || !kf_ok(segment_open(fd, (uint64_t)number, &reader)))
+		abort();
+	replay_segment(r, (uint64_t)number);
+	while (segment_next(&reader, &line))
+		replay_line(r, line);
+	segment_close(&reader);
+	close(fd);
+	return r->at.journal;
+}
+
+/* A line that fits its chain, as anybody can compute it. */
+static void append_forged(int number, const char *event)
+{
+	struct chain c = journal_at_end(number);
+	char line[1024], value[2 * CHAIN_SHOWN];
+	int n = snprintf(line, sizeof(line),
+		"time=2026-11-21T13:18:50.087909Z event=%.*s number=%d%s",
+		(int)strcspn(event, " "), event, (int)c.sequence + 1,
+		event + strcspn(event, " "));
+	chain_add(&c, (struct slice){ (const uint8_t *)line, (size_t)n });
+	chain_to_hex(c.head, CHAIN_SHOWN, value);
+	n += snprintf(line + n, sizeof(line) - (size_t)n, " chain=%.*s\n",
+		(int)sizeof(value), value);
+	append_to_segment(number, line, (size_t)n);
 }
 
 static void wait_until_healthy(struct audit *a)
@@ -306,6 +401,105 @@ TEST(an_alarm_about_another_server_is_no_finding_here)
 	EQ(verified().findings, 0);
 }
 
+TEST(an_end_that_was_cut_off_and_filled_up_again_is_noticed_at_the_start)
+{
+	start_afresh();
+	has_seen = true;
+	run_once();
+	struct audit *a = open_audit(1);
+	OK(!audit_finding(a));
+	audit_close(a);
+	cut_last_line(2); /* the stop, which is the newest that the server remembers */
+	append_forged(2, "note detail=x");
+	append_forged(2, "note detail=x");
+
+	a = open_audit(1);
+
+	OK(audit_finding(a));
+	audit_close(a);
+	OK(verified().findings > 0);
+}
+
+TEST(a_deletion_that_nobody_has_signed_is_a_removal)
+{
+	start_afresh();
+	for (int i = 0; i < 3; i++)
+		run_once();
+	char path[128];
+	snprintf(path, sizeof(path), "%s/audit-%010d.log", directory, 1);
+	OK(unlink(path) == 0);
+	cut_last_line(3);
+	append_forged(3, "retired upto=1");
+
+	OK(verified().findings > 0);
+	run_once(); /* whose checkpoints stand behind that line */
+	OK(verified().findings > 0);
+}
+
+TEST(files_made_older_or_larger_drive_none_out)
+{
+	static const struct timespec long_ago[2] = { { 0 }, { 0 } };
+	start_afresh();
+	for (int i = 0; i < 3; i++)
+		run_once();
+	for (int i = 1; i <= 3; i++) {
+		int fd = open_segment(i);
+		OK(ftruncate(fd, (off_t)1 << 40) == 0 && futimens(fd, long_ago) == 0);
+		close(fd);
+	}
+	keep_s = INT64_C(30) * 86400;
+	keep_size = 5 * JOURNAL_SEGMENT_MIN;
+
+	EQ(retired_in_a_run(), 0);
+}
+
+TEST(what_cannot_be_deleted_keeps_nothing_else_and_is_told_once)
+{
+	start_afresh();
+	char path[128];
+	snprintf(path, sizeof(path), "%s/audit-%010d.log", directory, 1);
+	for (int i = 0; i < 4; i++)
+		run_once();
+	OK(unlink(path) == 0 && mkdir(path, 0700) == 0);
+	keep_size = 1;
+
+	EQ(retired_in_a_run(), 3);
+
+	OK(open_segment(2) < 0);
+	OK(rmdir(path) == 0);
+	EQ(retired_in_a_run(), 4);
+	EQ(verified().findings, 0);
+}
+
+TEST(a_key_that_the_old_one_has_not_signed_is_none)
+{
+	start_afresh();
+	run_once();
+	struct verify_result before = verified();
+	cut_last_line(1);
+	append_forged(1,
+		"key key=mine public="
+		"0101010101010101010101010101010101010101010101010101010101010101");
+
+	run_once();
+
+	struct verify_result after = verified();
+	EQ(after.findings, 0);
+	OK(memcmp(before.public, after.public, sizeof(before.public)) == 0);
+}
+
+TEST(a_segment_of_the_last_number_of_all_is_not_counted_on_from)
+{
+	start_afresh();
+	char path[128];
+	snprintf(path, sizeof(path), "%s/audit-18446744073709551615.log", directory);
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+	OK(fd >= 0);
+	close(fd);
+
+	OK(!open_audit(1));
+}
+
 TEST(other_loops_than_before_go_on_with_the_chains)
 {
 	start_afresh();
@@ -420,6 +614,7 @@ int main(void)
 {
 	int result = test_main_();
 	remove_files();
+	unlink(seen_path());
 	rmdir(directory);
 	return result;
 }
