@@ -71,33 +71,46 @@ kf_err page_cut_head(struct buf *b)
 	return buf_err(b);
 }
 
-static kf_err fetch(const char *address, uint64_t deadline_ns, struct buf *ret)
+static kf_err fetch(const struct address *a, uint64_t deadline_ns, struct buf *ret)
 {
-	struct address a;
 	CLEANUP(mem_closep) int fd = -1;
-	KF_TRY(address_parse(address, &a));
-	KF_TRY(connect_start(&a, &fd));
+	KF_TRY(connect_start(a, &fd));
 	KF_TRY(send_request(fd, deadline_ns));
 	KF_TRY(read_all(fd, deadline_ns, ret));
 	return page_cut_head(ret);
 }
 
-kf_err check_fetch(struct check *k, const struct check_options *o, struct buf *ret)
+enum { ADDRESS_MAX = 256 };
+
+/* Endpoints are on this host only, so one name is enough. */
+static kf_err find_address(struct check *k, const struct check_options *o,
+	char text[ADDRESS_MAX], struct address *ret)
 {
-	char address[256];
-	bool is_unix = strncmp(o->host, "unix:", 5) == 0;
+	const char *host = strcmp(o->host, "localhost") == 0 ? "127.0.0.1" : o->host;
+	bool is_unix = strncmp(host, "unix:", 5) == 0;
 	if (!is_unix && !o->port) {
 		check_find(k, CHECK_UNKNOWN, "no port: give -p, or -H unix:PATH");
 		return kf_fail(INVALID_FIELD, "port");
 	}
-	bool is_v6 = !is_unix && strchr(o->host, ':');
-	snprintf(address, sizeof(address), is_v6 ? "[%s]%s%s" : "%s%s%s", o->host,
+	bool is_v6 = !is_unix && strchr(host, ':');
+	snprintf(text, ADDRESS_MAX, is_v6 ? "[%s]%s%s" : "%s%s%s", host,
 		is_unix ? "" : ":", is_unix ? "" : o->port);
+	kf_err e = address_parse(text, ret);
+	if (!kf_ok(e))
+		check_find(k, CHECK_UNKNOWN, "%s: %s", text, e.site->text);
+	return e;
+}
+
+kf_err check_fetch(struct check *k, const struct check_options *o, struct buf *ret)
+{
+	char text[ADDRESS_MAX];
+	struct address a;
+	KF_TRY(find_address(k, o, text, &a));
 	*ret = buf_new(PAGE_MAX);
 	uint64_t deadline = clock_monotonic_ns() + (uint64_t)(o->timeout_s * 1e9);
-	kf_err e = fetch(address, deadline, ret);
+	kf_err e = fetch(&a, deadline, ret);
 	if (!kf_ok(e))
-		check_find(k, CHECK_CRITICAL, "%s: %s", address, e.site->text);
+		check_find(k, CHECK_CRITICAL, "%s: %s", text, e.site->text);
 	return e;
 }
 

@@ -103,6 +103,9 @@ static void judge_server(struct check *k, const struct buf *page)
 	if (is_on(page, "keyfleet_store_tampered_rows") ||
 		is_on(page, "keyfleet_store_rolled_back"))
 		check_find(k, CHECK_CRITICAL, "the store was changed outside keyfleet");
+	if (is_off(page, "keyfleet_audit_intact"))
+		check_find(k, CHECK_CRITICAL,
+			"the audit log is not what was written: keyfleet audit verify");
 }
 
 static void show_server(
@@ -359,7 +362,8 @@ const struct command command_check_server = {
 	.args = "-p PORT [-H HOST|unix:PATH] [-w LOAD] [-c LOAD] [-C DAYS,DAYS]",
 	.summary = "monitoring plug-in: is the key server of this host well?",
 	.help = "Asks its health endpoint ([health] listen).\n\n"
-		"  -H, --hostname HOST      address, or unix:PATH [127.0.0.1]\n"
+		"  -H, --hostname HOST      address, localhost, or unix:PATH "
+		"[127.0.0.1]\n"
 		"  -p, --port PORT\n"
 		"  -w, --warning LOAD       per cent of its processors [90]\n"
 		"  -c, --critical LOAD      [98]\n"
@@ -373,7 +377,8 @@ const struct command command_check_agent = {
 	.summary =
 		"monitoring plug-in: does the agent of this host reach its key servers?",
 	.help = "Asks its endpoint ([metrics] listen).\n\n"
-		"  -H, --hostname HOST      address, or unix:PATH [127.0.0.1]\n"
+		"  -H, --hostname HOST      address, localhost, or unix:PATH "
+		"[127.0.0.1]\n"
 		"  -p, --port PORT\n"
 		"  -w, --warning SERVERS    with fewer within reach [all]\n"
 		"  -c, --critical SERVERS   with fewer within reach [1]\n"

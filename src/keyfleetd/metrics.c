@@ -296,8 +296,11 @@ void metrics_manual(struct buf *to) { metric_print_manual(&table, to); }
 void server_metrics(struct server *s, enum metric_format f, struct buf *ret)
 {
 	CLEANUP(mem_freep) const void **block = calloc(s->ios + 1, sizeof(*block));
-	if (!block)
+	if (!block) {
+		ret->err =
+			kf_fail(NOMEM, "metrics"); /* an empty page would be believed */
 		return;
+	}
 	for (unsigned i = 0; i < s->ios; i++)
 		block[i] = s->io[i]->metrics;
 	block[s->ios] = s->metrics;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,9 +38,15 @@ void read_resident(struct metric_out *o) { put(o, status_bytes("VmRSS")); }
 void read_virtual(struct metric_out *o) { put(o, status_bytes("VmSize")); }
 void read_locked(struct metric_out *o) { put(o, status_bytes("VmLck")); }
 
+/* Kernels since 6.2 know the number: an agent with ten thousand guests would stop for 10 ms to count. */
 void read_fds(struct metric_out *o)
 {
 	double n = 0;
+	struct stat st;
+	if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0) {
+		put(o, (double)st.st_size);
+		return;
+	}
 	DIR *d = opendir("/proc/self/fd");
 	if (!d)
 		return;

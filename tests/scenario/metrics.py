@@ -153,6 +153,12 @@ def claim_status_tells_people_how_quick_the_server_is(lab):
     expect("requests-per-s" in status, str(status))
 
 
+def claim_open_descriptors_are_counted(lab):
+    for pid, dump in ((lab.server.process.pid, lab.dump()), (lab.agent.process.pid, lab.agent_dump())):
+        there = len(os.listdir(f"/proc/{pid}/fd"))
+        expect(abs(dump.value("process_open_fds") - there) <= 3, f"{there} are open")
+
+
 def claim_refusals_have_their_result_and_right(lab):
     before = lab.dump()
     expect(lab.as_web1("key", "destroy", "www", "--yes").returncode != 0, "a web host destroys keys")
