@@ -560,6 +560,8 @@ static struct req *attach(struct peer *p)
 	r->err = KF_OK;
 	r->ticket = r->deadline_ns = 0;
 	r->answered = r->items_left = 0;
+	r->call.placeholder[0] =
+		'\0'; /* what an earlier message made is none of its business */
 	r->item = (struct kmip_request_item){ 0 };
 	r->header = (struct kmip_request_header){ 0 };
 	r->size = 0;

@@ -7,6 +7,7 @@ import socket
 
 from scenario import expect, run
 from lab import Agent, KeyServer, Lab, LabError, Nginx, Process, accepts, free_port, handshake, wait_until
+from ttlv import ACTIVATE, CREATE_KEY_PAIR, Wire, enum, int_, request, status, struct_
 
 
 class Rights(Lab):
@@ -199,6 +200,18 @@ def claim_a_user_without_leave_gets_nothing_from_the_agent(lab):
     agent.start()
     done = served()
     expect(done.returncode != 0, "the agent served a user that is not on its list: " + done.stdout)
+
+
+def claim_a_message_knows_nothing_of_what_an_earlier_one_made(lab):
+    """The ID Placeholder ends with its batch, though the memory of the request is used again."""
+    lab.server.keyfleet("grant", "add", "alice", "*", "create")
+    files = lab.server.dir + "/ca.pem", lab.path("alice.pem"), lab.path("alice.key")
+    attributes = struct_(0x420126, enum(0x420028, 6), struct_(0x42002B, enum(0x420075, 7)), int_(0x42002A, 256))
+    make = request(CREATE_KEY_PAIR, attributes + struct_(0x420127, int_(0x42002C, 1)) + struct_(0x420128, int_(0x42002C, 2)))
+    with Wire(lab.server.port, *files, "kmip") as w:
+        expect(status(w.ask(make)) == 0, "no key")
+        for _ in range(3):
+            expect(status(w.ask(request(ACTIVATE))) == 1, "a key was activated that nobody named")
 
 
 if __name__ == "__main__":
