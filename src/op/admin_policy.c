@@ -107,6 +107,13 @@ static const char *check_client(const struct op_call *call, const struct who *wh
 	return is_valid ? NULL : "all certificates of the client have expired";
 }
 
+/* What is made is decided upon before it is there: only grants for every key count. */
+static const struct object *object_of(
+	const struct op_call *call, const struct policy_call *p)
+{
+	return p->q.permission & (PERM_CREATE | PERM_REGISTER) ? NULL : call->object;
+}
+
 static struct decision decide(const struct op_call *call, const struct policy_call *p)
 {
 	const struct catalog *c = call->server->catalog;
@@ -120,7 +127,7 @@ static struct decision decide(const struct op_call *call, const struct policy_ca
 		return d;
 	}
 	return policy_decide_linked(
-		c, &p->who, (enum permission)p->q.permission, call->object);
+		c, &p->who, (enum permission)p->q.permission, object_of(call, p));
 }
 
 static kf_err check_object(const struct op_call *call, uint32_t permission)
@@ -153,8 +160,8 @@ static const char *find_why_not(const struct op_call *call, struct policy_call *
 		return why;
 	p->d = decide(call, p);
 	if (!p->d.is_allowed)
-		return policy_why_not(
-			rights, &p->who, (enum permission)p->q.permission, call->object);
+		return policy_why_not(rights, &p->who, (enum permission)p->q.permission,
+			object_of(call, p));
 	if (p->d.unkept)
 		return "the grant's constraints do not allow it";
 	kf_err e = check_object(call, p->q.permission);

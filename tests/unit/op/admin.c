@@ -312,6 +312,24 @@ TEST(policy_test_says_no_and_why)
 		KF_E_INVALID_FIELD));
 }
 
+/* As the server decides: what is to be made has no name yet that a grant could mean. */
+TEST(policy_test_lets_only_grants_for_every_key_make_some)
+{
+	WORLD(w);
+	struct pair p;
+	enrol(&w, "www", NOW + 9);
+	be(&w, "root", true);
+	OK(kf_ok(create_p256(&w, "www-key", &p)));
+	const uint32_t both = PERM_CREATE | PERM_REGISTER;
+
+	OK(kf_ok(add_grant(&w, "www", "name:www-key", both, 0)));
+	OK(may_not(&w, "www", PERM_CREATE, "www-key", "but for another key"));
+	OK(may_not(&w, "www", PERM_REGISTER, "www-key", "but for another key"));
+	OK(kf_ok(add_grant(&w, "www", "*", both, 0)));
+	OK(may(&w, "www", PERM_CREATE, "www-key"));
+	OK(may(&w, "www", PERM_REGISTER, "www-key"));
+}
+
 TEST(policy_test_answers_for_certification_requests)
 {
 	WORLD(w);
