@@ -27,12 +27,15 @@ bool limit_is_paused(const struct peer *p)
 	return p->slot && part_of(p)->paused_until_ns > now(p->io);
 }
 
-/* Those that cannot go on yet come back to the end of the list. */
+/* Those that cannot go on yet come back.  The first may have used up all that the others came for, so it is
+ * the last this time. */
 static void resume(struct loop_timer *t)
 {
 	struct client_part *part = container_of(t, struct client_part, resume);
-	struct list waiting;
+	struct list waiting, *first = list_take(&part->paused);
 	list_move_all(&waiting, &part->paused);
+	if (first)
+		list_add_tail(&waiting, first);
 	for (struct list *l = list_take(&waiting); l; l = list_take(&waiting))
 		peer_touch(container_of(l, struct peer, paused));
 }
@@ -155,7 +158,7 @@ kf_err limit_client(struct req *r)
 		return refuse(r, m, OVER_NUMBER,
 			kf_fail(CLIENT_REQUESTS, "too many requests of the client"));
 	if (!bucket_pay(&m->bucket, &m->part[r->io->number].purse, &set->client_rate,
-		    r->arrived_ns))
+		    now(r->io)))
 		return refuse(
 			r, m, OVER_RATE, kf_fail(CLIENT_RATE, "over the client's rate"));
 	return KF_OK;
@@ -173,12 +176,10 @@ void limit_end(struct req *r)
 
 enum { METERS = 16 };
 
-/* A grant's row is at its place for as long as the rights are the same. */
+/* By the place of the grant's row, which another one may have after a change of the rights. */
 struct meters {
-	uint64_t generation;
 	struct known {
-		const struct grant_row *grant;
-		struct meter *meter;
+		struct meter *meter; /* NULL: free */
 		struct rate rate;
 	} known[METERS];
 };
@@ -190,8 +191,7 @@ static struct known *place_of(struct meters *m, const struct grant_row *g)
 
 static kf_err learn(struct req *r, const struct grant_row *g, struct known *ret)
 {
-	struct known k = { .grant = g,
-		.rate = rate_of(g->limits.rate_per_hour, g->limits.burst) };
+	struct known k = { .rate = rate_of(g->limits.rate_per_hour, g->limits.burst) };
 	KF_TRY(clients_meter(r->io->server->clients, r->peer->slot, g->id, &k.meter));
 	*ret = k;
 	return KF_OK;
@@ -205,10 +205,8 @@ static kf_err find_meter(
 		p->meters = calloc(1, sizeof(*p->meters));
 	if (!p->meters)
 		return kf_fail(NOMEM, "limits of a grant");
-	if (p->meters->generation != r->who.generation)
-		*p->meters = (struct meters){ .generation = r->who.generation };
 	struct known *k = place_of(p->meters, g);
-	if (k->grant != g)
+	if (!k->meter || strcmp(k->meter->rule, g->id) != 0)
 		KF_TRY(learn(r, g, k));
 	*ret = k;
 	return KF_OK;
@@ -234,8 +232,7 @@ static kf_err check_grant(struct req *r, const struct grant_row *g)
 	if (!enter_grant(r, m, g->limits.concurrency))
 		return refuse(r, m, OVER_NUMBER,
 			kf_fail(GRANT_REQUESTS, "too many requests under the grant"));
-	if (!bucket_pay(
-		    &m->bucket, &m->part[r->io->number].purse, &k->rate, r->arrived_ns))
+	if (!bucket_pay(&m->bucket, &m->part[r->io->number].purse, &k->rate, now(r->io)))
 		return refuse(
 			r, m, OVER_RATE, kf_fail(GRANT_RATE, "over the grant's rate"));
 	return KF_OK;

@@ -6,14 +6,16 @@ import os
 import re
 import selectors
 import signal
+import socket
 import ssl
 import statistics
+import struct
 import sys
 import time
 
 from scenario import expect, run
 from lab import Agent, KeyServer, Lab, Process, set_option, wait_until
-from ttlv import SIGN, Wire, batch_item, enum, find, int_, message, octets, reason, request, status, struct_, text
+from ttlv import CREATE_KEY_PAIR, SIGN, Wire, batch_item, enum, find, int_, items_of, message, octets, reason, request, status, struct_, text
 
 SERVER_LIMIT_EXCEEDED, GENERAL_FAILURE = 0x3A, 0x100
 CLIENT_RATE, CLIENT_REQUESTS, GRANT_RATE, GRANT_REQUESTS = 1, 2, 3, 4
@@ -130,6 +132,100 @@ def claim_a_number_of_requests_at_a_time_holds_and_is_given_back(lab):
             expect(all(find(a, 0x54001F) == GRANT_REQUESTS for a in refused), refused)
         for i in range(20):
             expect(status(w.ask(sign(lab.id, b"%d" % i))) == 0, "one at a time was refused")
+
+
+def batch(*items):
+    """All of them are answered, whatever becomes of the others."""
+    return message(*items, options=enum(0x42000E, 1))
+
+
+def new_pair(bits, batch_id=None):
+    """A request that a worker has for a while; of 4096 bits longer than a few on another connection take."""
+    attributes = struct_(0x420126, enum(0x420028, 4), int_(0x42002A, bits))
+    return batch_item(CREATE_KEY_PAIR, attributes + struct_(0x420127, int_(0x42002C, 1)) +
+                      struct_(0x420128, int_(0x42002C, 2)), batch_id)
+
+
+def claim_a_late_item_of_a_batch_is_judged_by_the_time_it_is_then(lab):
+    name = lab.client()
+    lab.server.keyfleet("grant", "add", name, "*", "create")
+    lab.reload(client_rate="2", client_burst="2")
+    with lab.connect(name) as slow, lab.connect(name) as quick:
+        slow.tls.settimeout(60)
+        slow.send(batch(new_pair(4096), batch_item(QUERY, QUERY_OPERATIONS)))
+        wait_until("the first to use up what there is", lambda: status(quick.ask(request(QUERY, QUERY_OPERATIONS))))
+        lab.server.process.signal(signal.SIGSTOP)
+        time.sleep(1.1)  # what the rate gives back meanwhile
+        lab.server.process.signal(signal.SIGCONT)
+        first, second = items_of(slow.receive())
+        expect(status(first) == 0, first)
+        expect(status(second) == 0, second)
+    lab.reload(client_rate="0", client_burst="0")
+
+
+def claim_numbers_of_requests_are_given_back_however_they_end(lab):
+    name = lab.client("--concurrency", "2")
+    lab.server.keyfleet("grant", "add", name, "*", "create", "--concurrency", "1")
+    lab.reload(client_requests="4")
+
+    def is_all_back():
+        """Both places of the one grant at once, the only one of the other: a leak would keep one for ever."""
+        with lab.connect(name, "keyfleet/1") as w:
+            w.tls.settimeout(60)
+            both = pipelined(w, [sign(lab.id, b"1"), sign(lab.id, b"2")])
+            return passed(both) == 2 and status(w.ask(message(new_pair(2048, b"3")))) == 0
+    try:
+        for end in (leave_at_once, leave_a_worker, leave_it_stopped, fail_in_a_batch, fail_before_the_act, expire):
+            for _ in range(3):
+                end(lab, name)
+            wait_until("all to be back after " + end.__name__, is_all_back, 60)
+    finally:
+        lab.reload(client_requests="4096")
+
+
+def leave_at_once(lab, name):
+    with lab.connect(name, "keyfleet/1") as w:
+        w.send(sign(lab.id, b"1") + sign(lab.id, b"2") + sign(lab.id, b"3"))
+
+
+def leave_a_worker(lab, name):
+    with lab.connect(name) as w:
+        w.send(batch(new_pair(2048), new_pair(2048)))
+
+
+def leave_it_stopped(lab, name):
+    """The requests and the end of the connection are seen in the same round."""
+    with lab.connect(name) as w, lab.connect(name) as reset:
+        reset.tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        lab.server.process.signal(signal.SIGSTOP)
+        w.send(sign(lab.id) * 3)
+        reset.send(sign(lab.id) * 3)
+    lab.server.process.signal(signal.SIGCONT)
+
+
+def fail_in_a_batch(lab, name):
+    nonsense = batch_item(SIGN, text(0x420094, lab.id))  # allowed, and then there is nothing to sign
+    with lab.connect(name) as w:
+        answers = items_of(w.ask(batch(*[nonsense] * 9)))
+        expect(len(answers) == 9 and all(status(a) for a in answers), answers)
+
+
+def fail_before_the_act(lab, name):
+    missing = message(batch_item(SIGN, text(0x420094, "00000000-0000-0000-0000-000000000000")))
+    with lab.connect(name) as w:
+        expect(status(w.ask(missing)) == 1, "signed with what is not there")
+        expect(status(w.ask(message(batch_item(SIGN, b"nonsense")))) == 1, "signed nonsense")
+
+
+def expire(lab, name):
+    with lab.connect(name, "keyfleet/1") as w:
+        parameters = struct_(0x42002B, enum(0x420038, 6), enum(0x4200AE, 0x0E))
+        payload = text(0x420094, lab.id) + parameters + octets(0x4200C2, b"data")
+        lab.server.process.signal(signal.SIGSTOP)
+        w.send(b"".join(message(batch_item(SIGN, payload, b"%d" % i, deadline_ms=1)) for i in range(9)))
+        lab.server.process.signal(signal.SIGCONT)
+        for _ in range(9):
+            w.receive()
 
 
 def claim_a_limited_grant_beside_one_without_limits_limits_nobody(lab):
