@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "keyfleetd/client.h"
 #include "keyfleetd/peer.h"
+#include "keyfleetd/req.h"
 #include "keyfleetd/server.h"
 #include <string.h>
 
@@ -93,9 +94,34 @@ kf_err admit_again(struct peer *p)
 		e = verify(p);
 	if (kf_ok(e))
 		return e;
-	log_notice("client refused", LOG_NUM("connection", p->number),
-		LOG_TEXT("client", p->who.name), LOG_ERR(e));
+	if (p->state == PEER_OPEN) /* else it has been told already */
+		log_notice("client refused", LOG_NUM("connection", p->number),
+			LOG_TEXT("client", p->who.name), LOG_ERR(e));
 	return e;
+}
+
+/* ---- answers ---- */
+
+/* Of a change that was made the client is told. */
+static bool may_be_taken_back(const struct req *r, const struct rights *now)
+{
+	const struct op *op = r->call.op;
+	return now->generation != r->who.generation && op->needs_object &&
+	       !op->changes_store;
+}
+
+kf_err admit_answer(struct req *r)
+{
+	const bool is_batch = r->header.batch_count > 1;
+	if (r->is_refused || (!is_batch && !kf_ok(r->err)))
+		return KF_OK; /* tells nothing */
+	KF_TRY(admit_again(r->peer));
+	if (is_batch || !may_be_taken_back(r, rights_of(r->peer)))
+		return KF_OK;
+	KF_TRY(op_authorise(&r->call));
+	return r->call.decision.unkept
+		       ? kf_fail(DENIED, "the grant's constraints do not allow it")
+		       : KF_OK;
 }
 
 /* ---- those who ask for nothing ---- */

@@ -14,11 +14,16 @@
 
 struct io;
 struct peer;
+struct req;
 
 /* Fills in p->who, whose certificate is known.  AUTH. */
 kf_err admit(struct peer *p);
 /* The same again, at the cost of three comparisons when nothing has changed. */
 kf_err admit_again(struct peer *p);
+
+/* An answer is about to leave: may the client still have it?  Rights that ended while the request waited give
+ * nothing away any more, however long that was.  AUTH: nor anything else. */
+kf_err admit_answer(struct req *r);
 
 /* Certificates that were found good under a configuration: connections share most of theirs. */
 enum { VERIFIED_MAX = 64 };

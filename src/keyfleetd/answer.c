@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/answer.h"
 #include "base/log.h"
+#include "keyfleetd/admit.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
@@ -172,9 +173,22 @@ static void write_single(struct req *r, struct buf *out)
 	(void)e; /* out remembers it, and the peer looks there */
 }
 
+static void refuse_if_ended(struct req *r)
+{
+	kf_err e = admit_answer(r);
+	if (kf_ok(e))
+		return;
+	if (kf_ok(r->err) && r->call.op->audit != AUDIT_NOT)
+		req_record_failure(r, AUDIT_FAILED, e);
+	r->is_last |= kf_is(e, KF_E_AUTH);
+	r->is_refused = r->header.batch_count > 1;
+	r->err = e;
+}
+
 void answer_write(struct req *r)
 {
 	struct peer *p = r->peer;
+	refuse_if_ended(r);
 	if (r->is_refused) {
 		count_add(&r->io->metrics->malformed, 1);
 		kf_err e = kmip_put_refusal(&p->out, kmip_version(req_message(r)),

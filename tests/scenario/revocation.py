@@ -11,7 +11,8 @@ import time
 
 from scenario import expect, run, skip
 from lab import KeyServer, Lab, LabError, PostgreSQL, set_option, wait_until
-from ttlv import SIGN, Wire, batch_item, enum, message, octets, parse, reason, request, status, struct_, text
+from ttlv import (CREATE_KEY_PAIR, SIGN, Wire, batch_item, enum, int_, items_of, message, octets, parse, reason, request,
+                  status, struct_, text)
 
 QUERY, QUERY_OPERATIONS = 0x18, enum(0x420074, 1)
 OBJECT_NOT_FOUND = 0x37
@@ -82,6 +83,12 @@ class Revocation(Lab):
 
     def connect(self, server, name):
         return Wire(server.port, server.dir + "/ca.pem", *self.files(name), "kmip")
+
+    def audited(self, operation, name):
+        """How many such requests of this client are in the first server's audit log."""
+        folder = os.path.join(self.first.dir, "audit")
+        return sum(f'operation="{operation}"' in line and "client=" + name in line
+                   for file in os.listdir(folder) for line in open(os.path.join(folder, file), errors="replace"))
 
     def works(self, wire):
         """A signature comes back on this connection."""
@@ -170,6 +177,54 @@ def claim_idle_connections_of_a_revoked_client_are_closed(lab):
     lab.first.keyfleet("client", "revoke", name)
     wire.tls.settimeout(20)
     expect(wire.is_closed(), "it is open")
+
+
+def new_pair():
+    """Something that takes a worker a while."""
+    attributes = struct_(0x420126, enum(0x420028, 4), int_(0x42002A, 4096))
+    return batch_item(CREATE_KEY_PAIR, attributes + struct_(0x420127, int_(0x42002C, 1)) +
+                      struct_(0x420128, int_(0x42002C, 2)))
+
+
+def statuses_until_the_end(wire, answers):
+    """Of every item of so many answers, or until the connection is closed."""
+    found = []
+    try:
+        for _ in range(answers):
+            answer = wire.receive()
+            found += [status(item) for item in items_of(answer)]
+    except (OSError, EOFError):
+        pass
+    return found
+
+
+def begin_slowly(lab, name):
+    """A connection with a signature that is made, and has to wait for what was asked for before it."""
+    lab.first.keyfleet("grant", "add", name, "*", "create")
+    lab.wait_works(lab.first, name).tls.close()
+    wire = lab.connect(lab.first, name)
+    wire.tls.settimeout(60)
+    before = lab.audited("Create Key Pair", name)
+    wire.send(message(*[new_pair()] * 3) + sign(lab.id))
+    wait_until("the first to begin", lambda: lab.audited("Create Key Pair", name) > before)
+    return wire
+
+
+def claim_what_waits_when_its_client_is_revoked_is_not_given_away(lab):
+    name, _ = lab.client()
+    with begin_slowly(lab, name) as wire:
+        lab.first.keyfleet("client", "revoke", name)
+        found = statuses_until_the_end(wire, 2)
+        expect(0 not in found, found)
+
+
+def claim_a_signature_that_waits_when_its_grant_is_removed_is_not_given_away(lab):
+    name, grant = lab.client()
+    with begin_slowly(lab, name) as wire:
+        lab.first.keyfleet("grant", "remove", grant)
+        found = statuses_until_the_end(wire, 2)
+        expect(found == [0, 0, 0, 1], found)
+        expect(not lab.works(wire), "signs on")
 
 
 # -- resumed sessions ------------------------------------------------------------------------------------
