@@ -7,8 +7,6 @@
 #include <string.h>
 #include <time.h>
 
-#define FOREVER UINT32_MAX
-
 kf_err fault_init(struct fault *f)
 {
 	pthread_condattr_t attr;
@@ -31,7 +29,7 @@ static void interrupt(struct fault *f)
 {
 	f->interruptions++;
 	f->forgets = true;
-	f->hangs = 0;
+	f->hangs = false;
 }
 
 static kf_err tell_word(struct fault *f, const char *word)
@@ -44,14 +42,15 @@ static kf_err tell_word(struct fault *f, const char *word)
 	else if (!strcmp(word, "reset"))
 		interrupt(f);
 	else if (!strcmp(word, "hang"))
-		f->hangs = FOREVER;
+		f->hangs = true;
 	else if (!strcmp(word, "resume"))
-		f->hangs = 0;
+		f->hangs = false;
 	else if (!strcmp(word, "pin-blocked"))
 		f->blocks_pin = true;
 	else if (!strcmp(word, "heal")) {
 		f->is_out = false;
-		f->hangs = f->garbage = f->cuts = f->wrong = f->refusals = 0;
+		f->hangs = false;
+		f->garbage = f->cuts = f->wrong = f->refusals = 0;
 		f->pace.factor = 1;
 	} else
 		return kf_fail(CONFIG, "no such fault; `vhsm ctl --help` lists them");
@@ -62,7 +61,7 @@ static bool read_number(const char *text, uint32_t *ret)
 {
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || n >= FOREVER)
+	if (*text < '0' || *text > '9' || *end || n >= UINT32_MAX)
 		return false;
 	*ret = (uint32_t)n;
 	return true;
@@ -70,8 +69,8 @@ static bool read_number(const char *text, uint32_t *ret)
 
 static kf_err tell_number(struct fault *f, const char *word, uint32_t n)
 {
-	uint32_t *const counts[] = { &f->hangs, &f->garbage, &f->cuts, &f->wrong };
-	static const char *const words[] = { "hang", "garbage", "short", "wrong" };
+	uint32_t *const counts[] = { &f->garbage, &f->cuts, &f->wrong };
+	static const char *const words[] = { "garbage", "short", "wrong" };
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(word, words[i]) != 0)
 			continue;
@@ -167,8 +166,7 @@ static bool happens(struct fault *f, uint32_t *count)
 	if (*count == 0)
 		return false;
 	f->n++;
-	if (*count != FOREVER)
-		--*count;
+	--*count;
 	return true;
 }
 
@@ -178,11 +176,9 @@ static kf_err begin(
 	*interruptions = f->interruptions;
 	if (f->is_out)
 		return kf_fail(CLOSED, "the card is not in its reader");
-	if (happens(f, &f->hangs)) {
-		f->hangs = FOREVER; /* until resumed, pulled or reset */
-		while (f->hangs && f->interruptions == *interruptions)
-			pthread_cond_wait(&f->changed, &f->lock);
-	}
+	f->n += f->hangs;
+	while (f->hangs && f->interruptions == *interruptions)
+		pthread_cond_wait(&f->changed, &f->lock);
 	if (f->interruptions != *interruptions)
 		return kf_fail(CLOSED, "the card was pulled or reset");
 	afflict(f, c);

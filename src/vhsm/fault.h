@@ -12,7 +12,8 @@ struct fault {
 	bool is_out; /* of its reader */
 	uint64_t
 		interruptions; /* pulls and resets so far: work begun before one is lost */
-	uint32_t hangs, garbage, cuts, wrong, refusals; /* how many to come */
+	bool hangs;            /* until told otherwise, pulled or reset */
+	uint32_t garbage, cuts, wrong, refusals; /* how many to come */
 	sw_t refusal;
 	bool forgets;    /* login, before the next command */
 	bool blocks_pin; /* the same */

@@ -33,7 +33,7 @@ kf_err vhsm_transmit(struct vhsm *v, struct slice apdu, struct buf *ret);
  *
  *     unplug | replug              pulled out of its reader, put back
  *     reset                        loses its login; the command at work is lost
- *     hang [N] | resume            from the next command on it does not answer; N commands only
+ *     hang | resume                does not answer until resumed, pulled or reset
  *     garbage N | short N | wrong N   the next N answers are noise | are cut | have one wrong bit
  *     sw XXXX N                    the next N answers are this status word
  *     pin-blocked                  the user PIN has no tries left
