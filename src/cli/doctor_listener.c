@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { LISTENERS_MAX = 64, TIMEOUT_S = 10 };
+enum { LISTENERS_MAX = 64, TIMEOUT_S = 10, LATE_MAX = 3 };
 
 struct visit {
 	const struct site_value *listen;
@@ -34,7 +34,7 @@ static bool split(const char *listen, char host[256], char port[16])
 	const char *colon = strrchr(listen, ':');
 	const char *digits = colon ? colon + 1 : listen;
 	size_t n = colon ? (size_t)(colon - listen) : 0;
-	if (!strncmp(listen, "unix:", 5) || !*digits ||
+	if (!strncmp(listen, "unix:", 5) || strchr(listen, '@') || !*digits ||
 		strspn(digits, "0123456789") != strlen(digits))
 		return false;
 	if (n > 2 && listen[0] == '[')
@@ -60,14 +60,28 @@ static bool dial(struct visit *v, const char *host, const char *port)
 		return false;
 	}
 	v->fd = socket(all->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (v->fd < 0)
+		error = errno;
 	setsockopt(v->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(v->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	error = connect(v->fd, all->ai_addr, all->ai_addrlen) ? errno : 0;
+	if (!error && connect(v->fd, all->ai_addr, all->ai_addrlen))
+		error = errno;
 	freeaddrinfo(all);
 	if (error)
 		snprintf(v->why, sizeof(v->why), "nobody accepts connections: %s",
 			strerror(error));
 	return !error;
+}
+
+/* As a balancer that has nothing to say of the visitor. */
+static bool introduce(struct visit *v)
+{
+	static const char line[] = "PROXY UNKNOWN\r\n";
+	if (v->listen->opening != SITE_PROXY_LINE)
+		return true;
+	snprintf(v->why, sizeof(v->why), "the server closed the connection");
+	return send(v->fd, line, sizeof(line) - 1, MSG_NOSIGNAL) ==
+	       (ssize_t)sizeof(line) - 1;
 }
 
 static bool shake_hands(struct visit *v)
@@ -162,16 +176,29 @@ static void judge(struct doctor *d, const struct doctor_web *w, const struct vis
 				"measured: as a visitor on this host" });
 }
 
+/* The first one that a visitor can reach by TCP. */
+static const struct site_value *choose_listen(
+	const struct site_pair *p, char host[256], char port[16])
+{
+	for (size_t i = 0; i < p->listens.n; i++)
+		if (split(p->listens.item[i].text, host, port))
+			return &p->listens.item[i];
+	return NULL;
+}
+
 static void visit(struct doctor *d, const struct doctor_web *w, const struct site_pair *p)
 {
 	char host[256], port[16];
-	struct visit v = { .fd = -1, .listen = &p->listens.item[0], .name = "" };
-	if (p->names.n && !strpbrk(p->names.item[0].text, "*~_ /"))
-		snprintf(v.name, sizeof(v.name), "%s", p->names.item[0].text);
-	if (!split(v.listen->text, host, port))
+	const char *name = site_name_to_ask(p);
+	struct visit v = { .fd = -1, .listen = choose_listen(p, host, port) };
+	if (!v.listen)
 		return;
+	snprintf(v.name, sizeof(v.name), "%s", name ? name : "");
 	const struct doctor_place at = doctor_at(v.listen->file, v.listen->line);
-	if (dial(&v, host, port) && shake_hands(&v))
+	if (v.listen->opening == SITE_OTHER_PROTOCOL)
+		doctor_unseen(d, CHECK_LISTENER, at.text,
+			"it speaks another protocol before TLS");
+	else if (dial(&v, host, port) && introduce(&v) && shake_hands(&v))
 		judge(d, w, &v, p);
 	else
 		doctor_tell(d, LISTENER, at.text, v.listen->text,
@@ -191,10 +218,15 @@ static bool has_reference(
 
 void doctor_listeners(struct doctor *d, struct doctor_web *w)
 {
-	size_t visited = 0;
-	for (size_t i = 0; w->pid && i < w->site.n_pairs; i++) {
+	size_t visited = 0, late = 0;
+	for (size_t i = 0; w->pid && i < w->site.n_pairs && late < LATE_MAX; i++) {
 		const struct site_pair *p = &w->site.pairs[i];
+		uint64_t start = clock_monotonic_ns();
 		if (p->listens.n && has_reference(d, w, p) && visited++ < LISTENERS_MAX)
 			visit(d, w, p);
+		late += clock_monotonic_ns() - start > DOCTOR_LATE_NS;
 	}
+	if (late == LATE_MAX)
+		doctor_unseen(d, CHECK_LISTENER, w->site.file,
+			"three were so slow that the others were left out");
 }

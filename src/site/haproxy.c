@@ -249,6 +249,16 @@ static const char *listen_address(struct reading *r, const char *one)
 	return reading_format(r, *one == ':' ? "*%s" : "%s", one);
 }
 
+static enum site_opening opening_of(const struct words *w)
+{
+	for (size_t i = 2; i < w->n; i++)
+		if (words_is(w, i, "accept-proxy"))
+			return SITE_PROXY_LINE;
+		else if (words_is(w, i, "accept-netscaler-cip"))
+			return SITE_OTHER_PROTOCOL;
+	return SITE_TLS;
+}
+
 static void add_addresses(struct haproxy *h, const struct words *w, struct bind *ret)
 {
 	char text[SITE_PATH_MAX], *state = NULL;
@@ -258,6 +268,7 @@ static void add_addresses(struct haproxy *h, const struct words *w, struct bind 
 		one = strtok_r(NULL, ",", &state)) {
 		struct site_value v = words_value(h->r, w, 1);
 		v.text = listen_address(h->r, one);
+		v.opening = opening_of(w);
 		reading_add(h->r, &ret->addresses, v);
 	}
 }

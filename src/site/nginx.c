@@ -28,6 +28,7 @@ struct nginx {
 	struct reading *r;
 	const char *prefix;
 	struct block *servers, **last_server;
+	bool has_proxies;
 };
 
 /* One file and how far it has been read. */
@@ -203,8 +204,12 @@ static void add_listen(struct nginx *n, struct block *b, const struct words *w)
 		return;
 	d->address = words_value(n->r, w, 1);
 	d->address.text = full_address(n->r, words_text(w, 1));
-	for (size_t i = 2; i < w->n; i++)
+	for (size_t i = 2; i < w->n; i++) {
 		d->is_tls |= words_is(w, i, "ssl") || words_is(w, i, "quic");
+		if (words_is(w, i, "proxy_protocol"))
+			d->address.opening = SITE_PROXY_LINE;
+	}
+	n->has_proxies |= d->address.opening != SITE_TLS;
 	d->next = b->doors;
 	b->doors = d;
 }
@@ -344,11 +349,24 @@ static bool is_tls_door(const struct nginx *n, const struct door *d)
 	return false;
 }
 
+/* Like `ssl`, proxy_protocol of one server holds for all servers at the address. */
+static struct site_value address_of(const struct nginx *n, const struct door *d)
+{
+	struct site_value v = d->address;
+	for (const struct block *b = n->has_proxies ? n->servers : NULL; b;
+		b = b->next_server)
+		for (const struct door *o = b->doors; o; o = o->next)
+			if (o->address.opening != SITE_TLS &&
+				!strcmp(o->address.text, v.text))
+				v.opening = o->address.opening;
+	return v;
+}
+
 static void add_door(struct nginx *n, struct site_pair *p, const struct block *b)
 {
 	for (const struct door *d = b->doors; d; d = d->next)
 		if (has_ssl_on(b) || is_tls_door(n, d))
-			reading_add_once(n->r, &p->listens, d->address);
+			reading_add_once(n->r, &p->listens, address_of(n, d));
 }
 
 static const char *why_not(

@@ -22,12 +22,20 @@ bool site_kind_find(const char *name, enum site_kind *ret);
 /* Where the distribution keeps the configuration: "/etc/nginx/nginx.conf". */
 const char *site_default_file(enum site_kind kind);
 
+/* What a listener expects before TLS. */
+enum site_opening {
+	SITE_TLS,
+	SITE_PROXY_LINE,     /* the PROXY protocol */
+	SITE_OTHER_PROTOCOL, /* SMTP, ...: the client asks for TLS in it */
+};
+
 /* One argument of a directive and where it stands. */
 struct site_value {
 	const char *text; /* without quotes; paths are absolute; NULL: not given */
 	const char *file; /* NULL: a default of the server, stands nowhere */
 	size_t line;      /* from 1 */
 	size_t at, n;     /* its bytes in the file, quotes included: for site_edit() */
+	enum site_opening opening; /* of a pair's listens */
 };
 
 struct site_values {

@@ -10,7 +10,7 @@
 struct service {
 	struct site_value certificate, key, accept, name;
 	const char *why_not;
-	bool is_client;
+	bool is_client, has_protocol;
 };
 
 struct stunnel {
@@ -57,6 +57,7 @@ static void close_service(struct stunnel *s)
 									  : SITE_SEPARATE;
 	p->why_not = strncmp(v->key.text, "pkcs11:", 7) ? v->why_not
 							: "the key is in a PKCS#11 token";
+	v->accept.opening = v->has_protocol ? SITE_OTHER_PROTOCOL : SITE_TLS;
 	if (v->accept.text)
 		reading_add_once(s->r, &p->listens, v->accept);
 	if (v->name.text)
@@ -110,6 +111,9 @@ static void take_option(struct stunnel *s, const struct words *w)
 		v->accept.text = listen_address(s->r, value.text);
 	} else if (!strcasecmp(name, "client")) {
 		v->is_client = !strcasecmp(value.text, "yes");
+	} else if (!strcasecmp(name, "protocol")) {
+		/* `proxy` is what it says to the server behind it. */
+		v->has_protocol = strcasecmp(value.text, "proxy") != 0;
 	} else if (!strcasecmp(name, "engineId") || !strcasecmp(name, "engineNum")) {
 		v->why_not = "the key is in an engine";
 	} else if (!strcasecmp(name, "include")) {

@@ -96,4 +96,26 @@ TEST(cut_anywhere_it_is_read_or_refused_by_line)
 	OK(survives_cuts(SITE_HAPROXY, FILES(usual)));
 }
 
+static const struct file proxied[] = {
+	{ "/etc/haproxy/haproxy.cfg",
+		"frontend f\n bind :1 accept-proxy ssl crt /a.pem\n"
+		" bind :2 ssl crt /b.pem\n"
+		" bind :3 accept-netscaler-cip 1 ssl crt /c.pem\n" },
+	{ "/a.pem", "x" },
+	{ "/b.pem", "x" },
+	{ "/c.pem", "x" },
+};
+
+TEST(what_a_balancer_says_first_is_known)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_HAPROXY, proxied, 4, &s)));
+
+	EQ(s.n_pairs, 3);
+	EQ(s.pairs[0].listens.item[0].opening, SITE_PROXY_LINE);
+	EQ(s.pairs[1].listens.item[0].opening, SITE_TLS);
+	EQ(s.pairs[2].listens.item[0].opening, SITE_OTHER_PROTOCOL);
+}
+
 TEST_MAIN

@@ -189,4 +189,27 @@ TEST(cut_anywhere_it_is_read_or_refused_by_line)
 	OK(survives_cuts(SITE_NGINX, FILES(usual)));
 }
 
+static const struct file proxied[] = {
+	{ "/etc/nginx/nginx.conf",
+		"http { ssl_certificate a; ssl_certificate_key b;\n"
+		"server { listen 1 ssl proxy_protocol; listen 2 ssl; }\n"
+		"server { listen 1 ssl; ssl_certificate c; ssl_certificate_key d; }}\n" },
+};
+
+TEST(proxy_protocol_holds_for_all_servers_at_the_address)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(proxied), &s)));
+
+	EQ(s.n_pairs, 2);
+	for (size_t i = 0; i < s.n_pairs; i++)
+		for (size_t k = 0; k < s.pairs[i].listens.n; k++) {
+			const struct site_value *v = &s.pairs[i].listens.item[k];
+			EQ(v->opening,
+				strcmp(v->text, "*:1") ? SITE_TLS : SITE_PROXY_LINE);
+		}
+	EQ(s.pairs[1].listens.n, 1);
+}
+
 TEST_MAIN

@@ -49,4 +49,22 @@ TEST(cut_anywhere_it_is_read_or_refused_by_line)
 	OK(survives_cuts(SITE_STUNNEL, FILES(usual)));
 }
 
+static const struct file protocols[] = {
+	{ "/etc/stunnel/stunnel.conf",
+		"cert = /c.pem\n[mail]\naccept = 465\nprotocol = smtp\n"
+		"cert = /a.pem\n[web]\naccept = 443\nprotocol = proxy\n"
+		"cert = /b.pem\n" },
+};
+
+TEST(another_protocol_may_come_before_tls)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_STUNNEL, protocols, 1, &s)));
+
+	EQ(s.n_pairs, 2);
+	EQ(s.pairs[0].listens.item[0].opening, SITE_OTHER_PROTOCOL);
+	EQ(s.pairs[1].listens.item[0].opening, SITE_TLS);
+}
+
 TEST_MAIN
