@@ -61,20 +61,34 @@ static bool names_a_file(pid_t pid)
 	       has_argument(pid, "--config");
 }
 
-/* A file may be named from the folder in which the process was started. */
+/* A file may be named from the folder in which the process was started, or by a symbolic link. */
+static bool is_file(pid_t pid, const char *argument, const struct stat *file)
+{
+	char path[DOCTOR_PATH + 64];
+	struct stat st;
+	snprintf(path, sizeof(path), "%s%s",
+		*argument == '/' ? "" : doctor_at_pid(pid, "cwd/").text, argument);
+	return *argument && stat(path, &st) == 0 && st.st_ino == file->st_ino &&
+	       st.st_dev == file->st_dev;
+}
+
 static bool names(pid_t pid, const char *path)
 {
-	char link[64], cwd[DOCTOR_PATH];
+	autobuf text = buf_new(65536);
+	struct stat file;
 	if (has_argument(pid, path))
 		return true;
-	snprintf(link, sizeof(link), "/proc/%d/cwd", pid);
-	ssize_t n = readlink(link, cwd, sizeof(cwd) - 1);
-	if (n <= 0)
+	if (stat(path, &file) || !kf_ok(read_of(pid, "cmdline", &text)))
 		return false;
-	cwd[n] = 0;
-	size_t at = (size_t)n;
-	return !strncmp(path, cwd, at) && path[at] == '/' &&
-	       has_argument(pid, path + at + 1);
+	buf_add_u8(&text, 0);
+	for (size_t at = 0, n; kf_ok(buf_err(&text)) && at < text.n; at += n + 1) {
+		char *argument = (char *)text.p + at;
+		n = strcspn(argument, " ");
+		argument[n] = 0;
+		if (is_file(pid, argument, &file))
+			return true;
+	}
+	return false;
 }
 
 static bool fits(pid_t pid, const struct proc_wish *w)
@@ -84,6 +98,28 @@ static bool fits(pid_t pid, const struct proc_wish *w)
 	if (!w->argument || names(pid, w->argument))
 		return true;
 	return w->takes_any && !names_a_file(pid);
+}
+
+static bool owner_of(pid_t pid, uid_t *ret_uid, gid_t *ret_gid)
+{
+	struct stat st;
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	if (stat(path, &st))
+		return false;
+	*ret_uid = st.st_uid;
+	*ret_gid = st.st_gid;
+	return true;
+}
+
+/* Anybody's program may have the name: the one that root started is the service. */
+static bool is_likelier(pid_t a, pid_t b)
+{
+	uid_t of_a = 1, of_b = 1;
+	gid_t gid;
+	owner_of(a, &of_a, &gid);
+	owner_of(b, &of_b, &gid);
+	return !of_a == !of_b ? a < b : !of_a;
 }
 
 pid_t proc_find(const struct proc_wish *wish)
@@ -96,7 +132,7 @@ pid_t proc_find(const struct proc_wish *wish)
 		if (pid <= 0 || !fits(pid, wish))
 			continue;
 		bool is_child = has_comm(parent_of(pid), wish->comm);
-		if (!is_child && (!found || pid < found))
+		if (!is_child && (!found || is_likelier(pid, found)))
 			found = pid;
 	}
 	if (dir)
@@ -163,16 +199,14 @@ bool proc_has_own_mounts(pid_t pid)
 
 /* ---- workers ---- */
 
-static bool owner_of(pid_t pid, uid_t *ret_uid, gid_t *ret_gid)
+/* Other children are helpers, like those that rotate Apache's logs as root. */
+static bool is_worker(pid_t child, pid_t of)
 {
-	struct stat st;
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d", pid);
-	if (stat(path, &st))
+	autobuf comm = buf_new(LINE_MAX_BYTES);
+	if (parent_of(child) != of || !kf_ok(read_of(of, "comm", &comm)) || comm.n < 2)
 		return false;
-	*ret_uid = st.st_uid;
-	*ret_gid = st.st_gid;
-	return true;
+	comm.p[comm.n - 1] = 0;
+	return has_comm(child, (const char *)comm.p);
 }
 
 bool proc_worker(pid_t pid, uid_t *ret_uid, gid_t *ret_gid)
@@ -182,7 +216,7 @@ bool proc_worker(pid_t pid, uid_t *ret_uid, gid_t *ret_gid)
 	bool is_found = false;
 	while (dir && !is_found && (e = readdir(dir))) {
 		pid_t child = (pid_t)atoi(e->d_name);
-		if (child > 0 && parent_of(child) == pid)
+		if (child > 0 && is_worker(child, pid))
 			is_found = owner_of(child, ret_uid, ret_gid);
 	}
 	if (dir)
