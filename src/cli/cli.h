@@ -64,6 +64,9 @@ int terminal_ask(const char *what, char *into, int size);
 
 /* A table: header once, then rows; printed aligned, or as a JSON array of objects whose keys are the
  * column titles in lower case with underscores. */
+/* How long the character at the start is, if it is UTF-8 and can be shown: 0 for what a terminal would take
+ * as a command. */
+size_t cli_char(struct slice s);
 struct table;
 struct table *table_new(const struct cli *c, const char *const *titles, size_t columns);
 void table_row(struct table *t, const char *const *cells);

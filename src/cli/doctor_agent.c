@@ -361,8 +361,7 @@ static void read_conf(struct doctor *d)
 {
 	kf_err e = doctor_conf_read(d->agent_path, &d->agent_conf);
 	if (kf_is(e, KF_E_DENIED)) {
-		doctor_unseen(d, CHECK_AGENT_CONFIG, d->agent_path,
-			"this user may not read it");
+		doctor_unseen(d, CHECK_AGENT_CONFIG, d->agent_path, e.site->text);
 		return;
 	}
 	if (!kf_ok(e)) {

@@ -30,12 +30,15 @@ static kf_err read_log(const char *path, struct buf *ret)
 /* Printable and cut: a log holds what visitors send. */
 static void show(struct slice line, char ret[LINE_SHOWN + 1])
 {
-	size_t n = line.n < LINE_SHOWN ? line.n : LINE_SHOWN;
-	for (size_t i = 0; i < n; i++) {
-		bool is_plain = line.p[i] >= 0x20 && line.p[i] != 0x7f;
-		ret[i] = is_plain ? (char)line.p[i] : '?';
+	line.n = line.n < LINE_SHOWN ? line.n : LINE_SHOWN;
+	char *to = ret;
+	while (line.n) {
+		size_t n = cli_char(line);
+		memcpy(to, n ? (const char *)line.p : "?", n ? n : 1);
+		to += n ? n : 1;
+		line = (struct slice){ line.p + (n ? n : 1), line.n - (n ? n : 1) };
 	}
-	ret[n] = 0;
+	*to = 0;
 }
 
 static void print_one(struct table *t, const char *place, struct slice line,

@@ -22,7 +22,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ROUNDS = 5, HANDSHAKES_MAX = 64, STEPS_MAX = 64, PATIENCE_S = 30, SLOW_PART = 2 };
+enum {
+	ROUNDS = 5,
+	HANDSHAKES_MAX = 64,
+	STEPS_MAX = 64,
+	PATIENCE_S = 30,
+	SLOW_PART = 2,
+	LATE_MAX = 3
+};
 
 /* What comes back from the child, through a pipe. */
 struct outcome {
@@ -339,16 +346,21 @@ static void tell(struct doctor *d, const struct doctor_ref *ref, const struct ou
 
 void doctor_handshakes(struct doctor *d, struct doctor_web *w)
 {
-	size_t tried = 0;
+	size_t tried = 0, late = 0;
 	for (size_t i = 0; i < d->n_refs; i++) {
 		if (d->refs[i].web != w || !w->has_provider || !w->may_load)
 			continue;
-		if (++tried > HANDSHAKES_MAX) {
+		if (++tried > HANDSHAKES_MAX || late == LATE_MAX) {
 			doctor_unseen(d, CHECK_HANDSHAKE, w->site.file,
-				"the first 64 references were tried, not the others");
+				late == LATE_MAX ? "three were so slow that the others "
+						   "were left out"
+						 : "the first 64 references were tried, "
+						   "not the others");
 			return;
 		}
+		uint64_t start = clock_monotonic_ns();
 		const struct outcome o = run(&d->refs[i]);
 		tell(d, &d->refs[i], &o);
+		late += clock_monotonic_ns() - start > DOCTOR_LATE_NS;
 	}
 }

@@ -326,8 +326,7 @@ void doctor_keyserver(struct doctor *d)
 	d->keyserver_pid = proc_find(&wish);
 	kf_err e = doctor_conf_read(d->server_path, &d->server_conf);
 	if (kf_is(e, KF_E_DENIED)) {
-		doctor_unseen(d, CHECK_KEYSERVER_CONFIG, d->server_path,
-			"this user may not read it");
+		doctor_unseen(d, CHECK_KEYSERVER_CONFIG, d->server_path, e.site->text);
 		return;
 	}
 	if (!kf_ok(e)) {

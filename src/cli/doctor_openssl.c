@@ -8,7 +8,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FILE_MAX = 1 << 20, OPTIONS_MAX = 65536, DEPTH_MAX = 8, SECTION_MAX = 256 };
+enum {
+	FILE_MAX = 1 << 20,
+	OPTIONS_MAX = 65536,
+	DEPTH_MAX = 8,
+	FILES_MAX = 1000,
+	SECTION_MAX = 256
+};
 
 struct reader {
 	struct openssl_conf *conf;
@@ -167,7 +173,7 @@ static kf_err take_text(struct reader *r, const char *file, struct slice text)
 static kf_err read_file(struct reader *r, const char *path)
 {
 	const char *name;
-	if (r->depth >= DEPTH_MAX)
+	if (r->depth >= DEPTH_MAX || r->conf->n_files >= FILES_MAX)
 		return kf_fail(LIMIT, "files of openssl.cnf include each other");
 	autobuf text = buf_new(FILE_MAX), why = buf_new(65536);
 	KF_TRY(conf_read_file(path, &text, &why));

@@ -181,6 +181,10 @@ void doctor_pairs(struct doctor *d, struct doctor_web *w)
 	for (size_t i = 0; i < w->site.n_pairs; i++)
 		local_keys += check_pair(d, w, &w->site.pairs[i]);
 	const struct doctor_number n = doctor_number((int64_t)local_keys);
+	if (!w->site.n_pairs)
+		doctor_unseen(d, CHECK_KEY_REFERENCES, w->site.file,
+			"no certificate is configured, or the module for TLS is not "
+			"loaded");
 	if (local_keys && !w->references)
 		doctor_tell(d, KEY_REFERENCES, w->site.file, n.text,
 			site_kind_name(w->site.kind));

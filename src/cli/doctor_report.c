@@ -63,22 +63,51 @@ static char *copy(const char *text)
 	return s;
 }
 
-/* {1}, {2}, ... stand for facts; a brace of another kind is itself. */
-static char *fill_in(const char *text, const char *const *facts)
+/* As one word of a shell: remedies are pasted, and facts come from files that may be anybody's. */
+static void add_word(struct buf *b, const char *fact)
 {
-	size_t n = 0;
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				   "0123456789_./:@%+=,-";
+	if (*fact && fact[strspn(fact, safe)] == 0) {
+		buf_add_text(b, fact);
+		return;
+	}
+	buf_add_u8(b, '\'');
+	for (; *fact; fact++)
+		if (*fact == '\'')
+			buf_add_text(b, "'\\''");
+		else
+			buf_add_u8(b, (uint8_t)*fact);
+	buf_add_u8(b, '\'');
+}
+
+/* {1}, or as it stands {=1}: the length of it, and which fact; 0: it is neither. */
+static size_t read_place(const char *text, size_t *ret_fact)
+{
+	bool is_plain = text[0] == '{' && text[1] == '=';
+	const char *digit = text + 1 + is_plain;
+	if (text[0] != '{' || *digit < '1' || *digit > '9' || digit[1] != '}')
+		return 0;
+	*ret_fact = (size_t)(*digit - '1');
+	return 3 + is_plain;
+}
+
+/* A brace of another kind is itself. */
+static char *fill_in(const char *text, const char *const *facts, bool is_remedy)
+{
+	size_t n = 0, fact = 0;
 	while (facts && facts[n])
 		n++;
 	autobuf b = buf_new(65536);
-	for (; *text; text++) {
-		bool is_fact = text[0] == '{' && text[1] >= '1' && text[1] <= '9' &&
-			       text[2] == '}' && (size_t)(text[1] - '0') <= n;
-		if (!is_fact) {
-			buf_add(&b, text, 1);
-			continue;
-		}
-		buf_add_text(&b, facts[text[1] - '1']);
-		text += 2;
+	while (*text) {
+		size_t length = read_place(text, &fact);
+		if (!length || fact >= n)
+			buf_add(&b, text, length = 1);
+		else if (is_remedy && length == 3)
+			add_word(&b, facts[fact]);
+		else
+			buf_add_text(&b, facts[fact]);
+		text += length;
 	}
 	buf_add_u8(&b, 0);
 	return copy(kf_ok(buf_err(&b)) ? (const char *)b.p : "too long to be shown");
@@ -126,7 +155,8 @@ void doctor_add(struct doctor *d, enum doctor_check check, const char *where,
 {
 	const struct row *r = &rows[check];
 	add_once(d, &(struct finding){ check, r->state, copy(where),
-			    fill_in(r->text, facts), fill_in(r->remedy, facts) });
+			    fill_in(r->text, facts, false),
+			    fill_in(r->remedy, facts, true) });
 }
 
 void doctor_fine(struct doctor *d, enum doctor_check check, const char *where)
@@ -140,7 +170,7 @@ void doctor_unseen(
 {
 	const char *const facts[] = { rows[check].looks_at, why, NULL };
 	add_once(d, &(struct finding){ check, DOCTOR_UNSEEN, copy(where),
-			    fill_in("not seen: {1}: {2}", facts), copy("") });
+			    fill_in("not seen: {1}: {2}", facts, false), copy("") });
 }
 
 void doctor_stage(struct doctor *d, const struct stage *s)
@@ -186,8 +216,11 @@ static void name_of(enum doctor_check check, char *ret, size_t size)
 /* What a configuration or another process says could hold what a terminal takes as a command. */
 static void print_text(const char *s)
 {
-	for (; *s; s++)
-		putchar((unsigned char)*s < 0x20 || *s == 0x7f ? '?' : *s);
+	while (*s) {
+		size_t n = cli_char(slice_of(s));
+		printf("%.*s", n ? (int)n : 1, n ? s : "?");
+		s += n ? n : 1;
+	}
 }
 
 static void print_line(const char *name, const char *value)

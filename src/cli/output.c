@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "ttlv/utf8.h"
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,17 +66,39 @@ void table_row(struct table *t, const char *const *cells)
 	t->rows++;
 }
 
+/* The first of 1 to 4 bytes that is UTF-8 by itself; 0: none. */
+static size_t utf8_length(struct slice s)
+{
+	for (size_t n = 1; n <= 4 && n <= s.n; n++)
+		if (utf8_is_text((struct slice){ s.p, n }))
+			return n;
+	return 0;
+}
+
+size_t cli_char(struct slice s)
+{
+	size_t n = utf8_length(s);
+	bool is_c0 = n == 1 && (s.p[0] < 0x20 || s.p[0] == 0x7f);
+	bool is_c1 = n == 2 && s.p[0] == 0xc2 && s.p[1] < 0xa0;
+	return is_c0 || is_c1 ? 0 : n;
+}
+
 static void print_json_text(const char *s)
 {
+	size_t n;
 	putchar('"');
-	for (; *s; s++) {
+	for (; *s; s += n) {
 		unsigned char ch = (unsigned char)*s;
+		n = utf8_length(slice_of(s));
 		if (ch == '"' || ch == '\\')
 			printf("\\%c", ch);
 		else if (ch < 0x20)
 			printf("\\u%04x", ch);
-		else
-			putchar(ch);
+		else if (n)
+			printf("%.*s", (int)n, s);
+		else /* a path may be of any bytes, JSON may not */
+			fputs("\\ufffd", stdout);
+		n += n == 0;
 	}
 	putchar('"');
 }

@@ -9,6 +9,7 @@ import os
 import pwd
 import re
 import resource
+import shlex
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import threading
 
 from scenario import expect, run, skip
 from lab import BIN, LIB, ROOT, Agent, Apache, HAProxy, Key, KeyServer, Lab, LabError, Nginx, Process, as_user, fetch, \
-    free_port, set_option, wait_until
+    accepts, free_port, set_option, wait_until
 
 TOOL = os.path.join(BIN, "keyfleet")
 # What depends on the machine that runs the test, not on the set-up.
@@ -263,6 +264,73 @@ def claim_keys_in_engines_variables_and_the_text_itself_are_not_shown_and_accuse
     for word in ("variable", "engine", "in the configuration itself"):
         expect(word in unseen, f"{word} is not in {unseen}")
     expect(secret[40:60] not in json.dumps(findings), "a private key was printed")
+
+
+def nginx_with(lab, name, *servers):
+    """A running nginx; each server is what stands before its pair."""
+    pair = f"ssl_certificate {lab.key.certificate}; ssl_certificate_key {lab.key.key};"
+    conf = lab.write(name, f"env OPENSSL_CONF; {'user www-data;' if IS_ROOT else ''} daemon off; pid {lab.path(name + '.pid')};\n"
+                     f"error_log {lab.path(name + '.error')}; events {{ worker_connections 512; }}\n"
+                     f"http {{ access_log off; {''.join(f'server {{ {s} {pair} }}' for s in servers)} }}\n")
+    process = Process(lab, name, ["nginx", "-c", conf], env={"OPENSSL_CONF": lab.cnf})
+    port = re.search(r"127\.0\.0\.1:(\d+)", servers[0])[1]
+    wait_until(name, lambda: process.must_run() and accepts(int(port)))
+    return conf, process
+
+
+def claim_listeners_behind_a_balancer_and_with_names_that_nobody_asks_for_are_well(lab):
+    conf, process = nginx_with(
+        lab, "doors", f"listen 127.0.0.1:{free_port()} ssl proxy_protocol; server_name a.example.org;",
+        f"listen unix:{lab.path('door')} ssl; listen 127.0.0.1:{free_port()} ssl; server_name .example.org;",
+        f"listen 127.0.0.1:{free_port()} ssl; server_name _;")
+    link = lab.path("doors.link")
+    os.symlink(conf, link)
+    try:
+        result = lab.doctor("--web", "nginx:" + link, "--agent-config", lab.agent.conf, "--openssl-conf", lab.cnf)
+    finally:
+        process.stop()
+    well(result, "web-running", "listener", "listener-serves")
+    visits = [f for f in result[1] if f["state"] == "STAGE" and "running server" in f["what"]]
+    expect(len(visits) == 3, f"{visits}")
+
+
+def claim_facts_in_remedies_are_one_word_of_a_shell(lab):
+    folder = lab.path("a b; it's $(x)")
+    os.makedirs(folder)
+    reference = os.path.join(folder, "www.ref")
+    with open(reference, "w") as f:
+        f.write("no reference\n")
+    conf = lab.write("blanks.nginx", f'env OPENSSL_CONF; events {{}} http {{ server {{ listen 127.0.0.1:1 ssl; ssl_certificate '
+                     f'{lab.key.certificate}; ssl_certificate_key "{reference}"; }} }}\n')
+    found = sick(lab.doctor("--web", "nginx:" + conf, "--agent-config", lab.agent.conf, "--openssl-conf", lab.cnf)[1])
+    remedy = found["reference-read"]["remedy"]
+    expect(shlex.split(remedy)[-1] == reference, remedy)
+
+
+def claim_paths_of_any_bytes_give_json_and_no_commands_for_the_terminal(lab):
+    conf = lab.path("bytes.nginx")
+    with open(conf, "wb") as f:
+        f.write(b"http { server { listen 1 ssl; ssl_certificate /\xff\xc2\x9b31m\x1b[0m\xc3\xa9; ssl_certificate_key /x; } }")
+    args = ("doctor", "--web", "nginx:" + conf, "--agent-config", lab.agent.conf, "--openssl-conf", lab.cnf)
+    told = json.loads(subprocess.run([TOOL, "--json", *args], stdout=subprocess.PIPE, timeout=60).stdout.decode())
+    expect(any("/\ufffd\x9b31m\x1b[0m\u00e9" in f["what"] for f in told), f"{told}")
+    shown = subprocess.run([TOOL, *args], stdout=subprocess.PIPE, timeout=60).stdout
+    expect("/???31m?[0m\u00e9".encode() in shown and b"\x1b" not in shown and b"\x9b" not in shown, f"{shown}")
+
+
+def claim_an_agent_that_stands_still_is_named_and_does_not_hold_the_doctor_up(lab):
+    names = [shutil.copy(lab.key.key, lab.path(f"still-{i}.ref")) for i in range(6)]
+    servers = "".join(f"server {{ listen 127.0.0.1:1 ssl; ssl_certificate {lab.key.certificate}; ssl_certificate_key {n}; }}"
+                      for n in names)
+    conf = lab.write("still.nginx", f"env OPENSSL_CONF; events {{}} http {{ {servers} }}\n")
+    lab.agent.process.signal(signal.SIGSTOP)
+    try:
+        findings = lab.doctor("--web", "nginx:" + conf, "--agent-config", lab.agent.conf, "--openssl-conf", lab.cnf)[1]
+    finally:
+        lab.agent.process.signal(signal.SIGCONT)
+    expect("agent-answers" in sick(findings), f"{findings}")
+    trials = [f["state"] for f in findings if f["id"] == "handshake"]
+    expect(trials == ["FAIL"] * 3 + ["UNSEEN"], f"{trials}")
 
 
 # -- the provider ----------------------------------------------------------------------------------------

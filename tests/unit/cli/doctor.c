@@ -238,4 +238,20 @@ TEST(an_openssl_cnf_cut_anywhere_is_read_as_far_as_it_goes)
 	}
 }
 
+TEST(files_that_include_themselves_often_come_to_an_end)
+{
+	char path[] = "/tmp/doctor-XXXXXX", text[64];
+	int fd = mkstemp(path);
+	FILE *f = fdopen(fd, "w");
+	for (int i = 0; i < 100; i++)
+		fprintf(f, ".include %s\n", path);
+	fclose(f);
+	snprintf(text, sizeof(text), ".include %s\n", path);
+
+	struct openssl_conf c = parsed(text);
+	OK(c.n_files <= 1000);
+	openssl_conf_free(&c);
+	unlink(path);
+}
+
 TEST_MAIN
