@@ -99,12 +99,19 @@ static uint64_t least(uint64_t a, uint64_t b) { return !a || (b && b < a) ? b : 
 
 static bool counts(const struct node *n) { return node_is_healthy(n) && !n->is_slow; }
 
+/* When all get slower at once, nobody is slow against what another one was before. */
+static uint64_t pace_of(const struct node *n)
+{
+	uint64_t median = n->latency.p50_ns, recent = latency_recent(&n->latency);
+	return median && recent > median ? recent : median;
+}
+
 static uint64_t best_median(const struct route *r, const struct node *but)
 {
 	uint64_t best = 0;
 	for (size_t i = 0; i < r->n; i++)
 		if (&r->nodes[i] != but && counts(&r->nodes[i]))
-			best = least(best, r->nodes[i].latency.p50_ns);
+			best = least(best, pace_of(&r->nodes[i]));
 	return best;
 }
 

@@ -165,6 +165,20 @@ TEST(a_server_many_times_slower_than_the_best_is_used_only_without_others)
 	OK(route_pick(&route, 0, 0) == &nodes[0]);
 }
 
+TEST(servers_that_get_slow_together_are_all_used)
+{
+	set_up(3, 0);
+	for (int i = 0; i < 3; i++)
+		measure(&nodes[i], MS / 10);
+
+	for (int i = 0; i < 3 * LATENCY_WARM; i++) {
+		latency_add(&nodes[i % 3].latency, 50 * MS);
+		route_measured(&route, &two_percent, 0, 0);
+	}
+
+	OK(!nodes[0].is_slow && !nodes[1].is_slow && !nodes[2].is_slow);
+}
+
 TEST(microseconds_make_nobody_slow)
 {
 	set_up(2, 0);
