@@ -54,6 +54,7 @@ void kf_async_flush(struct kf_async *a)
 		tick(a, now);
 	if (now >= a->late_at_ns)
 		late_look(a, now);
+	late_judge(a, now);
 	flights_finish_ended(a);
 	for (struct list *l; (l = list_take(&a->dirty));)
 		lane_flush(container_of(l, struct lane, dirty));
@@ -232,6 +233,11 @@ void async_expiry(struct kf_async *a, struct tls_expiry *ret)
 const struct settings *async_settings(const struct kf_async *a)
 {
 	return &a->fleet.settings;
+}
+
+void async_add_known(const struct kf_async *a, struct fleet_nodes *found)
+{
+	fleet_add_known(&a->fleet, found);
 }
 
 bool async_is_at(const struct kf_async *a, const struct fleet_nodes *found)

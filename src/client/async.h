@@ -53,6 +53,7 @@ kf_err async_call(struct kf_async *a, const struct async_request *q);
 
 /* For looking for addresses again, elsewhere. */
 const struct settings *async_settings(const struct kf_async *a);
+void async_add_known(const struct kf_async *a, struct fleet_nodes *found); /* fleet.h */
 bool async_is_at(const struct kf_async *a, const struct fleet_nodes *found);
 
 /* For metrics: since it was made, and how things are now. */

@@ -28,7 +28,7 @@ struct attempt {
 	uint64_t sent_ns;
 	bool is_signature; /* its time counts */
 	bool is_copy;      /* while the first goes on */
-	bool is_probe;     /* a copy for a slow server */
+	bool is_probe;     /* shows whether a slow server still is */
 	bool is_judged;    /* as late; what could be done was done */
 };
 
@@ -84,6 +84,7 @@ struct kf_async {
 	uint64_t due_ns; /* the earliest moment at which something may have to be done */
 	uint64_t late_at_ns; /* the earliest at which a signature may be late */
 	uint64_t armed_ns;   /* what the loop was asked for; UINT64_MAX: nothing */
+	bool is_measured;    /* anew: late_judge() has something to do */
 	bool wants_flush;    /* the timer was asked for the end of the round */
 	bool is_closing;
 };
@@ -98,6 +99,7 @@ struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns);
 /* For a copy: of a server that is well, or of this one, by an open connection of keyfleet/1. */
 struct lane *lane_pick_second(struct kf_async *a, uint64_t tried, uint64_t now_ns);
 struct lane *lane_of(struct kf_async *a, const struct node *n);
+bool lane_is_any_free(struct kf_async *a);
 bool lane_is_hoped_for(const struct kf_async *a, uint64_t tried);
 void lane_ready(struct lane *l);
 void lane_asked(struct lane *l, uint64_t now_ns);
@@ -118,7 +120,8 @@ void async_late(struct kf_async *a, uint64_t at_ns);
 struct flight *flight_new(struct kf_async *a, size_t payload);
 void flight_free(struct kf_async *a, struct flight *f);
 void flight_dispatch(struct kf_async *a, struct flight *f);
-void flights_dispatch(struct kf_async *a); /* those that wait */
+/* Those that wait, the first so many of them. */
+void flights_dispatch(struct kf_async *a, size_t most);
 void flights_finish_ended(struct kf_async *a);
 void flights_expire(struct kf_async *a, uint64_t now_ns);
 void flights_end_all(struct kf_async *a);
@@ -134,9 +137,12 @@ void flight_move(struct kf_async *a, struct flight *f);
 /* ---- late.c ---- */
 /* Sends second copies of what is late, and takes calls away from servers that say nothing. */
 void late_look(struct kf_async *a, uint64_t now_ns);
-/* Its copy for a slow server that is due; or, where no copies are made, that server's lane for itself. */
+/* Where no copies are made: the lane of a slow server that is due, for itself. */
 struct lane *late_probe_instead(
 	struct kf_async *a, const struct flight *f, uint64_t now_ns);
+/* It was sent: a copy to a slow server that is due, unless it is there already. */
 void late_probe_too(struct kf_async *a, struct flight *f, uint64_t now_ns);
 /* An answer has come, or will not any more. */
 void late_measure(struct attempt *t, bool is_good, uint64_t now_ns);
+/* Who is slow, at the end of a round: if we were held up ourselves, whoever is read first is not. */
+void late_judge(struct kf_async *a, uint64_t now_ns);

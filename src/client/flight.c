@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ATTEMPT_MIN_MS = 200 };
+enum { ATTEMPT_MIN_MS = 200, AGAIN_MS = 50, TURNS = 16 };
 
 static uint64_t min64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
@@ -199,6 +199,8 @@ static void wait_or_end(struct kf_async *a, struct flight *f)
 			return;
 		}
 		f->tried = 0;
+		/* Whoever it is may be there already: then no connection that opens would end the waiting. */
+		async_due(a, clock_monotonic_ns() + (uint64_t)AGAIN_MS * NS_PER_MS);
 	}
 	list_remove(&f->link);
 	list_add_tail(&a->waiting, &f->link);
@@ -224,12 +226,18 @@ void flight_dispatch(struct kf_async *a, struct flight *f)
 		late_probe_too(a, f, now);
 }
 
-void flights_dispatch(struct kf_async *a)
+/* Who cannot be sent yet goes to the end; so each has a turn, however few these are. */
+void flights_dispatch(struct kf_async *a, size_t most)
 {
-	struct list waiting;
-	list_move_all(&waiting, &a->waiting);
-	for (struct list *l; (l = list_take(&waiting));)
-		flight_dispatch(a, container_of(l, struct flight, link));
+	struct list *last = a->waiting.prev, *x = a->waiting.next, *next;
+	for (bool is_last = list_is_empty(&a->waiting); !is_last && most-- > 0;
+		x = next) {
+		if (!lane_is_any_free(a))
+			return;
+		next = x->next;
+		is_last = x == last;
+		flight_dispatch(a, container_of(x, struct flight, link));
+	}
 }
 
 /* ---- receiving ---- */
@@ -261,24 +269,30 @@ static void note_report(struct flight *f, const struct lane *l,
 	set_message(&f->report, kf_ok(err) ? (struct slice){ 0 } : item->message);
 }
 
-/* Another server may answer differently, or is about to. */
-static bool goes_on(
-	struct kf_async *a, struct flight *f, const struct lane *l, kf_err err)
+static bool is_passing(kf_err err)
 {
+	return kf_is(err, KF_E_OUTCOME_UNKNOWN) || kf_is(err, KF_E_BUSY) ||
+	       kf_is(err, KF_E_UNAVAILABLE) || kf_is(err, KF_E_TIMEOUT);
+}
+
+/* Another server may answer differently, or is about to.  What the first says is what the call would get
+ * without a copy, whose server may not know the newest keys yet. */
+static bool goes_on(
+	struct kf_async *a, struct flight *f, const struct attempt *t, kf_err err)
+{
+	const struct lane *l = t->lane;
 	bool is_unknown = kf_is(err, KF_E_OUTCOME_UNKNOWN);
 	bool is_over_limit = kmip_limit_of(err.code) != KMIP_LIMIT_NONE;
 	bool may_ask_another = is_over_limit && !f->was_over_limit;
+	bool is_final = !is_passing(err) && !may_ask_another;
 	f->was_over_limit |= is_over_limit;
 	f->is_sent |= is_unknown;
 	f->tried |= route_bit(&a->fleet.route, l->node);
 	f->err = err;
 	if (is_under_way(f))
-		return true;
-	if (!is_unknown && !kf_is(err, KF_E_BUSY) && !kf_is(err, KF_E_UNAVAILABLE) &&
-		!kf_is(err, KF_E_TIMEOUT) && !may_ask_another)
-		return false;
+		return t->is_copy || !is_final;
 	bool is_by_id = f->repeat == REPEAT_WITH_ID && l->conn->is_by_id;
-	if (is_unknown && f->repeat != REPEAT_FREELY && !is_by_id)
+	if (is_final || (is_unknown && f->repeat != REPEAT_FREELY && !is_by_id))
 		return false;
 	flight_dispatch(a, f);
 	return true;
@@ -290,7 +304,7 @@ static void conclude(struct kf_async *a, struct attempt *t, struct flight *f,
 {
 	kf_err err = kmip_result(item);
 	note_report(f, t->lane, item, err);
-	if (!kf_ok(err) && goes_on(a, f, t->lane, err))
+	if (!kf_ok(err) && goes_on(a, f, t, err))
 		return;
 	a->stats.copies_won += kf_ok(err) && t->is_copy && !t->is_probe;
 	struct slice payload = kf_ok(err) ? item->payload : (struct slice){ 0 };
@@ -311,9 +325,9 @@ void flight_answered(void *arg, void *waiter, const struct kmip_response_item *i
 	attempt_end(t);
 	if (f)
 		conclude(a, t, f, item);
-	/* A lane that takes one call at a time has room again. */
-	if (!l->conn->is_by_id)
-		flights_dispatch(a);
+	/* There is room for one again. */
+	if (!list_is_empty(&a->waiting))
+		flights_dispatch(a, TURNS);
 }
 
 void attempt_lost(struct attempt *t, const char *why)
@@ -442,6 +456,7 @@ void flights_expire(struct kf_async *a, uint64_t now)
 	for (size_t i = 0; i < a->n_lanes; i++)
 		expire_lane(&a->lane[i], now);
 	expire_waiting(a, now);
+	flights_dispatch(a, SIZE_MAX);
 }
 
 void flights_end_all(struct kf_async *a)

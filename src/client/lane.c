@@ -186,7 +186,7 @@ static void opened(struct lane *l)
 	l->node->is_keyfleet = l->conn->is_by_id;
 	l->node->version = l->conn->version;
 	async_due(l->async, 0); /* further lanes of this server */
-	flights_dispatch(l->async);
+	flights_dispatch(l->async, SIZE_MAX);
 }
 
 void lane_ready(struct lane *l)
@@ -279,6 +279,8 @@ static uint64_t mask_of_open(struct kf_async *a)
 	}
 	return open;
 }
+
+bool lane_is_any_free(struct kf_async *a) { return mask_of_open(a) != 0; }
 
 struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns)
 {

@@ -140,22 +140,21 @@ static struct lane *slow_lane(struct kf_async *a, const struct flight *f, uint64
 
 struct lane *late_probe_instead(struct kf_async *a, const struct flight *f, uint64_t now)
 {
-	struct lane *l = a->hedge.percent ? NULL : slow_lane(a, f, now);
-	if (l)
-		node_slow_probe(l->node);
-	return l;
+	return a->hedge.percent ? NULL : slow_lane(a, f, now);
 }
 
 void late_probe_too(struct kf_async *a, struct flight *f, uint64_t now)
 {
-	struct lane *l = a->hedge.percent ? slow_lane(a, f, now) : NULL;
-	if (!l || l->node == f->first->lane->node || !hedge_take(&a->hedge))
+	struct lane *l = slow_lane(a, f, now);
+	if (!l)
 		return;
-	struct attempt *t = flight_send_copy(f, l, now);
-	if (!t)
-		return;
+	struct attempt *t = f->first;
+	if (l->node != t->lane->node) {
+		if (!hedge_take(&a->hedge) || !(t = flight_send_copy(f, l, now)))
+			return;
+		a->stats.probes++;
+	}
 	t->is_probe = true;
-	a->stats.probes++;
 	node_slow_probe(l->node);
 }
 
@@ -166,11 +165,17 @@ void late_measure(struct attempt *t, bool is_good, uint64_t now)
 	if (!t->is_signature)
 		return;
 	uint64_t took = now - t->sent_ns;
-	bool is_probe = t->is_probe || (n->is_slow_probing && !a->hedge.percent);
-	if (is_probe)
+	if (t->is_probe)
 		node_slow_probed(n, is_good && route_is_quick(&a->fleet.route, n, took),
 			now, fleet_random(&a->fleet));
 	bool is_new = is_good && latency_add(&n->latency, took);
-	if (is_new || (is_good && took > n->late_ns))
-		route_measured(&a->fleet.route, &a->hedge, now, fleet_random(&a->fleet));
+	a->is_measured |= is_new || (is_good && took > n->late_ns);
+}
+
+void late_judge(struct kf_async *a, uint64_t now)
+{
+	if (!a->is_measured)
+		return;
+	a->is_measured = false;
+	route_measured(&a->fleet.route, &a->hedge, now, fleet_random(&a->fleet));
 }

@@ -218,6 +218,51 @@ TEST(what_was_in_flight_at_a_server_that_dies_is_done_by_the_other)
 	fake_stop(&b);
 }
 
+TEST(more_calls_than_a_connection_takes_wait_for_room)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+
+	for (int i = 0; i < 400; i++)
+		OK(start(async, &callers[i], i, 60000));
+	OK(run_until(async, 400));
+
+	OK(all_are_right(400));
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+TEST(a_server_that_was_asked_before_is_asked_again_when_the_other_one_is_gone)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	kf_async *async = open_async((struct fake *[]){ &a, &b }, 2, 1);
+	OK(warm_up(async));
+	a.mood = FAKE_HANGS_UP;
+	b.mood = FAKE_IS_SILENT;
+	unsigned requests = a.requests, connections = a.connections;
+	for (int i = 0; i < 2; i++)
+		OK(start(async, &callers[i], i, 60000));
+	while (a.requests == requests)
+		run_round(async);
+	a.mood = FAKE_ANSWERS;
+	struct async_server s = { 0 };
+	while (a.connections == connections || !s.connections) {
+		run_round(async);
+		async_server(async, 0, &s);
+	}
+
+	fake_stop(&b);
+	OK(run_until(async, 2));
+
+	OK(all_are_right(2));
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
 TEST(over_a_limit_one_other_server_is_asked_and_no_server_twice)
 {
 	struct fake third = { .alpn = fake_both };
@@ -480,6 +525,22 @@ TEST(a_late_signature_is_asked_for_at_a_second_server_under_the_same_id)
 	OK(after.copies_won >= before.copies_won);
 	for (unsigned i = 0; i < a.n_ids; i++)
 		OK(has_id(&b, a.id[i]));
+	close_two(async);
+}
+
+TEST(what_the_first_refuses_does_not_wait_for_the_copy)
+{
+	kf_async *async = open_two();
+	OK(measure_both(async));
+	a.mood = FAKE_REFUSES_SLOWLY;
+	b.mood = FAKE_IS_SILENT;
+
+	/* One goes to each server, its copy to the other. */
+	for (int i = 0; i < 2; i++)
+		OK(start(async, &callers[i], i, 60000));
+	OK(run_until(async, 1));
+
+	OK(callers[0].result == KF_NOT_FOUND || callers[1].result == KF_NOT_FOUND);
 	close_two(async);
 }
 

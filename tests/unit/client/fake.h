@@ -27,9 +27,10 @@ enum fake_mood {
 	FAKE_HANGS_UP_LATE, /* does it, then closes instead of answering */
 	FAKE_REVERSES,      /* collects four requests, answers the last first */
 	FAKE_TALKS_NONSENSE,
-	FAKE_REFUSES, /* Object Not Found */
-	FAKE_LIMITS,  /* the grant's rate is used up */
-	FAKE_IS_SLOW, /* answers FAKE_SLOW_MS later */
+	FAKE_REFUSES,        /* Object Not Found */
+	FAKE_LIMITS,         /* the grant's rate is used up */
+	FAKE_IS_SLOW,        /* answers FAKE_SLOW_MS later */
+	FAKE_REFUSES_SLOWLY, /* Object Not Found, as late */
 };
 
 enum { FAKE_IDS = 64, FAKE_HELD = 4, FAKE_SLOW_MS = 100 };
@@ -185,11 +186,16 @@ static inline void fake_answer(struct fake *f, struct buf *out, struct slice mes
 	struct ttlv_writer w = ttlv_write(out, h.version);
 	w.allows_vendor = true;
 	kmip_put_response_header(&w, &ah, NULL);
-	if (f->mood == FAKE_IS_BUSY || f->mood == FAKE_REFUSES ||
-		f->mood == FAKE_LIMITS) {
-		enum kf_code code = f->mood == FAKE_REFUSES  ? KF_E_NOT_FOUND
-				    : f->mood == FAKE_LIMITS ? KF_E_GRANT_RATE
-							     : KF_E_BUSY;
+	static const enum kf_code refusals[] = {
+		[FAKE_IS_BUSY] = KF_E_BUSY,
+		[FAKE_REFUSES] = KF_E_NOT_FOUND,
+		[FAKE_REFUSES_SLOWLY] = KF_E_NOT_FOUND,
+		[FAKE_LIMITS] = KF_E_GRANT_RATE,
+	};
+	size_t mood = (size_t)f->mood;
+	enum kf_code code =
+		mood < sizeof(refusals) / sizeof(*refusals) ? refusals[mood] : KF_E_NONE;
+	if (code) {
 		ext.limit = (int32_t)kmip_limit_of(code);
 		kmip_put_response_failure(&w, item.operation, item.batch_id, code, &ext);
 	} else {
@@ -240,6 +246,7 @@ static inline bool fake_handle(struct fake_conn *c, struct slice message)
 	/* fallthrough */
 	case FAKE_HANGS_UP: fake_close(c); return false;
 	case FAKE_REVERSES: fake_hold(c, message); return true;
+	case FAKE_REFUSES_SLOWLY:
 	case FAKE_IS_SLOW: fake_delay(c, message); return true;
 	case FAKE_TALKS_NONSENSE:
 		buf_add_text(&c->out, "HTTP/1.1 400 what?\r\n");
