@@ -62,7 +62,7 @@ kf_err resolver_start(const struct settings *s, struct resolver **ret)
 	return KF_OK;
 }
 
-const struct fleet_nodes *resolver_answer(const struct resolver *r)
+struct fleet_nodes *resolver_answer(struct resolver *r)
 {
 	return atomic_load(&r->is_answered) ? &r->found : NULL;
 }

@@ -13,5 +13,5 @@ struct resolver;
 /* Copies the settings. */
 kf_err resolver_start(const struct settings *s, struct resolver **ret);
 /* NULL: not yet.  Valid until resolver_free(); no nodes when nobody is known. */
-const struct fleet_nodes *resolver_answer(const struct resolver *r);
+struct fleet_nodes *resolver_answer(struct resolver *r);
 void resolver_free(struct resolver *r); /* NULL is fine */

@@ -168,9 +168,10 @@ static void move_to(struct upstream *u, const struct fleet_nodes *found)
 
 static void take_answer(struct upstream *u)
 {
-	const struct fleet_nodes *found = resolver_answer(u->resolver);
+	struct fleet_nodes *found = resolver_answer(u->resolver);
 	if (!found)
 		return;
+	async_add_known(u->async, found);
 	if (found->n && !async_is_at(u->async, found))
 		move_to(u, found);
 	resolver_free(u->resolver);
@@ -245,8 +246,14 @@ void upstream_on_move(
 
 void upstream_retire(struct upstream *u)
 {
-	if (u)
-		u->is_retired = true; /* the hook frees it */
+	if (!u)
+		return;
+	u->is_retired = true; /* the hook frees it */
+	/* Where its servers are now is not worth knowing: they may not be the ones of today's configuration. */
+	u->moved = NULL;
+	loop_disarm(u->loop, &u->look);
+	resolver_free(u->resolver);
+	u->resolver = NULL;
 }
 
 void upstream_free(struct upstream *u)

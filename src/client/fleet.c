@@ -102,12 +102,15 @@ kf_err fleet_look_up(const struct settings *s, struct fleet_nodes *ret)
 {
 	struct harvest h = { s, ret };
 	ret->n = 0;
+	ret->is_partial = false;
 	for (size_t i = 0; i < s->servers.n; i++) {
 		const char *item = s->servers.item[i];
+		size_t before = ret->n;
 		if (strncmp(item, "file:", 5) == 0)
 			add_file(&h, item + 5);
 		else
 			add_name(&h, item);
+		ret->is_partial |= ret->n == before;
 	}
 	return ret->n ? KF_OK
 		      : kf_fail(UNAVAILABLE, "no address of a key server is known");
@@ -135,6 +138,27 @@ bool fleet_is_same(const struct fleet *f, const struct fleet_nodes *found)
 		for (size_t k = 0; k < f->route.n; k++)
 			same += is_same(&found->node[i], &f->nodes[k]);
 	return f->route.n == found->n && same >= found->n;
+}
+
+static bool has_found(const struct fleet_nodes *found, const struct node *n)
+{
+	for (size_t i = 0; i < found->n; i++)
+		if (is_same(&found->node[i], n))
+			return true;
+	return false;
+}
+
+void fleet_add_known(const struct fleet *f, struct fleet_nodes *found)
+{
+	for (size_t i = 0; found->is_partial && i < f->route.n; i++) {
+		const struct node *known = &f->nodes[i];
+		if (found->n == NODES_MAX || has_found(found, known))
+			continue;
+		struct node *n = &found->node[found->n++];
+		*n = (struct node){ .address = known->address };
+		memcpy(n->host, known->host, sizeof(n->host));
+		memcpy(n->name, known->name, sizeof(n->name));
+	}
 }
 
 static void move_known(struct fleet *f, struct node *to)

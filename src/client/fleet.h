@@ -32,10 +32,13 @@ bool fleet_is_same(const struct fleet *f, const struct fleet_nodes *found);
 /* What the name service and the address files say now; blocks, and touches nothing of the fleet. */
 struct fleet_nodes {
 	size_t n;
+	bool is_partial; /* of some there was no answer */
 	struct node node[NODES_MAX];
 };
 kf_err fleet_look_up(
 	const struct settings *s, struct fleet_nodes *ret); /* UNAVAILABLE: none */
+/* When of some there was no answer: adds what is known and was not found, as it may be well. */
+void fleet_add_known(const struct fleet *f, struct fleet_nodes *found);
 /* Replaces the nodes.  What is known of an address that stays is kept. */
 void fleet_adopt(struct fleet *f, const struct fleet_nodes *found);
 /* Each server that is not used, with what went wrong there: "HOST:PORT: text; ...", cut to the size. */

@@ -333,6 +333,7 @@ kf_err pool_resolve(struct pool *p)
 	struct fleet_nodes found;
 	KF_TRY(fleet_look_up(&p->fleet->settings, &found));
 	enter(p);
+	fleet_add_known(p->fleet, &found);
 	fleet_adopt(p->fleet, &found);
 	for (size_t i = 0; i < p->n_idle; i++)
 		p->idle[i].node = UINT32_MAX; /* nobody's; closed when they get old */
