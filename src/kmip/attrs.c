@@ -140,6 +140,15 @@ bool attrs_get_name(struct slice set, size_t n, struct slice *ret)
 	return ttlv_ok(&r);
 }
 
+bool attrs_has_name(struct slice set, struct slice name)
+{
+	struct slice have;
+	for (size_t n = 0; attrs_get_name(set, n, &have); n++)
+		if (slice_eq(have, name))
+			return true;
+	return false;
+}
+
 bool attrs_get_link(struct slice set, uint32_t link_type, struct slice *ret)
 {
 	struct ttlv_item it;

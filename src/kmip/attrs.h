@@ -52,6 +52,7 @@ bool attrs_get_date(struct slice set, uint32_t tag, int64_t *ret);
 bool attrs_get_text(struct slice set, uint32_t tag, struct slice *ret);
 /* Name Value of the n-th Name; Linked Object Identifier of the first Link of this type. */
 bool attrs_get_name(struct slice set, size_t n, struct slice *ret);
+bool attrs_has_name(struct slice set, struct slice name); /* is it one of the Names? */
 bool attrs_get_link(struct slice set, uint32_t link_type, struct slice *ret);
 
 /* Iterate with: struct ttlv_reader r = ttlv_read(set); while (ttlv_next(&r, &item)) */

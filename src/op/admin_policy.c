@@ -44,15 +44,6 @@ static bool note(void *arg, const struct object *o)
 	return true;
 }
 
-static bool has_name(const struct object *o, struct slice name)
-{
-	struct slice have;
-	for (size_t i = 0; attrs_get_name(o->attrs, i, &have); i++)
-		if (slice_eq(have, name))
-			return true;
-	return false;
-}
-
 struct naming {
 	struct slice name;
 	struct named found;
@@ -61,7 +52,7 @@ struct naming {
 static bool note_if_named(void *arg, const struct object *o)
 {
 	struct naming *n = arg;
-	return has_name(o, n->name) ? note(&n->found, o) : true;
+	return attrs_has_name(o->attrs, n->name) ? note(&n->found, o) : true;
 }
 
 static void find_named(const struct catalog *c, struct naming *n)

@@ -117,15 +117,14 @@ static kf_err describe(
 
 static kf_err check_names_differ(const struct pair_call *p)
 {
-	struct slice mine, other;
+	struct slice mine;
 	const struct slice a = buf_slice(&p->private_key.attrs);
 	const struct slice b = buf_slice(&p->public_key.attrs);
 
 	for (size_t i = 0; attrs_get_name(a, i, &mine); i++)
-		for (size_t j = 0; attrs_get_name(b, j, &other); j++)
-			if (slice_eq(mine, other))
-				return kf_fail(NAME_NOT_UNIQUE,
-					"one name for both halves of a pair");
+		if (attrs_has_name(b, mine))
+			return kf_fail(
+				NAME_NOT_UNIQUE, "one name for both halves of a pair");
 	return KF_OK;
 }
 

@@ -105,15 +105,6 @@ static void count(struct tally *t, const struct grant_row *g)
 	}
 }
 
-static bool has_name(const struct object *o, struct slice name)
-{
-	struct slice have;
-	for (size_t i = 0; attrs_get_name(o->attrs, i, &have); i++)
-		if (slice_eq(have, name))
-			return true;
-	return false;
-}
-
 static bool is_in_group(const struct object *o, struct slice group)
 {
 	struct ttlv_item have;
@@ -130,7 +121,7 @@ static bool covers(const struct grant_row *g, const struct object *o)
 	if (!o)
 		return false;
 	if (!strncmp(g->key, by_name, sizeof(by_name) - 1))
-		return has_name(o, slice_of(g->key + sizeof(by_name) - 1));
+		return attrs_has_name(o->attrs, slice_of(g->key + sizeof(by_name) - 1));
 	if (!strncmp(g->key, by_group, sizeof(by_group) - 1))
 		return is_in_group(o, slice_of(g->key + sizeof(by_group) - 1));
 	return !strcmp(g->key, o->id);

@@ -221,7 +221,7 @@ TEST(a_thousand_guests_at_once_are_all_served)
 
 	EQ(sent, CROWD);
 	EQ(answered, CROWD);
-	OK(first.requests + second.requests >= CROWD); /* and copies of what was late */
+	OK(first.requests + second.requests >= CROWD); /* and what was silent for long */
 	stop_all(NULL);
 }
 

@@ -115,6 +115,28 @@ static kf_async *open_async(struct fake *const *f, size_t n, uint32_t connection
 	return async;
 }
 
+/* Where requests are counted: on a busy machine some are late, and copies of them would count, too. */
+static kf_async *open_without_copies(struct fake *const *f, size_t n)
+{
+	char path[160], text[2048];
+	kf_loop loop = { watch, timer, NULL };
+	kf_call call = { 0 };
+	kf_async *async = NULL;
+	n_fds = n_done = 0;
+	due_ns = UINT64_MAX;
+	snprintf(path, sizeof(path), "%s/client.conf", fake_pki.dir);
+	snprintf(text, sizeof(text),
+		"[client]\nservers = %s\nca = %s\ncertificate = %s\nkey = %s\nhedge = "
+		"0\n",
+		fake_servers(f, n), fake_pki.ca_file, fake_pki.cert_file,
+		fake_pki.key_file);
+	fake_write(path, slice_of(text));
+	if (kf_async_open(path, &loop, &async, &call) != KF_SUCCESS)
+		printf("# %s\n", kf_error_text(&call));
+	unlink(path);
+	return async;
+}
+
 static struct caller callers[400];
 
 /* Until both servers have a connection that works. */
@@ -146,7 +168,7 @@ TEST(every_caller_gets_its_own_answer)
 	b = (struct fake){ .alpn = fake_both };
 	fake_start(&a, 0);
 	fake_start(&b, 0);
-	kf_async *async = open_async((struct fake *[]){ &a, &b }, 2, 2);
+	kf_async *async = open_without_copies((struct fake *[]){ &a, &b }, 2);
 
 	for (int i = 0; i < 400; i++)
 		OK(start(async, &callers[i], i, 0));
@@ -155,7 +177,8 @@ TEST(every_caller_gets_its_own_answer)
 	OK(all_are_right(400));
 	struct async_stats s;
 	async_stats(async, &s);
-	EQ(a.requests + b.requests, 400 + s.copies + s.retries);
+	EQ(s.copies, 0);
+	EQ(a.requests + b.requests, 400 + s.retries);
 	kf_async_free(async);
 	EQ(n_fds, 0);
 	fake_stop(&a);
