@@ -281,30 +281,38 @@ static void handshake_done(struct peer *p, bool is_resumed)
 	histogram_add(&p->io->metrics->handshake, clock_monotonic_ns() - p->active_ns, 1);
 }
 
-/* Not at once: after a restart they all come together.  Who waits longer than a round is not watched, or
- * thousands would be reported each round before those who ask for something. */
-static void wait_for_turn(struct peer *p)
+/* Its greeting would be answered all the same, which is dear. */
+static void let_go(struct peer *p)
+{
+	count_handshake(p, HANDSHAKE_GONE);
+	close_peer(p, "connection closed", "client gave up before the handshake");
+}
+
+/* Not at once: after a restart they all come together.  Of who waits longer than a round only the end is
+ * watched, or thousands would be reported each round before those who ask for something. */
+static void wait_for_turn(struct peer *p, uint32_t events)
 {
 	if (list_is_empty(&p->turn)) {
 		p->turn_ns = now(p);
 		turns_add(&p->io->turns, &p->turn, p->has_greeted);
-	} else if (!kf_ok(loop_change(p->io->loop, &p->watch, 0))) {
+	} else if (!p->has_greeted && events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+		let_go(p);
+	} else if (!kf_ok(loop_change(
+			   p->io->loop, &p->watch, p->has_greeted ? 0 : EPOLLRDHUP))) {
 		close_peer(p, "connection closed", "cannot be watched");
 	}
 }
 
-/* One that has waited for long may have gone; its greeting would be answered all the same. */
 static bool is_gone(const struct peer *p)
 {
 	struct pollfd f = { p->watch.fd, POLLRDHUP, 0 };
-	return is_over(p, p->active_ns, release_ns) && poll(&f, 1, 0) > 0;
+	return poll(&f, 1, 0) > 0;
 }
 
 void peer_shake_hands(struct peer *p)
 {
 	if (!p->has_greeted && is_gone(p)) {
-		count_handshake(p, HANDSHAKE_GONE);
-		close_peer(p, "connection closed", "client gave up before the handshake");
+		let_go(p);
 		return;
 	}
 	p->has_greeted = true;
@@ -374,7 +382,7 @@ static void ready(struct loop_watch *w, uint32_t events)
 	assert(p->magic == PEER_MAGIC);
 	switch (p->state) {
 	case PEER_PROXY: read_proxy(p); break;
-	case PEER_HANDSHAKE: wait_for_turn(p); break;
+	case PEER_HANDSHAKE: wait_for_turn(p, events); break;
 	case PEER_OPEN:
 		/* Nobody reads a full connection, so its end would be reported for ever. */
 		if (p->is_full && events & (EPOLLHUP | EPOLLERR))

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The key server and those who talk to it badly: a daemon with a set-up made by openssl alone."""
 import os
+import re
 import secrets
 import signal
 import socket
@@ -326,17 +327,33 @@ def claim_a_handshake_that_does_not_come_is_not_waited_for(b):
         expect(s.recv(1) == b"", "waits")
 
 
-def claim_a_handshake_that_trickles_in_is_not_waited_for(b):
+def client_hello():
     out = ssl.MemoryBIO()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     try:
         context.wrap_bio(ssl.MemoryBIO(), out).do_handshake()
     except ssl.SSLWantReadError:
-        pass
+        return out.read()
+
+
+def claim_no_handshake_is_begun_with_a_client_that_has_left(b):
+    def gone():
+        return int(re.search(r'tls_handshakes_total{result="gone"} (\d+)', b.fetch("/metrics"))[1])
+    before = gone()
+    b.process.signal(signal.SIGSTOP)
+    for _ in range(50):
+        with socket.create_connection(("127.0.0.1", b.port), 10) as s:
+            s.sendall(client_hello())
+    b.process.signal(signal.SIGCONT)
+    wait_until("all to be found gone", lambda: gone() == before + 50)
+    expect(b.logged("client gave up before the handshake"), "it was begun")
+
+
+def claim_a_handshake_that_trickles_in_is_not_waited_for(b):
     with socket.create_connection(("127.0.0.1", b.port), 10) as s:
         s.settimeout(0.1)
-        for byte in out.read():
+        for byte in client_hello():
             try:
                 s.send(bytes([byte]))
                 expect(s.recv(1) == b"", "answers half a greeting")
