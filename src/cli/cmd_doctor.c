@@ -65,20 +65,16 @@ static void find_process(struct doctor_web *w, bool is_usual_file)
 	}
 }
 
-/* The first line of what a reader complains about. */
 static void tell_unreadable(struct doctor *d, enum site_kind kind, const char *file,
 	const struct buf *why, kf_err e)
 {
-	char line[1024];
-	struct slice s = buf_slice(why);
-	const uint8_t *end = s.n ? memchr(s.p, '\n', s.n) : NULL;
-	s.n = end ? (size_t)(end - s.p) : s.n;
-	if (!s.n || !kf_ok(slice_to_text(s, line, sizeof(line))))
-		snprintf(line, sizeof(line), "%s: %s", file, e.site->text);
+	char otherwise[DOCTOR_PATH];
+	snprintf(otherwise, sizeof(otherwise), "%s: %s", file, e.site->text);
+	const struct doctor_line line = doctor_first_line(why, otherwise);
 	if (kf_is(e, KF_E_DENIED) || kf_is(e, KF_E_FEATURE) || kf_is(e, KF_E_UNSUPPORTED))
 		doctor_unseen(d, CHECK_WEB_READABLE, file, e.site->text);
 	else
-		doctor_tell(d, WEB_READABLE, file, line, site_kind_name(kind));
+		doctor_tell(d, WEB_READABLE, file, line.text, site_kind_name(kind));
 }
 
 static void add_web(

@@ -128,6 +128,12 @@ struct doctor_number {
 };
 struct doctor_number doctor_number(int64_t v);
 
+/* The first line of what a program or a reader complains about; `otherwise` when there is none. */
+struct doctor_line {
+	char text[1024];
+};
+struct doctor_line doctor_first_line(const struct buf *complaints, const char *otherwise);
+
 /* ---- doctor_proc.c ---- */
 /* The process whose program and arguments look like this; of a family the oldest.  0: none, or none that
  * can be seen. */

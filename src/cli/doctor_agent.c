@@ -52,13 +52,9 @@ static void check_config(struct doctor *d)
 		doctor_fine(d, CHECK_AGENT_CONFIG, d->agent_path);
 		return;
 	}
-	struct slice rest = buf_slice(&errors);
-	char line[1024];
-	size_t n = rest.n ? strcspn((const char *)rest.p, "\n") : 0;
-	rest.n = n < rest.n ? n : rest.n;
-	if (!kf_ok(slice_to_text(rest, line, sizeof(line))))
-		snprintf(line, sizeof(line), "keyfleet-agent --check found a mistake");
-	doctor_tell(d, AGENT_CONFIG, d->agent_path, line, d->agent_path);
+	const struct doctor_line line =
+		doctor_first_line(&errors, "keyfleet-agent --check found a mistake");
+	doctor_tell(d, AGENT_CONFIG, d->agent_path, line.text, d->agent_path);
 }
 
 static void check_secret(struct doctor *d)

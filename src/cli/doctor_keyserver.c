@@ -295,7 +295,6 @@ static void check_config(struct doctor *d)
 	const char *const argv[] = { "keyfleetd", "--config", d->server_path, "--check",
 		NULL };
 	autobuf errors = buf_new(65536);
-	char line[1024];
 	int status = 0;
 	struct setting key;
 	get(d, "tls", "key", &key);
@@ -312,11 +311,9 @@ static void check_config(struct doctor *d)
 		doctor_fine(d, CHECK_KEYSERVER_CONFIG, d->server_path);
 		return;
 	}
-	size_t n = errors.n ? strcspn((const char *)errors.p, "\n") : 0;
-	struct slice first = { errors.p, n < errors.n ? n : errors.n };
-	if (!kf_ok(slice_to_text(first, line, sizeof(line))))
-		snprintf(line, sizeof(line), "keyfleetd --check found a mistake");
-	doctor_tell(d, KEYSERVER_CONFIG, d->server_path, line, d->server_path);
+	const struct doctor_line line =
+		doctor_first_line(&errors, "keyfleetd --check found a mistake");
+	doctor_tell(d, KEYSERVER_CONFIG, d->server_path, line.text, d->server_path);
 }
 
 void doctor_keyserver(struct doctor *d)

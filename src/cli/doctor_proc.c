@@ -13,7 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ENVIRONMENT_MAX = 4 << 20, MAPS_MAX = 16 << 20, LINE_MAX_BYTES = 256 };
+enum {
+	ENVIRONMENT_MAX = 4 << 20,
+	MAPS_MAX = 16 << 20,
+	LINE_MAX_BYTES = 256,
+	PATIENCE_S = 30
+};
 
 static kf_err read_of(pid_t pid, const char *name, struct buf *ret)
 {
@@ -248,8 +253,11 @@ static void become(const char *path, const char *const argv[], int errors)
 	char *copy[16] = { NULL };
 	for (size_t i = 0; argv[i] && i < 15; i++)
 		copy[i] = strdup(argv[i]);
-	if (null >= 0 && dup2(null, 0) >= 0 && dup2(null, 1) >= 0 && dup2(errors, 2) >= 0)
+	if (null >= 0 && dup2(null, 0) >= 0 && dup2(null, 1) >= 0 &&
+		dup2(errors, 2) >= 0) {
+		alarm(PATIENCE_S); /* it is kept: nobody waits for a check that hangs */
 		execvp(path, copy);
+	}
 	_exit(127);
 }
 
