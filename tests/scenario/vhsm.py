@@ -1,71 +1,31 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Virtual SmartCard-HSMs behind stock pcscd, worked on by OpenSC's stock tools."""
-import contextlib
 import os
-import re
-import shutil
-import socket
-import subprocess
 import threading
 
 from scenario import expect, run, skip
-from lab import BIN, LIB, Lab, LabError, Process, wait_until
+from hsm import Pcscd, VirtualCards, missing
+from lab import Lab, wait_until
 
 MODULE = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
 PIN, SO_PIN = "648219", "3537363231383830"
 CARDS = 3
 
 
-def missing():
-    for program in ("pcscd", "sc-hsm-tool", "pkcs11-tool", "pkcs15-tool", "opensc-tool", "openssl"):
-        if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin"):
-            return f"{program} is not installed"
-    if not os.path.exists(os.path.join(LIB, "libifdvhsm.so")):
-        return "libifdvhsm.so was not built (libpcsclite-dev)"
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
-        return "a private pcscd needs leave to make a mount namespace"
-    return None
-
-
 class Cards(Lab):
-    """vhsm with blank cards, and a pcscd of our own that nobody else sees."""
+    """Blank cards, and a pcscd of our own."""
 
     def __enter__(self):
         super().__enter__()
-        self.why_not = missing()
+        self.why_not = missing("sc-hsm-tool", "pkcs11-tool", "pkcs15-tool", "opensc-tool", "openssl")
         if not self.why_not:
-            self.start_vhsm()
-            self.start_pcscd()
-            self.environment = {"PCSCLITE_CSOCK_NAME": self.path("pcscd.sock"), "OPENSC_CONF": self.write(
+            self.cards = VirtualCards(self, CARDS)
+            self.pcscd = Pcscd(self, self.cards)
+            self.environment = {**self.pcscd.environment, "OPENSC_CONF": self.write(
                 "opensc.conf", "app default { }\napp opensc-pkcs11 { pkcs11 {\n"
                 "\tmax_virtual_slots = 64; slots_per_card = 1; } }\n")}
         return self
-
-    def start_vhsm(self):
-        os.makedirs(self.path("readers"), exist_ok=True)
-        self.vhsm = Process(self, "vhsm", [
-            os.path.join(BIN, "vhsm"), "--dir", self.path("cards"), "--cards", str(CARDS),
-            "--socket", self.path("vhsm.sock"), "--readers", self.path("readers", "reader.conf"),
-            "--driver", os.path.join(LIB, "libifdvhsm.so")])
-        self.starts = getattr(self, "starts", 0) + 1
-        wait_until("vhsm", lambda: self.vhsm.tail().count("cards at") == self.starts)
-
-    def start_pcscd(self):
-        """Its socket is handed over, its folder is another one than the system's."""
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path("pcscd.sock"))
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(self.path("pcscd.sock"))
-            listener.listen(64)
-            self.pcscd = Process(self, "pcscd", [
-                "unshare", "--mount", "sh", "-c",
-                f"mkdir -p /run/pcscd && mount -t tmpfs none /run/pcscd && LISTEN_PID=$$ exec "
-                f"{shutil.which('pcscd', path=os.environ['PATH'] + ':/usr/sbin')} --foreground --config "
-                f"{self.path('readers')}"], listener=listener)
-
-    def ctl(self, *words):
-        return self.run([os.path.join(BIN, "vhsm"), "ctl", self.path("vhsm.sock"), *words]).stdout
 
     def tool(self, *argv, check=True):
         return self.run(list(argv), check=check, env=self.environment)
@@ -105,7 +65,7 @@ def claim_three_readers_hold_three_cards(lab):
     readers = wait_until("the readers", lambda: (t := lab.tool("opensc-tool", "--list-readers").stdout).count(
         " Yes ") == CARDS and t)
     for card in range(1, CARDS + 1):
-        expect(f"vhsm {card} {card - 1:02X} 00" in readers, readers)
+        expect(lab.pcscd.reader(card) in readers, readers)
 
 
 def claim_a_blank_card_says_so(lab):
@@ -245,9 +205,9 @@ def readers_in(lab):
 
 def claim_pcscd_sees_a_card_pulled_and_put_back(lab):
     needs_cards(lab)
-    lab.ctl("card", "2", "unplug")
+    lab.cards.tell("card", "2", "unplug")
     wait_until("the card to be out", lambda: readers_in(lab) == CARDS - 1)
-    lab.ctl("card", "2", "replug")
+    lab.cards.tell("card", "2", "replug")
     wait_until("the card to be in", lambda: readers_in(lab) == CARDS)
     lab.sign(2, "11", "ECDSA-SHA256", "--signature-format", "openssl")
     lab.verify("11")
@@ -255,13 +215,13 @@ def claim_pcscd_sees_a_card_pulled_and_put_back(lab):
 
 def claim_a_card_that_hangs_stops_its_own_reader_only(lab):
     needs_cards(lab)
-    lab.ctl("card", "1", "hang")
+    lab.cards.tell("card", "1", "hang")
     hung = threading.Thread(target=lambda: lab.pkcs11(1, "--list-objects", check=False))
     other = ["opensc-tool", "--reader", "1", "-s", "0084000008"]
     hung.start()
     expect("SW1=0x90" in lab.tool(*other).stdout, "the neighbour does not answer")
-    lab.ctl("card", "1", "unplug")
-    lab.ctl("card", "1", "heal")
+    lab.cards.tell("card", "1", "unplug")
+    lab.cards.tell("card", "1", "heal")
     hung.join(60)
     expect(not hung.is_alive(), "the hung program did not end")
     wait_until("the card to be in", lambda: readers_in(lab) == CARDS)
@@ -269,9 +229,9 @@ def claim_a_card_that_hangs_stops_its_own_reader_only(lab):
 
 def claim_cards_survive_a_killed_program(lab):
     needs_cards(lab)
-    lab.vhsm.kill()
+    lab.cards.process.kill()
     wait_until("empty readers", lambda: readers_in(lab) == 0)
-    lab.start_vhsm()
+    lab.cards.start()
     wait_until("the cards", lambda: readers_in(lab) == CARDS)
     lab.public_key(1, "10")
     lab.sign(1, "10", "SHA256-RSA-PKCS")

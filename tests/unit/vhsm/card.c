@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "talk.h"
 #include "vhsm/tlv.h"
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define HASH "619963998E342455D3C671798183FDBBCE8FF798D3F2C15F8722D109F9505694"
 
@@ -129,6 +129,227 @@ TEST(an_rsa_key_signs_in_every_way_that_the_tools_ask_for)
 	EQ(say(v, &a, SELECT), 0x9000);
 	EQ(say(v, &a, "8068014020" HASH "00"), 0x6982);
 	EVP_PKEY_free(k);
+}
+
+/* The point of a request's EC key. */
+static struct slice point_of(const struct buf *request)
+{
+	struct slice body =
+		tlv_find(tlv_find(tlv_find(buf_slice(request), 0x67), 0x7f21), 0x7f4e);
+	return tlv_find(tlv_find(body, 0x7f49), 0x86);
+}
+
+static EVP_PKEY *p256_of(struct slice point)
+{
+	EVP_PKEY *k = EVP_PKEY_new(), *parameters = EVP_EC_gen("prime256v1");
+	bool good = EVP_PKEY_copy_parameters(k, parameters) == 1 &&
+		    EVP_PKEY_set1_encoded_public_key(k, point.p, point.n) == 1;
+	EVP_PKEY_free(parameters);
+	return good ? k : NULL;
+}
+
+TEST(an_ec_key_signs_agrees_and_its_request_is_kept)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX), b = buf_new(VHSM_ANSWER_MAX);
+	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
+	EQ(say(v, &a, GENERATE_P256, 2), 0x9000);
+	EVP_PKEY *k = p256_of(point_of(&a));
+	OK(k);
+	EQ(say(v, &b, "00B1CE02000004540200000000"), 0x9000);
+	OK(slice_eq(buf_slice(&a), buf_slice(&b)));
+	EQ(say(v, &b, "80680270000020" HASH "0200"), 0x9000);
+	OK(verifies(k, 0, buf_slice(&b)));
+	EVP_PKEY_free(k);
+	autobuf apdu = buf_new(128);
+	add_hex(&apdu, "8062028041");
+	buf_add_slice(&apdu, point_of(&a));
+	buf_add_u8(&apdu, 0);
+	EQ(say_bytes(v, buf_slice(&apdu), &b), 0x9000);
+	EQ(b.n, 33);
+	apdu.p[20] ^= 1; /* no longer on the curve */
+	EQ(say_bytes(v, buf_slice(&apdu), &b), 0x6a80);
+	EQ(say(v, &b,
+		   "807602032198000000000000000000000000000000000000000000000000000000000"
+		   "00001"
+		   "01"),
+		0x9000);
+	EQ(say(v, &b, "80680370000020" HASH "0200"), 0x9000);
+}
+
+TEST(an_aes_key_encrypts_decrypts_and_obeys_its_list_of_algorithms)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX);
+	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
+	EQ(say(v, &a, "004812B206910410111899"), 0x9000);
+	EQ(say(v, &a, "8078121010000102030405060708090A0B0C0D0E0F00"), 0x9000);
+	EQ(a.n, 16);
+	autobuf apdu = buf_new(64);
+	add_hex(&apdu, "8078121110");
+	buf_add_slice(&apdu, buf_slice(&a));
+	buf_add_u8(&apdu, 0);
+	EQ(say_bytes(v, buf_slice(&apdu), &a), 0x9000);
+	OK(is_hex(&a, "000102030405060708090A0B0C0D0E0F"));
+	EQ(say(v, &a, "8078121810000102030405060708090A0B0C0D0E0F00"), 0x9000);
+	EQ(say(v, &a, "80781210010000"), 0x6a80);
+	EQ(say(v, &a, "004813B003910118"), 0x9000);
+	EQ(say(v, &a, "8078131010000102030405060708090A0B0C0D0E0F00"), 0x6a81);
+	EQ(say(v, &a, "004814B006900400000001"), 0x9000);
+	EQ(say(v, &a, "80781418010000"), 0x9000);
+	EQ(say(v, &a, "80781418010000"), 0x6984);
+	EQ(say(v, &a, "80721492000000"), 0x6985); /* a copy would count anew */
+}
+
+TEST(files_are_made_changed_listed_and_deleted)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX);
+	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
+	EQ(say(v, &a, "00D7CE0106540200005300"), 0x9000);
+	EQ(say(v, &a, "00D700000A54020000530401020304"), 0x9000);
+	EQ(say(v, &a, "00D7CE010854020004530205FF"), 0x9000);
+	EQ(say(v, &a, "00D7CE010754020005530106"), 0x9000);
+	EQ(say(v, &a, "00D7CE010754020007530106"), 0x6b00);
+	EQ(say(v, &a, "00B1CE01000004540200000000"), 0x9000);
+	OK(is_hex(&a, "010203040506"));
+	EQ(say(v, &a, "00B1CE01045402000102"), 0x9000);
+	OK(is_hex(&a, "0203"));
+	EQ(say(v, &a, "00B1CE01000004540200061000"), 0x6282);
+	EQ(a.n, 0);
+	EQ(say(v, &a, "00B1CE01000004540200071000"), 0x6b00);
+	EQ(say(v, &a, "00A4000002CE0100"), 0x9000);
+	OK(is_hex(&a, "620E810200068201018302CE018A0105"));
+	EQ(say(v, &a, "00B0000200"), 0x9000);
+	OK(is_hex(&a, "03040506"));
+	EQ(say(v, &a, "80580000000000"), 0x9000);
+	OK(is_hex(&a, "CC00CE01"));
+	EQ(say(v, &a, "00E4020002CE01"), 0x9000);
+	EQ(say(v, &a, "00E4020002CE01"), 0x6a82);
+	EQ(say(v, &a, "00E4020002CC00"), 0x6985);
+	EQ(say(v, &a, "00D72F020754020000530100"), 0x6985);
+	EQ(say(v, &a, "00D7CD020754020000530142"), 0x9000);
+	EQ(say(v, &a, SELECT), 0x9000);
+	EQ(say(v, &a, "00B1CD02000004540200000000"), 0x6982);
+	EQ(say(v, &a, "00D7CE0106540200005300"), 0x6982);
+	EQ(say(v, &a, "00E4020002CE01"), 0x6982);
+	EQ(say(v, &a, "00B12F02000004540200000000"), 0x9000);
+	OK(tlv_is_sound(buf_slice(&a)) && tlv_find(buf_slice(&a), 0x7f21).p);
+}
+
+TEST(long_answers_and_long_commands_may_come_in_parts)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX), b = buf_new(VHSM_ANSWER_MAX);
+	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
+	EQ(say(v, &b, GENERATE_P256, 2), 0x9000);
+	EQ(say(v, &a, "00B1CE02045402000000"), 0x9000);
+	EQ(a.n, 256);
+	EQ(say(v, &a, "8072029200"), 0x6100 | (363 - 256));
+	EQ(a.n, 256);
+	EQ(say(v, &a, "00C000006B"), 0x9000);
+	EQ(a.n, 107);
+	EQ(say(v, &a, "00C000006B"), 0x6985);
+	EQ(say(v, &a, "9068027010619963998E342455D3C671798183FDBB"), 0x9000);
+	EQ(say(v, &a, "8068027010CE8FF798D3F2C15F8722D109F950569400"), 0x9000);
+	EVP_PKEY *k = p256_of(point_of(&b));
+	OK(verifies(k, 0, buf_slice(&a)));
+	EVP_PKEY_free(k);
+	EQ(say(v, &a, "00A404000BE82B0601040181C31F0201"), 0x6124);
+}
+
+TEST(a_key_moves_to_another_card_in_one_command_or_through_a_file)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX), one = buf_new(600), other = buf_new(600);
+	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a), *w = new_card(&a);
+	EQ(say(v, &a, GENERATE_RSA, 1, 2048), 0x9000);
+	EQ(say(v, &one, "806801300301020300"), 0x9000);
+	EQ(say(v, &a, "80720192000000"), 0x9000);
+	EQ(a.n, 587);
+	autobuf apdu = buf_new(1024), answer = buf_new(VHSM_ANSWER_MAX);
+	add_hex(&apdu, "8074019300024B");
+	buf_add_slice(&apdu, buf_slice(&a));
+	EQ(say_bytes(w, buf_slice(&apdu), &answer), 0x9000);
+	EQ(say(w, &other, "806801300301020300"), 0x9000);
+	OK(slice_eq(buf_slice(&one), buf_slice(&other)));
+	for (size_t at = 0; at < a.n; at += 200) {
+		size_t n = a.n - at < 200 ? a.n - at : 200;
+		buf_clear(&apdu);
+		add_hex(&apdu, "00D72F1000");
+		apdu.p[4] = (uint8_t)(n + 7);
+		const uint8_t head[] = { 0x54, 2, (uint8_t)(at >> 8), (uint8_t)at, 0x53,
+			0x81, (uint8_t)n };
+		buf_add(&apdu, head, sizeof(head));
+		buf_add(&apdu, a.p + at, n);
+		EQ(say_bytes(w, buf_slice(&apdu), &answer), 0x9000);
+	}
+	EQ(say(w, &answer, "80740593"), 0x9000);
+	EQ(say(w, &other, "806805300301020300"), 0x9000);
+	OK(slice_eq(buf_slice(&one), buf_slice(&other)));
+	EQ(say(w, &answer, "80740693"), 0x6a80); /* the file is used up */
+	EQ(say(w, &answer, "80720092000000"), 0x6985);
+}
+
+TEST(key_domains_are_separate)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX);
+	CLEANUP(vhsm_freep) struct vhsm *v = NULL;
+	OK(kf_ok(vhsm_new(NULL, &v)));
+	EQ(say(v, &a,
+		   "805000001F80020001810636343832313982083537363231383830910103920101970"
+		   "1"
+		   "02"),
+		0x9000);
+	EQ(say(v, &a, "0020008106" USER), 0x9000);
+	EQ(say(v, &a, "8052000100"), 0x6a88);
+	EQ(say(v, &a, "8052000200"), 0x6a86);
+	EQ(say(v, &a, "80520101010100"), 0x9000);
+	EQ(say(v, &a, "8052000020%s00", HASH), 0x9000);
+	EQ(say(v, &a, "8052000120%064d00", 1), 0x9000);
+	EQ(say(v, &a, "004809B003920101"), 0x9000);
+	EQ(say(v, &a, "80720992000000"), 0x9000);
+	autobuf kcv = buf_new(16), blob = buf_new(512);
+	buf_add_slice(&blob, buf_slice(&a));
+	EQ(say(v, &kcv, "8052000100"), 0x9000);
+	OK(!memcmp(kcv.p + 2, blob.p, 8));
+	EQ(say(v, &a, "8052030100"), 0x6985); /* a key depends on it */
+	EQ(say(v, &a, "00E4020002CC09"), 0x9000);
+	EQ(say(v, &a, "8052030100"), 0x9000);
+	EQ(say(v, &a, "8052000100"), 0x6a88);
+	EQ(say(v, &a, "004809B003920101"), 0x6a88);
+}
+
+TEST(initialising_again_needs_the_so_pin_and_erases)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX);
+	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
+	EQ(say(v, &a, GENERATE_P256, 2), 0x9000);
+	EQ(say(v, &a, "805000001980020001810636343832313982083030303030303030910103"),
+		0x6985);
+	EQ(say(v, &a, "00200088"), 0x63ce);
+	EQ(say(v, &a, "805000001980020001810636343832313982083537363231383830910104"),
+		0x6a80);
+	EQ(say(v, &a, "805000001980020001810636343832313982083537363231383830910103"),
+		0x9000);
+	EQ(say(v, &a, "80580000000000"), 0x9000);
+	OK(is_hex(&a, "CC00"));
+	EQ(say(v, &a, "8052000000"), 0x6d00);
+	EQ(say(v, &a, "00200081"), 0x63c3);
+}
+
+TEST(a_command_cut_at_any_byte_harms_nobody)
+{
+	static const char *const commands[] = { SELECT, "0020008106" USER,
+		"805000001C80020001810636343832313982083537363231383830910103920101",
+		"004812B206910410111899", "80680270000020" HASH "0200",
+		"00D7CE010A54020000530401020304", "00B1CE01000004540200000000",
+		"002C00810E" SO USER, "8052000020" HASH "00",
+		"80740193000004010203040000" };
+	autobuf a = buf_new(VHSM_ANSWER_MAX), whole = buf_new(1024);
+	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		buf_clear(&whole);
+		add_hex(&whole, commands[i]);
+		for (size_t n = 0; n < whole.n; n++)
+			OK(say_bytes(v, (struct slice){ whole.p, n }, &a) != 0);
+	}
+	EQ(say(v, &a, "0084000008"), 0x9000);
 }
 
 TEST_MAIN
