@@ -10,7 +10,7 @@
 kf_err fault_init(struct fault *f)
 {
 	pthread_condattr_t attr;
-	*f = (struct fault){ .pace = { .factor = 1 } };
+	*f = (struct fault){ .presence.is_in = true, .pace = { .factor = 1 } };
 	if (pthread_mutex_init(&f->lock, NULL) || pthread_condattr_init(&attr))
 		return kf_fail(NOMEM, "no memory for a lock");
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -35,10 +35,11 @@ static void interrupt(struct fault *f)
 static kf_err tell_word(struct fault *f, const char *word)
 {
 	if (!strcmp(word, "unplug")) {
-		f->is_out = true;
+		f->presence.pulls += f->presence.is_in;
+		f->presence.is_in = false;
 		interrupt(f);
 	} else if (!strcmp(word, "replug"))
-		f->is_out = false;
+		f->presence.is_in = true;
 	else if (!strcmp(word, "reset"))
 		interrupt(f);
 	else if (!strcmp(word, "hang"))
@@ -48,9 +49,9 @@ static kf_err tell_word(struct fault *f, const char *word)
 	else if (!strcmp(word, "pin-blocked"))
 		f->blocks_pin = true;
 	else if (!strcmp(word, "heal")) {
-		f->is_out = false;
+		f->presence.is_in = true;
 		f->hangs = false;
-		f->garbage = f->cuts = f->wrong = f->refusals = 0;
+		f->apdu_max = f->garbage = f->cuts = f->wrong = f->refusals = 0;
 		f->pace.factor = 1;
 	} else
 		return kf_fail(CONFIG, "no such fault; `vhsm ctl --help` lists them");
@@ -69,8 +70,8 @@ static bool read_number(const char *text, uint32_t *ret)
 
 static kf_err tell_number(struct fault *f, const char *word, uint32_t n)
 {
-	uint32_t *const counts[] = { &f->garbage, &f->cuts, &f->wrong };
-	static const char *const words[] = { "garbage", "short", "wrong" };
+	uint32_t *const counts[] = { &f->garbage, &f->cuts, &f->wrong, &f->apdu_max };
+	static const char *const words[] = { "garbage", "short", "wrong", "apdu-max" };
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (strcmp(word, words[i]) != 0)
 			continue;
@@ -170,11 +171,10 @@ static bool happens(struct fault *f, uint32_t *count)
 	return true;
 }
 
-static kf_err begin(
-	struct fault *f, struct card *c, uint64_t *interruptions, sw_t *refusal)
+static kf_err begin(struct fault *f, struct card *c, uint64_t *interruptions)
 {
 	*interruptions = f->interruptions;
-	if (f->is_out)
+	if (!f->presence.is_in)
 		return kf_fail(CLOSED, "the card is not in its reader");
 	f->n += f->hangs;
 	while (f->hangs && f->interruptions == *interruptions)
@@ -182,15 +182,23 @@ static kf_err begin(
 	if (f->interruptions != *interruptions)
 		return kf_fail(CLOSED, "the card was pulled or reset");
 	afflict(f, c);
-	*refusal = happens(f, &f->refusals) ? f->refusal : 0;
 	return KF_OK;
 }
 
-kf_err fault_begin(
-	struct fault *f, struct card *c, uint64_t *interruptions, sw_t *refusal)
+static sw_t refusal_of(struct fault *f, size_t command_size)
+{
+	if (f->apdu_max && command_size > f->apdu_max)
+		return SW_LENGTH;
+	return happens(f, &f->refusals) ? f->refusal : 0;
+}
+
+kf_err fault_begin(struct fault *f, struct card *c, size_t command_size,
+	uint64_t *interruptions, sw_t *refusal)
 {
 	pthread_mutex_lock(&f->lock);
-	kf_err e = begin(f, c, interruptions, refusal);
+	kf_err e = begin(f, c, interruptions);
+	if (kf_ok(e))
+		*refusal = refusal_of(f, command_size);
 	pthread_mutex_unlock(&f->lock);
 	return e;
 }
@@ -233,15 +241,21 @@ kf_err fault_end(struct fault *f, enum pace_id pace, uint64_t began_ns,
 	return e;
 }
 
-bool fault_wait_presence(struct fault *f, bool was, int timeout_ms)
+static bool is_same(struct vhsm_presence a, struct vhsm_presence b)
+{
+	return a.is_in == b.is_in && a.pulls == b.pulls;
+}
+
+struct vhsm_presence fault_wait_presence(
+	struct fault *f, struct vhsm_presence was, int timeout_ms)
 {
 	struct timespec deadline =
 		at(clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000);
 	pthread_mutex_lock(&f->lock);
-	while (timeout_ms > 0 && !f->is_out == was)
+	while (timeout_ms > 0 && is_same(f->presence, was))
 		if (pthread_cond_timedwait(&f->changed, &f->lock, &deadline))
 			break;
-	bool is = !f->is_out;
+	struct vhsm_presence is = f->presence;
 	pthread_mutex_unlock(&f->lock);
 	return is;
 }

@@ -21,8 +21,8 @@
 enum { READERS = 64, PATH_SIZE = 128, RETRY_MS = 200, ATR_SIZE = 33 };
 
 struct reader {
-	pthread_mutex_t turn;  /* guards work, atr */
-	pthread_mutex_t state; /* guards events, is_in */
+	pthread_mutex_t turn;  /* guards atr; who has it may use work */
+	pthread_mutex_t state; /* guards events, is_in, and changes of work */
 	char path[PATH_SIZE];
 	uint8_t card;
 	int work, events, stop;
@@ -56,16 +56,26 @@ static void drop(int *fd)
 	*fd = -1;
 }
 
+static void set_work(struct reader *r, int fd)
+{
+	pthread_mutex_lock(&r->state);
+	mem_closep(&r->work);
+	r->work = fd;
+	pthread_mutex_unlock(&r->state);
+}
+
 /* Opens the card anew when the last connection broke.  With the turn. */
 static bool is_working(struct reader *r, struct buf *answer)
 {
+	int fd;
 	if (r->work >= 0)
 		return true;
-	if (!kf_ok(link_connect(r->path, &r->work)))
+	if (!kf_ok(link_connect(r->path, &fd)))
 		return false;
-	if (kf_ok(link_ask(r->work, LINK_OPEN, card_number(r), answer)))
+	set_work(r, fd);
+	if (kf_ok(link_ask(fd, LINK_OPEN, card_number(r), answer)))
 		return true;
-	drop(&r->work);
+	set_work(r, -1);
 	return false;
 }
 
@@ -77,41 +87,56 @@ static kf_err ask(
 		return kf_fail(UNAVAILABLE, "vhsm does not run");
 	kf_err e = link_ask(r->work, kind, bytes, ret);
 	if (!kf_ok(e))
-		drop(&r->work);
+		set_work(r, -1);
 	return e;
 }
 
-/* With the state lock. */
+/* Being out is told before what came later is read: a card pulled and put back has lost its login,
+ * and pcscd has to know.  With the state lock. */
 static void read_events(struct reader *r)
 {
 	enum link_kind kind;
 	autobuf b = buf_new(LINK_FRAME_MAX);
 	struct pollfd p = { r->events, POLLIN, 0 };
-	while (r->events >= 0 && poll(&p, 1, 0) > 0) {
-		if (kf_ok(link_receive(r->events, &kind, &b)) && kind == LINK_PRESENCE &&
-			b.n == 1) {
-			r->is_in = b.p[0] != 0;
-			continue;
-		}
-		drop(&r->events);
-		r->is_in = false;
+	bool was_told = false;
+	while (r->events >= 0 && !(was_told && !r->is_in) && poll(&p, 1, 0) > 0) {
+		was_told = kf_ok(link_receive(r->events, &kind, &b)) &&
+			   kind == LINK_PRESENCE && b.n == 1;
+		r->is_in = was_told && b.p[0] != 0;
+		if (!was_told)
+			drop(&r->events);
 	}
 }
 
-/* Whether the card is in its reader, as far as we were told.  The first word is waited for. */
+/* The first word is waited for.  With the state lock. */
+static void connect_events(struct reader *r)
+{
+	if (r->events >= 0 || !kf_ok(link_connect(r->path, &r->events)))
+		return;
+	struct pollfd p = { r->events, POLLIN, 0 };
+	if (!kf_ok(link_send(r->events, LINK_WATCH, card_number(r))) ||
+		poll(&p, 1, 10 * RETRY_MS) <= 0)
+		drop(&r->events);
+}
+
+/* Whether the card is in its reader, as far as we were told. */
 static bool is_in(struct reader *r)
 {
 	pthread_mutex_lock(&r->state);
-	if (r->events < 0 && kf_ok(link_connect(r->path, &r->events))) {
-		struct pollfd p = { r->events, POLLIN, 0 };
-		if (!kf_ok(link_send(r->events, LINK_WATCH, card_number(r))) ||
-			poll(&p, 1, 10 * RETRY_MS) <= 0)
-			drop(&r->events);
-	}
+	connect_events(r);
 	read_events(r);
 	bool is = r->is_in;
 	pthread_mutex_unlock(&r->state);
 	return is;
+}
+
+static int events_of(struct reader *r)
+{
+	pthread_mutex_lock(&r->state);
+	connect_events(r);
+	int fd = r->events;
+	pthread_mutex_unlock(&r->state);
+	return fd;
 }
 
 static void reader_free(struct reader *r)
@@ -167,6 +192,17 @@ API RESPONSECODE IFDHCreateChannel(DWORD lun, DWORD channel)
 	return IFD_NO_SUCH_DEVICE; /* reader.conf needs a DEVICENAME */
 }
 
+/* Ends a command that the card does not answer, and waits until its thread is out. */
+static void hang_up(struct reader *r)
+{
+	pthread_mutex_lock(&r->state);
+	if (r->work >= 0)
+		shutdown(r->work, SHUT_RDWR);
+	pthread_mutex_unlock(&r->state);
+	pthread_mutex_lock(&r->turn);
+	pthread_mutex_unlock(&r->turn);
+}
+
 API RESPONSECODE IFDHCloseChannel(DWORD lun)
 {
 	size_t i = lun >> 16;
@@ -175,8 +211,11 @@ API RESPONSECODE IFDHCloseChannel(DWORD lun)
 	if (r)
 		readers[i] = NULL;
 	pthread_mutex_unlock(&readers_lock);
+	if (!r)
+		return IFD_NO_SUCH_DEVICE;
+	hang_up(r);
 	reader_free(r);
-	return r ? IFD_SUCCESS : IFD_NO_SUCH_DEVICE;
+	return IFD_SUCCESS;
 }
 
 /* Returns when the card was pulled or put in, when told to stop, or when the time is over. */
@@ -185,9 +224,8 @@ static RESPONSECODE wait_event(DWORD lun, int timeout_ms)
 	struct reader *r = reader_of(lun);
 	if (!r)
 		return IFD_NO_SUCH_DEVICE;
-	is_in(r);
-	struct pollfd p[] = { { r->stop, POLLIN, 0 }, { r->events, POLLIN, 0 } };
-	if (r->events < 0 && timeout_ms > RETRY_MS)
+	struct pollfd p[] = { { r->stop, POLLIN, 0 }, { events_of(r), POLLIN, 0 } };
+	if (p[1].fd < 0 && timeout_ms > RETRY_MS)
 		timeout_ms = RETRY_MS;
 	poll(p, 2, timeout_ms);
 	return IFD_SUCCESS;

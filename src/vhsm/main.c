@@ -49,6 +49,7 @@ static const char usage[] =
 	"    uses KEY N                    the key reference may be used N times more\n"
 	"    slow FACTOR                   everything takes FACTOR times as long\n"
 	"    time NAME=MS,...              as --time\n"
+	"    apdu-max N                    longer commands are refused; 0: any length\n"
 	"    heal                          no more faults\n"
 	"\n"
 	"times:\n";

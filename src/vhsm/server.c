@@ -35,7 +35,7 @@ static void tell_status(struct server *s, struct buf *to)
 			"card %zu serial %s %s commands %llu signatures %llu faults "
 			"%llu\n",
 			i + 1, vhsm_serial(s->cards[i]),
-			vhsm_is_present(s->cards[i]) ? "in" : "out",
+			vhsm_presence(s->cards[i]).is_in ? "in" : "out",
 			(unsigned long long)n.commands, (unsigned long long)n.signatures,
 			(unsigned long long)n.faults);
 	}
@@ -90,13 +90,24 @@ static kf_err refuse(const struct connection *c, const char *why)
 	return link_send(c->fd, LINK_REFUSED, slice_of(why));
 }
 
+static kf_err tell_presence(const struct connection *c, bool is_in)
+{
+	const uint8_t byte = is_in;
+	return link_send(c->fd, LINK_PRESENCE, (struct slice){ &byte, 1 });
+}
+
 /* Never returns KF_OK: ends with the watcher. */
 static kf_err watch(const struct connection *c, struct vhsm *card)
 {
-	for (bool is = vhsm_is_present(card);;
-		is = vhsm_wait_presence(card, is, LOOK_MS)) {
-		const uint8_t byte = is;
-		KF_TRY(link_send(c->fd, LINK_PRESENCE, (struct slice){ &byte, 1 }));
+	struct vhsm_presence was = vhsm_presence(card);
+	KF_TRY(tell_presence(c, was.is_in));
+	for (;;) {
+		struct vhsm_presence is = vhsm_wait_presence(card, was, LOOK_MS);
+		if (is.pulls != was.pulls)
+			KF_TRY(tell_presence(c, false));
+		if (is.is_in && (is.pulls != was.pulls || !was.is_in))
+			KF_TRY(tell_presence(c, true));
+		was = is;
 		struct pollfd p = { c->fd, POLLIN, 0 };
 		if (poll(&p, 1, 0) > 0)
 			return kf_fail(CLOSED, "a watcher says nothing");

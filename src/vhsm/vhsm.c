@@ -64,16 +64,20 @@ struct slice vhsm_atr(void)
 
 const char *vhsm_serial(const struct vhsm *v) { return v->card->serial; }
 
-bool vhsm_is_present(struct vhsm *v) { return fault_wait_presence(&v->fault, false, 0); }
+struct vhsm_presence vhsm_presence(struct vhsm *v)
+{
+	return fault_wait_presence(&v->fault, (struct vhsm_presence){ 0 }, 0);
+}
 
-bool vhsm_wait_presence(struct vhsm *v, bool was, int timeout_ms)
+struct vhsm_presence vhsm_wait_presence(
+	struct vhsm *v, struct vhsm_presence was, int timeout_ms)
 {
 	return fault_wait_presence(&v->fault, was, timeout_ms);
 }
 
 kf_err vhsm_reset(struct vhsm *v)
 {
-	if (!vhsm_is_present(v))
+	if (!vhsm_presence(v).is_in)
 		return kf_fail(CLOSED, "the card is not in its reader");
 	pthread_mutex_lock(&v->turn);
 	card_reset(v->card);
@@ -97,7 +101,7 @@ static kf_err transmit(struct vhsm *v, struct slice apdu, struct buf *ret)
 {
 	uint64_t interruptions, began = clock_monotonic_ns();
 	sw_t refusal;
-	KF_TRY(fault_begin(&v->fault, v->card, &interruptions, &refusal));
+	KF_TRY(fault_begin(&v->fault, v->card, apdu.n, &interruptions, &refusal));
 	enum pace_id pace = pace_of(v->card, apdu);
 	if (refusal) {
 		buf_add_u8(ret, (uint8_t)(refusal >> 8));

@@ -4,7 +4,7 @@
  * real card, is as slow as told, and fails as told.
  *
  * A card belongs to whoever made it.  Any thread may call any function but vhsm_free(): a card takes
- * one APDU at a time, in the order of their coming, and faults reach it while it works.
+ * one APDU at a time, and faults reach it while it works.
  *
  * NOT FOR KEYS THAT MATTER: the state file holds them in the clear (mode 0600).
  */
@@ -40,6 +40,7 @@ kf_err vhsm_transmit(struct vhsm *v, struct slice apdu, struct buf *ret);
  *     uses KEY N                   key reference (decimal) can be used N times more
  *     slow FACTOR                  everything takes FACTOR times as long; 1 is as configured
  *     time NAME=MS,...             how long operations take; see vhsm_times()
+ *     apdu-max N                   longer commands are refused with 6700; 0: any length
  *     heal                         forgets every fault, but not what pin-blocked and uses did
  *
  * CONFIG when the line is none of these. */
@@ -47,9 +48,15 @@ kf_err vhsm_tell(struct vhsm *v, const char *line);
 /* Names for `time`, one line each with what it is. */
 void vhsm_times(struct buf *to);
 
-bool vhsm_is_present(struct vhsm *v);
+/* Whether it is in its reader; how often it was pulled tells a quick hand from a card that stayed. */
+struct vhsm_presence {
+	bool is_in;
+	uint64_t pulls;
+};
+struct vhsm_presence vhsm_presence(struct vhsm *v);
 /* Waits until presence differs from `was`, or the time is over; says what it is then. */
-bool vhsm_wait_presence(struct vhsm *v, bool was, int timeout_ms);
+struct vhsm_presence vhsm_wait_presence(
+	struct vhsm *v, struct vhsm_presence was, int timeout_ms);
 
 struct vhsm_counts {
 	uint64_t commands, signatures, faults;

@@ -21,10 +21,10 @@ TEST(a_pulled_card_is_gone_and_comes_back_without_its_login)
 {
 	autobuf a = buf_new(VHSM_ANSWER_MAX);
 	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
-	OK(kf_ok(vhsm_tell(v, "unplug")) && !vhsm_is_present(v));
+	OK(kf_ok(vhsm_tell(v, "unplug")) && !vhsm_presence(v).is_in);
 	OK(kf_is(vhsm_transmit(v, SLICE_LIT("\x00\x84\x00\x00\x08"), &a), KF_E_CLOSED));
 	OK(kf_is(vhsm_reset(v), KF_E_CLOSED));
-	OK(kf_ok(vhsm_tell(v, "replug")) && vhsm_is_present(v));
+	OK(kf_ok(vhsm_tell(v, "replug")) && vhsm_presence(v).is_in);
 	EQ(say(v, &a, "00200081"), 0x63c3);
 }
 
@@ -124,9 +124,23 @@ TEST(a_pull_is_told_to_who_waits_for_it)
 {
 	autobuf a = buf_new(VHSM_ANSWER_MAX);
 	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
-	OK(vhsm_wait_presence(v, false, 60000));
+	struct vhsm_presence was = vhsm_presence(v);
+	OK(was.is_in);
 	OK(kf_ok(vhsm_tell(v, "unplug")));
-	OK(!vhsm_wait_presence(v, true, 60000));
+	OK(!vhsm_wait_presence(v, was, 60000).is_in);
+	OK(kf_ok(vhsm_tell(v, "replug")));
+	OK(vhsm_wait_presence(v, was, 60000).is_in); /* it is another presence */
+}
+
+TEST(a_command_longer_than_the_card_takes_is_refused)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX);
+	CLEANUP(vhsm_freep) struct vhsm *v = new_card(&a);
+	OK(kf_ok(vhsm_tell(v, "apdu-max 13")));
+	EQ(say(v, &a, "0020008106" USER), 0x9000);
+	EQ(say(v, &a, "00D72F030C54020000530630313233343536"), 0x6700);
+	OK(kf_ok(vhsm_tell(v, "apdu-max 0")));
+	EQ(say(v, &a, "00D72F030C54020000530630313233343536"), 0x9000);
 }
 
 TEST_MAIN
