@@ -167,8 +167,11 @@ static inline bool fake_note(struct fake *f, struct slice message)
 		return false;
 	f->requests++;
 	struct slice id = item.extension.request_id;
-	if (id.n == 16 && f->n_ids < FAKE_IDS)
-		memcpy(f->id[f->n_ids++], id.p, 16);
+	unsigned n = f->n_ids;
+	if (id.n == 16 && n < FAKE_IDS) {
+		memcpy(f->id[n], id.p, 16);
+		f->n_ids = n + 1; /* whole */
+	}
 	return true;
 }
 
