@@ -158,6 +158,7 @@ short conn_events(const struct conn *c)
 static kf_err start_tls(struct conn *c)
 {
 	KF_TRY(connect_result(c->fd));
+	connect_tune(c->fd);
 	int fd = c->fd;
 	c->fd = -1;
 	struct tls_connect_options options = { .host = c->host[0] ? c->host : NULL,

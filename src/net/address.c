@@ -168,6 +168,12 @@ kf_err connect_start(const struct address *a, int *ret_fd)
 	return KF_OK;
 }
 
+void connect_tune(int fd)
+{
+	unsigned ms = CONNECT_UNHEARD_MS;
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
 kf_err connect_result(int fd)
 {
 	int no = 0;

@@ -29,3 +29,6 @@ void address_tune(int fd, const struct address *a);
  * socket becomes writable and connect_result() is OK. */
 kf_err connect_start(const struct address *a, int *ret_fd);
 kf_err connect_result(int fd); /* UNAVAILABLE when it failed */
+/* Of one that is there: it breaks when nobody acknowledges what was sent for so long. */
+enum { CONNECT_UNHEARD_MS = 2000 };
+void connect_tune(int fd);

@@ -6,6 +6,8 @@
 #include "fake.h"
 #include "keyfleet.h"
 #include "test.h"
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/wait.h>
 
@@ -394,6 +396,24 @@ TEST(a_dead_connection_is_found_out_by_calls_in_a_hurry_too)
 
 	EQ(callers[0].result, KF_SUCCESS);
 	EQ(a.connections, 2);
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+/* Its server may go on to answer over others: the kernel alone notices. */
+TEST(a_connection_whose_packets_get_lost_does_not_stay)
+{
+	a = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	kf_async *async = open_async((struct fake *[]){ &a }, 1, 1);
+	OK(start(async, &callers[0], 0, 0));
+	OK(run_until(async, 1));
+
+	EQ(n_fds, 1);
+	unsigned ms = 0;
+	socklen_t size = sizeof(ms);
+	EQ(getsockopt(fds[0].fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, &size), 0);
+	EQ(ms, CONNECT_UNHEARD_MS);
 	kf_async_free(async);
 	fake_stop(&a);
 }
