@@ -292,3 +292,60 @@ kf_err verify_directory(const struct verify *v, struct verify_result *ret)
 	free(k.number);
 	return e;
 }
+
+/* ---- one checkpoint ---- */
+
+static bool is_checkpoint(struct slice line, uint64_t *ret)
+{
+	struct slice signature;
+	return fields_are_signed(line, &signature) && field_find(line, "event").n &&
+	       field_number(field_find(line, "number"), ret);
+}
+
+static bool is_witnessed(struct slice line, const struct witness *w)
+{
+	uint8_t chain[CHAIN_SIZE];
+	return chain_from_hex(field_find(line, "chain"), chain, sizeof(chain)) &&
+	       memcmp(chain, w->chain, sizeof(chain)) == 0;
+}
+
+enum place { BEFORE, MISSING, HERE };
+
+static enum place place_of(struct segment_reader *s, const struct witness *w)
+{
+	struct slice line;
+	uint64_t number;
+	bool is_begun = segment_next(s, &line) && is_checkpoint(line, &number);
+	if (!is_begun || number > w->number)
+		return BEFORE;
+	do
+		if (is_checkpoint(line, &number) && number == w->number &&
+			is_witnessed(line, w))
+			return HERE;
+	while (segment_next(s, &line));
+	return MISSING;
+}
+
+/* Mostly it is in one of the newest. */
+static bool contradict(
+	int directory, const uint64_t *number, size_t n, const struct witness *w)
+{
+	enum place place = BEFORE;
+	while (n-- > 0 && place == BEFORE) {
+		struct segment_reader s;
+		if (!kf_ok(segment_open(directory, number[n], &s)))
+			continue;
+		place = place_of(&s, w);
+		segment_close(&s);
+	}
+	return place == MISSING;
+}
+
+bool verify_contradicts(const char *directory, const struct witness *w)
+{
+	CLEANUP(mem_closep) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(mem_freep) uint64_t *number = NULL;
+	size_t n = 0;
+	return fd >= 0 && kf_ok(segment_list(fd, &number, &n)) &&
+	       contradict(fd, number, n, w);
+}

@@ -33,5 +33,8 @@ struct verify_result {
 	uint8_t origin[CHAIN_ORIGIN_SIZE], public[SIGNER_PUBLIC_SIZE];
 };
 
+/* The segments have another line in the place of this checkpoint.  False, too, if its segment is not there any more. */
+bool verify_contradicts(const char *directory, const struct witness *w);
+
 /* What does not fit is a finding; an error is that something could not be read. */
 kf_err verify_directory(const struct verify *v, struct verify_result *ret);

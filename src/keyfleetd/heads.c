@@ -2,7 +2,7 @@
 #include "keyfleetd/heads.h"
 #include "audit/fields.h"
 #include "audit/seal.h"
-#include "audit/witness.h"
+#include "audit/verify.h"
 #include "base/log.h"
 #include "keyfleetd/server.h"
 #include <inttypes.h>
@@ -28,7 +28,7 @@ struct heads {
 	bool is_stopping;
 	int64_t every_ms;
 	/* the thread's */
-	bool is_away, is_alarmed;
+	bool is_away, is_alarmed, has_compared;
 	struct audit_head own;
 	uint8_t origin[CHAIN_ORIGIN_SIZE];
 	struct other other[OTHERS_MAX];
@@ -73,20 +73,33 @@ static void raise_alarm(struct heads *h, const char *about, const char *what)
 		log_error("the audit takes no alarm");
 }
 
-/* Ours, as it was put there last, perhaps by a run before this one. */
+/* What is wrong with ours, as it was put there last by a run before this one; false: nothing.  A number alone can be
+ * reached again by lines that nobody has signed. */
+static bool find_fault(struct heads *h, const struct witness *w, struct buf *ret)
+{
+	if (w->number > h->own.number)
+		buf_printf(ret,
+			"the audit segments are older than what the database knows of "
+			"this server: checkpoint %" PRIu64
+			" was published, the newest here is %" PRIu64,
+			w->number, h->own.number);
+	else if (!h->has_compared && verify_contradicts(h->server->conf.audit, w))
+		buf_printf(ret,
+			"checkpoint %" PRIu64
+			" is not the one that the database knows of this server",
+			w->number);
+	h->has_compared = true;
+	return ret->n > 0;
+}
+
 static void check_own(struct heads *h, const struct witness *w)
 {
-	char text[300];
-	bool is_newer = w->number > h->own.number;
-	if (!is_newer || h->is_alarmed)
+	autobuf text = buf_new(300);
+	if (h->is_alarmed || !find_fault(h, w, &text))
 		return;
 	h->is_alarmed = true;
-	snprintf(text, sizeof(text),
-		"the audit segments are older than what the database knows of this "
-		"server: "
-		"checkpoint %" PRIu64 " was published, the newest here is %" PRIu64,
-		w->number, h->own.number);
-	raise_alarm(h, NULL, text);
+	buf_add_u8(&text, 0);
+	raise_alarm(h, NULL, (const char *)text.p);
 }
 
 static void check_other(

@@ -330,6 +330,33 @@ def claim_a_directory_put_back_to_an_older_state_is_noticed_at_the_start(lab):
     server.process.stop()
 
 
+def fill_up(path, upto):
+    """Cut behind its first checkpoint and filled up again with lines that anybody can compute."""
+    lines = read(path).splitlines(keepends=True)
+    lines = lines[:next(i for i, line in enumerate(lines) if "event=checkpoint" in line) + 1]
+    chain, signature = re.search(r" chain=(\w+) signature=(\w+)$", lines[-1]).groups()
+    value = hashlib.sha256(bytes.fromhex(chain + signature)).digest()
+    for number in range(int(re.search(r" number=(\d+)", lines[-1])[1]) + 1, upto + 1):
+        text = f"time=2026-11-21T13:18:50.087909Z event=note number={number} detail=x"
+        value = hashlib.sha256(value + text.encode()).digest()
+        lines.append(f"{text} chain={value[:8].hex()}\n")
+    open(path, "w").write("".join(lines))
+
+
+def claim_an_end_that_was_cut_off_and_filled_up_is_noticed_at_the_start(lab):
+    server = KeyServer(lab, "kms7", "postgresql:" + lab.pg.conninfo, join=lab.first, options=OPTIONS)
+    for has_seen, what in ((True, "this server has written"), (False, "the database knows of this server")):
+        lab.sign(server, 3)
+        server.process.stop()
+        newest = segments(lab.folder(server))[-1]
+        fill_up(newest, 3 + int(re.findall(r" number=(\d+)", read(newest))[-1]))
+        if not has_seen:
+            os.unlink(lab.folder(server) + ".seen")
+        server.start()
+        wait_until("the alarm", lambda: re.search(rf"checkpoint \d+ is not the one that {what}", server.process.tail(60)))
+    server.process.stop()
+
+
 def claim_what_was_changed_while_the_server_was_down_is_noticed_at_the_start(lab):
     server = KeyServer(lab, "kms4", options=OPTIONS)
     server.keyfleet("key", "create", "www")
