@@ -230,6 +230,15 @@ static void check_beginning(struct work *k)
 			k->plain);
 }
 
+static void check_origin(struct work *k)
+{
+	const struct replay *r = k->replay;
+	if (k->v->origin && memcmp(k->v->origin, r->at.origin, CHAIN_ORIGIN_SIZE) != 0)
+		replay_say(k->replay, false,
+			"these are other chains than those asked for: the log of another "
+			"server, or one begun anew");
+}
+
 /* Perhaps another server has its name; perhaps its log was begun anew. */
 static void check_strangers(struct work *k)
 {
@@ -272,6 +281,7 @@ static kf_err run(struct work *k, struct verify_result *ret)
 	replay_end(k->replay);
 	k->replay->segment = k->replay->line = 0;
 	check_beginning(k);
+	check_origin(k);
 	check_strangers(k);
 	note_result(k, judge_all(k), ret);
 	ret->findings = k->replay->findings;

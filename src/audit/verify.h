@@ -14,6 +14,7 @@ struct verify {
 	const uint8_t (*trusted)[SIGNER_PUBLIC_SIZE];
 	size_t n_trusted;
 	const struct keyring *keyring; /* or these; NULL: none */
+	const uint8_t *origin;         /* of the chains that have to be here; NULL: any */
 	/* Files or directories of witnesses. */
 	const char *const *witness;
 	size_t n_witness;

@@ -23,7 +23,8 @@ enum { KEYS_MAX = 64, FINDINGS_SHOWN = 100, KEY_FILE_MAX = 65536, HEAD_PAGE = 40
 
 struct verification {
 	struct cli *cli;
-	const char *key, *master_key, *witness, *from, *directory;
+	const char *key, *master_key, *witness, *from, *origin, *directory;
+	uint8_t chains[CHAIN_ORIGIN_SIZE]; /* the origin, read */
 	uint8_t trusted[KEYS_MAX][SIGNER_PUBLIC_SIZE];
 	size_t n_trusted;
 	struct keyring *keyring;
@@ -179,6 +180,7 @@ static kf_err verify(struct verification *v, uint64_t from, struct verify_result
 		.trusted = v->trusted,
 		.n_trusted = v->n_trusted,
 		.keyring = v->keyring,
+		.origin = v->origin ? v->chains : NULL,
 		.witness = &v->witness,
 		.n_witness = v->witness ? 1 : 0,
 		.tell = found,
@@ -198,6 +200,11 @@ static kf_err run_with(struct verification *v)
 	uint64_t from = 0;
 	if (v->from && !field_number(slice_of(v->from), &from))
 		return kf_fail(INVALID_FIELD, "--from is the number of a segment");
+	if (v->origin &&
+		!chain_from_hex(slice_of(v->origin), v->chains, sizeof(v->chains)))
+		return kf_fail(INVALID_FIELD,
+			"--origin is 32 hexadecimal digits, as `keyfleet audit head` "
+			"prints them");
 	KF_TRY(audit_directory(v->cli, directory, sizeof(directory)));
 	v->directory = directory;
 	KF_TRY(find_keys(v));
@@ -219,6 +226,7 @@ static kf_err run_verify(struct cli *c)
 		{ "master-key", &v.master_key, NULL },
 		{ "witness", &v.witness, NULL },
 		{ "from", &v.from, NULL },
+		{ "origin", &v.origin, NULL },
 	};
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(options[0])));
 	KF_TRY(cli_operands(c, 0, 1));
@@ -230,7 +238,8 @@ static kf_err run_verify(struct cli *c)
 const struct command command_audit_verify = {
 	.words = "audit verify",
 	.args = "[DIR] [--key KEY|FILE | --master-key FILE] [--witness FILE|DIR] [--from "
-		"SEGMENT]",
+		"SEGMENT]\n"
+		"                             [--origin ORIGIN]",
 	.summary = "find any change, removal, insertion or cut in a server's audit log",
 	.help = "  DIR                where the segments are [audit beside client.conf, "
 		"or\n"
@@ -244,6 +253,10 @@ const struct command command_audit_verify = {
 		"`keyfleet audit\n"
 		"                     head`, or the audit directory of another key "
 		"server\n"
+		"  --origin ORIGIN    of the chains that must be here, as `keyfleet "
+		"audit "
+		"head`\n"
+		"                     prints it\n"
 		"  --from SEGMENT     leave out the segments before this number\n"
 		"Every finding is a line with its file and line.  Exit status 1: "
 		"something "

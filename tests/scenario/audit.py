@@ -256,6 +256,16 @@ def claim_a_segment_of_another_server_is_found(lab):
     expect("segment 2 is missing" in found, found)
 
 
+def claim_a_log_of_another_server_in_the_place_of_all_is_found_by_its_origin(lab):
+    """It is whole in itself."""
+    origin = re.search(r"origin=(\w+)", head(lab.first))[1]
+    lab.is_whole(lab.first, "--origin", origin)
+    lab.is_whole(lab.first, folder=lab.folder(lab.second))
+    lab.finds(lab.first, "these are other chains than those asked for", "--origin", origin, folder=lab.folder(lab.second))
+    done = lab.first.keyfleet("audit", "verify", lab.folder(lab.first), "--origin", "x", check=False)
+    expect(done.returncode not in (0, 1) or "32 hexadecimal digits" in done.stderr, done.stderr)
+
+
 def last_seen(lab, server, witness):
     """The newest checkpoint of the server that the other one has on record, as number."""
     origin = re.search(r"origin=([0-9a-f]{32})", read(segments(lab.folder(server))[0]))[1]
