@@ -291,4 +291,11 @@ void replay_line(struct replay *r, struct slice line)
 	}
 }
 
+void replay_restart(struct replay *r)
+{
+	replay_end(r);
+	r->is_begun = r->has_coming = false;
+	r->first = 0;
+}
+
 void replay_end(struct replay *r) { replay_check_signatures(r); }

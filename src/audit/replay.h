@@ -65,6 +65,9 @@ kf_err replay_trust(struct replay *r, const uint8_t public[SIGNER_PUBLIC_SIZE]);
 
 void replay_segment(struct replay *r, uint64_t number);
 void replay_line(struct replay *r, struct slice line);
+/* The next segment does not follow the last one: what is between was deleted meanwhile, lawfully if `retired` says
+ * so in the end.  Its first line says where the chains are. */
+void replay_restart(struct replay *r);
 /* Looks at the signatures that are left. */
 void replay_end(struct replay *r);
 

@@ -23,6 +23,9 @@ struct work {
 	size_t n;
 	uint64_t bytes, done; /* for progress */
 	uint64_t plain;       /* segments of a time before there were chains */
+	bool has_gone;        /* some were deleted since we looked */
+	uint8_t origin[CHAIN_ORIGIN_SIZE];
+	bool has_origin; /* that the chains must have */
 };
 
 /* ---- witnesses ---- */
@@ -137,13 +140,27 @@ static bool is_plain(const struct work *k, struct slice line)
 	       field_find(line, "chain").n == 0;
 }
 
+/* Whether the server has deleted it is told by the last checkpoints. */
+static void pass_gone(struct work *k)
+{
+	const struct replay *r = k->replay;
+	k->has_gone = true;
+	if (r->is_begun && !k->has_origin) {
+		k->has_origin = true;
+		memcpy(k->origin, r->at.origin, sizeof(k->origin));
+	}
+	replay_restart(k->replay);
+}
+
 static kf_err read_segment(struct work *k, uint64_t number, bool is_last)
 {
 	struct segment_reader s;
 	struct slice line;
 	kf_err e = segment_open(k->directory, number, &s);
-	if (kf_is(e, KF_E_NOT_FOUND))
-		return KF_OK; /* deleted by the server since we looked */
+	if (kf_is(e, KF_E_NOT_FOUND)) {
+		pass_gone(k);
+		return KF_OK;
+	}
 	KF_TRY(e);
 	bool any = segment_next(&s, &line);
 	if (any && is_plain(k, line)) {
@@ -175,6 +192,20 @@ static bool first_origin(struct work *k, uint64_t number)
 	return is_found;
 }
 
+static kf_err list_from(struct work *k, uint64_t from)
+{
+	size_t skipped = 0;
+	free(k->number);
+	k->number = NULL;
+	KF_TRY(segment_list(k->directory, &k->number, &k->n));
+	while (skipped < k->n && k->number[skipped] < from)
+		skipped++;
+	k->n -= skipped;
+	if (k->n)
+		memmove(k->number, k->number + skipped, k->n * sizeof(*k->number));
+	return KF_OK;
+}
+
 static kf_err open_directory(struct work *k)
 {
 	k->directory = open(k->v->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -182,12 +213,7 @@ static kf_err open_directory(struct work *k)
 		return errno == EACCES
 			       ? kf_fail(DENIED, "the audit directory may not be read")
 			       : kf_fail(NOT_FOUND, "there is no such directory");
-	KF_TRY(segment_list(k->directory, &k->number, &k->n));
-	size_t skipped = 0;
-	while (skipped < k->n && k->number[skipped] < k->v->from)
-		skipped++;
-	k->n -= skipped;
-	memmove(k->number, k->number + skipped, k->n * sizeof(*k->number));
+	KF_TRY(list_from(k, k->v->from));
 	if (k->n == 0)
 		return kf_fail(NOT_FOUND, "there are no audit segments");
 	for (size_t i = 0; i < k->n; i++) {
@@ -218,7 +244,8 @@ static void check_beginning(struct work *k)
 			"the segments before segment %" PRIu64
 			" are not what it was written behind",
 			r->first);
-	else if (!k->v->from && r->first_journal != 1 && r->first_after > r->retired)
+	else if ((!k->v->from || k->has_gone) && r->first_journal != 1 &&
+		 r->first_after > r->retired)
 		replay_say(r, false,
 			"segments up to %" PRIu64
 			" are missing, and the server has not deleted them",
@@ -233,7 +260,7 @@ static void check_beginning(struct work *k)
 static void check_origin(struct work *k)
 {
 	const struct replay *r = k->replay;
-	if (k->v->origin && memcmp(k->v->origin, r->at.origin, CHAIN_ORIGIN_SIZE) != 0)
+	if (k->has_origin && memcmp(k->origin, r->at.origin, CHAIN_ORIGIN_SIZE) != 0)
 		replay_say(k->replay, false,
 			"these are other chains than those asked for: the log of another "
 			"server, or one begun anew");
@@ -268,6 +295,25 @@ static void note_result(
 	memcpy(ret->public, r->public, sizeof(ret->public));
 }
 
+/* What a server deletes it says in segments that may be newer than those that we know. */
+static kf_err read_segments(struct work *k)
+{
+	size_t segments = 0;
+	do {
+		uint64_t last = 0;
+		for (size_t i = 0; i < k->n; i++) {
+			last = k->number[i];
+			KF_TRY(read_segment(k, last, i + 1 == k->n));
+		}
+		segments += k->n;
+		k->n = 0;
+		if (k->has_gone)
+			KF_TRY(list_from(k, last + 1));
+	} while (k->n);
+	k->n = segments;
+	return KF_OK;
+}
+
 static kf_err run(struct work *k, struct verify_result *ret)
 {
 	KF_TRY(open_directory(k));
@@ -276,8 +322,7 @@ static kf_err run(struct work *k, struct verify_result *ret)
 		if (first_origin(k, k->number[i]))
 			break;
 	KF_TRY(read_witnesses(k));
-	for (size_t i = 0; i < k->n; i++)
-		KF_TRY(read_segment(k, k->number[i], i + 1 == k->n));
+	KF_TRY(read_segments(k));
 	replay_end(k->replay);
 	k->replay->segment = k->replay->line = 0;
 	check_beginning(k);
@@ -290,7 +335,9 @@ static kf_err run(struct work *k, struct verify_result *ret)
 
 kf_err verify_directory(const struct verify *v, struct verify_result *ret)
 {
-	struct work k = { .v = v, .directory = -1 };
+	struct work k = { .v = v, .directory = -1, .has_origin = v->origin != NULL };
+	if (v->origin)
+		memcpy(k.origin, v->origin, sizeof(k.origin));
 	k.replay = replay_new(tell, &k);
 	if (!k.replay)
 		return kf_fail(NOMEM, "verifying the audit");

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOOPS = 3, RECORDS = 3000, START_LINES = 3, STOP_LINES = 1 };
+enum { LOOPS = 3, RECORDS = 3000, SEGMENTS_TURNS = 400, START_LINES = 3, STOP_LINES = 1 };
 
 static char directory[] = "/tmp/keyfleet-audit-XXXXXX";
 static sem_t woken[LOOPS];
@@ -469,6 +469,68 @@ TEST(what_cannot_be_deleted_keeps_nothing_else_and_is_told_once)
 	OK(rmdir(path) == 0);
 	EQ(retired_in_a_run(), 4);
 	EQ(verified().findings, 0);
+}
+
+/* While the first segment is read. */
+static void delete_meanwhile(void *arg, double part)
+{
+	(void)part;
+	uint64_t *retired = arg;
+	keep_size = 1;
+	if (!*retired)
+		*retired = retired_in_a_run();
+}
+
+static struct verify_result verified_while(void (*progress)(void *, double), void *arg)
+{
+	struct verify v = { .directory = directory,
+		.keyring = keys(),
+		.tell = found,
+		.progress = progress,
+		.arg = arg };
+	struct verify_result result = { .findings = UINT64_MAX };
+	if (!kf_ok(verify_directory(&v, &result)))
+		abort();
+	return result;
+}
+
+static void write_segments(void)
+{
+	struct audit *a = open_audit(1);
+	for (int i = 0; i < SEGMENTS_TURNS; i++) {
+		add_some(a);
+		if (!add_and_wait(a, 0))
+			abort();
+	}
+	audit_close(a);
+}
+
+TEST(what_the_server_deletes_while_it_is_verified_is_no_finding)
+{
+	uint64_t retired = 0;
+	start_afresh();
+	write_segments();
+
+	EQ(verified_while(delete_meanwhile, &retired).findings, 0);
+
+	OK(retired >= 2);
+}
+
+static void remove_meanwhile(void *arg, double part)
+{
+	(void)arg;
+	(void)part;
+	char path[128];
+	snprintf(path, sizeof(path), "%s/audit-%010d.log", directory, 2);
+	unlink(path);
+}
+
+TEST(what_somebody_removes_while_it_is_verified_is_found)
+{
+	start_afresh();
+	write_segments();
+
+	OK(verified_while(remove_meanwhile, NULL).findings > 0);
 }
 
 TEST(a_key_that_the_old_one_has_not_signed_is_none)
