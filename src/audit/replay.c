@@ -187,8 +187,10 @@ static bool is_sealed(struct slice event)
 
 static void note_key(struct replay *r, struct slice text)
 {
-	r->has_coming =
-		chain_from_hex(field_find(text, "public"), r->coming, sizeof(r->coming));
+	r->has_coming = chain_from_hex(field_find(text, "public"), r->coming,
+				sizeof(r->coming)) &&
+			kf_ok(slice_to_text(field_find(text, "key"), r->coming_key,
+				sizeof(r->coming_key)));
 }
 
 /* What the line says beyond being there.  What was deleted lawfully is not believed here, but where it is signed:

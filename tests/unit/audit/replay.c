@@ -273,6 +273,37 @@ TEST(another_key_is_not_believed)
 	EQ(r->findings, 1);
 }
 
+/* A server that starts behind it has to sign with that key, not with the newest it knows. */
+TEST(a_new_key_is_known_by_its_name_once_the_old_one_has_signed_it)
+{
+	CLEANUP(keyring_freep) struct keyring *two = NULL;
+	CLEANUP(replay_freep) struct replay *r = replay_new(found, NULL);
+	autobuf b = buf_new(TEXT_MAX);
+	unsigned line;
+	static const uint8_t origin[CHAIN_ORIGIN_SIZE] = "origin";
+	must(keyring_parse(SLICE_LIT("a = 01010101010101010101010101010101"
+				     "01010101010101010101010101010101\n"
+				     "b = 02020202020202020202020202020202"
+				     "02020202020202020202020202020202\n"),
+		&line, &two));
+	struct audit_conf conf = { .keyring = two };
+	struct seal s;
+	must(seal_init(&s, &conf));
+	must(seal_use_key(&s, slice_of(keyring_id(two, 1))));
+	chains_init(s.at, origin, 1);
+	s.segment = 1;
+	seal_begin(&s);
+	must(seal_checkpoint(&s, SEAL_SEGMENT, &b));
+	must(seal_renew_key(&s, &b));
+	seal_clear(&s);
+
+	must(replay_trust_keyring(r, two));
+	feed(r, buf_slice(&b));
+
+	EQ(r->findings, 0);
+	OK(strcmp(r->key, keyring_id(two, 0)) == 0);
+}
+
 TEST(a_head_is_a_witness_and_its_cuts_are_none)
 {
 	struct witness w;
