@@ -69,7 +69,8 @@ static bool serves(const struct server *s, pid_t pid)
 static bool take_master(void *arg, pid_t pid)
 {
 	struct server *s = arg;
-	if (!is_program(s->kind, pid) || process_is_gone(pid) ||
+	/* Its program is run and its environment taken over: another user's is a trap. */
+	if (!is_program(s->kind, pid) || !process_is_ours(pid) || process_is_gone(pid) ||
 		is_program(s->kind, process_parent(pid)) || !serves(s, pid))
 		return true;
 	s->master = pid;

@@ -74,6 +74,25 @@ pid_t process_parent(pid_t pid)
 	return read_stat(pid, &state, &parent) ? parent : 0;
 }
 
+/* By all four ids of /proc/PID/status: the owner of the folder /proc/PID is root for whoever forbids dumps. */
+bool process_is_ours(pid_t pid)
+{
+	autobuf text = buf_new(65536);
+	unsigned id[4];
+	if (!kf_ok(process_read(pid, "status", &text)))
+		return false;
+	buf_add_u8(&text, 0);
+	const char *line =
+		kf_ok(buf_err(&text)) ? strstr((char *)text.p, "\nUid:") : NULL;
+	if (!line ||
+		sscanf(line, "\nUid: %u %u %u %u", &id[0], &id[1], &id[2], &id[3]) != 4)
+		return false;
+	for (size_t i = 0; i < 4; i++)
+		if (id[i] != id[0])
+			return false;
+	return id[0] == 0 || id[0] == geteuid();
+}
+
 bool process_is_gone(pid_t pid)
 {
 	char state;

@@ -19,6 +19,8 @@ void process_each(bool (*each)(void *arg, pid_t pid), void *arg);
 void process_program(pid_t pid, char *ret, size_t size);
 void process_path(pid_t pid, char *ret, size_t size);
 pid_t process_parent(pid_t pid);
+/* Whoever started it is root or who we are: its program, environment and arguments can be believed. */
+bool process_is_ours(pid_t pid);
 /* The arguments joined by blanks: what ps shows. */
 void process_title(pid_t pid, char *ret, size_t size);
 bool process_maps(pid_t pid, const char *file_name);

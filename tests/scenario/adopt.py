@@ -3,6 +3,7 @@
 """keyfleet adopt: the keys of running stock servers move into the key servers, and back, while their clients
 notice nothing."""
 import os
+import shutil
 import signal
 import subprocess
 
@@ -38,7 +39,16 @@ NGINX_SITE = """server {
 """
 
 
+def start_impostor(lab):
+    """Another user's process that looks like nginx: whoever believes it runs its program as root."""
+    path = lab.path("impostor")
+    os.makedirs(path, 0o755)
+    shutil.copy("/bin/sleep", path + "/nginx")
+    return Process(lab, "impostor", ["setpriv", "--reuid", "65534", "--clear-groups", path + "/nginx", "100000"])
+
+
 def start_nginx(lab):
+    start_impostor(lab)
     lab.key_pair("rsa", "rsa")
     lab.key_pair("ec", "ec")
     lab.put("/etc/nginx/sites-available/default", NGINX_SITE)
