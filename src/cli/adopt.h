@@ -55,6 +55,9 @@ struct adopt {
 void pem_without_keys(struct slice text, struct buf *ret);
 bool pem_has(struct slice text, const char *words);
 
+/* Of a key's public half, hexadecimal: what a record knows it by. */
+void adopt_key_id(const struct keypair *key, char ret[2 * KEY_ID_SIZE + 1]);
+
 /* adopt_plan.c: items with their keys; what cannot move says why. */
 kf_err adopt_plan(struct adopt *a);
 void adopt_print_plan(const struct adopt *a);

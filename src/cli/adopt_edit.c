@@ -156,6 +156,14 @@ static kf_err edit_file(
 
 /* ---- references ---- */
 
+static kf_err add_key(
+	const struct adopt_item *it, enum change_place place, struct change *to)
+{
+	char id[2 * KEY_ID_SIZE + 1];
+	adopt_key_id(&it->key, id);
+	return change_add_key(to, it->pair->key.text, place, id);
+}
+
 static bool is_bundle(const struct adopt *a, const struct adopt_item *it)
 {
 	return a->kind == SITE_HAPROXY && it->pair->shape == SITE_BUNDLE;
@@ -184,10 +192,11 @@ static kf_err add_reference(
 	kf_err e = change_add(change, it->ref_path, buf_slice(&text));
 	/* What became the reference itself is kept in the record alone. */
 	if (kf_ok(e) && !it->is_in_place)
-		e = change_add_key(change, it->pair->key.text,
+		e = add_key(it,
 			it->pair->shape == SITE_BUNDLE && a->kind != SITE_HAPROXY
 				? CHANGE_KEY_IN_BUNDLE
-				: CHANGE_KEY_FILE);
+				: CHANGE_KEY_FILE,
+			change);
 	return cli_file_error(a->cli, it->ref_path, e);
 }
 

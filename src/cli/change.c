@@ -35,7 +35,12 @@ static const struct conf_option options[] = {
 	{ "change", "phase", CONF_ENUM, AT(phase), .words = phases, .initial = "begun" },
 	{ "file", "path", CONF_TEXT, FILE(path), .is_required = true },
 	{ "file", "was_there", CONF_BOOL, FILE(was_there), .initial = "yes" },
+	{ "file", "mode", CONF_INTEGER, FILE(mode), .initial = "384", .max = 07777 },
+	{ "file", "owner", CONF_INTEGER, FILE(owner) },
+	{ "file", "group", CONF_INTEGER, FILE(group) },
 	{ "key", "path", CONF_TEXT, KEY(path), .is_required = true },
+	{ "key", "name", CONF_TEXT, KEY(name), .is_required = true },
+	{ "key", "id", CONF_TEXT, KEY(id), .is_required = true },
 	{ "key", "place", CONF_ENUM, KEY(place), .words = places, .initial = "file" },
 };
 static const struct conf_table table = CONF_TABLE(sections, options);
@@ -83,7 +88,7 @@ static kf_err make_own_folder(struct change *c, const char *state_dir)
 		if (n < 0 || (size_t)n >= sizeof(c->dir))
 			return kf_fail(TOO_BIG, "the path of the record is too long");
 		if (mkdir(c->dir, 0700) == 0)
-			return KF_OK;
+			return file_sync_folder(c->dir);
 		if (errno != EEXIST)
 			return file_failed(errno);
 	}
@@ -168,7 +173,11 @@ static kf_err keep_old(const struct change *c, struct change_file *f)
 {
 	autobuf old = buf_new(CHANGE_FILE_MAX);
 	char copy[4096];
-	kf_err e = read_whole(f->path, &old);
+	struct stat st = { 0 };
+	kf_err e = stat(f->path, &st) ? file_failed(errno) : read_whole(f->path, &old);
+	f->mode = st.st_mode & 07777;
+	f->owner = st.st_uid;
+	f->group = st.st_gid;
 	f->was_there = kf_ok(e);
 	if (kf_is(e, KF_E_NOT_FOUND))
 		return KF_OK;
@@ -191,19 +200,42 @@ kf_err change_add(struct change *c, const char *path, struct slice now)
 	return file_write(copy, now, 0600);
 }
 
-kf_err change_add_key(struct change *c, const char *path, enum change_place place)
+kf_err change_add_key(
+	struct change *c, const char *path, enum change_place place, const char *id)
 {
+	char real[PATH_MAX];
+	if (!realpath(path, real))
+		return file_failed(errno);
 	for (size_t i = 0; i < c->keys.n; i++)
-		if (!strcmp(key_at(c, i)->path, path))
+		if (!strcmp(key_at(c, i)->name, path))
 			return KF_OK;
 	KF_TRY(grow(&c->keys, sizeof(struct change_key)));
 	struct change_key *k = key_at(c, c->keys.n - 1);
 	k->place = (int)place;
 	KF_TRY(new_label(c->keys.n - 1, &k->label));
-	return copy_text(path, &k->path);
+	KF_TRY(copy_text(path, &k->name));
+	KF_TRY(copy_text(id, &k->id));
+	return copy_text(real, &k->path);
 }
 
 static bool is_plain(const char *s) { return !strpbrk(s, "\"\\\n\r"); }
+
+static bool print_file(const struct change_file *f, struct buf *to)
+{
+	buf_printf(to, "[file %s]\npath = \"%s\"\nwas_there = %s\n", f->label, f->path,
+		f->was_there ? "yes" : "no");
+	buf_printf(to, "mode = %d\nowner = %lld\ngroup = %lld\n", (int)f->mode,
+		(long long)f->owner, (long long)f->group);
+	return is_plain(f->path);
+}
+
+static bool print_key(const struct change_key *k, struct buf *to)
+{
+	buf_printf(to, "[key %s]\npath = \"%s\"\nname = \"%s\"\n", k->label, k->path,
+		k->name);
+	buf_printf(to, "id = \"%s\"\nplace = %s\n", k->id, places[k->place]);
+	return is_plain(k->path) && is_plain(k->name);
+}
 
 kf_err change_set(struct change *c, enum change_phase phase)
 {
@@ -213,18 +245,10 @@ kf_err change_set(struct change *c, enum change_phase phase)
 	buf_printf(&text, "[change]\nkind = %s\nfile = \"%s\"\nbegan = %s\n", c->kind,
 		c->file, c->began);
 	buf_printf(&text, "phase = %s\n", phases[phase]);
-	for (size_t i = 0; i < c->files.n; i++) {
-		const struct change_file *f = file_at(c, i);
-		is_fine &= is_plain(f->path);
-		buf_printf(&text, "[file %s]\npath = \"%s\"\nwas_there = %s\n", f->label,
-			f->path, f->was_there ? "yes" : "no");
-	}
-	for (size_t i = 0; i < c->keys.n; i++) {
-		const struct change_key *k = key_at(c, i);
-		is_fine &= is_plain(k->path);
-		buf_printf(&text, "[key %s]\npath = \"%s\"\nplace = %s\n", k->label,
-			k->path, places[k->place]);
-	}
+	for (size_t i = 0; i < c->files.n; i++)
+		is_fine &= print_file(file_at(c, i), &text);
+	for (size_t i = 0; i < c->keys.n; i++)
+		is_fine &= print_key(key_at(c, i), &text);
 	if (!is_fine)
 		return kf_fail(INVALID_FIELD, "a path with quotes, backslashes or line "
 					      "breaks");
@@ -265,10 +289,14 @@ static kf_err read_three(const struct change *c, const struct change_file *f,
 	return f->was_there ? read_whole(path, &ret->old) : KF_OK;
 }
 
-static kf_err put(const char *path, bool is_there, const struct buf *bytes)
+/* Old ones may hold keys: who could read them before, and nobody else. */
+static kf_err put_old(const struct change_file *f, bool is_there, const struct buf *bytes)
 {
-	return is_there ? file_replace(path, buf_slice(bytes))
-			: file_write(path, buf_slice(bytes), 0644);
+	const struct stat like = { .st_mode = (mode_t)f->mode,
+		.st_uid = (uid_t)f->owner,
+		.st_gid = (gid_t)f->group };
+	return is_there ? file_replace(f->path, buf_slice(bytes))
+			: file_write_like(f->path, &like, buf_slice(bytes));
 }
 
 static kf_err apply_one(const struct change *c, const struct change_file *f)
@@ -280,7 +308,8 @@ static kf_err apply_one(const struct change *c, const struct change_file *f)
 		return KF_OK;
 	if (is_there != f->was_there || !slice_eq(buf_slice(&t.now), buf_slice(&t.old)))
 		return kf_fail(CONFLICT, "somebody changed the file meanwhile");
-	return put(f->path, is_there, &t.new);
+	return is_there ? file_replace(f->path, buf_slice(&t.new))
+			: file_write(f->path, buf_slice(&t.new), 0644);
 }
 
 static kf_err undo_one(const struct change *c, const struct change_file *f)
@@ -295,7 +324,7 @@ static kf_err undo_one(const struct change *c, const struct change_file *f)
 		return kf_fail(
 			CONFLICT, "somebody changed the file since; it stays as it is");
 	if (f->was_there)
-		return put(f->path, is_there, &t.old);
+		return put_old(f, is_there, &t.old);
 	return unlink(f->path) ? file_failed(errno) : KF_OK;
 }
 
@@ -374,12 +403,35 @@ void change_forget(const struct change *c)
 	}
 }
 
+/* "20260131-12" */
+static bool is_record_name(const char *name)
+{
+	const char *rest = name + strspn(name, "0123456789");
+	return rest == name + 8 && *rest == '-' && rest[1] &&
+	       !rest[1 + strspn(rest + 1, "0123456789")];
+}
+
+/* "record", "12.old", "12.new", and what file_write() calls them until they are whole. */
+static bool is_copy_name(const char *name)
+{
+	static const char temporary[] = ".keyfleet-new";
+	const char *rest = name + (*name == '.'), *end = strstr(rest, temporary);
+	size_t n = end && *name == '.' ? (size_t)(end - rest) : strlen(rest);
+	if ((*name == '.') != (end && !end[sizeof(temporary) - 1]))
+		return false;
+	if (n == 6 && !strncmp(rest, "record", n))
+		return true;
+	size_t digits = strspn(rest, "0123456789");
+	return digits && n == digits + 4 &&
+	       (!strncmp(rest + digits, ".old", 4) || !strncmp(rest + digits, ".new", 4));
+}
+
 void change_discard(const char *dir)
 {
 	DIR *d = opendir(dir);
 	char path[4096];
 	for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+		if (is_copy_name(e->d_name) &&
 			kf_ok(path_join(dir, e->d_name, path, sizeof(path))))
 			shred_quietly(path);
 	if (d)
@@ -397,9 +449,10 @@ kf_err change_each(const char *state_dir,
 	kf_err e = KF_OK;
 	for (int i = 0; i < n; i++) {
 		char dir[4096];
-		if (kf_ok(e) && names[i]->d_name[0] != '.')
+		bool is_next = kf_ok(e) && is_record_name(names[i]->d_name);
+		if (is_next)
 			e = path_join(state_dir, names[i]->d_name, dir, sizeof(dir));
-		if (kf_ok(e) && names[i]->d_name[0] != '.')
+		if (is_next && kf_ok(e))
 			e = each(arg, dir, names[i]->d_name);
 		free(names[i]);
 	}

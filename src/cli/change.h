@@ -21,7 +21,9 @@ const char *change_phase_name(enum change_phase phase);
 /* A key file that nobody needs once the change is finished. */
 struct change_key {
 	char *label;
-	char *path;
+	char *path; /* the file itself */
+	char *name; /* what the configuration called it: perhaps a link to it */
+	char *id; /* of the key in it, hexadecimal: another key that is there later is none of ours */
 	int place; /* enum change_place */
 };
 enum change_place { CHANGE_KEY_FILE, CHANGE_KEY_IN_BUNDLE };
@@ -30,6 +32,8 @@ struct change_file {
 	char *label; /* "0", "1", ...: names its copies */
 	char *path;
 	bool was_there;
+	int64_t mode, owner,
+		group; /* what it had, for the case that it is gone when it comes back */
 };
 
 struct change {
@@ -49,7 +53,8 @@ void change_free(struct change *c);
 
 /* A file and its new content, written to the record; nothing else happens yet.  Links are followed. */
 kf_err change_add(struct change *c, const char *path, struct slice now);
-kf_err change_add_key(struct change *c, const char *path, enum change_place place);
+kf_err change_add_key(
+	struct change *c, const char *path, enum change_place place, const char *id);
 /* From here on change_undo() knows what to do. */
 kf_err change_set(struct change *c, enum change_phase phase);
 /* Puts the new files into place.  CONFLICT if one is not what it was. */
@@ -60,10 +65,12 @@ kf_err change_undo(const struct change *c, struct buf *why);
 /* Overwrites and removes the copies. */
 void change_forget(const struct change *c);
 
-/* Removes what somebody left who was killed before his record was there. */
+/* Removes what somebody left who was killed, or failed, before his record was there: copies and the folder; what is
+ * not ours stays. */
 void change_discard(const char *dir);
 
-/* Each record of the folder, oldest first; each() may free nothing.  A folder that is not there holds none. */
+/* Each record of the folder, oldest first; each() may free nothing.  A folder that is not there holds none; what has
+ * not the name of a record is none. */
 kf_err change_each(const char *state_dir,
 	kf_err (*each)(void *arg, const char *dir, const char *id), void *arg);
 

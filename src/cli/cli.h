@@ -78,6 +78,11 @@ kf_err table_end(struct table *t, kf_err e);
 kf_err file_write(const char *path, struct slice bytes, unsigned mode);
 /* The same for a file that is there: its owner and mode stay. */
 kf_err file_replace(const char *path, struct slice bytes);
+/* The same with the owner, group and mode of `like`. */
+struct stat;
+kf_err file_write_like(const char *path, const struct stat *like, struct slice bytes);
+/* A new name is on the disk when its folder is. */
+kf_err file_sync_folder(const char *path);
 /* Removes what a write of this file left that was killed. */
 void file_clean(const char *path);
 /* EXISTS if there is one already. */

@@ -112,13 +112,22 @@ static kf_err put_into_place(struct adopt *a, struct server *s, struct change *c
 	return adopt_check(a);
 }
 
-static kf_err change_files(struct adopt *a, struct server *s, struct change *change)
+static kf_err write_record(struct adopt *a, struct server *s, struct change *change)
 {
 	char loader[4400];
 	KF_TRY(loader_line(a, s, loader, sizeof(loader)));
 	KF_TRY(adopt_edit(a, change, loader[0] ? loader : NULL));
-	KF_TRY(change_set(change, CHANGE_BEGUN));
-	kf_err e = put_into_place(a, s, change);
+	return change_set(change, CHANGE_BEGUN);
+}
+
+static kf_err change_files(struct adopt *a, struct server *s, struct change *change)
+{
+	kf_err e = write_record(a, s, change);
+	if (!kf_ok(e)) { /* copies of keys are in it, and nothing has changed */
+		change_discard(change->dir);
+		return e;
+	}
+	e = put_into_place(a, s, change);
 	if (kf_ok(e))
 		return change_set(change, CHANGE_DONE);
 	cli_note(a->cli, "everything goes back to what it was");

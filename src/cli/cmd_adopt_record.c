@@ -128,13 +128,75 @@ static kf_err run_rollback(struct cli *c)
 
 /* ---- finish ---- */
 
-static bool is_in_use(const struct site *s, const char *path)
+/* What the servers of this host read, links resolved: one that was not adopted may use the same key. */
+struct uses {
+	struct use {
+		char *path;
+		bool is_key;
+	} * item;
+	size_t n;
+};
+
+static void uses_free(struct uses *u)
 {
-	for (size_t i = 0; i < s->n_pairs; i++) {
-		const struct site_pair *p = &s->pairs[i];
-		if (!strcmp(p->key.text ? p->key.text : p->certificate.text, path))
-			return true;
+	for (size_t i = 0; i < u->n; i++)
+		free(u->item[i].path);
+	free(u->item);
+}
+
+static kf_err add_use(struct uses *u, const char *path, bool is_key)
+{
+	struct use *bigger = reallocarray(u->item, u->n + 1, sizeof(*bigger));
+	u->item = bigger ? bigger : u->item;
+	char *real = bigger ? realpath(path, NULL) : NULL;
+	real = bigger && !real ? strdup(path) : real;
+	if (!real)
+		return kf_fail(NOMEM, "no memory for a list of files");
+	u->item[u->n++] = (struct use){ real, is_key };
+	return KF_OK;
+}
+
+static kf_err add_pair(struct uses *u, const struct site_pair *p)
+{
+	KF_TRY(add_use(u, p->key.text ? p->key.text : p->certificate.text, true));
+	return add_use(u, p->certificate.text, false);
+}
+
+static kf_err add_site(
+	const struct wish *w, enum site_kind kind, const char *file, struct uses *ret)
+{
+	struct site site = { 0 };
+	autobuf why = buf_new(65536);
+	kf_err e = site_read(kind, file, NULL, &site, &why);
+	cli_note_lines(w->cli, &why);
+	for (size_t i = 0; kf_ok(e) && i < site.n_pairs; i++)
+		e = add_pair(ret, &site.pairs[i]);
+	site_free(&site);
+	return e;
+}
+
+static kf_err find_uses(
+	const struct wish *w, const struct change *change, struct uses *ret)
+{
+	enum site_kind kind;
+	if (!site_kind_find(change->kind, &kind))
+		return kf_fail(MALFORMED, "the record names no server that we know");
+	KF_TRY(add_site(w, kind, change->file, ret));
+	for (size_t i = 0; i < SITE_KINDS; i++) {
+		const char *file = site_default_file((enum site_kind)i);
+		if (strcmp(file, change->file) != 0 && access(file, F_OK) == 0)
+			KF_TRY(add_site(w, (enum site_kind)i, file, ret));
 	}
+	return KF_OK;
+}
+
+/* A bundle loses its key alone: whoever reads it as a certificate may go on. */
+static bool is_in_use(const struct uses *u, const struct change_key *k)
+{
+	for (size_t i = 0; i < u->n; i++)
+		if ((u->item[i].is_key || k->place == CHANGE_KEY_FILE) &&
+			!strcmp(u->item[i].path, k->path))
+			return true;
 	return false;
 }
 
@@ -149,44 +211,67 @@ static kf_err strip_bundle(const char *path)
 	char old[4096];
 	if (snprintf(old, sizeof(old), "%s.keyfleet-old", path) >= (int)sizeof(old))
 		return kf_fail(TOO_BIG, "the path is too long");
+	kf_err e = file_shred(old); /* of somebody who was killed here */
+	if (!kf_ok(e) && !kf_is(e, KF_E_NOT_FOUND))
+		return e;
 	if (link(path, old))
 		return kf_fail(IO, "the file cannot be renamed");
-	kf_err e = file_replace(path, buf_slice(&rest));
+	e = file_replace(path, buf_slice(&rest));
 	return kf_ok(e) ? file_shred(old) : (unlink(old), e);
+}
+
+/* Whether the file holds the key that was moved, and no other that came since. */
+static bool is_that_key(const struct change_key *k)
+{
+	autobuf text = buf_new(ADOPT_PEM_MAX);
+	struct keypair key = { 0 };
+	char id[2 * KEY_ID_SIZE + 1] = "";
+	if (kf_ok(site_disk.read(NULL, k->path, &text)) &&
+		kf_ok(keypair_import(buf_slice(&text), NULL, NULL, &key)))
+		adopt_key_id(&key, id);
+	keypair_free(&key);
+	return !strcmp(id, k->id);
+}
+
+/* A link that leads nowhere now. */
+static void remove_link(const char *name)
+{
+	struct stat st;
+	if (lstat(name, &st) == 0 && S_ISLNK(st.st_mode) && stat(name, &st))
+		unlink(name);
 }
 
 static kf_err destroy_key(const struct change_key *k)
 {
-	char real[4096];
-	if (!realpath(k->path, real))
-		return KF_OK; /* gone already: a second try */
 	if (k->place == CHANGE_KEY_IN_BUNDLE)
-		return strip_bundle(real);
-	KF_TRY(file_shred(real));
-	if (strcmp(real, k->path) != 0)
-		unlink(k->path); /* a link that leads nowhere now */
+		return strip_bundle(k->path);
+	KF_TRY(file_shred(k->path));
+	remove_link(k->name);
 	return KF_OK;
+}
+
+static const char *why_it_stays(const struct uses *u, const struct change_key *k)
+{
+	if (is_in_use(u, k))
+		return "is still in use";
+	return is_that_key(k) ? NULL : "does not hold the key that was moved";
 }
 
 static kf_err destroy_keys(const struct wish *w, const struct change *change)
 {
-	enum site_kind kind;
-	struct site site = { 0 };
-	autobuf why = buf_new(65536);
-	if (!site_kind_find(change->kind, &kind))
-		return kf_fail(MALFORMED, "the record names no server that we know");
-	kf_err e = site_read(kind, change->file, NULL, &site, &why);
-	cli_note_lines(w->cli, &why);
-	for (size_t i = 0; i < change->keys.n && kf_ok(e); i++) {
+	CLEANUP(uses_free) struct uses uses = { 0 };
+	KF_TRY(find_uses(w, change, &uses));
+	for (size_t i = 0; i < change->keys.n; i++) {
 		const struct change_key *k = (struct change_key *)change->keys.items + i;
-		if (k->place == CHANGE_KEY_FILE && is_in_use(&site, k->path)) {
-			cli_note(w->cli, "%s is still in use and stays", k->path);
-			continue;
-		}
-		e = cli_file_error(w->cli, k->path, destroy_key(k));
+		if (access(k->path, F_OK))
+			continue; /* gone already: a second try */
+		const char *why = why_it_stays(&uses, k);
+		if (why)
+			cli_note(w->cli, "%s %s and stays", k->path, why);
+		else
+			KF_TRY(cli_file_error(w->cli, k->path, destroy_key(k)));
 	}
-	site_free(&site);
-	return e;
+	return KF_OK;
 }
 
 static kf_err finish(const struct wish *w, struct change *change)

@@ -63,8 +63,7 @@ kf_err file_create(const char *path, struct slice bytes, unsigned mode)
 	return e;
 }
 
-/* A new name is on the disk when its directory is. */
-static kf_err sync_directory(const char *path)
+kf_err file_sync_folder(const char *path)
 {
 	char dir[4096];
 	const char *slash = strrchr(path, '/');
@@ -103,7 +102,7 @@ void file_clean(const char *path)
 		unlink(temporary);
 }
 
-static kf_err write_beside(const char *path, const struct stat *like, struct slice bytes)
+kf_err file_write_like(const char *path, const struct stat *like, struct slice bytes)
 {
 	char temporary[4096];
 	KF_TRY(temporary_of(path, temporary, sizeof(temporary)));
@@ -121,7 +120,7 @@ static kf_err write_beside(const char *path, const struct stat *like, struct sli
 		unlink(temporary);
 		return e;
 	}
-	return sync_directory(path);
+	return file_sync_folder(path);
 }
 
 kf_err file_write(const char *path, struct slice bytes, unsigned mode)
@@ -130,7 +129,7 @@ kf_err file_write(const char *path, struct slice bytes, unsigned mode)
 	if (geteuid() || lstat(path, &like) || !S_ISREG(like.st_mode))
 		like = (struct stat){ .st_uid = geteuid(), .st_gid = getegid() };
 	like.st_mode = mode;
-	return write_beside(path, &like, bytes);
+	return file_write_like(path, &like, bytes);
 }
 
 kf_err file_replace(const char *path, struct slice bytes)
@@ -138,7 +137,7 @@ kf_err file_replace(const char *path, struct slice bytes)
 	struct stat was;
 	if (lstat(path, &was) || !S_ISREG(was.st_mode))
 		return kf_fail(IO, "this is no file");
-	return write_beside(path, &was, bytes);
+	return file_write_like(path, &was, bytes);
 }
 
 kf_err file_give(const char *path, const char *user)
