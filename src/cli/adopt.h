@@ -123,6 +123,6 @@ kf_err adopt_undo_begun(struct adopt *a);
 kf_err adopt_release_include(
 	struct cli *c, const char *state_dir, const char *openssl_conf);
 
-/* cmd_adopt.c: y or n on the terminal; one at a time on a host. */
+/* cmd_adopt.c: y or n on the terminal; one at a time on a host: BUSY, or `waits` for its turn. */
 kf_err adopt_ask_sure(const struct cli *c, bool is_sure, const char *question);
-kf_err adopt_lock(const struct cli *c, const char *state_dir, int *ret_fd);
+kf_err adopt_lock(const struct cli *c, const char *state_dir, bool waits, int *ret_fd);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* ---- one item ---- */
 
@@ -105,6 +106,19 @@ static kf_err avoid_clash(const struct adopt *a, size_t at)
 	return KF_OK;
 }
 
+/* Whoever may write the folder could have put a link there, to a file that root would then overwrite. */
+static const char *why_no_reference(const struct adopt *a, const struct adopt_item *it)
+{
+	autobuf argument = buf_new(2 * sizeof(it->ref_path));
+	struct stat st;
+	kf_err e = site_quote(a->kind, it->ref_path, &argument);
+	if (!kf_ok(e))
+		return e.site->text;
+	if (!it->is_in_place && lstat(it->ref_path, &st) == 0 && !S_ISREG(st.st_mode))
+		return "where its reference would be there is something that is no file";
+	return NULL;
+}
+
 static bool is_wanted(const struct adopt *a, const struct site_pair *p)
 {
 	if (!a->only || !strcmp(a->only, p->certificate.text))
@@ -137,7 +151,8 @@ static kf_err add_item(struct adopt *a, const struct site_pair *p)
 		return KF_OK;
 	KF_TRY(name_reference(it));
 	KF_TRY(avoid_clash(a, a->n_items - 1));
-	a->moving++;
+	it->why_not = why_no_reference(a, it);
+	a->moving += !it->why_not;
 	return KF_OK;
 }
 

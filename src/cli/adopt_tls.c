@@ -52,6 +52,8 @@ static bool set_name(SSL *ssl, const char *name)
 {
 	char copy[256];
 	snprintf(copy, sizeof(copy), "%s", name);
+	if (*copy == '*') /* any name will do */
+		*copy = 'x';
 	return SSL_set_tlsext_host_name(ssl, copy) == 1;
 }
 

@@ -30,7 +30,7 @@ kf_err adopt_ask_sure(const struct cli *c, bool is_sure, const char *question)
 	return kf_fail(CLOSED, "nothing was changed");
 }
 
-kf_err adopt_lock(const struct cli *c, const char *state_dir, int *ret_fd)
+kf_err adopt_lock(const struct cli *c, const char *state_dir, bool waits, int *ret_fd)
 {
 	char parent[4096];
 	const char *slash = strrchr(state_dir, '/');
@@ -54,7 +54,7 @@ kf_err adopt_lock(const struct cli *c, const char *state_dir, int *ret_fd)
 			kf_fail(DENIED, "the folder of records must be yours alone, "
 					"mode 0700"));
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
+	if (flock(fd, LOCK_EX | (waits ? 0 : LOCK_NB))) {
 		close(fd);
 		return kf_fail(BUSY, "another `keyfleet adopt` is at work on this host");
 	}
@@ -194,7 +194,7 @@ static kf_err adopt(struct adopt *a)
 	CLEANUP(mem_closep) int lock = -1;
 	struct server s = { 0 };
 	if (!a->is_dry) {
-		KF_TRY(adopt_lock(a->cli, a->state_dir, &lock));
+		KF_TRY(adopt_lock(a->cli, a->state_dir, false, &lock));
 		KF_TRY(adopt_undo_begun(a));
 	}
 	KF_TRY(adopt_plan(a));

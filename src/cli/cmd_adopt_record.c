@@ -116,7 +116,7 @@ static kf_err run_rollback(struct cli *c)
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(options[0])));
 	KF_TRY(cli_operands(c, 0, 1));
 	CLEANUP(mem_closep) int lock = -1;
-	KF_TRY(adopt_lock(c, w.state_dir, &lock));
+	KF_TRY(adopt_lock(c, w.state_dir, false, &lock));
 	struct change change = { 0 };
 	kf_err e = choose(&w, CHANGE_BEGUN, &change);
 	if (kf_ok(e))
@@ -299,7 +299,7 @@ static kf_err run_finish(struct cli *c)
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(options[0])));
 	KF_TRY(cli_operands(c, 0, 1));
 	CLEANUP(mem_closep) int lock = -1;
-	KF_TRY(adopt_lock(c, w.state_dir, &lock));
+	KF_TRY(adopt_lock(c, w.state_dir, false, &lock));
 	struct change change = { 0 };
 	kf_err e = choose(&w, CHANGE_DONE, &change);
 	if (kf_ok(e))

@@ -263,7 +263,8 @@ static kf_err deploy(struct deploy *d)
 	if (d->file && !d->server)
 		return kf_fail(INVALID_FIELD, "--file needs --server");
 	KF_TRY(read_new(d));
-	KF_TRY(adopt_lock(d->cli, d->state_dir, &lock));
+	/* A hook that gave up would not be called again before the next renewal. */
+	KF_TRY(adopt_lock(d->cli, d->state_dir, true, &lock));
 	KF_TRY(change_each(d->state_dir, forget, NULL));
 	for (size_t i = 0; i < SITE_KINDS; i++)
 		if (!d->server || i == only)

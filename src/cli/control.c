@@ -72,16 +72,30 @@ static kf_err command(
 		       : kf_fail(CONFLICT, "HAProxy does not take the certificate");
 }
 
-/* An empty line ends what is set: the text must have none. */
+/* An empty line ends what is set, and what comes after it is a command: the text must have none. */
 static void add_lines(struct slice pem, struct buf *ret)
 {
-	for (size_t i = 0; i < pem.n; i++)
-		if (pem.p[i] != '\r' && (pem.p[i] != '\n' || (i && pem.p[i - 1] != '\n')))
+	for (size_t i = 0; i < pem.n; i++) {
+		bool is_empty = ret->n && ret->p[ret->n - 1] == '\n';
+		if (pem.p[i] && pem.p[i] != '\r' && (pem.p[i] != '\n' || !is_empty))
 			buf_add_u8(ret, pem.p[i]);
+	}
+}
+
+/* What the socket takes as one word; another path has to do with a reload. */
+static bool is_word(const char *path)
+{
+	for (; *path; path++)
+		if (*path <= ' ' || strchr(";<\\\"'#\x7f", *path))
+			return false;
+	return true;
 }
 
 kf_err control_set_certificate(const char *socket, const char *file, struct slice pem)
 {
+	if (!is_word(file))
+		return kf_fail(
+			INVALID_FIELD, "a path that HAProxy's socket does not take");
 	autobuf set = buf_new(CONTROL_MAX), commit = buf_new(8192);
 	buf_printf(&set, "set ssl cert %s <<\n", file);
 	add_lines(pem, &set);

@@ -362,11 +362,18 @@ static struct site_value address_of(const struct nginx *n, const struct door *d)
 	return v;
 }
 
-static void add_door(struct nginx *n, struct site_pair *p, const struct block *b)
+/* Where a server listens with TLS, and the names it has there. */
+static void add_server(struct nginx *n, struct site_pair *p, const struct block *b)
 {
-	for (const struct door *d = b->doors; d; d = d->next)
-		if (has_ssl_on(b) || is_tls_door(n, d))
-			reading_add_once(n->r, &p->listens, address_of(n, d));
+	bool is_tls = false;
+	for (const struct door *d = b->doors; d; d = d->next) {
+		if (!has_ssl_on(b) && !is_tls_door(n, d))
+			continue;
+		is_tls = true;
+		reading_add_once(n->r, &p->listens, address_of(n, d));
+	}
+	for (size_t i = 0; is_tls && i < b->names.n; i++)
+		reading_add_once(n->r, &p->names, b->names.item[i]);
 }
 
 static const char *why_not(
@@ -391,9 +398,7 @@ static void add_pair(struct nginx *n, const struct block *b,
 		return;
 	p->shape = strcmp(certificate->text, key->text) ? SITE_SEPARATE : SITE_BUNDLE;
 	p->why_not = why_not(certificate, key);
-	add_door(n, p, b);
-	for (size_t i = 0; i < b->names.n; i++)
-		reading_add_once(n->r, &p->names, b->names.item[i]);
+	add_server(n, p, b);
 }
 
 static void add_pairs(struct nginx *n, const struct block *b)

@@ -52,13 +52,21 @@ const struct site_fact *site_fact(const struct site *s, enum site_fact_id id)
 	return NULL;
 }
 
+/* "www.example.org", "localhost", or with a wildcard "*.example.org". */
+static bool is_name(const char *name, bool is_wild)
+{
+	if (is_wild && strncmp(name, "*.", 2) != 0)
+		return false;
+	const char *rest = is_wild ? name + 2 : name;
+	return *rest && *rest != '.' && !strpbrk(rest, "*~_$^/");
+}
+
 const char *site_name_to_ask(const struct site_pair *p)
 {
-	for (size_t i = 0; i < p->names.n; i++) {
-		const char *name = p->names.item[i].text;
-		if (strchr(name, '.') && !strpbrk(name, "*~_$^/") && name[0] != '.')
-			return name;
-	}
+	for (int wild = 0; wild < 2; wild++)
+		for (size_t i = 0; i < p->names.n; i++)
+			if (is_name(p->names.item[i].text, wild))
+				return p->names.item[i].text;
 	return NULL;
 }
 

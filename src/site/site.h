@@ -121,7 +121,7 @@ void site_free(struct site *s);
 /* The last fact of this id, or NULL. */
 const struct site_fact *site_fact(const struct site *s, enum site_fact_id id);
 
-/* A name of the pair that a client could ask for; NULL: there is none. */
+/* A name of the pair that a client could ask for, perhaps "*.example.org"; NULL: there is none. */
 const char *site_name_to_ask(const struct site_pair *p);
 
 /* Files as the file system has them: for those who read certificates and keys. */

@@ -12,7 +12,7 @@ from scenario import expect, run, skip
 from lab import BIN, Load, Process, handshake, wait_until
 
 STATE = "/var/lib/keyfleet/adopt"
-STEP = int(os.environ.get("KILL_STEP", "5"))  # which of the changes it is killed before: every one, or one of so many
+STEP = int(os.environ.get("KILL_STEP", "13"))  # which of the changes it is killed before: every one, or one of so many
 
 
 def etc():
@@ -374,6 +374,33 @@ def claim_finish_destroys_the_old_keys_and_there_is_no_way_back(lab):
     expect(listed["state"] == "finished", str(listed))
     refused = lab.adopt("rollback", listed["id"], check=False)
     expect(refused.returncode and "finished" in refused.stderr, refused.stderr)
+
+
+def claim_finish_leaves_keys_that_another_server_uses_or_that_were_not_moved(lab):
+    servers = ""
+    for name in ("shared", "renewed", "moved", "linked", "it's"):
+        lab.key_pair(name, "ec")
+        servers += f"""server {{ listen 445 ssl; ssl_certificate "/etc/ssl/private/{name}.pem";
+            ssl_certificate_key "/etc/ssl/private/{name}.key"; }}\n"""
+    lab.put("/etc/nginx/other.conf", "events {}\nhttp {\n" + servers + "}\n")
+    os.symlink("/etc/shadow", "/etc/ssl/private/linked.ref.pem")
+    os.symlink("shared.key", "/etc/ssl/private/alias.key")
+    lab.put("/etc/apache2/sites-enabled/001-shared.conf", """<VirtualHost *:8443>
+    SSLEngine on
+    SSLCertificateFile /etc/ssl/private/shared.pem
+    SSLCertificateKeyFile /etc/ssl/private/alias.key
+</VirtualHost>
+""")
+    shadow = read("/etc/shadow")
+    shown = lab.adopt("nginx", "--file", "/etc/nginx/other.conf", "--yes").stdout
+    expect("stays: a path with quotes" in shown and "stays: where its reference would be" in shown, shown)
+    expect("3 keys moved" in shown and read("/etc/shadow") == shadow, shown)
+    shutil.copy("/etc/ssl/private/it's.key", "/etc/ssl/private/renewed.key")
+    done = lab.adopt("finish", "--yes")
+    for name, why in (("shared", "still in use"), ("renewed", "does not hold the key")):
+        expect(os.path.exists(f"/etc/ssl/private/{name}.key"), f"{name}.key is destroyed")
+        expect(f"{name}.key {why}" in done.stderr or f"{name}.key is {why}" in done.stderr, done.stderr)
+    expect(not os.path.exists("/etc/ssl/private/moved.key"), "moved.key is still there")
 
 
 if __name__ == "__main__":

@@ -112,7 +112,12 @@ def claim_certbots_hook_renews_on_three_servers_and_no_handshake_fails(lab):
 
 def claim_legos_hook_renews(lab):
     certificate = renewed(lab, "two")
+    text = "The certificate\n\nof this host\n\n" + open(certificate).read()
+    with open(certificate, "w", newline="\r\n") as f:  # to HAProxy's socket an empty line is the end
+        f.write(text)
+    worker = lab.haproxy.family()
     deploys_everywhere(lab, certificate, lambda: hook(lab, "lego", LEGO_CERT_PATH=certificate, LEGO_CERT_DOMAIN="localhost"))
+    expect(lab.haproxy.family() == worker, "HAProxy has new workers: it was not told over its socket")
 
 
 def claim_dehydrateds_hook_renews_and_passes_over_other_steps(lab):

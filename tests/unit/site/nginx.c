@@ -57,7 +57,7 @@ TEST(certificates_said_after_the_server_are_inherited)
 	OK(kf_ok(world_site(SITE_NGINX, FILES(usual), &s)));
 
 	const struct site_pair *all = &s.pairs[2];
-	EQ(all->names.n, 2);
+	EQ(all->names.n, 1); /* not those of a server without TLS */
 	OK(!strcmp(all->names.item[0].text, "other.example.org"));
 }
 
@@ -70,6 +70,26 @@ TEST(tls_of_one_server_holds_for_all_at_the_address)
 	const struct site_pair *all = &s.pairs[2];
 	EQ(all->listens.n, 1);
 	OK(!strcmp(all->listens.item[0].text, "*:443"));
+}
+
+static const char *name_to_ask(const char *one, const char *other)
+{
+	static struct site_value names[2];
+	names[0] = (struct site_value){ .text = one };
+	names[1] = (struct site_value){ .text = other };
+	const struct site_pair p = { .names = { names, 2 } };
+	const char *name = site_name_to_ask(&p);
+	return name ? name : "";
+}
+
+TEST(a_name_that_is_one_is_asked_for_before_a_wildcard)
+{
+	OK(!strcmp(name_to_ask("*.example.org", "www.example.org"), "www.example.org"));
+	OK(!strcmp(name_to_ask("_", "*.example.org"), "*.example.org"));
+	OK(!strcmp(name_to_ask("", "intranet"), "intranet"));
+	OK(!strcmp(name_to_ask("~^www", "www.example.*"), ""));
+	OK(!strcmp(name_to_ask(".example.org", "a_b.example.org"), ""));
+	OK(!strcmp(name_to_ask("*", "*.*.org"), ""));
 }
 
 TEST(each_value_knows_its_line_and_bytes)
