@@ -28,6 +28,8 @@ static const struct {
 } operations[] = {
 	{ "sign", ALLOW_SIGN, KMIP_OPERATION_SIGN },
 	{ "decrypt", ALLOW_DECRYPT, KMIP_OPERATION_DECRYPT },
+	/* the grants' word; which of both it is, the key server tells apart */
+	{ "decrypt-tls", ALLOW_DECRYPT, KMIP_OPERATION_DECRYPT },
 	{ "get", ALLOW_GET, KMIP_OPERATION_GET },
 	{ "get-attributes", ALLOW_GET_ATTRIBUTES, KMIP_OPERATION_GET_ATTRIBUTES },
 	{ "locate", ALLOW_LOCATE, KMIP_OPERATION_LOCATE },
@@ -126,8 +128,8 @@ static kf_err make_operations(
 			k++;
 		if (k == N_OPERATIONS) {
 			conf_complain(why, path, "allow", "operations",
-				"knows sign, decrypt, get, get-attributes and locate "
-				"only");
+				"knows sign, decrypt (or decrypt-tls), get, "
+				"get-attributes and locate only");
 			return kf_fail(CONFIG, "an operation is not known");
 		}
 		r->operations |= operations[k].bit;

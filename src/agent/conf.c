@@ -70,7 +70,7 @@ static const struct conf_option options[] = {
 	ALLOW("keys",       keys,       NULL,   "further Unique Identifiers of keys"),
 	ALLOW("users",      users,      NULL,   "names or numbers of users"),
 	ALLOW("groups",     groups,     NULL,   "names or numbers of groups"),
-	ALLOW("operations", operations, "sign", "sign, decrypt, get, get-attributes, locate"),
+	ALLOW("operations", operations, "sign", "sign, decrypt (or decrypt-tls), get, get-attributes, locate"),
 };
 /* clang-format on */
 

@@ -94,6 +94,18 @@ TEST(names_that_the_host_does_not_have_are_noted)
 	allow_free(a);
 }
 
+TEST(the_words_of_grants_are_known_too)
+{
+	autobuf notes = buf_new(4096);
+	struct allow *a =
+		make("[allow *]\nusers = 333\noperations = decrypt-tls\n", &notes);
+
+	OK(a != NULL);
+	OK(a && may(a, &web, "one", ALLOW_DECRYPT));
+	OK(a && !may(a, &web, "one", ALLOW_SIGN));
+	allow_free(a);
+}
+
 TEST(an_unknown_operation_is_a_mistake)
 {
 	autobuf notes = buf_new(4096);
