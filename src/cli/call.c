@@ -5,7 +5,9 @@
 #include "kmip/get.h"
 #include "kmip/get_attributes.h"
 #include "kmip/locate.h"
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 void payload_init(struct payload *p)
 {
@@ -21,6 +23,15 @@ struct ttlv_reader answer_reader(const struct buf *answer)
 	return ttlv_read_as(buf_slice(answer), KMIP_2_1, false);
 }
 
+/* Where a new user begins: nothing is set up yet. */
+static void tell_where_configurations_come_from(const struct cli *c)
+{
+	if (access(c->config, F_OK) < 0 && errno == ENOENT)
+		cli_note(c,
+			"on a key server `keyfleet init /etc/keyfleet` makes one; "
+			"elsewhere copy the administrator's and name it with --config");
+}
+
 static kf_err open_client(struct cli *c)
 {
 	if (c->client)
@@ -29,6 +40,7 @@ static kf_err open_client(struct cli *c)
 	if (kf_client_open(c->config, &c->client, &call) == KF_SUCCESS)
 		return KF_OK;
 	cli_note(c, "%s", kf_error_text(&call));
+	tell_where_configurations_come_from(c);
 	return kf_fail(CONFIG, "the client's configuration cannot be used; see --config");
 }
 

@@ -87,7 +87,9 @@ kf_err file_sync_folder(const char *path);
 void file_clean(const char *path);
 /* EXISTS if there is one already. */
 kf_err file_create(const char *path, struct slice bytes, unsigned mode);
-/* Gives it to a user of this host, by name; root only.  NOT_FOUND: there is no such user. */
+/* Gives it to a user of this host, by name; root only.  NOT_FOUND: there is no such user.  Whether it
+ * can be done is asked before anything is made that would be useless otherwise. */
+kf_err file_may_give(const char *user);
 kf_err file_give(const char *path, const char *user);
 /* Why a file could not be opened or made, by errno. */
 kf_err file_failed(int error);

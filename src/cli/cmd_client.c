@@ -160,6 +160,17 @@ static kf_err renew(const struct enrolment *e)
 	return save(e);
 }
 
+/* Known before a certificate is made: a renewal that fails half-way locks the client out. */
+static kf_err check_owner(const struct enrolment *e)
+{
+	if (!e->owner)
+		return KF_OK;
+	if (e->csr)
+		return kf_fail(INVALID_FIELD, "--owner is for the key file, and with "
+					      "--csr none is made");
+	return cli_file_error(e->cli, e->owner, file_may_give(e->owner));
+}
+
 static kf_err run_enrolment(struct cli *c, bool is_renewal)
 {
 	struct enrolment e = { .cli = c, .is_renewal = is_renewal };
@@ -175,6 +186,7 @@ static kf_err run_enrolment(struct cli *c, bool is_renewal)
 	if (!is_name(e.name))
 		return kf_fail(INVALID_FIELD, "a client's name is 1 to 64 letters, "
 					      "digits, dots, hyphens, underscores");
+	KF_TRY(check_owner(&e));
 	char authority[4096];
 	KF_TRY(config_dir(c, e.out, e.out_dir, sizeof(e.out_dir)));
 	KF_TRY(config_authority(c, e.ca_dir, authority, sizeof(authority)));

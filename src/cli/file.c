@@ -140,10 +140,24 @@ kf_err file_replace(const char *path, struct slice bytes)
 	return file_write_like(path, &was, bytes);
 }
 
+static kf_err find_user(const char *name, const struct passwd **ret)
+{
+	*ret = getpwnam(name);
+	return *ret ? KF_OK : kf_fail(NOT_FOUND, "this host has no such user");
+}
+
+kf_err file_may_give(const char *user)
+{
+	const struct passwd *who;
+	KF_TRY(find_user(user, &who));
+	return geteuid() == 0 || geteuid() == who->pw_uid
+		       ? KF_OK
+		       : kf_fail(DENIED, "only root gives files to others");
+}
+
 kf_err file_give(const char *path, const char *user)
 {
-	const struct passwd *who = getpwnam(user);
-	if (!who)
-		return kf_fail(NOT_FOUND, "this host has no such user");
+	const struct passwd *who;
+	KF_TRY(find_user(user, &who));
 	return lchown(path, who->pw_uid, who->pw_gid) == 0 ? KF_OK : file_failed(errno);
 }

@@ -102,6 +102,18 @@ def claim_a_client_is_renewed_only_while_it_is_let_in(lab):
     expect(open(os.path.join(lab.server.dir, "web.pem")).read() == before, "the certificate was replaced")
 
 
+def claim_an_owner_who_is_not_there_leaves_all_as_it_was(lab):
+    """A renewal that got as far as the files would leave a key without its certificate."""
+    lab.ok("client", "add", "owned")
+    files = [os.path.join(lab.server.dir, "owned" + e) for e in (".pem", ".key")]
+    before, let_in = [open(f).read() for f in files], lab.ok("client", "list")
+    for how in (("client", "renew", "owned"), ("client", "add", "other")):
+        lab.admin(*how, "--owner", "no-such-user", why="no-such-user: this host has no such user")
+    expect([open(f).read() for f in files] == before, "files were replaced")
+    expect(lab.ok("client", "list") == let_in, "a certificate was let in")
+    lab.admin("client", "add", "other", "--csr", files[0], "--owner", "root", why="--owner is for the key file", status=2)
+
+
 def claim_what_failed_without_a_server_can_be_repeated(lab):
     lab.ok("client", "add", "steady")
     folder, files = lab.server.dir, ("steady.pem", "steady.key")
@@ -116,6 +128,13 @@ def claim_what_failed_without_a_server_can_be_repeated(lab):
     os.rename(os.path.join(folder, "late.key"), lab.path("late.key"))
     lab.admin("client", "add", "late", why="late.pem")
     expect(not os.path.exists(os.path.join(folder, "late.key")), "a key without a certificate was left")
+
+
+def claim_who_has_no_configuration_is_told_where_they_come_from(lab):
+    lab.fails("--config", "nowhere.conf", "status", why="`keyfleet init /etc/keyfleet` makes one")
+    lab.write("wrong.conf", "[client]\n")
+    done = lab.fails("--config", "wrong.conf", "status", why="wrong.conf")
+    expect("keyfleet init" not in done.stderr, done.stderr)
 
 
 def claim_nobody_to_ask_is_told_with_the_address(lab):
