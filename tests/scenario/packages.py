@@ -17,6 +17,7 @@ from scenario import expect, run
 from lab import Lab, Load, ROOT, handshake, wait_until
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "tools"))
+import confine  # noqa: E402
 from machine import Machine, debian, network_of_our_own  # noqa: E402
 
 PACKAGES = os.environ.get("KEYFLEET_PACKAGES", os.path.join(ROOT, "build-package"))
@@ -169,6 +170,18 @@ def claim_a_set_up_serves_as_the_services_user_and_comes_back_after_a_crash(lab)
     expect(m.run("systemctl show -p MainPID --value keyfleetd").stdout.strip() != before, "it was not killed")
 
 
+def claim_services_work_under_what_their_units_forbid(lab):
+    """Everything in this file does: that the rules are in force is seen here."""
+    m = lab.machine("one")
+    pid = m.run("systemctl show -p MainPID --value keyfleetd").stdout.strip()
+    inside = f"nsenter --mount=/proc/{pid}/ns/mnt --root=/proc/{pid}/root "
+    for path, may in (("/etc/keyfleet", False), ("/usr", False), ("/var/lib/keyfleet", True), ("/run/keyfleetd", True)):
+        done = m.run(f"{inside} touch {path}/new && {inside} rm {path}/new", check=False)
+        expect((done.returncode == 0) == may, f"{path}: {done.stderr}")
+    if confine.library():
+        expect("Seccomp:\t2\n" in m.run(f"cat /proc/{pid}/status").stdout, "system calls are not filtered")
+
+
 def claim_secrets_as_credentials_need_a_drop_in_and_two_lines(lab):
     """The example of keyfleet-doc, as it is."""
     m = lab.machine("one")
@@ -248,6 +261,8 @@ def claim_from_a_bare_debian_to_remote_handshakes_by_the_readme(lab):
     signed = m.run("grep -a -c 'client=agent.*operation=Sign' /var/lib/keyfleet/audit/audit-*.log").stdout
     expect(int(signed) >= load.done - before, f"{signed} signatures in the audit log")
     print(f"# {len(commands)} commands, {took:.0f} s, {load.done} handshakes meanwhile")
+    done = m.apt("remove", "keyfleet-provider")
+    expect("keyfleet-provider: in use by nginx: " in done.stdout + done.stderr, "nobody is warned: " + done.stderr)
     lab.switch_off("readme")
 
 
