@@ -302,5 +302,21 @@ def claim_an_agent_that_is_away_keeps_programs_waiting_and_refuses_none(lab):
     load.fails_nothing()
 
 
+def claim_a_test_that_is_killed_leaves_no_machine_behind(lab):
+    """Nobody is left then to stop it."""
+    code = f"""import os, sys, tempfile
+tempfile.tempdir = {lab.dir!r}
+sys.path[:0] = {sys.path!r}
+from lab import Lab
+from machine import Machine, debian, network_of_our_own
+lab = Lab("killed")
+m = Machine(lab, "killed", {debian(lab, lab.suite, lab.outside)!r}, network_of_our_own())
+print(m.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    pid = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
+    wait_until("the machine to end", lambda: not os.path.exists(f"/proc/{pid}/exe"))
+
+
 if __name__ == "__main__":
     run(globals(), Fleet("kf-packages"))
