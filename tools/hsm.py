@@ -17,7 +17,9 @@ from lab import BIN, LIB, Process, wait_until
 
 PATH = os.environ["PATH"] + ":/usr/sbin"
 DRIVER = os.path.join(LIB, "libifdvhsm.so")
-READERS_MAX = 16  # of one pcscd, when it is compiled
+READERS_MAX = 16  # of one pcscd: fixed when it is compiled
+# A namespace of mounts, in which we are root.
+PRIVATE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
 
 
 def missing(*programs):
@@ -27,7 +29,7 @@ def missing(*programs):
             return f"{program} is not installed"
     if not os.path.exists(DRIVER):
         return "libifdvhsm.so was not built (libpcsclite-dev)"
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+    if subprocess.run([*PRIVATE, "mount", "-t", "tmpfs", "none", "/run"], capture_output=True, check=False).returncode:
         return "a private pcscd needs leave to make a mount namespace"
     return None
 
@@ -58,7 +60,7 @@ class VirtualCards:
 
 class Pcscd:
     """A pcscd that serves these cards to whoever has its environment, and that nobody else sees: its socket is
-    handed over to it, and its folder in /run is one of its own."""
+    handed over to it, and it has a /run of its own."""
 
     def __init__(self, lab, cards, name="pcscd"):
         self.lab, self.cards, self.name = lab, cards, name
@@ -73,8 +75,8 @@ class Pcscd:
             listener.bind(self.socket)
             listener.listen(64)
             self.process = Process(self.lab, self.name, [
-                "unshare", "--mount", "sh", "-c",
-                'mkdir -p /run/pcscd && mount -t tmpfs none /run/pcscd && LISTEN_PID=$$ exec "$@"', "sh",
+                *PRIVATE, "sh", "-c",
+                'mount -t tmpfs none /run && mkdir /run/pcscd && LISTEN_PID=$$ exec "$@"', "sh",
                 shutil.which("pcscd", path=PATH), "--foreground", "--config", self.cards.readers], listener=listener)
 
     def reader(self, card):

@@ -81,30 +81,37 @@ kf_err key_generate_aes(size_t bits, struct key **ret)
 	return KF_OK;
 }
 
-/* p and q from n, e, d (NIST SP 800-56B, appendix C): a square root of 1 that is neither 1 nor -1. */
+/* Squares y, which is some number to the power of k / 2^twos, until it is 1; the root of 1 before
+ * that divides n unless it is -1.  False when it never is: then k is no multiple of n's exponent. */
+static bool square_to_one(
+	BIGNUM *y, int twos, const BIGNUM *n, BIGNUM *factor, BN_CTX *ctx)
+{
+	if (!BN_one(factor))
+		return false;
+	for (int i = 0; i < twos && !BN_is_one(y); i++)
+		if (!BN_copy(factor, y) || !BN_mod_sqr(y, y, n, ctx))
+			return false;
+	return BN_is_one(y) && BN_sub_word(factor, 1) && BN_gcd(factor, factor, n, ctx);
+}
+
+/* A factor of n from k = d * e - 1 (NIST SP 800-56B, appendix C): every second number gives one. */
 static bool find_factor(const BIGNUM *n, const BIGNUM *k, BIGNUM *p, BN_CTX *ctx)
 {
-	BN_CTX_start(ctx);
-	BIGNUM *r = BN_CTX_get(ctx), *g = BN_CTX_get(ctx), *y = BN_CTX_get(ctx),
-	       *last = BN_CTX_get(ctx);
-	bool found = false;
+	CLEANUP(ossl_bn_freep) BIGNUM *r = BN_new(), *g = BN_new(), *y = BN_new();
 	int twos = 0;
 	while (!BN_is_bit_set(k, twos))
 		twos++;
-	for (int i = 0; last && i < 100 && !found; i++) {
-		if (!BN_rshift(r, k, twos) || !BN_rand_range(g, n) ||
-			!BN_mod_exp(y, g, r, n, ctx))
-			break;
-		for (int j = 0; j < twos && !found && !BN_is_one(y); j++) {
-			if (!BN_copy(last, y) || !BN_mod_sqr(y, y, n, ctx))
-				break;
-			if (BN_is_one(y) && BN_sub_word(last, 1) &&
-				BN_gcd(p, last, n, ctx))
-				found = !BN_is_one(p) && BN_cmp(p, n) != 0;
-		}
+	if (!r || !g || !y || !BN_rshift(r, k, twos))
+		return false;
+	for (int i = 0; i < 100; i++) {
+		if (!BN_rand_range(g, n) || BN_is_zero(g) ||
+			!BN_mod_exp(y, g, r, n, ctx) ||
+			!square_to_one(y, twos, n, p, ctx))
+			return false;
+		if (!BN_is_one(p) && BN_cmp(p, n) != 0)
+			return true;
 	}
-	BN_CTX_end(ctx);
-	return found;
+	return false;
 }
 
 struct rsa_numbers {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "vhsm/dkek.h"
 #include "vhsm/state.h"
 #include "vhsm/tlv.h"
+#include <openssl/sha.h>
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -38,12 +40,49 @@ static void talk(const uint8_t *data, size_t size)
 	}
 }
 
+static void add_sealed(struct slice plain, uint8_t kind, struct buf *to)
+{
+	static const uint8_t kek[DKEK_SIZE], head[8]; /* no algorithm, no restrictions */
+	uint8_t in[DKEK_SIZE + 4] = { 0 }, kcv[DKEK_KCV_SIZE];
+	struct key cipher = { .kind = KEY_AES, .n_aes = 32 }, mac = cipher;
+	in[sizeof(in) - 1] = 1;
+	SHA256(in, sizeof(in), cipher.aes);
+	in[sizeof(in) - 1] = 2;
+	SHA256(in, sizeof(in), mac.aes);
+	dkek_kcv(kek, kcv);
+	buf_add(to, kcv, sizeof(kcv));
+	buf_add_u8(to, kind);
+	buf_add(to, head, sizeof(head));
+	plain.n -= plain.n % 16;
+	if (!kf_ok(key_cipher(&cipher, ALGO_CBC_ENCRYPT, plain, to)) ||
+		!kf_ok(key_cipher(&mac, ALGO_CMAC, buf_slice(to), to)))
+		abort();
+}
+
+/* The plaintext of a key blob, from somebody who knows the key encryption key. */
+static void unwrap(uint8_t kind, struct slice plain)
+{
+	static const uint8_t kek[DKEK_SIZE];
+	CLEANUP(key_freep) struct key *k = NULL;
+	autobuf blob = buf_new(DKEK_BLOB_MAX), again = buf_new(DKEK_BLOB_MAX);
+	if (plain.n < 16 || plain.n > DKEK_BLOB_MAX / 2)
+		return;
+	add_sealed(plain, kind, &blob);
+	if (kf_ok(dkek_unwrap(kek, buf_slice(&blob), &k)) &&
+		!kf_ok(dkek_wrap(kek, k, &again)))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP(card_freep) struct card *c = NULL;
 	if (size > 0 && data[0] == 0xc0) {
 		if (kf_ok(state_parse((struct slice){ data, size }, &c)))
 			card_reset(c);
+		return 0;
+	}
+	if (size > 1 && data[0] == 0xc1) {
+		unwrap(data[1], (struct slice){ data + 2, size - 2 });
 		return 0;
 	}
 	talk(data, size);

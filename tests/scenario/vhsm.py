@@ -227,6 +227,30 @@ def claim_a_card_that_hangs_stops_its_own_reader_only(lab):
     wait_until("the card to be in", lambda: readers_in(lab) == CARDS)
 
 
+def claim_a_killed_pcscd_starts_again_with_all_cards(lab):
+    needs_cards(lab)
+    lab.pcscd.process.kill()
+    lab.pcscd.start()
+    wait_until("the cards", lambda: readers_in(lab) == CARDS)
+    expect("SW1=0x90" in lab.tool("opensc-tool", "--reader", "1", "-s", "0084000008").stdout, "no answer")
+
+
+def claim_faults_of_a_card_are_seen_by_the_tools(lab):
+    needs_cards(lab)
+    challenge = ["opensc-tool", "--reader", "0", "-s", "0084000008"]
+    lab.cards.tell("card", "1", "sw", "6f00", "50")
+    expect("SW1=0x6F" in lab.tool(*challenge, check=False).stdout, "the status word is another")
+    lab.cards.tell("card", "1", "heal")
+    expect("SW1=0x90" in lab.tool(*challenge).stdout, "the card was not healed")
+    lab.cards.tell("card", "1", "uses", "2", "1")
+    lab.sign(1, "11", "ECDSA-SHA256", "--signature-format", "openssl")
+    lab.verify("11")
+    again = lab.pkcs11(1, "--sign", "--id", "11", "-m", "ECDSA-SHA256", "-i", lab.path("message"),
+                       "-o", lab.path("none"), check=False)
+    expect(again.returncode != 0, "the key signs although it is used up")
+    expect("faults" in lab.cards.tell("status"), "no status")
+
+
 def claim_cards_survive_a_killed_program(lab):
     needs_cards(lab)
     lab.cards.process.kill()

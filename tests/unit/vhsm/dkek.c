@@ -2,6 +2,8 @@
 #include "vhsm/dkek.h"
 #include "talk.h"
 #include <openssl/core_names.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
 
 /* Made by another card, under the DKEK of one share. */
 #define SHARE "833A24479D417FBEE5E6405AAC9E36FC0DCE611626297509D8EB5E7BDF3D8217"
@@ -145,6 +147,55 @@ TEST(a_blob_of_another_domain_is_refused)
 	set_kek();
 	kek[0] ^= 1;
 	OK(kf_is(dkek_unwrap(kek, read_hex(&b, rsa_blob), &k), KF_E_DENIED));
+}
+
+/* Numbers that another card would have written: SHA-256(DKEK | 1) encrypts, SHA-256(DKEK | 2) signs. */
+static void seal(uint8_t kind, struct buf *plain, struct buf *to)
+{
+	static const uint8_t head[8]; /* no algorithm, no restrictions */
+	uint8_t in[DKEK_SIZE + 4] = { 0 }, kcv[DKEK_KCV_SIZE];
+	struct key cipher = { .kind = KEY_AES, .n_aes = 32 }, mac = cipher;
+	memcpy(in, kek, DKEK_SIZE);
+	in[sizeof(in) - 1] = 1;
+	SHA256(in, sizeof(in), cipher.aes);
+	in[sizeof(in) - 1] = 2;
+	SHA256(in, sizeof(in), mac.aes);
+	dkek_kcv(kek, kcv);
+	buf_add(to, kcv, sizeof(kcv));
+	buf_add_u8(to, kind);
+	buf_add(to, head, sizeof(head));
+	for (buf_add_u8(plain, 0x80); plain->n % 16;)
+		buf_add_u8(plain, 0);
+	if (!kf_ok(key_cipher(&cipher, ALGO_CBC_ENCRYPT, buf_slice(plain), to)) ||
+		!kf_ok(key_cipher(&mac, ALGO_CMAC, buf_slice(to), to)))
+		abort();
+}
+
+TEST(a_blob_of_crt_numbers_is_the_same_key_and_a_wrong_number_is_none)
+{
+	static const char *const names[] = { OSSL_PKEY_PARAM_RSA_EXPONENT1,
+		OSSL_PKEY_PARAM_RSA_EXPONENT2, OSSL_PKEY_PARAM_RSA_FACTOR1,
+		OSSL_PKEY_PARAM_RSA_COEFFICIENT1, OSSL_PKEY_PARAM_RSA_FACTOR2,
+		OSSL_PKEY_PARAM_RSA_N, OSSL_PKEY_PARAM_RSA_E };
+	CLEANUP(key_freep) struct key *k = NULL, *copy = NULL, *none = NULL;
+	autobuf plain = buf_new(4096), blob = buf_new(DKEK_BLOB_MAX),
+		wrong = buf_new(DKEK_BLOB_MAX);
+	set_kek();
+	OK(kf_ok(key_generate_rsa(1024, SLICE_LIT("\x01\x00\x01"), &k)));
+	add_hex(&plain, "00000000000000000400");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		autobuf n = buf_new(256);
+		OK(kf_ok(key_number(k, names[i], 0, &n)));
+		buf_add_u8(&plain, 0);
+		buf_add_u8(&plain, (uint8_t)n.n);
+		buf_add_slice(&plain, buf_slice(&n));
+	}
+	seal(KEY_RSA_CRT, &plain, &blob);
+	OK(kf_ok(dkek_unwrap(kek, buf_slice(&blob), &copy)));
+	OK(is_same(k, copy));
+	plain.p[10 + 3 * 66] ^= 4; /* somewhere in p */
+	seal(KEY_RSA_CRT, &plain, &wrong);
+	OK(!kf_ok(dkek_unwrap(kek, buf_slice(&wrong), &none)));
 }
 
 TEST_MAIN
