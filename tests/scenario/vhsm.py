@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Virtual SmartCard-HSMs behind stock pcscd, worked on by OpenSC's stock tools."""
+import glob
 import os
 import threading
 
@@ -8,7 +9,7 @@ from scenario import expect, run, skip
 from hsm import Pcscd, VirtualCards, missing
 from lab import Lab, wait_until
 
-MODULE = "/usr/lib/x86_64-linux-gnu/opensc-pkcs11.so"
+MODULE = next(iter(glob.glob("/usr/lib/*/opensc-pkcs11.so")), None)
 PIN, SO_PIN = "648219", "3537363231383830"
 CARDS = 3
 
@@ -19,6 +20,8 @@ class Cards(Lab):
     def __enter__(self):
         super().__enter__()
         self.why_not = missing("sc-hsm-tool", "pkcs11-tool", "pkcs15-tool", "opensc-tool", "openssl")
+        if not MODULE:
+            self.why_not = "opensc-pkcs11.so is not installed"
         if not self.why_not:
             self.cards = VirtualCards(self, CARDS)
             self.pcscd = Pcscd(self, self.cards)
@@ -116,6 +119,23 @@ def claim_keys_are_generated_and_sign(lab):
     for key_id in ("11", "12"):
         lab.sign(1, key_id, "ECDSA-SHA256", "--signature-format", "openssl")
         lab.verify(key_id)
+
+
+def claim_rsa_4096_and_secp521r1_move_too(lab):
+    """The longest blobs and fields."""
+    needs_cards(lab)
+    lab.pkcs11(1, "--keypairgen", "--key-type", "rsa:4096", "--id", "20", "--label", "long RSA key")
+    lab.pkcs11(1, "--keypairgen", "--key-type", "EC:secp521r1", "--id", "21", "--label", "long EC key")
+    for reference in ("4", "5"):
+        lab.hsm(1, "--wrap-key", lab.path("long.bin"), "--key-reference", reference, "--pin", PIN)
+        lab.hsm(2, "--unwrap-key", lab.path("long.bin"), "--key-reference", reference, "--pin", PIN)
+        os.unlink(lab.path("long.bin"))
+    lab.public_key(1, "20")
+    lab.sign(2, "20", "SHA256-RSA-PKCS")
+    lab.verify("20")
+    lab.public_key(1, "21")
+    lab.sign(2, "21", "ECDSA-SHA256", "--signature-format", "openssl")
+    lab.verify("21")
 
 
 def claim_keys_decrypt_and_agree(lab):
