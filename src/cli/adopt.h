@@ -56,7 +56,7 @@ void pem_without_keys(struct slice text, struct buf *ret);
 bool pem_has(struct slice text, const char *words);
 
 /* Of a key's public half, hexadecimal: what a record knows it by. */
-void adopt_key_id(const struct keypair *key, char ret[2 * KEY_ID_SIZE + 1]);
+void adopt_key_id(struct slice spki, char ret[2 * KEY_ID_SIZE + 1]);
 
 /* adopt_plan.c: items with their keys; what cannot move says why. */
 kf_err adopt_plan(struct adopt *a);
@@ -81,6 +81,9 @@ kf_err adopt_edit(const struct adopt *a, struct change *change, const char *load
 /* Of this process with itself, with certificate and reference, loaded as a server that starts now loads them. */
 kf_err adopt_load_openssl(struct adopt *a);
 kf_err adopt_prove(const struct adopt *a, const struct adopt_item *item);
+/* adopt_served.c: proves each reference that a->file names now; appends the ids of their keys, a line each.
+ * adopt_clear() afterwards. */
+kf_err adopt_prove_served(struct adopt *a, struct buf *ret_ids);
 /* The file of the provider, after adopt_load_openssl(). */
 kf_err adopt_provider_path(char *ret, size_t size);
 /* With the server, at an address of site_pair.listens: it shows this certificate and can use its key. */

@@ -160,7 +160,7 @@ static kf_err add_key(
 	const struct adopt_item *it, enum change_place place, struct change *to)
 {
 	char id[2 * KEY_ID_SIZE + 1];
-	adopt_key_id(&it->key, id);
+	adopt_key_id(buf_slice(&it->key.spki), id);
 	return change_add_key(to, it->pair->key.text, place, id);
 }
 

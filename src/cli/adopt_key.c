@@ -58,10 +58,10 @@ kf_err adopt_client_name(struct adopt *a)
 	return e;
 }
 
-void adopt_key_id(const struct keypair *key, char ret[2 * KEY_ID_SIZE + 1])
+void adopt_key_id(struct slice spki, char ret[2 * KEY_ID_SIZE + 1])
 {
 	uint8_t id[KEY_ID_SIZE];
-	spki_id(buf_slice(&key->spki), id);
+	spki_id(spki, id);
 	for (size_t i = 0; i < sizeof(id); i++)
 		snprintf(ret + 2 * i, 3, "%02x", id[i]);
 }

@@ -228,7 +228,7 @@ static bool is_that_key(const struct change_key *k)
 	char id[2 * KEY_ID_SIZE + 1] = "";
 	if (kf_ok(site_disk.read(NULL, k->path, &text)) &&
 		kf_ok(keypair_import(buf_slice(&text), NULL, NULL, &key)))
-		adopt_key_id(&key, id);
+		adopt_key_id(buf_slice(&key.spki), id);
 	keypair_free(&key);
 	return !strcmp(id, k->id);
 }
@@ -250,22 +250,44 @@ static kf_err destroy_key(const struct change_key *k)
 	return KF_OK;
 }
 
-static const char *why_it_stays(const struct uses *u, const struct change_key *k)
+/* `proved`: ids of the keys that the key servers have used just now. */
+static const char *why_it_stays(
+	const struct uses *u, const struct change_key *k, const struct buf *proved)
 {
 	if (is_in_use(u, k))
 		return "is still in use";
-	return is_that_key(k) ? NULL : "does not hold the key that was moved";
+	if (!is_that_key(k))
+		return "does not hold the key that was moved";
+	return *k->id && memmem(proved->p, proved->n, k->id, strlen(k->id))
+		       ? NULL
+		       : "may be the last copy (no reference to its key is served)";
+}
+
+static kf_err prove_served(
+	const struct wish *w, const struct change *change, struct buf *ret)
+{
+	struct adopt a = {
+		.cli = w->cli, .file = change->file, .openssl_conf = w->openssl_conf
+	};
+	if (!site_kind_find(change->kind, &a.kind))
+		return kf_fail(MALFORMED, "the record names no server that we know");
+	kf_err e = adopt_prove_served(&a, ret);
+	OSSL_LIB_CTX_free(a.lib);
+	adopt_clear(&a);
+	return e;
 }
 
 static kf_err destroy_keys(const struct wish *w, const struct change *change)
 {
 	CLEANUP(uses_free) struct uses uses = { 0 };
+	autobuf proved = buf_new(1 << 20);
 	KF_TRY(find_uses(w, change, &uses));
+	KF_TRY(prove_served(w, change, &proved));
 	for (size_t i = 0; i < change->keys.n; i++) {
 		const struct change_key *k = (struct change_key *)change->keys.items + i;
 		if (access(k->path, F_OK))
 			continue; /* gone already: a second try */
-		const char *why = why_it_stays(&uses, k);
+		const char *why = why_it_stays(&uses, k, &proved);
 		if (why)
 			cli_note(w->cli, "%s %s and stays", k->path, why);
 		else
@@ -293,6 +315,7 @@ static kf_err run_finish(struct cli *c)
 	struct wish w = { .cli = c, .state_dir = ADOPT_STATE_DIR };
 	const struct cli_option options[] = {
 		{ "state", &w.state_dir, NULL },
+		{ "openssl-conf", &w.openssl_conf, NULL },
 		{ "yes", NULL, &w.is_sure },
 		{ "keep-keys", NULL, &w.keeps_keys },
 	};
@@ -324,10 +347,13 @@ const struct command command_adopt_rollback = {
 };
 const struct command command_adopt_finish = {
 	.words = "adopt finish",
-	.args = "[ID] [--yes] [--keep-keys] [--state DIR]",
+	.args = "[ID] [--yes] [--keep-keys] [--state DIR] [--openssl-conf FILE]",
 	.summary = "destroy the old key files; there is no way back then",
 	.help = "  --keep-keys  forget the way back, but leave the key files alone\n"
-		"\nFiles are overwritten and removed.  Backups, snapshots and copies on "
+		"\nA key is destroyed only after a handshake with its reference, so that "
+		"it "
+		"cannot be the last copy.\nFiles are overwritten and removed.  Backups, "
+		"snapshots and copies on "
 		"other hosts are not reached:\n"
 		"whoever has one has the key.\n",
 	.run = run_finish,

@@ -360,8 +360,19 @@ def claim_records_that_another_user_could_have_made_are_not_believed(lab):
         expect(done.returncode and "must be yours alone" in done.stderr, done.stderr)
 
 
-def claim_finish_destroys_the_old_keys_and_there_is_no_way_back(lab):
+def claim_finish_destroys_nothing_that_may_be_the_last_copy(lab):
     lab.adopt("nginx", "--yes")
+    lab.agent.stop()
+    try:
+        done = lab.adopt("finish", "--yes", check=False)
+    finally:
+        lab.start_agent()
+    expect(done.returncode and "cannot be used" in done.stderr, done.stderr)
+    for name in ("rsa", "ec"):
+        expect(os.path.exists(f"/etc/ssl/private/{name}.key"), f"{name}.key is destroyed")
+
+
+def claim_finish_destroys_the_old_keys_and_there_is_no_way_back(lab):
     lab.adopt("finish", "--yes")
     for name in ("rsa", "ec"):
         expect(not os.path.exists(f"/etc/ssl/private/{name}.key"), f"{name}.key is still there")
