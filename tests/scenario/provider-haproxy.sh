@@ -62,6 +62,9 @@ s.shutdown(socket.SHUT_WR)
 while data := s.recv(65536): sys.stdout.buffer.write(data)' "$T/stats.sock"
 }
 
+# Visitors that left are noticed in HAProxy's own time.
+has_fewer_fds() { [ "$(fds_of "$1")" -lt "$2" ]; }
+
 check_server() {
 	local mode=$1 pid fds
 	ok "$mode: starts" wait_for 20 is_open "$SLOW"
@@ -73,6 +76,7 @@ check_server() {
 	fds=$(fds_of "$pid")
 	eight_at_once "$FAST"
 	eight_at_once "$FAST"
+	wait_for 10 has_fewer_fds "$pid" $((fds + 3)) || true
 	less "$mode: no descriptor is left behind" "$(fds_of "$pid")" $((fds + 3))
 }
 
