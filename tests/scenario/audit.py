@@ -357,8 +357,9 @@ def claim_an_end_that_was_cut_off_and_filled_up_is_noticed_at_the_start(lab):
     server = KeyServer(lab, "kms7", "postgresql:" + lab.pg.conninfo, join=lab.first, options=OPTIONS)
     for has_seen, what in ((True, "this server has written"), (False, "the database knows of this server")):
         lab.sign(server, 3)
-        server.process.stop()
         newest = segments(lab.folder(server))[-1]
+        wait_until("a checkpoint of them", lambda: read(newest).count("event=checkpoint") >= 2)
+        server.process.stop()
         fill_up(newest, 3 + int(re.findall(r" number=(\d+)", read(newest))[-1]))
         if not has_seen:
             os.unlink(lab.folder(server) + ".seen")
