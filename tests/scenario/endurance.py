@@ -9,7 +9,8 @@ from lab import Agent, Apache, HAProxy, KeyServer, Lab, Nginx
 from bench_network import handshakes
 
 HANDSHAKES = int(os.environ.get("HANDSHAKES", "100000"))
-WARM = HANDSHAKES // 5  # the audit's queues are touched once all around
+WARM = HANDSHAKES // 5
+IDLE_CONNECTIONS = 64  # that a web server's process may keep to the agent
 GROWTH_KIB = 1024  # allocators find their size late; a leak of 13 bytes a handshake would show
 
 
@@ -34,7 +35,8 @@ def usage(process):
 class Endurance(Lab):
     def __enter__(self):
         super().__enter__()
-        self.server = KeyServer(self, "kms")
+        # A small queue: its memory is in use from the beginning, and what grows is something else.
+        self.server = KeyServer(self, "kms", options={("audit", "queue"): "256K"})
         self.keys = [self.server.create_key("rsa", "rsa:2048"), self.server.create_key("ec", "ec:P-256")]
         self.agent = Agent(self, "agent", [self.server])
         self.conf = self.openssl_conf(self.agent.socket)
@@ -50,7 +52,7 @@ class Endurance(Lab):
             more, fds = after[0] - memory, after[1] - opened
             print(f"# {process.name}: {memory} KiB and {more} more, {opened} descriptors and {fds} more", flush=True)
             expect(more <= GROWTH_KIB, f"{process.name} grew by {more} KiB")
-            expect(fds <= 4, f"{process.name} has {fds} descriptors more")
+            expect(fds <= IDLE_CONNECTIONS, f"{process.name} has {fds} descriptors more")
         web.process.stop()
 
 
