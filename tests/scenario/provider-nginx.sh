@@ -103,4 +103,5 @@ wait_for 10 children_of "$(cat "$T/nginx.pid")"
 adopt new "$(cat "$T/nginx.pid")"
 stop old QUIT
 check_handshakes "after USR2" "$PORT"
+stop new # with its workers, which a master that is killed would leave behind
 done_testing
