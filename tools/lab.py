@@ -483,8 +483,11 @@ SSLEngine on
 class HAProxy(WebServer):
     """Needs no openssl.cnf: its own keywords load the provider."""
 
-    def __init__(self, lab, name, keys, provider_conf, threads=1, is_async=True, chroot=True):
+    def __init__(self, lab, name, keys, provider_conf, threads=1, is_async=True, chroot=True, is_plain_too=False):
+        """`is_plain_too`: the same pages without TLS on self.plain_port."""
         super().__init__(lab, name, keys, provider_conf)
+        self.plain_port = free_port() if is_plain_too else None
+        plain = f"bind 127.0.0.1:{self.plain_port}" if is_plain_too else ""
         crts = ""
         for i, k in enumerate(keys):
             bundle = lab.write(f"{name}-{i}.pem", open(k.certificate).read() + open(k.key).read(), 0o600)
@@ -507,6 +510,7 @@ defaults
     timeout connect 10s
 frontend www
     bind 127.0.0.1:{self.port} ssl{crts} no-tls-tickets
+    {plain}
     http-request return status 200 content-type text/plain string "haproxy\\n"
 """)
         self.start_process(["haproxy", "-db", "-f", self.file])

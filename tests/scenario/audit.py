@@ -122,7 +122,7 @@ def claim_every_byte_of_a_record_and_of_a_checkpoint_counts(lab):
     lines = whole.split(b"\n")
     starts = [sum(len(line) + 1 for line in lines[:i]) for i in range(len(lines))]
     sign = next(i for i, line in enumerate(lines) if b"operation=Sign" in line)
-    checkpoint = next(i for i, line in enumerate(lines) if b"event=checkpoint" in line and i > sign)
+    checkpoint = max(i for i, line in enumerate(lines) if b"event=checkpoint" in line)
     for line, step in ((sign, 23), (checkpoint, 61)):
         for at in range(starts[line], starts[line] + len(lines[line]), step):
             open(path, "wb").write(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
