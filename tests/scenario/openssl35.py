@@ -12,7 +12,7 @@ from lab import Load, ROOT
 from packages import Fleet, PACKAGES, newest_source
 
 KINDS = ["ec:P-256", "ec:P-384", "rsa:2048", "ed25519"]
-PAIRS = "".join(f"ssl_certificate {n}.pem; ssl_certificate_key {n}.ref;\n" for n in ("/root/ec-P-256", "/root/rsa-2048"))
+PAIRS = "".join(f"ssl_certificate {n}.pem; ssl_certificate_key {n}.ref;\n" for n in ("/srv/ec-P-256", "/srv/rsa-2048"))
 NGINX = f"server {{ listen 127.0.0.1:8443 ssl; ssl_protocols TLSv1.2 TLSv1.3; {PAIRS} return 200 \"hello\\n\"; }}\n"
 HAPROXY = """global
     ssl-provider default
@@ -24,17 +24,17 @@ defaults
     timeout server 10s
     timeout connect 10s
 frontend www
-    bind 127.0.0.1:8445 ssl crt /root/haproxy.pem
+    bind 127.0.0.1:8445 ssl crt /srv/haproxy.pem
     http-request return status 200 content-type text/plain string "hello"
 """
 APACHE = """Listen 127.0.0.1:8446
 ServerName localhost
 <VirtualHost 127.0.0.1:8446>
 SSLEngine on
-SSLCertificateFile /root/ec-P-256.pem
-SSLCertificateKeyFile /root/ec-P-256.ref
-SSLCertificateFile /root/rsa-2048.pem
-SSLCertificateKeyFile /root/rsa-2048.ref
+SSLCertificateFile /srv/ec-P-256.pem
+SSLCertificateKeyFile /srv/ec-P-256.ref
+SSLCertificateFile /srv/rsa-2048.pem
+SSLCertificateKeyFile /srv/rsa-2048.ref
 </VirtualHost>
 """
 SERVERS = {"nginx": 8443, "haproxy": 8445, "apache2": 8446}
@@ -87,20 +87,20 @@ systemctl start keyfleet-agent""")
 
 def claim_openssl_signs_with_every_kind_of_key(lab):
     for kind in KINDS:
-        name = "/root/" + kind.replace(":", "-")
+        name = "/srv/" + kind.replace(":", "-")
         lab.m.run(f"""set -e
 keyfleet key create {os.path.basename(name)} --type {kind} && keyfleet key ref {os.path.basename(name)} > {name}.ref
 {USE} pkey -in {name}.ref -pubout -out {name}.pub
-echo data > /root/data
-{USE} pkeyutl -sign -rawin -in /root/data -inkey {name}.ref -out /root/sig
-openssl pkeyutl -verify -rawin -in /root/data -pubin -inkey {name}.pub -sigfile /root/sig
+echo data > /srv/data
+{USE} pkeyutl -sign -rawin -in /srv/data -inkey {name}.ref -out /srv/sig
+openssl pkeyutl -verify -rawin -in /srv/data -pubin -inkey {name}.pub -sigfile /srv/sig
 {USE} req -new -key {name}.ref -subj /CN=localhost -out {name}.csr""")
         csr = lab.write("thirteen.csr", lab.m.read(name + ".csr"))
         lab.m.write(name + ".pem", open(lab.certify(csr, "thirteen.pem")).read())
 
 
 def claim_openssl_signs_digests_pads_as_told_and_decrypts(lab):
-    ec, rsa = "/root/ec-P-256", "/root/rsa-2048"
+    ec, rsa = "/srv/ec-P-256", "/srv/rsa-2048"
     lab.m.run(f"""set -e
 cd /root && openssl dgst -sha256 -binary data > digest
 {USE} pkeyutl -sign -in digest -inkey {ec}.ref -out sig && openssl pkeyutl -verify -in digest -pubin -inkey {ec}.pub -sigfile sig
@@ -135,7 +135,7 @@ def claim_nginx_haproxy_and_apache_serve_with_references(lab):
     m = lab.m
     m.write("/etc/nginx/conf.d/www.conf", NGINX)
     m.write("/etc/haproxy/haproxy.cfg", HAPROXY)
-    m.write("/root/haproxy.pem", m.read("/root/ec-P-256.pem") + m.read("/root/ec-P-256.ref"))
+    m.write("/srv/haproxy.pem", m.read("/srv/ec-P-256.pem") + m.read("/srv/ec-P-256.ref"))
     m.write("/etc/apache2/ports.conf", "")
     m.write("/etc/apache2/sites-enabled/www.conf", APACHE)
     for unit in ("nginx", "apache2"):

@@ -9,7 +9,7 @@ import shutil
 import socket
 
 from scenario import expect, run, skip
-from lab import Agent, KeyServer, Lab, set_option, wait_until
+from lab import BIN, Agent, KeyServer, Lab, set_option, wait_until
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WAIT_EVERY_THREAD = 0x40000000  # __WALL
@@ -116,7 +116,7 @@ def claim_a_server_takes_its_secrets_as_credentials(lab):
 
 
 def claim_a_server_without_its_credentials_says_what_is_missing(lab):
-    done = lab.run([os.path.join(os.environ["KEYFLEET_BIN"], "keyfleetd"), "--check", "--config",
+    done = lab.run([os.path.join(BIN, "keyfleetd"), "--check", "--config",
                     os.path.join(lab.server.dir, "keyfleetd.conf")], check=False)
     expect(done.returncode and "LoadCredential" in done.stderr, done.stderr)
 
