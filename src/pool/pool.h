@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pool: tokens in use.  Keys are found on them by public key; a job waits in one queue for whichever
+ * token that holds its key is free first; what fails goes to another token and the caller sees nothing.
+ *
+ * A pool has one source and one kind of token.  Each token has a thread of its own: no lock is held
+ * while a token works.  A token serves a key only after it has signed a challenge with it; every
+ * signature is verified with the public key before it leaves; a token that signs wrongly, hangs or
+ * fails is put aside, probed, and taken back.
+ *
+ * Used by the key server, and by `keyfleet --local` on a workstation without one.
+ */
+#pragma once
+#include "base/list.h"
+#include "token/driver.h"
+
+struct pools;
+
+enum { POOL_NAME_SIZE = 65, POOL_TOKENS_MAX = 128, POOLS_MAX = 16 };
+
+struct pool_conf {
+	const char *name;
+	const struct token_driver *driver;
+	struct token_source_conf source;
+	/* Serial numbers, or labels if unique; none: every token that is plugged in.  What is not selected
+	 * is not opened for more than to read its serial number.  A label that fits two is an error of both. */
+	const char *const *tokens;
+	size_t tokens_n;
+	const struct token_pin
+		*pin;   /* NULL: nobody logs in; listing and initialising only */
+	unsigned queue; /* jobs that may wait; more are BUSY */
+	unsigned
+		timeout_ms; /* of one operation on one token, after which it counts as hung */
+	bool is_read_only; /* nothing that writes to a token is done */
+};
+
+/* NOMEM and the like.  Tokens that are away, have another PIN or fail are no error: they are in the
+ * status.  Threads start here. */
+kf_err pools_open(const struct pool_conf *conf, size_t n, struct pools **ret);
+void pools_close(struct pools *p); /* jobs that wait fail with CLOSED; NULL is fine */
+
+/* Until every token that is plugged in has been looked at once; TIMEOUT. */
+kf_err pools_wait(struct pools *p, unsigned timeout_ms);
+
+/* ---- keys ---- */
+
+/* A handle for objects whose key lives on tokens: its ops are &pool_token, the jobs of which go to
+ * pool_submit().  `reject` is the secret of implicit rejection (token/unpad.h), which must be the same at every key
+ * server.  The pool need not hold the key (yet): that is found out per job. */
+struct pool_key {
+	char pool[POOL_NAME_SIZE];
+	struct slice spki;
+	uint8_t reject[32];
+};
+kf_err pool_key_new(const struct pool_key *k, struct token_key **ret);
+extern const struct token_ops pool_token; /* its sign and decrypt are never called */
+bool pool_key_is(const struct token_key *key);
+
+/* ---- jobs ---- */
+
+struct pool_job {
+	struct list link; /* the pool's */
+	/* One of them; the caller's, and untouched by it until done() is called. */
+	struct sign_job *sign;
+	struct decrypt_job *decrypt;
+	uint64_t deadline_ns; /* monotonic; 0: the pool's default */
+	bool is_once; /* the key has a use counter: after an outcome that is not known, no other token */
+	void (*done)(struct pool_job *j); /* on the token's thread; must be quick */
+
+	/* for done(); the result itself is in sign->err or decrypt->err */
+	char token[TOKEN_SERIAL_SIZE]; /* that made it; "" if none */
+	unsigned tries;
+	uint64_t waited_ns, worked_ns;
+};
+
+/* Any thread; does not block.  BUSY: the queue is full, or the deadline would pass before its turn; UNAVAILABLE:
+ * no token that holds the key is in use.  Both: another key server may do it. */
+kf_err pool_submit(struct pools *p, struct pool_job *j);
+/* Takes back what has not begun: false, it is too late (done() comes or has come). */
+bool pool_cancel(struct pools *p, struct pool_job *j);
+
+/* What a job for this key would wait now, without its own time; UINT64_MAX: nobody here has the key. */
+uint64_t pool_expected_wait_ns(struct pools *p, const struct token_key *key);
+
+/* ---- tokens ---- */
+
+enum pool_token_state {
+#define X(id, text, manual) POOL_TOKEN_##id,
+#include "pool/state.def"
+#undef X
+	POOL_TOKEN_STATES
+};
+const char *pool_token_state_text(enum pool_token_state s);
+
+struct pool_token_status {
+	char pool[POOL_NAME_SIZE], place[TOKEN_PLACE_SIZE];
+	struct token_facts facts;
+	enum pool_token_state state;
+	char why[160]; /* the last error, for people */
+	unsigned keys, keys_with_problems;
+	uint64_t signatures, decryptions, failures, wrong_signatures, ejections;
+	uint64_t busy_ns, since_ns; /* at work in all; in this state */
+	uint64_t
+		service_ns; /* expected time of a signature, the slowest kind it has done */
+	char task[64];      /* "generating rsa:2048", or "" */
+};
+/* One row a token, also of those that were here and are gone; at most n; returns how many there are. */
+size_t pool_tokens(struct pools *p, struct pool_token_status *ret, size_t n);
+
+/* The public keys that tokens of a pool hold, and who holds them. */
+struct pool_key_status {
+	char pool[POOL_NAME_SIZE];
+	const struct alg *alg;
+	uint8_t key_id[KEY_ID_SIZE];
+	char label[TOKEN_LABEL_SIZE];
+	unsigned holders, serving; /* tokens that have it; that may sign with it now */
+	unsigned waiting;          /* jobs */
+};
+size_t pool_keys(
+	struct pools *p, const char *pool, struct pool_key_status *ret, size_t n);
+/* The serial numbers of its holders; returns how many. */
+size_t pool_key_holders(struct pools *p, const char *pool,
+	const uint8_t key_id[KEY_ID_SIZE], char (*ret)[TOKEN_SERIAL_SIZE], size_t n);
+
+/* No new work; returns at once, the status says when it is idle.  Kept until resume, over replugs. */
+kf_err pool_drain(struct pools *p, const char *serial);
+/* Also: forgives what put it aside, a wrong PIN excepted (that needs a new PIN, or a login elsewhere). */
+kf_err pool_resume(struct pools *p, const char *serial);
+
+/* Runs `run` on the token's own thread between two jobs and waits for it; no deadline.  Afterwards its
+ * keys are listed anew if `changes`.  `task` is shown in the status.  NOT_FOUND, UNAVAILABLE, or what run says;
+ * READ_ONLY if it changes and the pool is read only. */
+struct pool_task {
+	const char *serial, *task;
+	bool changes;
+	kf_err (*run)(const struct token_driver *driver, struct token *t, void *arg);
+	void *arg;
+};
+kf_err pool_run(struct pools *p, const struct pool_task *task);
