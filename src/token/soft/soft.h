@@ -9,12 +9,13 @@
 #pragma once
 #include "crypt/ossl.h"
 #include "token/soft/engine.h"
+#include "token/unpad.h"
 
 struct soft_key {
 	struct token_key base;
 	EVP_PKEY *pkey; /* read-only, shared by threads */
 	struct buf spki;
-	uint8_t reject[32]; /* RSA: SHA-256 of the private exponent, see reject.c */
+	uint8_t reject[REJECT_SECRET_SIZE]; /* RSA: SHA-256 of the private exponent */
 	atomic_uint holds;
 	atomic_bool is_retired;
 };
@@ -55,16 +56,3 @@ struct token_session {
 kf_err cache_find(
 	struct token_session *s, const struct sign_job *job, struct soft_slot **ret);
 void cache_clear(struct token_session *s, bool only_retired);
-
-/* PKCS#1 v1.5 with implicit rejection: em is the raw result of the private operation, as long as
- * the modulus; writes the message, or the one that stands for all bad ciphertexts. */
-kf_err reject_unpad(const struct soft_key *key, struct slice cipher, struct slice em,
-	uint8_t *ret, size_t *ret_n);
-
-/* What stands for every bad ciphertext like this one: the last n bytes of message. */
-struct soft_fake {
-	uint8_t message[JOB_CIPHER_MAX];
-	uint32_t n;
-};
-/* The message in em if its padding is right, else the fake one; the same instructions for both. */
-size_t reject_choose(struct soft_fake *fake, struct slice em, uint8_t *ret);

@@ -142,6 +142,41 @@ TEST(right_pkcs1_and_oaep_messages_come_back)
 	MEMEQ(job.plain, job.plain_n, "hello");
 }
 
+TEST(oaep_takes_every_pair_of_hashes_a_label_and_the_longest_message)
+{
+	CLEANUP(putp) struct token_key *key = load(rsa_pem);
+	CLEANUP(pubkey_freep) struct pubkey *pub = NULL;
+	uint8_t message[256];
+	OK(key && kf_ok(pubkey_parse(soft_key_spki(key), &pub)));
+	memset(message, 0x01, sizeof(message));
+
+	for (int i = HASH_SHA1; i < HASH_COUNT; i++) {
+		const struct hash *h = hash_get(i), *mask = hash_get(HASH_COUNT - i);
+		size_t n = 256 - 2 * h->size - 2, made = 256;
+		EVP_MD *md = EVP_MD_fetch(NULL, h->openssl_name, NULL);
+		EVP_MD *mgf = EVP_MD_fetch(NULL, mask->openssl_name, NULL);
+		EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pubkey_pkey(pub), NULL);
+		OK(EVP_PKEY_encrypt_init(ctx) > 0 &&
+			EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) > 0 &&
+			EVP_PKEY_CTX_set_rsa_oaep_md(ctx, md) > 0 &&
+			EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, mgf) > 0 &&
+			EVP_PKEY_CTX_set0_rsa_oaep_label(
+				ctx, OPENSSL_strdup("label"), 5) > 0 &&
+			EVP_PKEY_encrypt(ctx, job.cipher, &made, message, n) > 0);
+		EVP_PKEY_CTX_free(ctx);
+		EVP_MD_free(md);
+		EVP_MD_free(mgf);
+		memcpy(job.label, "label", job.label_n = 5);
+		job.hash = h->id;
+		job.mask_hash = mask->id;
+
+		OK(kf_ok(run(key, DECRYPT_OAEP)));
+		EQ(job.plain_n, n);
+		OK(!memcmp(job.plain, message, n));
+	}
+	job.label_n = 0;
+}
+
 TEST(oaep_fails_in_one_way_only)
 {
 	CLEANUP(putp) struct token_key *key = load(rsa_pem);

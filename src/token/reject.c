@@ -8,30 +8,15 @@
  * No branch and no address here depends on em, but for the copy at the end, whose length is the
  * answer's length.
  */
-#include "token/soft/soft.h"
+#include "crypt/ossl.h"
+#include "token/mask.h"
+#include "token/unpad.h"
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <string.h>
 
 enum { LENGTHS = 128, PADDING_MIN = 10 /* 00 02, eight bytes that are not 0 */ };
-
-/* All ones if it holds, else 0. */
-static uint32_t mask_of_bit(uint32_t bit)
-{
-	__asm__("" : "+r"(bit)); /* the compiler shall not make a branch of it */
-	return 0 - bit;
-}
-static uint32_t is_less(uint32_t a, uint32_t b)
-{
-	return mask_of_bit((uint32_t)(((uint64_t)a - b) >> 63));
-}
-static uint32_t is_zero(uint32_t a) { return is_less(a, 1); }
-static uint32_t is_equal(uint32_t a, uint32_t b) { return is_zero(a ^ b); }
-static uint32_t choose(uint32_t mask, uint32_t yes, uint32_t no)
-{
-	return (mask & yes) | (~mask & no);
-}
 
 static bool hmac(const uint8_t key[32], const uint8_t *p, size_t n, uint8_t ret[32])
 {
@@ -67,16 +52,16 @@ static uint32_t pick_length(const uint8_t lengths[2 * LENGTHS], uint32_t size)
 	for (size_t i = 0; i < LENGTHS; i++) {
 		uint32_t one =
 			((uint32_t)lengths[2 * i] << 8 | lengths[2 * i + 1]) & ones;
-		n = choose(is_less(one, max), one, n);
+		n = mask_choose(mask_less(one, max), one, n);
 	}
 	return n;
 }
 
-static bool make_synthetic(
-	const struct soft_key *key, struct slice cipher, struct soft_fake *ret)
+static bool make_synthetic(const uint8_t reject[REJECT_SECRET_SIZE], struct slice cipher,
+	struct unpad_fake *ret)
 {
 	uint8_t own[32], lengths[2 * LENGTHS];
-	bool is_good = hmac(key->reject, cipher.p, cipher.n, own) &&
+	bool is_good = hmac(reject, cipher.p, cipher.n, own) &&
 		       expand(own, "length", lengths, sizeof(lengths)) &&
 		       expand(own, "message", ret->message, cipher.n);
 	ret->n = pick_length(lengths, (uint32_t)cipher.n);
@@ -91,34 +76,36 @@ static uint32_t find_message(struct slice em, uint32_t *ret_good)
 {
 	uint32_t found = 0, at = 0;
 	for (uint32_t i = 2; i < em.n; i++) {
-		uint32_t zero = is_zero(em.p[i]);
-		at = choose(~found & zero, i, at);
+		uint32_t zero = mask_zero(em.p[i]);
+		at = mask_choose(~found & zero, i, at);
 		found |= zero;
 	}
-	*ret_good = is_zero(em.p[0]) & is_equal(em.p[1], 2) & ~is_less(at, PADDING_MIN);
+	*ret_good =
+		mask_zero(em.p[0]) & mask_equal(em.p[1], 2) & ~mask_less(at, PADDING_MIN);
 	return at + 1;
 }
 
-size_t reject_choose(struct soft_fake *fake, struct slice em, uint8_t *ret)
+size_t unpad_choose(struct unpad_fake *fake, struct slice em, uint8_t *ret)
 {
 	uint32_t good, size = (uint32_t)em.n;
 	uint32_t start = find_message(em, &good);
-	start = choose(good, start, size - fake->n);
+	start = mask_choose(good, start, size - fake->n);
 	for (uint32_t i = 0; i < size; i++)
-		fake->message[i] = (uint8_t)choose(good, em.p[i], fake->message[i]);
+		fake->message[i] = (uint8_t)mask_choose(good, em.p[i], fake->message[i]);
 	memcpy(ret, fake->message + start, size - start);
 	return size - start;
 }
 
-kf_err reject_unpad(const struct soft_key *key, struct slice cipher, struct slice em,
-	uint8_t *ret, size_t *ret_n)
+kf_err unpad_pkcs1(struct decrypt_job *job, const uint8_t reject[REJECT_SECRET_SIZE],
+	struct slice em)
 {
-	struct soft_fake fake;
+	struct unpad_fake fake;
+	struct slice cipher = { job->cipher, job->n };
 	if (em.n != cipher.n || em.n > sizeof(fake.message) || em.n < 64)
 		return kf_fail(INTERNAL, "decrypted block has another length");
-	if (!make_synthetic(key, cipher, &fake))
+	if (!make_synthetic(reject, cipher, &fake))
 		return ossl_fail(CRYPTO, "HMAC");
-	*ret_n = reject_choose(&fake, em, ret);
+	job->plain_n = unpad_choose(&fake, em, job->plain);
 	OPENSSL_cleanse(&fake, sizeof(fake));
 	return KF_OK;
 }
