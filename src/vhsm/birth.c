@@ -2,9 +2,9 @@
  *
  * birth: what the maker of a card puts on it: device key, the chain of its certificate, EF.DIR.
  */
+#include "base/tlv.h"
 #include "vhsm/card.h"
 #include "vhsm/cvc.h"
-#include "vhsm/tlv.h"
 #include "vhsm/vhsm.h"
 #include <openssl/rand.h>
 #include <stdio.h>

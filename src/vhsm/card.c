@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vhsm/card.h"
+#include "base/tlv.h"
 #include "vhsm/cvc.h"
-#include "vhsm/tlv.h"
 #include "vhsm/vhsm.h"
 #include <openssl/rand.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vhsm/cvc.h"
-#include "vhsm/tlv.h"
+#include "base/tlv.h"
 #include <openssl/core_names.h>
 
 enum { CVC_MAX = 4096 };

@@ -2,9 +2,9 @@
  *
  * device: INITIALIZE DEVICE, and the key domains whose keys encryption keys come in shares.
  */
+#include "base/tlv.h"
 #include "vhsm/card.h"
 #include "vhsm/dkek.h"
-#include "vhsm/tlv.h"
 #include <openssl/rand.h>
 #include <string.h>
 

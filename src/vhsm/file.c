@@ -2,8 +2,8 @@
  *
  * file: elementary files, flat, by identifier.  Sorted, so that lists come in a stable order.
  */
+#include "base/tlv.h"
 #include "vhsm/card.h"
-#include "vhsm/tlv.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,9 +2,9 @@
  *
  * generate: GENERATE KEY PAIR and GENERATE KEY.
  */
+#include "base/tlv.h"
 #include "vhsm/card.h"
 #include "vhsm/cvc.h"
-#include "vhsm/tlv.h"
 #include <stdio.h>
 #include <string.h>
 

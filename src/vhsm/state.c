@@ -2,7 +2,7 @@
 #include "vhsm/state.h"
 #include "base/conf.h"
 #include "base/mem.h"
-#include "vhsm/tlv.h"
+#include "base/tlv.h"
 #include "vhsm/vhsm.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/tlv.h"
 #include "vhsm/dkek.h"
 #include "vhsm/state.h"
-#include "vhsm/tlv.h"
 #include <openssl/sha.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vhsm/apdu.h"
+#include "base/tlv.h"
 #include "test.h"
-#include "vhsm/tlv.h"
 
 static struct apdu parsed;
 

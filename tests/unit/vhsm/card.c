@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/tlv.h"
 #include "talk.h"
-#include "vhsm/tlv.h"
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>

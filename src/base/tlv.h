@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tlv: BER-TLV with tags of one or two bytes and definite lengths, which is what cards speak.
+ * tlv: BER-TLV with tags of one or two bytes and definite lengths, which is what cards speak, and DER.
  */
 #pragma once
 #include "base/buf.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vhsm/tlv.h"
+#include "base/tlv.h"
 
 static bool take(struct slice *s, uint8_t *ret)
 {
