@@ -12,14 +12,9 @@
 static void tell_notes(const struct buf *notes)
 {
 	struct slice rest = buf_slice(notes);
-	while (rest.n) {
-		const uint8_t *end = memchr(rest.p, '\n', rest.n);
-		size_t n = end ? (size_t)(end - rest.p) : rest.n;
+	while (rest.n)
 		log_notice("no such user or group on this host",
-			LOG_SLICE("name", ((struct slice){ rest.p, n })));
-		n += end != NULL;
-		rest = (struct slice){ rest.p + n, rest.n - n };
-	}
+			LOG_SLICE("name", slice_take_line(&rest)));
 }
 
 kf_err agent_plan(struct agent *a, struct agent_plan *ret, struct buf *why)

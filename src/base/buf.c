@@ -146,6 +146,34 @@ bool slice_eq(struct slice a, struct slice b)
 
 bool slice_is(struct slice s, const char *text) { return slice_eq(s, slice_of(text)); }
 
+char *slice_dup(struct slice s) { return strndup(s.n ? (const char *)s.p : "", s.n); }
+
+bool slice_is_space(uint8_t c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+struct slice slice_trimmed(struct slice s)
+{
+	while (s.n && slice_is_space(s.p[s.n - 1]))
+		s.n--;
+	while (s.n && slice_is_space(s.p[0])) {
+		s.p++;
+		s.n--;
+	}
+	return s;
+}
+
+struct slice slice_take_line(struct slice *text)
+{
+	const struct slice whole = *text;
+	const uint8_t *end = whole.n ? memchr(whole.p, '\n', whole.n) : NULL;
+	if (!end) {
+		*text = (struct slice){ 0 };
+		return whole;
+	}
+	const size_t n = (size_t)(end - whole.p);
+	*text = (struct slice){ end + 1, whole.n - n - 1 };
+	return (struct slice){ whole.p, n };
+}
+
 kf_err slice_to_text(struct slice s, char *ret, size_t size)
 {
 	if (s.n >= size)

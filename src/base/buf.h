@@ -21,6 +21,13 @@ bool slice_eq(struct slice a, struct slice b);
 bool slice_is(struct slice s, const char *text);
 /* Copies and ends with NUL; TOO_BIG if it does not fit, MALFORMED if the slice holds a NUL. */
 kf_err slice_to_text(struct slice s, char *ret, size_t size);
+/* Ends with NUL; free() it.  NULL: no memory. */
+char *slice_dup(struct slice s);
+/* White space of ASCII, whatever the locale. */
+bool slice_is_space(uint8_t c);
+struct slice slice_trimmed(struct slice s); /* without the white space around it */
+/* Cuts the first line off *text and returns it without its '\n'.  Of nothing: an empty line. */
+struct slice slice_take_line(struct slice *text);
 
 struct buf {
 	uint8_t *p;

@@ -382,12 +382,8 @@ static void read_line(struct parser *p, struct slice line)
 static void read_lines(struct parser *p, struct slice text)
 {
 	while (text.n) {
-		const uint8_t *end = memchr(text.p, '\n', text.n);
-		size_t n = end ? (size_t)(end - text.p) : text.n;
 		p->line++;
-		read_line(p, (struct slice){ text.p, n });
-		n += end != NULL;
-		text = (struct slice){ text.p + n, text.n - n };
+		read_line(p, slice_take_line(&text));
 	}
 }
 

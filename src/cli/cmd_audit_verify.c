@@ -39,12 +39,10 @@ struct verification {
 static kf_err take_keys(struct verification *v, struct slice text)
 {
 	while (text.n) {
-		const uint8_t *end = memchr(text.p, '\n', text.n);
-		size_t n = end ? (size_t)(end - text.p) + 1 : text.n;
-		struct slice word = { text.p, 0 };
-		while (word.n < n && text.p[word.n] > ' ')
+		const struct slice line = slice_take_line(&text);
+		struct slice word = { line.p, 0 };
+		while (word.n < line.n && line.p[word.n] > ' ')
 			word.n++;
-		text = (struct slice){ text.p + n, text.n - n };
 		if (word.n == 0 || word.p[0] == '#')
 			continue;
 		if (v->n_trusted == KEYS_MAX)

@@ -1,31 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/doctor_conf.h"
 #include "base/conf.h"
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CONF_FILE_MAX = 1 << 20, OPTIONS_MAX = 65536 };
-
-static struct slice next_line(struct slice *text)
-{
-	const uint8_t *end = memchr(text->p, '\n', text->n);
-	size_t n = end ? (size_t)(end - text->p) : text->n;
-	struct slice line = { text->p, n };
-	text->p += n + (end != NULL);
-	text->n -= n + (end != NULL);
-	return line;
-}
-
-static struct slice trimmed(struct slice s)
-{
-	while (s.n && isspace(s.p[0]))
-		s.p++, s.n--;
-	while (s.n && isspace(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
 
 /* A # after white space starts a comment, unless it is quoted. */
 static struct slice without_comment(struct slice s)
@@ -33,22 +13,17 @@ static struct slice without_comment(struct slice s)
 	bool is_quoted = false;
 	for (size_t i = 0; i < s.n; i++) {
 		is_quoted ^= s.p[i] == '"';
-		if (s.p[i] == '#' && !is_quoted && (i == 0 || isspace(s.p[i - 1])))
+		if (s.p[i] == '#' && !is_quoted && (i == 0 || slice_is_space(s.p[i - 1])))
 			return (struct slice){ s.p, i };
 	}
 	return s;
-}
-
-static char *text_of(struct slice s)
-{
-	return strndup(s.n ? (const char *)s.p : "", s.n);
 }
 
 static char *value_of(struct slice s)
 {
 	if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
 		s = (struct slice){ s.p + 1, s.n - 2 };
-	return text_of(s);
+	return slice_dup(s);
 }
 
 struct section {
@@ -58,13 +33,13 @@ struct section {
 static void enter(struct slice line, struct section *at)
 {
 	const uint8_t *end = memchr(line.p, ']', line.n);
-	struct slice name = trimmed(
+	struct slice name = slice_trimmed(
 		(struct slice){ line.p + 1, end ? (size_t)(end - line.p) - 1 : 0 });
 	size_t n = 0;
-	while (n < name.n && !isspace(name.p[n]))
+	while (n < name.n && !slice_is_space(name.p[n]))
 		n++;
 	at->kind = (struct slice){ name.p, n };
-	at->label = trimmed((struct slice){ name.p + n, name.n - n });
+	at->label = slice_trimmed((struct slice){ name.p + n, name.n - n });
 }
 
 static kf_err add(struct doctor_conf *c, const struct doctor_option *o)
@@ -87,7 +62,7 @@ static kf_err add(struct doctor_conf *c, const struct doctor_option *o)
 static kf_err take_line(
 	struct doctor_conf *c, struct section *at, struct slice line, size_t number)
 {
-	line = trimmed(without_comment(line));
+	line = slice_trimmed(without_comment(line));
 	if (line.n && line.p[0] == '[') {
 		enter(line, at);
 		return KF_OK;
@@ -96,10 +71,10 @@ static kf_err take_line(
 	if (!equals)
 		return KF_OK;
 	size_t n = (size_t)(equals - line.p);
-	struct slice key = trimmed((struct slice){ line.p, n });
-	struct slice value = trimmed((struct slice){ equals + 1, line.n - n - 1 });
-	return add(c, &(struct doctor_option){ text_of(at->kind), value_of(at->label),
-			      text_of(key), value_of(value), number });
+	struct slice key = slice_trimmed((struct slice){ line.p, n });
+	struct slice value = slice_trimmed((struct slice){ equals + 1, line.n - n - 1 });
+	return add(c, &(struct doctor_option){ slice_dup(at->kind), value_of(at->label),
+			      slice_dup(key), value_of(value), number });
 }
 
 kf_err doctor_conf_parse(const char *path, struct slice text, struct doctor_conf *ret)
@@ -107,7 +82,7 @@ kf_err doctor_conf_parse(const char *path, struct slice text, struct doctor_conf
 	struct section at = { 0 };
 	*ret = (struct doctor_conf){ .path = path };
 	for (size_t line = 1; text.n; line++)
-		KF_TRY(take_line(ret, &at, next_line(&text), line));
+		KF_TRY(take_line(ret, &at, slice_take_line(&text), line));
 	return KF_OK;
 }
 

@@ -42,11 +42,7 @@ const struct log_text *log_text_at(size_t i) { return i < TEXTS ? &texts[i] : NU
 
 struct slice log_next_line(struct slice *text)
 {
-	const uint8_t *end = text->n ? memchr(text->p, '\n', text->n) : NULL;
-	size_t n = end ? (size_t)(end - text->p) : text->n;
-	struct slice line = { text->p, n };
-	text->p += n + (end != NULL);
-	text->n -= n + (end != NULL);
+	struct slice line = slice_take_line(text);
 	while (line.n && line.p[line.n - 1] == '\r')
 		line.n--;
 	return line;

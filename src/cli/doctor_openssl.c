@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/doctor_openssl.h"
 #include "base/conf.h"
-#include <ctype.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +23,6 @@ struct reader {
 
 static kf_err read_file(struct reader *r, const char *path);
 
-static struct slice trimmed(struct slice s)
-{
-	while (s.n && isspace(s.p[0]))
-		s.p++, s.n--;
-	while (s.n && isspace(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 static struct slice without_comment(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -46,11 +36,6 @@ static struct slice unquoted(struct slice s)
 	bool is_quoted =
 		s.n >= 2 && (s.p[0] == '"' || s.p[0] == '\'') && s.p[s.n - 1] == s.p[0];
 	return is_quoted ? (struct slice){ s.p + 1, s.n - 2 } : s;
-}
-
-static char *text_of(struct slice s)
-{
-	return strndup(s.n ? (const char *)s.p : "", s.n);
 }
 
 static kf_err add(struct openssl_conf *c, const struct openssl_option *o)
@@ -108,9 +93,9 @@ static kf_err read_folder(struct reader *r, const char *path)
 /* What is included and cannot be read is passed over, as libcrypto does. */
 static kf_err include(struct reader *r, struct slice line)
 {
-	struct slice rest = trimmed((struct slice){ line.p + 8, line.n - 8 });
+	struct slice rest = slice_trimmed((struct slice){ line.p + 8, line.n - 8 });
 	if (rest.n && rest.p[0] == '=')
-		rest = trimmed((struct slice){ rest.p + 1, rest.n - 1 });
+		rest = slice_trimmed((struct slice){ rest.p + 1, rest.n - 1 });
 	char path[4096];
 	struct stat st;
 	if (!kf_ok(slice_to_text(unquoted(rest), path, sizeof(path))) || stat(path, &st))
@@ -124,7 +109,7 @@ static kf_err include(struct reader *r, struct slice line)
 static void enter(struct reader *r, struct slice line)
 {
 	const uint8_t *end = memchr(line.p, ']', line.n);
-	struct slice name = trimmed(
+	struct slice name = slice_trimmed(
 		(struct slice){ line.p + 1, end ? (size_t)(end - line.p) - 1 : 0 });
 	kf_err e = slice_to_text(name, r->section, sizeof(r->section));
 	if (!kf_ok(e))
@@ -134,13 +119,13 @@ static void enter(struct reader *r, struct slice line)
 static bool is_include(struct slice line)
 {
 	return line.n > 8 && !memcmp(line.p, ".include", 8) &&
-	       (isspace(line.p[8]) || line.p[8] == '=');
+	       (slice_is_space(line.p[8]) || line.p[8] == '=');
 }
 
 static kf_err take_line(
 	struct reader *r, struct slice line, const char *file, size_t number)
 {
-	line = trimmed(without_comment(line));
+	line = slice_trimmed(without_comment(line));
 	if (line.n && line.p[0] == '[') {
 		enter(r, line);
 		return KF_OK;
@@ -151,22 +136,17 @@ static kf_err take_line(
 	if (!equals || line.p[0] == '.')
 		return KF_OK;
 	size_t n = (size_t)(equals - line.p);
-	struct slice key = trimmed((struct slice){ line.p, n });
+	struct slice key = slice_trimmed((struct slice){ line.p, n });
 	struct slice value =
-		unquoted(trimmed((struct slice){ equals + 1, line.n - n - 1 }));
-	return add(r->conf, &(struct openssl_option){ strdup(r->section), text_of(key),
-				    text_of(value), file, number });
+		unquoted(slice_trimmed((struct slice){ equals + 1, line.n - n - 1 }));
+	return add(r->conf, &(struct openssl_option){ strdup(r->section), slice_dup(key),
+				    slice_dup(value), file, number });
 }
 
 static kf_err take_text(struct reader *r, const char *file, struct slice text)
 {
-	for (size_t line = 1; text.n; line++) {
-		const uint8_t *end = memchr(text.p, '\n', text.n);
-		size_t n = end ? (size_t)(end - text.p) : text.n;
-		KF_TRY(take_line(r, (struct slice){ text.p, n }, file, line));
-		n += end != NULL;
-		text = (struct slice){ text.p + n, text.n - n };
-	}
+	for (size_t line = 1; text.n; line++)
+		KF_TRY(take_line(r, slice_take_line(&text), file, line));
 	return KF_OK;
 }
 

@@ -56,10 +56,8 @@ struct doctor_number doctor_number(int64_t v)
 struct doctor_line doctor_first_line(const struct buf *complaints, const char *otherwise)
 {
 	struct doctor_line line;
-	struct slice s = buf_slice(complaints);
-	const uint8_t *end = s.n ? memchr(s.p, '\n', s.n) : NULL;
-	s.n = end ? (size_t)(end - s.p) : s.n;
-	if (!s.n || !kf_ok(slice_to_text(s, line.text, sizeof(line.text))))
+	struct slice text = buf_slice(complaints), first = slice_take_line(&text);
+	if (!first.n || !kf_ok(slice_to_text(first, line.text, sizeof(line.text))))
 		snprintf(line.text, sizeof(line.text), "%s", otherwise);
 	return line;
 }

@@ -34,9 +34,8 @@ static bool read_address_file(const char *path, char *ret, size_t size)
 	autobuf text = buf_new(4096), why = buf_new(65536);
 	if (!kf_ok(conf_read_file(path, &text, &why)) || !text.n)
 		return false;
-	const uint8_t *end = memchr(text.p, '\n', text.n);
-	size_t n = end ? (size_t)(end - text.p) : text.n;
-	return kf_ok(slice_to_text((struct slice){ text.p, n }, ret, size));
+	struct slice rest = buf_slice(&text);
+	return kf_ok(slice_to_text(slice_take_line(&rest), ret, size));
 }
 
 static bool split(struct wire *w, const char *address)

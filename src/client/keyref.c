@@ -245,11 +245,7 @@ void keyref_put(struct buf *b, const struct keyref *ref)
 /* Cuts the next line off *text, without its end and the blanks before that. */
 static struct slice next_line(struct slice *text)
 {
-	const uint8_t *end = text->n ? memchr(text->p, '\n', text->n) : NULL;
-	size_t n = end ? (size_t)(end - text->p) : text->n;
-	struct slice line = { text->p, n };
-	text->p += n + (end != NULL);
-	text->n -= n + (end != NULL);
+	struct slice line = slice_take_line(text);
 	while (line.n && strchr(" \t\r", line.p[line.n - 1]) && line.p[line.n - 1])
 		line.n--;
 	return line;

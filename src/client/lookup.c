@@ -44,7 +44,7 @@ static kf_err list_add(struct kf_list *l, struct slice text)
 			return kf_fail(NOMEM, "keeping a list");
 		l->item = more;
 	}
-	char *copy = text.n ? strndup((const char *)text.p, text.n) : strdup("");
+	char *copy = slice_dup(text);
 	if (!copy)
 		return kf_fail(NOMEM, "keeping a list");
 	l->item[l->n++] = copy;
@@ -194,7 +194,7 @@ static kf_err attributes_add(struct kf_attributes *a, const struct ttlv_item *it
 	struct attribute *item = &a->item[a->n];
 	*item = (struct attribute){ .tag = it->tag };
 	item->has_number = number_of(it, &item->number);
-	item->text = text.n ? strndup((const char *)text.p, text.n) : strdup("");
+	item->text = slice_dup(buf_slice(&text));
 	if (!item->text)
 		return kf_fail(NOMEM, "keeping attributes");
 	a->n++;

@@ -65,17 +65,6 @@ void keyring_freep(struct keyring **k)
 
 /* ---- the file ---- */
 
-static struct slice trim(struct slice s)
-{
-	while (s.n && isspace(s.p[0])) {
-		s.p++;
-		s.n--;
-	}
-	while (s.n && isspace(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 static bool is_id(struct slice s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -154,8 +143,8 @@ static kf_err parse_line(struct keyring *k, struct slice line)
 	if (!eq)
 		return kf_fail(CONFIG, "expected: id = key");
 	size_t left = (size_t)(eq - line.p);
-	struct slice id = trim((struct slice){ line.p, left });
-	struct slice key = trim((struct slice){ eq + 1, line.n - left - 1 });
+	struct slice id = slice_trimmed((struct slice){ line.p, left });
+	struct slice key = slice_trimmed((struct slice){ eq + 1, line.n - left - 1 });
 	if (!is_id(id))
 		return kf_fail(
 			CONFIG, "an id is 1 to 32 letters, digits, '.', '_' or '-'");
@@ -168,20 +157,10 @@ static kf_err parse_line(struct keyring *k, struct slice line)
 	return KF_OK;
 }
 
-static struct slice cut_line(struct slice *text)
-{
-	const uint8_t *end = memchr(text->p, '\n', text->n);
-	size_t n = end ? (size_t)(end - text->p) : text->n;
-	struct slice line = { text->p, n };
-	text->p += n + (end != NULL);
-	text->n -= n + (end != NULL);
-	return trim(line);
-}
-
 static kf_err parse_lines(struct keyring *k, struct slice text, unsigned *line_number)
 {
 	while (text.n) {
-		struct slice line = cut_line(&text);
+		struct slice line = slice_trimmed(slice_take_line(&text));
 		++*line_number;
 		if (line.n && line.p[0] != '#')
 			KF_TRY(parse_line(k, line));

@@ -54,17 +54,13 @@ static void add_store(struct op_call *call)
 static void add_lines(struct op_call *call, struct slice text)
 {
 	while (text.n) {
-		const uint8_t *end = memchr(text.p, '\n', text.n);
-		struct slice line = { text.p, end ? (size_t)(end - text.p) : text.n };
+		const struct slice line = slice_take_line(&text);
 		const uint8_t *equals = memchr(line.p, '=', line.n);
-		const size_t used = end ? line.n + 1 : line.n;
-
 		if (equals) {
 			const size_t n = (size_t)(equals - line.p);
 			add_text(call, (struct slice){ line.p, n },
 				(struct slice){ equals + 1, line.n - n - 1 });
 		}
-		text = (struct slice){ text.p + used, text.n - used };
 	}
 }
 

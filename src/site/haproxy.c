@@ -204,14 +204,12 @@ static void read_lines(struct haproxy *h, const char *path, const struct site_va
 	if (!reading_file(h->r, path, by, &text, &name))
 		return;
 	autowords w = words_new(name);
-	size_t at = 0;
-	for (size_t number = 1; at < text.n && kf_ok(h->r->err); number++) {
-		const uint8_t *end = memchr(text.p + at, '\n', text.n - at);
-		size_t n = end ? (size_t)(end - text.p) - at : text.n - at;
-		take_words(&w, (struct slice){ text.p + at, n }, at, number);
+	struct slice rest = buf_slice(&text);
+	for (size_t number = 1; rest.n && kf_ok(h->r->err); number++) {
+		const struct slice line = slice_take_line(&rest);
+		take_words(&w, line, (size_t)(line.p - text.p), number);
 		if (w.n)
 			each(h, &w, arg);
-		at += n + 1;
 	}
 }
 

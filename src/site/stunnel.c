@@ -64,17 +64,6 @@ static void close_service(struct stunnel *s)
 		reading_add_once(s->r, &p->names, v->name);
 }
 
-static struct slice trimmed(struct slice s)
-{
-	while (s.n && strchr(" \t\r", s.p[s.n - 1]) && s.p[s.n - 1])
-		s.n--;
-	while (s.n && strchr(" \t\r", s.p[0]) && s.p[0]) {
-		s.p++;
-		s.n--;
-	}
-	return s;
-}
-
 struct include {
 	struct stunnel *s;
 	const struct site_value *by;
@@ -144,7 +133,7 @@ static void open_service(struct stunnel *s, const struct words *w)
 static void take_line(struct stunnel *s, struct slice line, const uint8_t *file,
 	size_t number, struct words *w)
 {
-	line = trimmed(line);
+	line = slice_trimmed(line);
 	words_clear(w);
 	if (!line.n || *line.p == ';' || *line.p == '#')
 		return;
@@ -159,8 +148,9 @@ static void take_line(struct stunnel *s, struct slice line, const uint8_t *file,
 		return;
 	}
 	size_t n = (size_t)(equals - line.p);
-	add_word(w, trimmed((struct slice){ line.p, n }), file, number);
-	add_word(w, trimmed((struct slice){ equals + 1, line.n - n - 1 }), file, number);
+	add_word(w, slice_trimmed((struct slice){ line.p, n }), file, number);
+	add_word(w, slice_trimmed((struct slice){ equals + 1, line.n - n - 1 }), file,
+		number);
 	if (w->n == 2)
 		take_option(s, w);
 }
@@ -175,13 +165,8 @@ static void read_file(struct stunnel *s, const char *path, const struct site_val
 	else if (reading_file(s->r, path, by, &text, &name)) {
 		autowords w = words_new(name);
 		struct slice rest = buf_slice(&text);
-		for (size_t number = 1; rest.n && kf_ok(s->r->err); number++) {
-			const uint8_t *end = memchr(rest.p, '\n', rest.n);
-			size_t n = end ? (size_t)(end - rest.p) : rest.n;
-			take_line(s, (struct slice){ rest.p, n }, text.p, number, &w);
-			rest.p += n + (end != NULL);
-			rest.n -= n + (end != NULL);
-		}
+		for (size_t number = 1; rest.n && kf_ok(s->r->err); number++)
+			take_line(s, slice_take_line(&rest), text.p, number, &w);
 	}
 	s->r->depth--;
 }

@@ -3,6 +3,7 @@
  * The suite of the store on PostgreSQL, and what only a shared database can do to it.  Run by
  * tests/scenario/with-postgresql.
  */
+#include "store/bytes.h"
 #include "store/suite.h"
 #include "token/token.h"
 #include <libpq-fe.h>
@@ -560,23 +561,6 @@ TEST(a_server_that_stops_in_a_transaction_does_not_stop_the_others)
 	OK(kf_ok(err));
 	fixture_close(&f);
 }
-static kf_err into_buf(void *arg, struct slice bytes)
-{
-	buf_add_slice(arg, bytes);
-	return buf_err(arg);
-}
-
-static kf_err from_slice(void *arg, uint8_t *p, size_t size, size_t *ret)
-{
-	struct slice *s = arg;
-	*ret = size < s->n ? size : s->n;
-	if (*ret)
-		memcpy(p, s->p, *ret);
-	s->p += *ret;
-	s->n -= *ret;
-	return KF_OK;
-}
-
 /* Fills `from` (or takes what is there), carries it over to `to`, and looks there. */
 static kf_err carry(const char *from, const char *to, bool is_new)
 {

@@ -2,6 +2,7 @@
 #include "audit/private.h"
 #include "audit/segment.h"
 #include "audit/verify.h"
+#include "keys.h"
 #include "test.h"
 #include <dirent.h>
 #include <errno.h>
@@ -84,18 +85,6 @@ static void wake(void *arg, unsigned loop)
 {
 	(void)arg;
 	sem_post(&woken[loop]);
-}
-
-static const struct keyring *keys(void)
-{
-	static struct keyring *k;
-	unsigned line;
-	if (!k &&
-		!kf_ok(keyring_parse(SLICE_LIT("first = 01010101010101010101010101010101"
-					       "01010101010101010101010101010101\n"),
-			&line, &k)))
-		abort();
-	return k;
 }
 
 static struct audit *open_audit(unsigned loops)

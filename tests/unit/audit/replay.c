@@ -4,6 +4,7 @@
 #include "audit/line.h"
 #include "audit/seal.h"
 #include "audit/witness.h"
+#include "keys.h"
 #include "test.h"
 #include <stdlib.h>
 
@@ -15,18 +16,6 @@ static char text[TEXT_MAX];
 static size_t text_n;
 static char head[AUDIT_HEAD_SIZE]; /* of the last checkpoint */
 static uint64_t sequence[2];
-
-static const struct keyring *keys(void)
-{
-	static struct keyring *k;
-	unsigned line;
-	if (!k &&
-		!kf_ok(keyring_parse(SLICE_LIT("first = 01010101010101010101010101010101"
-					       "01010101010101010101010101010101\n"),
-			&line, &k)))
-		abort();
-	return k;
-}
 
 static void must(kf_err e)
 {

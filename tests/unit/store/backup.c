@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "bytes.h"
 #include "fixture.h"
 #include "test.h"
 
@@ -13,23 +14,6 @@ static const char *fresh_location(void)
 }
 
 /* --- a backup in memory --- */
-
-static kf_err into_buf(void *arg, struct slice bytes)
-{
-	buf_add_slice(arg, bytes);
-	return buf_err(arg);
-}
-
-static kf_err from_slice(void *arg, uint8_t *p, size_t size, size_t *ret)
-{
-	struct slice *s = arg;
-	*ret = size < s->n ? size : s->n;
-	if (*ret)
-		memcpy(p, s->p, *ret);
-	s->p += *ret;
-	s->n -= *ret;
-	return KF_OK;
-}
 
 static kf_err fill(struct store *s)
 {
