@@ -301,10 +301,14 @@ static void set_option(struct parser *p, const struct conf_option *o, char *valu
 
 /* Could be the name of an option.  Nothing else of a line is repeated to logs and terminals: somebody who
  * names a private key or a list of master keys as the configuration must not find it there. */
+/* A number may stand at the end, "_1024", and nowhere else: keys in hexadecimal look like names otherwise. */
 static bool is_name(const char *s)
 {
 	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz_-");
-	return n > 0 && n <= 32 && !s[n];
+	size_t digits = strspn(s + n, "0123456789");
+	if (digits && (digits > 4 || n == 0 || s[n - 1] != '_'))
+		return false;
+	return n > 0 && n <= 32 && !s[n + digits];
 }
 
 static void read_option(struct parser *p, char *text)

@@ -62,7 +62,8 @@ static kf_err create_pair(struct cli *c, const char *type, kf_new_object *q)
 	if (!alg) {
 		cli_note(c,
 			"%s: there is rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384, "
-			"ec:P-521, ed25519, aes:128, aes:192 and aes:256",
+			"ec:P-521, ec:brainpoolP256r1, ec:brainpoolP384r1, "
+			"ec:brainpoolP512r1, ed25519, aes:128, aes:192 and aes:256",
 			type);
 		return kf_fail(INVALID_FIELD, "unknown type of key");
 	}
@@ -262,8 +263,11 @@ const struct command command_key_create = {
 	.summary = "make a key pair; prints the private key's id",
 	.help = "  --type TYPE  rsa:2048, rsa:3072, rsa:4096, ec:P-256 (also prime256v1, "
 		"secp256r1),\n"
-		"               ec:P-384, ec:P-521, ed25519, aes:128, aes:192, aes:256 "
-		"[ec:P-256]\n"
+		"               ec:P-384, ec:P-521, ec:brainpoolP256r1, P384r1, P512r1, "
+		"ed25519,\n"
+		"               aes:128, aes:192, aes:256 [ec:P-256]; rsa:1024 where "
+		"the key server\n"
+		"               has legacy_rsa_1024 = yes\n"
 		"  --inactive   do not activate it: see `keyfleet key activate`\n",
 	.run = run_create,
 };

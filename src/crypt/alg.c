@@ -18,9 +18,12 @@ enum {
 #define KEYGEN_COST_RSA     COST_WORKER
 #define KEYGEN_COST_EC      COST_INLINE
 #define KEYGEN_COST_ED25519 COST_INLINE
+#define ADVICE_CURRENT      false
+#define ADVICE_LEGACY       true
 
 static const struct alg algs[] = {
-#define X(id_, name_, family_, kmip_, curve_, bits_, group_, cost_, sig_, spellings_)    \
+#define X(                                                                               \
+	id_, name_, family_, kmip_, curve_, bits_, group_, cost_, sig_, advice_, spell_) \
 	[ALG_##id_] = {                                                                  \
 		.id = ALG_##id_,                                                         \
 		.family = FAMILY_##family_,                                              \
@@ -33,7 +36,8 @@ static const struct alg algs[] = {
 		.cost = COST_##cost_,                                                    \
 		.keygen_cost = KEYGEN_COST_##family_,                                    \
 		.sig_max = sig_,                                                         \
-		.spellings = spellings_,                                                 \
+		.is_legacy = ADVICE_##advice_,                                           \
+		.spellings = spell_,                                                     \
 	},
 #include "crypt/alg.def"
 #undef X
@@ -119,7 +123,7 @@ static bool is_same_algorithm(const struct alg *a, uint32_t algorithm)
 const struct alg *alg_by_kmip(uint32_t algorithm, uint32_t curve, uint32_t bits)
 {
 	const struct alg *found = NULL;
-	for (size_t i = 0; i < ALG_COUNT; i++) {
+	for (size_t i = 0; i < ALG_COUNT && !(found && bits); i++) {
 		if (!is_same_algorithm(&algs[i], algorithm) ||
 			(curve && curve != algs[i].kmip_curve) ||
 			(bits && bits != algs[i].bits))

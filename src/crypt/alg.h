@@ -28,6 +28,7 @@ struct alg {
 	const char *openssl_group; /* NULL unless EC */
 	enum alg_cost cost, keygen_cost;
 	size_t sig_max;
+	bool is_legacy; /* too weak for anything but comparisons; see alg.def */
 	const char *spellings;
 };
 
@@ -79,7 +80,7 @@ const struct alg *alg_get(enum alg_id id);
 /* Any spelling users know: "EC:prime256v1", "secp256r1", "NIST P-256", "RSA-2048"; NULL if none. */
 const struct alg *alg_by_name(struct slice text);
 /* What Create Key Pair asks for: the curve or the length decides; curve 0 and bits 0 = absent.
- * EC without a curve takes the one of that length.  NULL if none or if they contradict. */
+ * EC without a curve takes the first of that length, NIST's.  NULL if none or if they contradict. */
 const struct alg *alg_by_kmip(uint32_t algorithm, uint32_t curve, uint32_t bits);
 
 const struct hash *hash_get(enum hash_id id); /* NULL for HASH_NONE */

@@ -206,9 +206,13 @@ static void set_op_server(struct server *s)
 		.load = load_of,
 		.status = status_of,
 		.limits = limits_of,
+		.allows_legacy = s->conf.legacy_rsa_1024,
 		.backup = s->backup,
 		.arg = s,
 	};
+	if (s->op.allows_legacy)
+		log_warn("RSA keys of 1024 bits are allowed, which are too weak",
+			LOG_TEXT("option", "legacy_rsa_1024 in [server]"));
 }
 
 static void set_name(struct server *s)

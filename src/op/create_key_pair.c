@@ -59,34 +59,20 @@ static uint32_t curve_in(struct slice set)
 	return v;
 }
 
-static kf_err choose_alg(struct pair_call *p)
+static kf_err choose_alg(struct op_call *call)
 {
+	struct pair_call *p = pair_of(call);
 	const uint32_t algorithm = asked_for(&p->q, algorithm_in);
 
 	if (!algorithm)
 		return kf_fail(MISSING, "Cryptographic Algorithm");
 	p->alg = alg_by_kmip(
 		algorithm, asked_for(&p->q, curve_in), asked_for(&p->q, length_in));
-	return p->alg ? KF_OK
+	return p->alg ? op_check_legacy(call, p->alg)
 		      : kf_fail(INVALID_FIELD, "no such algorithm, curve or length");
 }
 
 /* --- the two objects --- */
-
-static void add_domain(struct buf *attrs, const struct alg *alg)
-{
-	autobuf item = buf_new(256);
-	struct ttlv_writer w = ttlv_write(&item, 0);
-
-	if (!alg->kmip_curve ||
-		attrs_count(buf_slice(attrs), TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS))
-		return;
-	ttlv_begin(&w, TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
-	ttlv_put_int(&w, TAG_QLENGTH, (int32_t)alg->bits);
-	ttlv_put_enum(&w, TAG_RECOMMENDED_CURVE, alg->kmip_curve);
-	ttlv_end(&w);
-	attrs_add_item(attrs, buf_slice(&item));
-}
 
 static bool wants_quantum_safe(struct slice attrs)
 {
@@ -105,7 +91,7 @@ static kf_err describe(
 	KF_TRY(make_check(call, m));
 	if (wants_quantum_safe(buf_slice(&m->attrs)))
 		return kf_fail(CRYPTO, "no algorithm of ours is quantum safe");
-	add_domain(&m->attrs, p->alg);
+	m->curve = p->alg;
 	m->algorithm = p->alg->kmip_algorithm;
 	m->length = (int32_t)p->alg->bits;
 	m->is_generated = true;
@@ -132,7 +118,7 @@ static kf_err describe_both(struct op_call *call)
 {
 	struct pair_call *p = pair_of(call);
 
-	KF_TRY(choose_alg(p));
+	KF_TRY(choose_alg(call));
 	KF_TRY(describe(call, &p->private_key, p->q.private_key, OBJECT_PRIVATE_KEY));
 	KF_TRY(describe(call, &p->public_key, p->q.public_key, OBJECT_PUBLIC_KEY));
 	KF_TRY(check_names_differ(p));

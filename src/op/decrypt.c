@@ -113,6 +113,7 @@ static kf_err prepare(struct op_call *call)
 	KF_TRY(op_check_use(call, OP_PROCESS, KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT));
 	if (!o->key || o->key->alg->family != FAMILY_RSA)
 		return kf_fail(BAD_PARAMETERS, "only RSA keys decrypt");
+	KF_TRY(op_check_legacy(call, o->key->alg));
 	KF_TRY(check_one_part(q));
 	return fill_job(call, q);
 }

@@ -154,6 +154,21 @@ static void add_secrecy(struct make *m)
 	attrs_set_bool(a, TAG_NEVER_EXTRACTABLE, !claim(buf_slice(a), TAG_EXTRACTABLE));
 }
 
+static void add_domain(struct buf *attrs, const struct alg *alg)
+{
+	autobuf item = buf_new(256);
+	struct ttlv_writer w = ttlv_write(&item, 0);
+
+	if (!alg || !alg->kmip_curve ||
+		attrs_count(buf_slice(attrs), TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS))
+		return;
+	ttlv_begin(&w, TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
+	ttlv_put_int(&w, TAG_QLENGTH, (int32_t)alg->bits);
+	ttlv_put_enum(&w, TAG_RECOMMENDED_CURVE, alg->kmip_curve);
+	ttlv_end(&w);
+	attrs_add_item(attrs, buf_slice(&item));
+}
+
 static void add_facts(struct make *m)
 {
 	struct buf *a = &m->attrs;
@@ -162,6 +177,7 @@ static void add_facts(struct make *m)
 	add_int_once(a, TAG_CRYPTOGRAPHIC_LENGTH, m->length);
 	add_int_once(a, TAG_CRYPTOGRAPHIC_USAGE_MASK, (int32_t)m->usage);
 	add_enum_once(a, TAG_KEY_FORMAT_TYPE, m->format);
+	add_domain(a, m->curve);
 	add_digest(m);
 	add_rng(m);
 	add_secrecy(m);

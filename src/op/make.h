@@ -17,6 +17,8 @@ struct make {
 	/* facts that the server knows better than the client; 0: none */
 	uint32_t algorithm, format, usage;
 	int32_t length;
+	const struct alg
+		*curve; /* whose Cryptographic Domain Parameters are added; or NULL */
 	bool has_digest;
 	uint8_t digest[32]; /* see make_digest() */
 	bool is_secret_by_default;

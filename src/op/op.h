@@ -116,6 +116,7 @@ struct op_server {
 	void (*status)(void *arg, struct buf *ret); /* "name=value" lines */
 	/* What every client may, in words; NULL: not told. */
 	void (*limits)(void *arg, struct buf *ret);
+	bool allows_legacy; /* keys of algorithms that are too weak (crypt/alg.def) */
 	struct op_backup *backup; /* op/backup.h; NULL: no backups */
 	void *arg;
 };

@@ -75,7 +75,25 @@ static kf_err check_said(struct make *m, const struct alg *is)
 		return kf_fail(INVALID_FIELD, "the key is not what it is said to be");
 	m->algorithm = m->algorithm ? m->algorithm : is->kmip_algorithm;
 	m->length = (int32_t)is->bits;
+	/* A length alone stands for the first curve of that length. */
+	if (is != alg_by_kmip(m->algorithm, 0, is->bits))
+		m->curve = is;
 	return KF_OK;
+}
+
+/* The curve that the attributes name; of a key that has a form of its own the length says nothing. */
+static const struct alg *said_alg(const struct register_call *g)
+{
+	struct ttlv_item it;
+	uint32_t curve = 0;
+	if (attrs_find(buf_slice(&g->make.attrs), TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS, 0,
+		    &it))
+		(void)attrs_get_enum(it.value, TAG_RECOMMENDED_CURVE, &curve);
+	const struct alg *said =
+		alg_by_kmip(g->make.algorithm, curve, (uint32_t)g->make.length);
+	bool is_guess = said && said->family == FAMILY_EC && !curve &&
+			g->q.object.block.format != KMIP_KEY_FORMAT_TYPE_RAW;
+	return is_guess ? NULL : said;
 }
 
 /* A key that cannot be read may be one of an algorithm that we do not know: kept, never used. */
@@ -87,14 +105,15 @@ static kf_err check_asymmetric(struct op_call *call)
 
 	if (!is_checked_format(&o->block))
 		return KF_OK;
-	const struct alg *said =
-		alg_by_kmip(g->make.algorithm, 0, (uint32_t)g->make.length);
+	const struct alg *said = said_alg(g);
 	const kf_err err = o->type == OBJECT_PRIVATE_KEY
 				   ? read_private(&o->block, said, &is)
 				   : read_public(&o->block, said, &is);
 	if (kf_is(err, KF_E_KEY_FORMAT) && !said)
 		return KF_OK;
 	KF_TRY(err);
+	if (o->type == OBJECT_PRIVATE_KEY)
+		KF_TRY(op_check_legacy(call, is));
 	return check_said(&g->make, is);
 }
 

@@ -180,6 +180,7 @@ static kf_err prepare(struct op_call *call)
 	KF_TRY(op_check_use(call, OP_PROTECT, KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN));
 	if (!call->object->key)
 		return kf_fail(BAD_PARAMETERS, "this key's algorithm is not supported");
+	KF_TRY(op_check_legacy(call, call->object->key->alg));
 	KF_TRY(check_one_part(&s->q));
 	KF_TRY(check_content(call, s));
 	return fill_job(call, s);

@@ -110,6 +110,14 @@ kf_err op_check_use(const struct op_call *call, enum op_use use, uint32_t usage)
 	return KF_OK;
 }
 
+kf_err op_check_legacy(const struct op_call *call, const struct alg *alg)
+{
+	if (alg->is_legacy && !call->server->allows_legacy)
+		return kf_fail(INVALID_FIELD,
+			"RSA with 1024 bits is too weak; see `legacy_rsa_1024`");
+	return KF_OK;
+}
+
 void op_attrs_now(const struct object *o, int64_t now_s, struct buf *ret)
 {
 	const enum object_state state = object_state(o, now_s);

@@ -48,6 +48,9 @@ kf_err op_check_secrecy(const struct object *o);
 enum op_use { OP_PROTECT, OP_PROCESS };
 kf_err op_check_use(const struct op_call *call, enum op_use use, uint32_t usage);
 
+/* INVALID_FIELD for private keys of algorithms that are too weak, unless the server allows them. */
+kf_err op_check_legacy(const struct op_call *call, const struct alg *alg);
+
 /* The state as an attribute set must show it: copies o->attrs and corrects State. */
 void op_attrs_now(const struct object *o, int64_t now_s, struct buf *ret);
 

@@ -17,6 +17,8 @@ TEST(all_spellings_of_a_curve_name_the_same_row)
 		EQ(named(*s), ALG_P256);
 	EQ(named("ec:P-384"), ALG_P384);
 	EQ(named("EC:secp521r1"), ALG_P521);
+	EQ(named("ec:brainpoolP256r1"), ALG_BRAINPOOL_P256R1);
+	EQ(named("brainpoolP512r1"), ALG_BRAINPOOL_P512R1);
 	EQ(named("rsa:2048"), ALG_RSA_2048);
 	EQ(named("RSA-4096"), ALG_RSA_4096);
 	EQ(named("Ed25519"), ALG_ED25519);
@@ -30,7 +32,7 @@ TEST(the_printed_name_of_a_row_finds_it)
 
 TEST(unknown_names_find_nothing)
 {
-	const char *bad[] = { "", "ec", "rsa", "rsa:1024", "P-25", "p2566", "ec:", "ed",
+	const char *bad[] = { "", "ec", "rsa", "rsa:1023", "P-25", "p2566", "ec:", "ed",
 		"256", "ecrsa2048", "ec:ed25519", "prime256v1 p384", NULL };
 
 	for (const char **s = bad; *s; s++)
@@ -47,8 +49,17 @@ TEST(kmip_curve_or_length_decides)
 	OK(!alg_by_kmip(6, 7, 384));
 	OK(!alg_by_kmip(6, 0, 0));
 	OK(!alg_by_kmip(4, 0, 0));
-	OK(!alg_by_kmip(4, 0, 1024));
+	OK(!alg_by_kmip(4, 0, 1023));
+	OK(alg_by_kmip(6, 0x41, 384) == alg_get(ALG_BRAINPOOL_P384R1));
+	OK(alg_by_kmip(6, 0, 256) == alg_get(ALG_P256));
+	OK(alg_by_kmip(6, 0, 512) == alg_get(ALG_BRAINPOOL_P512R1));
 	OK(!alg_by_kmip(3, 0, 256));
+}
+
+TEST(only_rsa_1024_is_legacy)
+{
+	for (size_t i = 0; i < ALG_COUNT; i++)
+		EQ(alg_get((enum alg_id)i)->is_legacy, i == ALG_RSA_1024);
 }
 
 TEST(hashes_go_by_every_usual_name)

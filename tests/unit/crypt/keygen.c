@@ -20,9 +20,10 @@ TEST(locked_memory_for_numbers_can_be_had)
 
 TEST(a_generated_pair_belongs_together)
 {
-	const enum alg_id ids[] = { ALG_P256, ALG_P384, ALG_P521, ALG_ED25519 };
+	const enum alg_id ids[] = { ALG_P256, ALG_P384, ALG_P521, ALG_ED25519,
+		ALG_BRAINPOOL_P256R1, ALG_BRAINPOOL_P384R1, ALG_BRAINPOOL_P512R1 };
 
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
 		CLEANUP(keypair_free) struct keypair k = { 0 }, again = { 0 };
 		OK(kf_ok(keypair_generate(alg_get(ids[i]), &k)));
 		EQ(k.alg->id, ids[i]);
@@ -80,12 +81,20 @@ TEST(an_encrypted_key_needs_the_right_pass_phrase)
 TEST(what_is_no_key_of_ours_is_refused)
 {
 	CLEANUP(keypair_free) struct keypair k = { 0 };
-	const char *bad[] = { rsa1024_pem, secp256k1_pem, explicit_pem, "", "hello",
-		"0\x82" };
+	const char *bad[] = { secp256k1_pem, explicit_pem, "", "hello", "0\x82" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		OK(kf_is(keypair_import(slice_of(bad[i]), NULL, NULL, &k),
 			KF_E_KEY_FORMAT));
+}
+
+TEST(a_key_of_a_legacy_algorithm_is_read_and_says_so)
+{
+	CLEANUP(keypair_free) struct keypair k = { 0 };
+
+	OK(kf_ok(keypair_import(slice_of(rsa1024_pem), NULL, NULL, &k)));
+	EQ(k.alg->id, ALG_RSA_1024);
+	OK(k.alg->is_legacy);
 }
 
 TEST(halves_that_do_not_belong_together_are_refused)

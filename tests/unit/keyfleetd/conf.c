@@ -145,6 +145,8 @@ static const char *other_value(const char *type, const char *words)
 		return "7";
 	if (!strcmp(type, "DURATION"))
 		return "1500ms";
+	if (!strcmp(type, "BOOL"))
+		return "yes";
 	if (!strcmp(type, "SIZE"))
 		return "2M";
 	return !strncmp(type, "ADDRESS", 7) ? "unix:@elsewhere" : "elsewhere";

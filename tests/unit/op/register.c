@@ -63,7 +63,7 @@ static struct key_block block(
 }
 
 struct pairs {
-	struct keypair rsa, ec, ed;
+	struct keypair rsa, ec, ed, brainpool;
 };
 
 static void pairs_free(struct pairs *p)
@@ -71,12 +71,14 @@ static void pairs_free(struct pairs *p)
 	keypair_free(&p->rsa);
 	keypair_free(&p->ec);
 	keypair_free(&p->ed);
+	keypair_free(&p->brainpool);
 }
 
 static kf_err pairs_make(struct pairs *p)
 {
 	KF_TRY(keypair_generate(alg_get(ALG_RSA_2048), &p->rsa));
 	KF_TRY(keypair_generate(alg_get(ALG_P256), &p->ec));
+	KF_TRY(keypair_generate(alg_get(ALG_BRAINPOOL_P256R1), &p->brainpool));
 	return keypair_generate(alg_get(ALG_ED25519), &p->ed);
 }
 
@@ -103,6 +105,8 @@ TEST(private_keys_of_every_format_come_back_as_they_came_and_sign)
 		{ &p.ec, KEY_PKCS8, 6, 256, { .hashing_algorithm = 6 } },
 		{ &p.ec, KEY_EC_PRIVATE, 0x1a, 256, { .hashing_algorithm = 6 } },
 		{ &p.ec, KEY_RAW, 6, 256, { .hashing_algorithm = 6 } },
+		{ &p.brainpool, KEY_PKCS8, 6, 256, { .hashing_algorithm = 6 } },
+		{ &p.brainpool, KEY_EC_PRIVATE, 0x1a, 0, { .hashing_algorithm = 6 } },
 		{ &p.ed, KEY_PKCS8, 0x37, 256, { .cryptographic_algorithm = 0x37 } },
 		{ &p.ed, KEY_RAW, 0x37, 256, { .cryptographic_algorithm = 0x37 } },
 	};
@@ -128,6 +132,44 @@ TEST(private_keys_of_every_format_come_back_as_they_came_and_sign)
 				.parameters = kinds[i].parameters },
 			NULL)));
 	}
+}
+
+TEST(an_imported_key_says_its_curve_where_a_length_would_name_another)
+{
+	READY(w, p);
+	struct id id;
+	struct get_response a;
+	OK(kf_ok(put(&w,
+		&(struct wish){ .type = OBJECT_PUBLIC_KEY,
+			.usage = 2,
+			.block = block(KEY_X509, 6, 256, buf_slice(&p.brainpool.spki)) },
+		&id)));
+
+	const struct object *o = catalog_find(w.server.catalog, slice_of(id.text));
+	OK(material_alg(o) == alg_get(ALG_BRAINPOOL_P256R1));
+	OK(kf_ok(get_as(&w, &id, KEY_RAW, &a)));
+	EQ(a.object.block.material.n, 65);
+}
+
+TEST(rsa_1024_is_imported_and_used_only_while_the_server_says_so)
+{
+	WORLD(w);
+	CLEANUP(keypair_free) struct keypair weak = { 0 };
+	struct id id;
+	const struct sign_wish job = { .data = SLICE_LIT("x"),
+		.parameters = { .padding_method = 8, .hashing_algorithm = 6 } };
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(keypair_generate(alg_get(ALG_RSA_1024), &weak)));
+	const struct wish wish = { .type = OBJECT_PRIVATE_KEY,
+		.usage = 1,
+		.block = block(KEY_PKCS8, 4, 1024, buf_slice(&weak.pkcs8)) };
+
+	OK(kf_is(put(&w, &wish, &id), KF_E_INVALID_FIELD));
+	w.server.allows_legacy = true;
+	OK(kf_ok(put(&w, &wish, &id)));
+	OK(kf_ok(sign(&w, &id, &job, NULL)));
+	w.server.allows_legacy = false;
+	OK(kf_is(sign(&w, &id, &job, NULL), KF_E_INVALID_FIELD));
 }
 
 TEST(a_key_that_is_not_what_it_is_said_to_be_is_refused)
