@@ -3,8 +3,8 @@
  * key: a key of the card, and what is computed with it.  Pure: knows no files and no PINs.
  */
 #pragma once
+#include "crypt/curve.h"
 #include "crypt/ossl.h"
-#include "vhsm/curve.h"
 
 /* As key blobs have it. */
 enum key_kind { KEY_RSA = 5, KEY_RSA_CRT = 6, KEY_EC = 12, KEY_AES = 15 };

@@ -112,7 +112,7 @@ TEST(every_kind_of_key_comes_back)
 	}
 	static const char *const curves[] = {
 #define X(name, bits) name,
-#include "vhsm/curve.def"
+#include "crypt/curve.def"
 #undef X
 	};
 	for (size_t i = 0; i < sizeof(curves) / sizeof(curves[0]); i++) {

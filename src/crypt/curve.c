@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "vhsm/curve.h"
+#include "crypt/curve.h"
 #include <openssl/objects.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@ enum { POINT_MAX = 1 + 2 * 66 };
 
 static const struct curve curves[] = {
 #define X(name, bits) { name, bits },
-#include "vhsm/curve.def"
+#include "crypt/curve.def"
 #undef X
 };
 enum { CURVES = sizeof(curves) / sizeof(curves[0]) };
