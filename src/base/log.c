@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 2048, VALUE_MAX = 256, LINES_A_SECOND = 10 };
+enum { LINE_MAX_BYTES = 2048, VALUE_MAX = 256, LINES_AT_ONCE = 20 };
 
 static _Atomic int level_max = LOG_LEVEL_NOTICE;
 static _Atomic int out_fd = STDERR_FILENO;
@@ -90,20 +90,17 @@ static void add_field(struct buf *line, const struct log_field *f)
 	}
 }
 
-/* True when this line may be written; *ret_left_out counts those of the second before that were not. */
+/* True when this line may be written; *ret_left_out counts those before it that were not. */
 static bool take_turn(struct log_site *s, uint32_t *ret_left_out)
 {
-	uint64_t second = clock_monotonic_ns() / 1000000000,
-		 was = atomic_load(&s->second);
-	*ret_left_out = 0;
-	if (was != second && atomic_compare_exchange_strong(&s->second, &was, second)) {
-		atomic_store(&s->written, 0);
-		*ret_left_out = atomic_exchange(&s->left_out, 0);
+	static const struct rate rate = { .interval_ns = 1000000000,
+		.tolerance_ns = LINES_AT_ONCE * UINT64_C(1000000000) };
+	if (!bucket_take(&s->bucket, &rate, clock_monotonic_ns(), 1)) {
+		atomic_fetch_add(&s->left_out, 1);
+		return false;
 	}
-	if (atomic_fetch_add(&s->written, 1) < LINES_A_SECOND)
-		return true;
-	atomic_fetch_add(&s->left_out, 1);
-	return false;
+	*ret_left_out = atomic_exchange(&s->left_out, 0);
+	return true;
 }
 
 /* A line that was too long ends in the middle, but it ends. */

@@ -5,11 +5,12 @@
  *     -> level=warning event="handshake refused" peer="192.0.2.1:4711" err="..." why="..." at=...
  *
  * Values are quoted and cut here, so text of a peer may be passed as it is; secrets may not be passed
- * at all.  One site writes at most 10 lines a second; what was left out is counted in the next one.
- * Under systemd (JOURNAL_STREAM) lines start with the <N> of their level.  For programs only, any
+ * at all.  One site writes 20 lines at once and one a second from then on, however many ask for
+ * them: no flood fills a disk.  What was left out is counted in the site's next line.  Under systemd (JOURNAL_STREAM) lines start with the <N> of their level.  For programs only, any
  * thread; the folders of the lower floors return errors instead.
  */
 #pragma once
+#include "base/bucket.h"
 #include "base/buf.h"
 #include <stdatomic.h>
 
@@ -59,8 +60,8 @@ void log_set_fd(int fd); /* tests; standard error otherwise */
 #define log_err(e, event, ...) log_at(LOG_LEVEL_ERROR, event, LOG_ERR(e), ##__VA_ARGS__)
 
 struct log_site {
-	_Atomic uint64_t second;
-	_Atomic uint32_t written, left_out;
+	struct bucket bucket;
+	_Atomic uint32_t left_out;
 };
 
 #define log_at(level, event, ...)                                                        \

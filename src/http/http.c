@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/http.h"
 #include "base/clock.h"
+#include "http/visitor.h"
 #include "net/listen.h"
 #include "net/loop.h"
 #include <microhttpd.h>
@@ -9,11 +10,19 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_S = 5, CONNECTIONS = 32, BODY_MAX = 4 << 20, LOOP_SHARE = 10 };
+/* Those that were shown out go when the daemon next looks at them: until then they have places of their own. */
+enum {
+	TIMEOUT_S = 5,
+	CONNECTIONS = 32,
+	LEAVING = 32,
+	BODY_MAX = 4 << 20,
+	LOOP_SHARE = 10
+};
 
 struct http {
 	struct MHD_Daemon *daemon;
 	struct http_options options;
+	struct visitors visitors;
 	/* on a loop */
 	struct loop_watch watch;
 	struct loop_timer timer;
@@ -74,6 +83,18 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *c, const char *u
 	if (!kf_ok(buf_err(&body)))
 		return MHD_NO; /* half a page would be believed */
 	return reply(c, &page);
+}
+
+static void came_or_went(void *arg, struct MHD_Connection *c, void **state,
+	enum MHD_ConnectionNotificationCode what)
+{
+	struct http *h = arg;
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED)
+		visitor_leave(&h->visitors, *state);
+	else if (info)
+		*state = visitor_enter(&h->visitors, info->connect_fd);
 }
 
 /* ---- on a loop ---- */
@@ -170,7 +191,8 @@ static kf_err start(struct http *h, const char *address)
 				       : MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL;
 	h->daemon = MHD_start_daemon(how, 0, NULL, NULL, answer, h,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-		(unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
+		(unsigned)(CONNECTIONS + LEAVING), MHD_OPTION_NOTIFY_CONNECTION,
+		came_or_went, h, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S,
 		MHD_OPTION_END);
 	if (!h->daemon) {
 		close(fd);
@@ -190,6 +212,7 @@ kf_err http_open(
 	if (!h)
 		return kf_fail(NOMEM, "HTTP endpoint");
 	h->options = *options;
+	visitors_init(&h->visitors, CONNECTIONS);
 	h->watch.fd = -1;
 	kf_err e = start(h, address);
 	if (kf_ok(e))

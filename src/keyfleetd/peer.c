@@ -25,12 +25,18 @@ static const struct settings *settings(const struct peer *p)
 	return io_settings(p->io);
 }
 
+/* A site for strangers, one for clients: the flood of the first hides nothing of the second. */
 static void log_peer(const struct peer *p, const char *event, const char *why)
 {
 	char address[ADDRESS_TEXT_MAX];
 	address_print(&p->address, address);
-	log_notice(event, LOG_NUM("connection", p->number), LOG_TEXT("peer", address),
-		LOG_TEXT("client", p->who.name), LOG_TEXT("why", why));
+	if (p->who.name[0])
+		log_notice(event, LOG_NUM("connection", p->number),
+			LOG_TEXT("peer", address), LOG_TEXT("client", p->who.name),
+			LOG_TEXT("why", why));
+	else
+		log_notice(event, LOG_NUM("connection", p->number),
+			LOG_TEXT("peer", address), LOG_TEXT("why", why));
 }
 
 void peer_touch(struct peer *p)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -230,6 +231,93 @@ TEST(a_crowd_that_has_left_keeps_nobody_out)
 	http_close(h);
 	loop_free(loop);
 	unlink(path);
+}
+
+/* ---- who holds all places ---- */
+
+enum { PLACES = 32 };
+
+static bool is_shut(int fd)
+{
+	char c;
+	return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+/* As the user, until there are `n`, each with half a request. */
+static void hold(int *fd, unsigned n, uid_t user)
+{
+	const uid_t own = geteuid();
+	if (seteuid(user) != 0)
+		abort();
+	for (unsigned i = 0; i < n; i++) {
+		fd[i] = dial();
+		ssize_t sent = write(fd[i], "GET /hel", 8);
+		(void)sent;
+	}
+	if (seteuid(own) != 0)
+		abort();
+	turn(ROUNDS);
+}
+
+static void let_go(const int *fd, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		close(fd[i]);
+}
+
+static struct http *serve_on_a_loop(void)
+{
+	struct http *h = NULL;
+	struct http_options o;
+	if (!kf_ok(loop_new(&(struct loop_options){ 0 }, &loop)))
+		abort();
+	o = options(loop);
+	if (!kf_ok(http_open(address, &o, &h)))
+		abort();
+	return h;
+}
+
+static void end_serving(struct http *h)
+{
+	http_close(h);
+	loop_free(loop);
+	unlink(path);
+}
+
+/* With nothing but a limit it would wait until the others' time is up. */
+TEST(who_holds_all_places_keeps_nobody_out)
+{
+	struct http *h = serve_on_a_loop();
+	int fd[PLACES];
+	hold(fd, PLACES, geteuid());
+	OK(!is_shut(fd[0]));
+
+	OK(is_answered());
+
+	OK(is_shut(fd[0]));
+	OK(!is_shut(fd[1]) && !is_shut(fd[PLACES - 1]));
+	let_go(fd, PLACES);
+	end_serving(h);
+}
+
+TEST(the_place_of_a_newcomer_is_that_of_the_user_who_has_most)
+{
+	enum { OLD = 2, MANY = PLACES - OLD, NOBODY = 65534 };
+	if (geteuid() != 0)
+		return; /* who is not root is one user only */
+	struct http *h = serve_on_a_loop();
+	int old[OLD], fd[MANY];
+	hold(old, OLD, 0);
+	chmod(path, 0666);
+	hold(fd, MANY, NOBODY);
+
+	OK(is_answered());
+
+	OK(!is_shut(old[0]) && !is_shut(old[1]));
+	OK(is_shut(fd[0]) && !is_shut(fd[1]));
+	let_go(old, OLD);
+	let_go(fd, MANY);
+	end_serving(h);
 }
 
 TEST(who_asks_without_end_gets_a_tenth_of_the_loop)
