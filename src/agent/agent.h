@@ -58,6 +58,8 @@ struct agent_plan {
 	struct upstream *upstream;
 };
 kf_err agent_plan(struct agent *a, struct agent_plan *ret, struct buf *why);
+/* Mistakes of the file itself, which no second start mends: not what it names and is not there yet. */
+bool agent_conf_is_wrong(const char *path);
 void agent_plan_free(struct agent_plan *p);
 void agent_adopt(struct agent *a, struct agent_plan *take);
 /* Takes all descriptors that the host gives us. */

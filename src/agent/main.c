@@ -217,6 +217,17 @@ static int end_with(const struct program *p, kf_err err, const struct buf *why)
 	return EXIT_FAILURE;
 }
 
+/* For a supervisor: whether it is worth another try. */
+static int status_of_service(const struct program *p, int status)
+{
+	if (status == EXIT_SUCCESS)
+		return status;
+	if (agent_conf_is_wrong(p->agent.path))
+		return SERVICE_MISCONFIGURED;
+	service_hold_back();
+	return status;
+}
+
 static const char *default_path(void)
 {
 	const char *path = getenv("KEYFLEET_CONFIG");
@@ -256,6 +267,8 @@ int main(int argc, char **argv)
 	autobuf why = buf_new(65536);
 	kf_err err = is_check ? start(&p, &why) : run(&p, &why);
 	int status = end_with(&p, err, &why);
+	if (!is_check)
+		status = status_of_service(&p, status);
 	if (is_check && kf_ok(err))
 		printf("%s: no mistakes found\n", p.agent.path);
 	agent_clear(&p.agent);

@@ -29,6 +29,19 @@ kf_err agent_plan(struct agent *a, struct agent_plan *ret, struct buf *why)
 	return KF_OK;
 }
 
+bool agent_conf_is_wrong(const char *path)
+{
+	autobuf why = buf_new(65536), notes = buf_new(65536);
+	struct agent_conf conf = { 0 };
+	struct allow *allow = NULL;
+	kf_err err = agent_conf_read(path, &conf, &why);
+	if (kf_ok(err))
+		err = allow_new(path, &conf, &why, &notes, &allow);
+	allow_free(allow);
+	agent_conf_free(&conf);
+	return kf_is(err, KF_E_CONFIG);
+}
+
 void agent_plan_free(struct agent_plan *p)
 {
 	upstream_free(p->upstream);

@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LISTEN_FDS_START = 3 };
@@ -69,6 +70,13 @@ static unsigned long long env_number(const char *name)
 static bool is_for_us(const char *name)
 {
 	return env_number(name) == (unsigned long long)getpid();
+}
+
+void service_hold_back(void)
+{
+	struct timespec second = { .tv_sec = 1 };
+	if (getenv("NOTIFY_SOCKET"))
+		nanosleep(&second, NULL);
 }
 
 uint64_t service_watchdog_ns(void)

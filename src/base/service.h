@@ -13,6 +13,12 @@ void service_ready(const char *status); /* READY=1, STATUS= */
 void service_status(const char *status);
 void service_reloading(void); /* followed by service_ready() when done */
 void service_stopping(void);
+/* The exit status of a program whose configuration file has mistakes (EX_CONFIG of sysexits.h): our units
+ * do not start it again by themselves. */
+enum { SERVICE_MISCONFIGURED = 78 };
+/* Before the end of a program that could not start: a supervisor that starts it again at once gets a pause
+ * of a second; without one, nothing happens. */
+void service_hold_back(void);
 /* How often to send service_notify("WATCHDOG=1"), half of what was asked; 0: never. */
 uint64_t service_watchdog_ns(void);
 

@@ -145,7 +145,8 @@ int main(int argc, char **argv)
 	if (!kf_ok(e)) {
 		print_problems(&problems);
 		log_err(e, "cannot start");
-		return EXIT_FAILURE;
+		return kf_is(e, KF_E_CONFIG) && !command.is_check ? SERVICE_MISCONFIGURED
+								  : EXIT_FAILURE;
 	}
 	log_set_level((enum log_level)(server.conf.log_level + LOG_LEVEL_ERROR));
 	int status =

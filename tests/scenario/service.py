@@ -9,7 +9,7 @@ import shutil
 import socket
 
 from scenario import expect, run, skip
-from lab import BIN, Agent, KeyServer, Lab, set_option, wait_until
+from lab import BIN, ROOT, Agent, KeyServer, Lab, set_option, wait_until
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WAIT_EVERY_THREAD = 0x40000000  # __WALL
@@ -130,6 +130,32 @@ def claim_an_agent_takes_its_key_as_a_credential(lab):
         lab.agent.start()
     finally:
         del os.environ["CREDENTIALS_DIRECTORY"]
+
+
+def status_of(lab, program, conf, *options):
+    return lab.run([os.path.join(BIN, program), "--config", conf, *options], check=False, timeout=20).returncode
+
+
+def claim_mistakes_in_a_file_have_a_status_that_units_do_not_restart_for(lab):
+    """They do not go away by themselves; a certificate that is missing may."""
+    for unit in ("keyfleetd", "keyfleet-agent"):
+        text = open(os.path.join(ROOT, f"packaging/systemd/{unit}.service.in")).read()
+        expect("\nRestartPreventExitStatus=78\n" in text, unit + " is restarted for ever")
+    lab.agent.process.stop()
+    lab.server.process.stop()
+    for program, conf in (("keyfleet-agent", lab.agent.conf), ("keyfleetd", os.path.join(lab.server.dir, "keyfleetd.conf"))):
+        wrong = lab.write(program + ".wrong", open(conf).read() + "\n[tpyo]\n")
+        got = [status_of(lab, program, wrong), status_of(lab, program, wrong, "--check")]
+        expect(got == [78, 1], f"{program}: {got}")
+    rule = lab.write("rule.conf", open(lab.agent.conf).read() + "\n[allow else]\noperations = sing\n")
+    expect(status_of(lab, "keyfleet-agent", rule) == 78, "an operation that does not exist")
+
+
+def claim_what_a_file_names_may_come_later(lab):
+    set_option(lab.agent.conf, "client", "key", lab.path("credentials", "agent.key"))
+    os.rename(lab.path("web1.pem"), lab.path("later.pem"))
+    expect(status_of(lab, "keyfleet-agent", lab.agent.conf) == 1, "a certificate that is not there yet is no mistake")
+    os.rename(lab.path("later.pem"), lab.path("web1.pem"))
 
 
 run(globals(), Lab("kf-service"))
