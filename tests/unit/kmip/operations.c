@@ -15,6 +15,7 @@
 #include "kmip/revoke.h"
 #include "kmip/sign.h"
 #include "kmip/signature_verify.h"
+#include "kmip/token_admin.h"
 #include "test.h"
 
 static const uint16_t versions[] = { KMIP_1_0, KMIP_1_1, KMIP_1_2, KMIP_1_3, KMIP_1_4,
@@ -606,6 +607,102 @@ TEST(administration_goes_round)
 		OK(admin_grant_next(&each, &g) && slice_is(g.id, "g-1"));
 		OK(admin_grant_next(&each, &g));
 		OK(!admin_grant_next(&each, &g) && ttlv_ok(&each));
+	}
+}
+
+TEST(operations_on_tokens_go_round)
+{
+	static const uint8_t share[32] = { 1 };
+	EACH_VERSION_FROM(version, KMIP_1_0)
+	{
+		autobuf kept = buf_new(8192);
+		struct token_action a, action = { .kind = TOKEN_ACTION_INIT,
+			.serial = slice_of("DENK01"),
+			.pin = slice_of("648219"),
+			.so_pin = slice_of("3537363231383830"),
+			.label = slice_of("first"),
+			.shares = -1,
+			.share = { share, 32 },
+			.pin_tries = 5 };
+		struct key_transfer t, transfer = { .kind = KEY_TRANSFER_CLONE,
+			.uid = slice_of("some-id"),
+			.n = 2,
+			.serial = { slice_of("A"), slice_of("B") } };
+		struct key_adopt k, adopt = { .pool = slice_of("main"),
+			.key_id = { share, 32 },
+			.name = slice_of("www"),
+			.copies = 3,
+			.usage = 1 };
+		struct key_transfer_response x, out = { .blob = slice_of("file") };
+
+		ROUND(token_action_put_request(&w, &action),
+			token_action_get_request(&r, &a));
+		OK(a.kind == TOKEN_ACTION_INIT && slice_is(a.serial, "DENK01"));
+		OK(slice_is(a.pin, "648219") && slice_is(a.label, "first") &&
+			!a.new_pin.n);
+		OK(a.shares == -1 && a.share.n == 32 && a.pin_tries == 5);
+		ROUND(key_transfer_put_request(&w, &transfer),
+			key_transfer_get_request(&r, &t));
+		OK(t.n == 2 && slice_is(t.serial[1], "B") && slice_is(t.uid, "some-id"));
+		ROUND(key_adopt_put_request(&w, &adopt), key_adopt_get_request(&r, &k));
+		OK(k.key_id.n == 32 && !k.blob.n && k.copies == 3 && k.usage == 1);
+		ROUND(key_transfer_put_response(&w, &out),
+			key_transfer_get_response(&r, &x));
+		OK(slice_is(x.blob, "file") && !x.facts.n);
+	}
+}
+
+TEST(rows_of_tokens_and_of_their_keys_go_round)
+{
+	autobuf items = buf_new(4096), facts = buf_new(4096);
+	static const uint8_t id[32] = { 7 };
+	struct token_row t;
+	struct token_key_row k;
+	struct status_pair p;
+	status_pair_add(
+		&facts, &(struct status_pair){ slice_of("state"), slice_of("serving") });
+	token_row_add(&items, &(struct token_row){ slice_of("main"), slice_of("S1"),
+				      buf_slice(&facts) });
+	token_key_row_add(&items, &(struct token_key_row){ slice_of("main"), { id, 32 },
+					  buf_slice(&facts) });
+
+	struct ttlv_reader r = ttlv_read(buf_slice(&items));
+	OK(token_row_next(&r, &t) && slice_is(t.pool, "main") &&
+		slice_is(t.serial, "S1"));
+	struct ttlv_reader each = ttlv_read(t.facts);
+	OK(status_pair_next(&each, &p) && slice_is(p.value, "serving"));
+	OK(!status_pair_next(&each, &p) && ttlv_ok(&each));
+	OK(token_key_row_next(&r, &k) && k.key_id.n == 32 && k.facts.n == facts.n);
+	OK(!token_key_row_next(&r, &k) && ttlv_ok(&r));
+}
+
+TEST(what_makes_no_sense_to_a_token_is_refused)
+{
+	static const uint8_t id[32] = { 7 };
+	const struct token_action actions[] = {
+		{ .kind = 0, .serial = slice_of("A") },
+		{ .kind = 7, .serial = slice_of("A") },
+		{ .kind = 1, .serial = slice_of("A"), .shares = -2 },
+		{ .kind = 6, .serial = slice_of("A"), .share = { id, 31 } },
+	};
+	const struct key_adopt adopts[] = {
+		{ .pool = slice_of("p") },
+		{ .pool = slice_of("p"), .key_id = { id, 31 } },
+		{ .pool = slice_of("p"), .key_id = { id, 32 }, .blob = { id, 32 } },
+		{ .pool = slice_of("p"), .key_id = { id, 32 }, .copies = 129 },
+	};
+	for (size_t i = 0; i < 4; i++) {
+		autobuf b = buf_new(4096);
+		struct token_action a;
+		struct key_adopt k;
+		struct ttlv_writer w = ttlv_write(&b, KMIP_2_1);
+		token_action_put_request(&w, &actions[i]);
+		struct ttlv_reader r = ttlv_read_as(buf_slice(&b), KMIP_2_1, false);
+		OK(kf_is(token_action_get_request(&r, &a), KF_E_INVALID_FIELD));
+		buf_clear(&b);
+		key_adopt_put_request(&w, &adopts[i]);
+		r = ttlv_read_as(buf_slice(&b), KMIP_2_1, false);
+		OK(kf_is(key_adopt_get_request(&r, &k), KF_E_INVALID_FIELD));
 	}
 }
 
