@@ -147,25 +147,19 @@ static size_t get_u16(struct reader *r)
 
 static struct slice get_counted(struct reader *r) { return get(r, get_u16(r)); }
 
-/* p, q and e are enough: d is the inverse of e. */
+/* p, q and e are enough; the modulus tells whether they are right. */
 static kf_err from_crt(
 	struct slice p, struct slice q, struct slice e, struct slice n, struct key **ret)
 {
-	autobuf d = buf_new(DKEK_BLOB_MAX);
-	BN_CTX *ctx = BN_CTX_secure_new();
-	CLEANUP(ossl_bn_freep)
-	BIGNUM *bp = BN_bin2bn(p.p, (int)p.n, NULL), *bq = BN_bin2bn(q.p, (int)q.n, NULL),
-	       *be = BN_bin2bn(e.p, (int)e.n, NULL), *phi = BN_new(), *bd = NULL;
-	bool good = ctx && bp && bq && be && phi && p.n && q.n && BN_sub_word(bp, 1) &&
-		    BN_sub_word(bq, 1) && BN_mul(phi, bp, bq, ctx) &&
-		    (bd = BN_mod_inverse(NULL, be, phi, ctx));
-	uint8_t *at = good ? buf_reserve(&d, n.n) : NULL;
-	good = at && BN_bn2binpad(bd, at, (int)n.n) > 0;
-	BN_CTX_free(ctx);
-	if (!good)
-		return ossl_fail(INVALID_FIELD, "these numbers are no RSA key");
-	buf_commit(&d, n.n);
-	return key_from_rsa(n, e, buf_slice(&d), ret);
+	autobuf made = buf_new(DKEK_BLOB_MAX);
+	CLEANUP(key_freep) struct key *k = NULL;
+	KF_TRY(key_from_primes(p, q, e, &k));
+	KF_TRY(key_number(k, OSSL_PKEY_PARAM_RSA_N, n.n, &made));
+	if (!slice_eq(buf_slice(&made), n))
+		return kf_fail(INVALID_FIELD, "these numbers are no RSA key");
+	*ret = k;
+	k = NULL;
+	return KF_OK;
 }
 
 static kf_err from_numbers(uint8_t kind, struct reader *r, struct key **ret)

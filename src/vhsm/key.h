@@ -51,6 +51,7 @@ kf_err key_generate_ec(const struct curve *curve, struct key **ret);
 kf_err key_generate_aes(size_t bits, struct key **ret);
 /* From numbers; the CRT parts of an RSA key are computed. */
 kf_err key_from_rsa(struct slice n, struct slice e, struct slice d, struct key **ret);
+kf_err key_from_primes(struct slice p, struct slice q, struct slice e, struct key **ret);
 kf_err key_from_ec(const struct curve *curve, struct slice scalar, struct key **ret);
 
 size_t key_bits(const struct key *k);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "vhsm/apdu.h"
-#include "base/tlv.h"
 #include "test.h"
 
 static struct apdu parsed;
@@ -44,31 +43,6 @@ TEST(a_length_that_lies_is_refused)
 	OK(!PARSES("\x00\x20\x00\x81\x00\x31"));
 	OK(!PARSES("\x00\x20\x00\x81\x00\x00\x00\x31"));
 	OK(!PARSES("\x00\x20\x00\x81\x00\xff\xff\x31"));
-}
-
-TEST(elements_come_back_as_they_were_written)
-{
-	static const uint8_t bytes[70000];
-	const size_t sizes[] = { 0, 1, 127, 128, 255, 256, 65535, 65536, 70000 };
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		autobuf b = buf_new(80000);
-		struct tlv t;
-		tlv_add(&b, 0x7f49, (struct slice){ bytes, sizes[i] });
-		struct slice rest = buf_slice(&b);
-		OK(tlv_next(&rest, &t) && t.tag == 0x7f49 && t.value.n == sizes[i]);
-		OK(rest.n == 0 && t.whole.n == b.n);
-	}
-}
-
-TEST(an_element_cut_at_any_byte_is_refused)
-{
-	struct slice whole = SLICE_LIT("\x7f\x49\x82\x00\x03\x01\x02\x03");
-	OK(tlv_is_sound(whole));
-	for (size_t n = 1; n < whole.n; n++)
-		OK(!tlv_is_sound((struct slice){ whole.p, n }));
-	OK(!tlv_is_sound(SLICE_LIT("\x30\x80\x00\x00")));
-	OK(!tlv_is_sound(SLICE_LIT("\x30\x84\x00\x00\x00\x00")));
-	OK(!tlv_is_sound(SLICE_LIT("\x30\x83\xff\xff\xff\x00")));
 }
 
 TEST_MAIN
