@@ -55,6 +55,9 @@ struct pool_key {
 kf_err pool_key_new(const struct pool_key *k, struct token_key **ret);
 extern const struct token_ops pool_token; /* its sign and decrypt are never called */
 bool pool_key_is(const struct token_key *key);
+/* Of a pool's handle only; they live as long as it. */
+struct slice pool_key_spki(const struct token_key *key);
+const char *pool_key_pool(const struct token_key *key); /* name of its pool */
 
 /* ---- jobs ---- */
 
