@@ -6,7 +6,8 @@
  * A pool has one source and one kind of token.  Each token has a thread of its own: no lock is held
  * while a token works.  A token serves a key only after it has signed a challenge with it; every
  * signature is verified with the public key before it leaves; a token that signs wrongly, hangs or
- * fails is put aside, probed, and taken back.
+ * fails is put aside, probed, and taken back.  (Keys that count their uses are not asked to prove
+ * themselves: that would be a use.  Their first signature does it.)
  *
  * Used by the key server, and by `keyfleet --local` on a workstation without one.
  */
@@ -26,18 +27,23 @@ struct pool_conf {
 	 * is not opened for more than to read its serial number.  A label that fits two is an error of both. */
 	const char *const *tokens;
 	size_t tokens_n;
-	const struct token_pin
-		*pin;   /* NULL: nobody logs in; listing and initialising only */
+	/* Lives as long as the pool.  NULL: nobody logs in; listing and initialising only */
+	const struct token_pin *pin;
 	unsigned queue; /* jobs that may wait; more are BUSY */
 	unsigned
 		timeout_ms; /* of one operation on one token, after which it counts as hung */
+	/* A token that failed is opened anew at once, then after this time, then after twice as long, up
+	 * to 64 times as long; 0: 250 */
+	unsigned retry_ms;
 	bool is_read_only; /* nothing that writes to a token is done */
 };
 
 /* NOMEM and the like.  Tokens that are away, have another PIN or fail are no error: they are in the
  * status.  Threads start here. */
 kf_err pools_open(const struct pool_conf *conf, size_t n, struct pools **ret);
-void pools_close(struct pools *p); /* jobs that wait fail with CLOSED; NULL is fine */
+/* Jobs that wait fail with CLOSED, those at work are finished.  A token that hangs and cannot be
+ * interrupted keeps its memory.  NULL is fine. */
+void pools_close(struct pools *p);
 
 /* Until every token that is plugged in has been looked at once; TIMEOUT. */
 kf_err pools_wait(struct pools *p, unsigned timeout_ms);
@@ -61,14 +67,25 @@ const char *pool_key_pool(const struct token_key *key); /* name of its pool */
 
 /* ---- jobs ---- */
 
+struct pool_key_group;
+
+/* Zeroed but for what the caller fills. */
 struct pool_job {
-	struct list link; /* the pool's */
+	struct { /* the pool's */
+		struct list link;
+		struct pool_key_group *group;
+		uint64_t order, submitted_ns, begun_ns;
+		uint64_t
+			tried[POOL_TOKENS_MAX / 64]; /* by tokens that are still in use */
+		bool is_waiting;
+		kf_err verdict;
+	} own;
 	/* One of them; the caller's, and untouched by it until done() is called. */
 	struct sign_job *sign;
 	struct decrypt_job *decrypt;
 	uint64_t deadline_ns; /* monotonic; 0: the pool's default */
 	bool is_once; /* the key has a use counter: after an outcome that is not known, no other token */
-	void (*done)(struct pool_job *j); /* on the token's thread; must be quick */
+	void (*done)(struct pool_job *j); /* on a thread of the pool's; must be quick */
 
 	/* for done(); the result itself is in sign->err or decrypt->err */
 	char token[TOKEN_SERIAL_SIZE]; /* that made it; "" if none */
@@ -77,7 +94,8 @@ struct pool_job {
 };
 
 /* Any thread; does not block.  BUSY: the queue is full, or the deadline would pass before its turn; UNAVAILABLE:
- * no token that holds the key is in use.  Both: another key server may do it. */
+ * no token that holds the key is in use, nor was a moment ago.  Both: another key server may do it.  Whatever
+ * this returns but KF_OK, done() is not called. */
 kf_err pool_submit(struct pools *p, struct pool_job *j);
 /* Takes back what has not begun: false, it is too late (done() comes or has come). */
 bool pool_cancel(struct pools *p, struct pool_job *j);

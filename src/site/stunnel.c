@@ -59,8 +59,7 @@ static void close_service(struct stunnel *s)
 							: "the key is in a PKCS#11 token";
 	v->accept.opening = v->has_protocol ? SITE_OTHER_PROTOCOL : SITE_TLS;
 	if (v->accept.text)
-		reading_listen(s->r, p, v->accept,
-			&(struct site_values){ &v->name, v->name.text != NULL });
+		reading_add_once(s->r, &p->listens, v->accept);
 	if (v->name.text)
 		reading_add_once(s->r, &p->names, v->name);
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pool/inside.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void key_free(struct token_key *key)
+{
+	struct pool_key_handle *k = (struct pool_key_handle *)(void *)key;
+	explicit_bzero(k->reject, sizeof(k->reject));
+	free(k);
+}
+
+const struct token_ops pool_token = { .name = "pool", .free_key = key_free };
+
+bool pool_key_is(const struct token_key *key) { return key->ops == &pool_token; }
+
+kf_err pool_key_new(const struct pool_key *in, struct token_key **ret)
+{
+	CLEANUP(pubkey_freep) struct pubkey *pub = NULL;
+	KF_TRY(pubkey_parse(in->spki, &pub));
+	struct pool_key_handle *k = calloc(1, sizeof(*k));
+	if (!k)
+		return kf_fail(NOMEM, "handle of a key on tokens");
+	k->base.ops = &pool_token;
+	k->base.alg = pubkey_alg(pub);
+	pubkey_id(pub, k->base.id);
+	atomic_init(&k->base.refs, 1);
+	memcpy(k->pool, in->pool, sizeof(k->pool));
+	k->pool[sizeof(k->pool) - 1] = 0;
+	memcpy(k->reject, in->reject, sizeof(k->reject));
+	*ret = &k->base;
+	return KF_OK;
+}

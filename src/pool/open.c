@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * open: from a place where something is plugged in to a token that is logged in, with its keys listed.
+ */
+#include "pool/inside.h"
+#include <stdlib.h>
+#include <string.h>
+
+bool fails_token(kf_err e)
+{
+	return kf_is(e, KF_E_TOKEN) || kf_is(e, KF_E_CLOSED) || kf_is(e, KF_E_TIMEOUT);
+}
+
+static uint64_t start_limit(const struct worker *w)
+{
+	return ns_of_ms((uint64_t)HUNG_START * w->pool->timeout_ms);
+}
+
+static void set_token(struct worker *w, struct token *t)
+{
+	pthread_mutex_lock(&w->token_lock);
+	w->token = t;
+	pthread_mutex_unlock(&w->token_lock);
+}
+
+static void drop_keys(struct worker *w)
+{
+	for (size_t i = 0; i < w->held_n; i++)
+		group_put(w->pool, w->held[i].group);
+	free(w->held);
+	w->held = NULL;
+	w->held_n = w->problems = 0;
+}
+
+void worker_close(struct worker *w)
+{
+	struct token *t = w->token;
+	w->is_open = w->is_listed = w->is_pin_bad = w->is_hung = false;
+	worker_settle(
+		w); /* while it still has its keys, which are served by others now */
+	drop_keys(w);
+	pthread_mutex_unlock(&w->pool->lock);
+	set_token(w, NULL);
+	if (t)
+		w->pool->driver->close(t);
+	pthread_mutex_lock(&w->pool->lock);
+}
+
+/* ---- keys ---- */
+
+static enum proof proof_of(const struct worker *w, const struct token_key_facts *f)
+{
+	for (size_t i = 0; i < w->held_n; i++)
+		if (w->held[i].handle == f->handle &&
+			!memcmp(w->held[i].group->key.id, f->key_id, KEY_ID_SIZE))
+			return w->held[i].proof;
+	return PROOF_DUE;
+}
+
+static bool take_key(struct worker *w, const struct token_key_facts *f, struct held *to)
+{
+	if (f->problem || !f->alg)
+		return false;
+	*to = (struct held){ .handle = f->handle,
+		.has_counter = f->has_counter,
+		.proof = proof_of(w, f) };
+	to->can[OP_SIGN] = f->can_sign;
+	to->can[OP_DECRYPT] = f->can_decrypt && f->alg->family == FAMILY_RSA &&
+			      w->pool->driver->decrypt_raw;
+	kf_err e = group_get(w->pool, f, &to->group);
+	worker_why(w, e);
+	return kf_ok(e);
+}
+
+static bool is_among(const struct held *held, size_t n, const struct pool_key_group *g)
+{
+	for (size_t i = 0; i < n; i++)
+		if (held[i].group == g)
+			return true;
+	return false;
+}
+
+/* Twice the same key on a token: the first serves. */
+static void take_keys(
+	struct worker *w, const struct token_key_list *list, struct held *to)
+{
+	size_t n = 0;
+	unsigned problems = 0;
+	for (size_t i = 0; i < list->n; i++) {
+		if (!take_key(w, &list->key[i], &to[n]))
+			problems++;
+		else if (is_among(to, n, to[n].group))
+			group_put(w->pool, to[n].group);
+		else
+			n++;
+	}
+	/* What is not there any more is not served. */
+	w->is_listed = false;
+	worker_settle(w);
+	drop_keys(w);
+	w->held = to;
+	w->held_n = n;
+	w->problems = problems;
+	w->is_listed = true;
+}
+
+kf_err worker_list(struct worker *w)
+{
+	struct token_key_list list = { 0 };
+	struct held *held = NULL;
+	worker_begin(w, start_limit(w));
+	kf_err e = w->pool->driver->list_keys(w->token, &list);
+	worker_end(w);
+	if (kf_ok(e) && !(held = calloc(list.n + 1, sizeof(*held))))
+		e = kf_fail(NOMEM, "keys of a token");
+	if (kf_ok(e))
+		take_keys(w, &list, held);
+	token_key_list_free(&list);
+	worker_settle(w);
+	return e;
+}
+
+/* ---- opening ---- */
+
+static void refuse_pin(struct worker *w, kf_err e)
+{
+	w->is_pin_bad = true;
+	w->card->is_pin_spent |= token_may_try_pin(&w->facts);
+	worker_why(w, e);
+}
+
+/* A PIN that was tried in vain is not tried again; the token stays open for tasks. */
+static kf_err log_in(struct worker *w)
+{
+	if (w->card->is_pin_spent) {
+		w->is_pin_bad = true;
+		return KF_OK;
+	}
+	worker_begin(w, start_limit(w));
+	kf_err e = w->pool->driver->login(w->token, w->pool->pin);
+	worker_end(w);
+	if (!kf_is(e, KF_E_AUTH))
+		return e;
+	refuse_pin(w, e);
+	w->facts = *w->pool->driver->facts(w->token);
+	return KF_OK;
+}
+
+static kf_err open_place(struct worker *w)
+{
+	struct token *t = NULL;
+	worker_begin(w, start_limit(w));
+	kf_err e = w->pool->driver->open(w->pool->source, &w->place, &t);
+	if (kf_ok(e))
+		set_token(w, t);
+	worker_end(w);
+	w->is_hung = false;
+	w->is_taken = kf_is(e, KF_E_DENIED);
+	if (kf_ok(e)) {
+		w->facts = *w->pool->driver->facts(t);
+		w->has_facts = true;
+		pthread_cond_broadcast(&w->pool->changed);
+	}
+	return e;
+}
+
+kf_err worker_enter(struct worker *w)
+{
+	w->is_listed = w->is_pin_bad = false;
+	if (w->facts.is_initialised && w->pool->pin)
+		KF_TRY(log_in(w));
+	worker_settle(w);
+	return w->facts.is_initialised && !w->is_pin_bad ? worker_list(w) : KF_OK;
+}
+
+kf_err worker_open(struct worker *w)
+{
+	KF_TRY(open_place(w));
+	bool is_ours = worker_claim(w);
+	w->must_restart = false;
+	if (!is_ours)
+		return KF_OK;
+	w->is_open = true;
+	return worker_enter(w);
+}

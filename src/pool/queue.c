@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * queue: what waits.  A FIFO a key; a token takes the oldest job of all the keys that it serves.  Nothing
+ * is bound to a token before the token is free: a queue a token would wait behind the slowest.
+ */
+#include "base/clock.h"
+#include "pool/inside.h"
+#include "token/unpad.h"
+#include <string.h>
+
+struct pool *pools_find(struct pools *p, const char *name)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (!strcmp(p->pool[i]->name, name))
+			return p->pool[i];
+	return NULL;
+}
+
+static struct token_key *key_of(const struct pool_job *j)
+{
+	return j->sign ? j->sign->key : j->decrypt->key;
+}
+
+static bool was_tried(const struct pool_job *j, unsigned slot)
+{
+	return j->own.tried[slot / 64] >> slot % 64 & 1;
+}
+
+/* Tokens that serve the job's key and have not refused it. */
+static struct token_set candidates(const struct pool_job *j)
+{
+	struct token_set s = j->own.group->serving[op_of(j)];
+	for (size_t i = 0; i < sizeof(s.bits) / sizeof(*s.bits); i++)
+		s.bits[i] &= ~j->own.tried[i];
+	return s;
+}
+
+/* The fastest of those that are idle.  It is not idle any more: the next job wakes the next one. */
+static void wake_for(struct pool *p, const struct pool_job *j)
+{
+	const struct alg *alg = j->own.group->key.alg;
+	struct token_set s = candidates(j);
+	struct worker *best = NULL;
+	for (unsigned i = 0; (i = set_next(&s, i)) < POOL_TOKENS_MAX; i++) {
+		struct worker *w = p->slot[i];
+		if (w->is_idle && (!best || service_of(w, alg, op_of(j)) <
+						    service_of(best, alg, op_of(j))))
+			best = w;
+	}
+	if (!best)
+		return;
+	best->is_idle = false;
+	pthread_cond_signal(&best->wake);
+}
+
+void queue_wake(struct pool *p)
+{
+	list_each(l, &p->busy)
+	{
+		struct pool_key_group *g = container_of(l, struct pool_key_group, busy);
+		wake_for(p, container_of(g->jobs.next, struct pool_job, own.link));
+	}
+}
+
+static void put_in(struct pool *p, struct pool_job *j, bool is_first)
+{
+	struct pool_key_group *g = j->own.group;
+	if (is_first)
+		list_add_head(&g->jobs, &j->own.link);
+	else
+		list_add_tail(&g->jobs, &j->own.link);
+	if (!g->waiting++)
+		list_add_tail(&p->busy, &g->busy);
+	p->waiting++;
+	j->own.is_waiting = true;
+	keeper_arm(p, j->deadline_ns);
+	if (set_is_empty(&g->serving[op_of(j)]))
+		keeper_arm(p, g->hope_ns);
+	wake_for(p, j);
+}
+
+void queue_take_off(struct pool *p, struct pool_job *j)
+{
+	struct pool_key_group *g = j->own.group;
+	list_remove(&j->own.link);
+	if (!--g->waiting)
+		list_remove(&g->busy);
+	p->waiting--;
+	j->own.is_waiting = false;
+}
+
+void queue_forget(struct pool *p, struct pool_job *j)
+{
+	struct pool_key_group *g = j->own.group;
+	j->own.group = NULL;
+	group_put(p, g);
+}
+
+static struct pool_job *oldest_for(struct worker *w, const struct held *h)
+{
+	list_each(l, &h->group->jobs)
+	{
+		struct pool_job *j = container_of(l, struct pool_job, own.link);
+		if (h->can[op_of(j)] && !was_tried(j, w->slot))
+			return j;
+	}
+	return NULL;
+}
+
+struct pool_job *queue_pull(struct worker *w, struct held **ret)
+{
+	struct pool_job *best = NULL;
+	for (size_t i = 0; w->pool->waiting && i < w->held_n; i++) {
+		struct held *h = &w->held[i];
+		struct pool_job *j = worker_serves(w, h) ? oldest_for(w, h) : NULL;
+		if (!j || (best && best->own.order < j->own.order))
+			continue;
+		best = j;
+		*ret = h;
+	}
+	if (best)
+		queue_take_off(w->pool, best);
+	return best;
+}
+
+/* After an error that is the request's own, every token would say the same; and a key that counts its uses
+ * may have been used. */
+static bool may_go_elsewhere(const struct pool_job *j, kf_err why)
+{
+	if (kf_is(why, KF_E_BAD_PARAMETERS) || j->tries >= TRIES_MAX)
+		return false;
+	return !j->is_once || (!kf_is(why, KF_E_TOKEN) && !kf_is(why, KF_E_TIMEOUT));
+}
+
+bool queue_retry(struct pool *p, struct pool_job *j, kf_err why)
+{
+	struct pool_key_group *g = j->own.group;
+	struct token_set s = candidates(j);
+	uint64_t now = clock_monotonic_ns();
+	bool is_none_left = set_is_empty(&g->serving[op_of(j)]);
+	if (p->is_closing || !may_go_elsewhere(j, why) || now >= j->deadline_ns)
+		return false;
+	if (set_is_empty(&s) && !(is_none_left && group_has_hope(g, op_of(j), now)))
+		return false;
+	put_in(p, j, true);
+	return true;
+}
+
+void job_finish(struct pool_job *j, kf_err err)
+{
+	if (j->sign)
+		j->sign->err = err;
+	else
+		j->decrypt->err = err;
+	j->done(j);
+}
+
+static kf_err check(struct pool *p, const struct pool_job *j)
+{
+	if (j->sign)
+		return !j->sign->mech ||
+				       j->sign->mech->family != j->sign->key->alg->family
+			       ? kf_fail(BAD_PARAMETERS, "key and mechanism do not fit")
+			       : KF_OK;
+	if (!p->driver->decrypt_raw)
+		return kf_fail(UNSUPPORTED, "tokens of this kind do not decrypt");
+	return unpad_check(j->decrypt);
+}
+
+static kf_err admit(
+	struct pool *p, const struct pool_job *j, const struct pool_key_group *g)
+{
+	uint64_t now = j->own.submitted_ns, wait;
+	if (p->is_closing)
+		return kf_fail(CLOSED, "the key server is being stopped");
+	if (!g || !group_has_hope(g, op_of(j), now))
+		return kf_fail(UNAVAILABLE, "no token that holds the key is in use");
+	if (p->waiting >= p->queue)
+		return kf_fail(BUSY, "too many operations wait for tokens");
+	wait = group_wait_ns(p, g, op_of(j));
+	if (wait != UINT64_MAX && (now >= j->deadline_ns || wait > j->deadline_ns - now))
+		return kf_fail(BUSY, "its turn would come after its deadline");
+	return KF_OK;
+}
+
+static kf_err submit(struct pool *p, struct pool_job *j)
+{
+	struct pool_key_group *g = group_find(p, key_of(j)->id);
+	KF_TRY(admit(p, j, g));
+	g->refs++;
+	j->own.group = g;
+	j->own.order = p->order++;
+	put_in(p, j, false);
+	return KF_OK;
+}
+
+kf_err pool_submit(struct pools *pools, struct pool_job *j)
+{
+	if (!pool_key_is(key_of(j)))
+		return kf_fail(INTERNAL, "the key is not one of a pool");
+	struct pool *p = pools_find(pools, handle_of(key_of(j))->pool);
+	if (!p)
+		return kf_fail(UNAVAILABLE, "there is no such pool here");
+	KF_TRY(check(p, j));
+	memset(&j->own, 0, sizeof(j->own));
+	j->own.submitted_ns = clock_monotonic_ns();
+	j->token[0] = 0;
+	j->tries = 0;
+	j->waited_ns = j->worked_ns = 0;
+	if (!j->deadline_ns)
+		j->deadline_ns = j->own.submitted_ns +
+				 ns_of_ms((uint64_t)DEADLINE_FACTOR * p->timeout_ms);
+	pthread_mutex_lock(&p->lock);
+	kf_err e = submit(p, j);
+	pthread_mutex_unlock(&p->lock);
+	return e;
+}
+
+bool pool_cancel(struct pools *pools, struct pool_job *j)
+{
+	struct pool *p = pools_find(pools, handle_of(key_of(j))->pool);
+	if (!p)
+		return false;
+	pthread_mutex_lock(&p->lock);
+	bool is_waiting = j->own.is_waiting;
+	if (is_waiting) {
+		queue_take_off(p, j);
+		queue_forget(p, j);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return is_waiting;
+}
+
+uint64_t pool_expected_wait_ns(struct pools *pools, const struct token_key *key)
+{
+	struct pool *p = pools_find(pools, handle_of(key)->pool);
+	if (!p)
+		return UINT64_MAX;
+	pthread_mutex_lock(&p->lock);
+	const struct pool_key_group *g = group_find(p, key->id);
+	bool decrypts_only = g && set_is_empty(&g->serving[OP_SIGN]);
+	uint64_t wait = g ? group_wait_ns(p, g, decrypts_only ? OP_DECRYPT : OP_SIGN)
+			  : UINT64_MAX;
+	pthread_mutex_unlock(&p->lock);
+	return wait;
+}
