@@ -43,7 +43,7 @@ struct provision {
 	void *arg;
 };
 
-/* Serial numbers; none: every token of the pool that is there and for which it makes sense. */
+/* Serial numbers or labels; none: every token of the pool that is there and for which it makes sense. */
 struct provision_targets {
 	const char *const *serial;
 	size_t n;
@@ -51,6 +51,10 @@ struct provision_targets {
 
 /* All functions: a kf_err is about the whole (NOT_FOUND: no such token or key, READ_ONLY, NOMEM...).
  * With a report, tokens that failed are in it and the call is OK if all others were done. */
+
+/* By serial number, or by a label that only one token has (CONFLICT). */
+kf_err provision_find(
+	const struct provision *p, const char *name, char ret[TOKEN_SERIAL_SIZE]);
 
 /* ---- tokens ---- */
 
@@ -63,7 +67,8 @@ kf_err provision_identify(const struct provision *p, const char *serial);
 
 /* Gives each token the shares of its DKEK that it lacks: all at once, or some of them (then check values are
  * not compared).  A token that has its DKEK is not touched: WAS_SO if its check value is that of these
- * shares, FAILED with CONFLICT if it is another. */
+ * shares, FAILED with CONFLICT if it is another.  Tokens that know no shares get their sum as wrapping
+ * key. */
 struct provision_shares {
 	size_t n;
 	const uint8_t (*share)[SHARE_SIZE]; /* in locked memory, the caller's */
@@ -107,7 +112,9 @@ kf_err provision_restore(const struct provision *p, struct slice file,
 /* Between files and what drivers take.  KEY_FORMAT: no such file; MISSING: it does not say which public
  * key this is, and only the DKEK could tell (provision_complete_file()). */
 kf_err provision_read_file(struct slice file, struct token_blob *ret);
-kf_err provision_write_file(const struct token_blob *b, struct buf *ret);
+/* `certificate` (of the card, CVC; may be empty) is for keys that have none of their own. */
+kf_err provision_write_file(
+	const struct token_blob *b, struct slice certificate, struct buf *ret);
 /* Where the DKEK is: adds the public key (a certificate that the key signs itself) to a file without. */
 kf_err provision_complete_file(const struct dkek *d, struct slice file, struct buf *ret);
 /* A software key becomes a file that SmartCard-HSMs with this DKEK take.  On the administrator's machine:
@@ -123,6 +130,7 @@ kf_err provision_seal_key(const struct dkek *d, const struct provision_software_
 /* ---- drift ---- */
 
 enum provision_drift_kind {
+	DRIFT_BLANK,      /* is not initialised */
 	DRIFT_LACKS_KEY,  /* others of its pool hold it */
 	DRIFT_OTHER_DKEK, /* than most of the pool */
 	DRIFT_NO_DKEK,    /* shares are missing, or keys never leave it */
