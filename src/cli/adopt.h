@@ -88,9 +88,9 @@ kf_err adopt_prove_served(struct adopt *a, struct buf *ret_ids);
 kf_err adopt_provider_path(char *ret, size_t size);
 /* With the server, at an address of site_pair.listens: it shows this certificate and can use its key. */
 struct tls_question {
-	const char *address, *name; /* name: SNI, NULL: none */
-	struct slice certificate;   /* PEM, the first is what must be shown; empty: any */
-	const struct alg *alg;      /* of its key */
+	const struct site_value *at;
+	struct slice certificate; /* PEM, the first is what must be shown; empty: any */
+	const struct alg *alg;    /* of its key */
 	unsigned timeout_ms;
 };
 kf_err tls_ask(const struct tls_question *q);

@@ -7,27 +7,29 @@
 /* Workers of before may still answer: the new ones are among several that are asked. */
 enum { ASK_TIMES = 3, ASK_MS = 10000, ASK_ALL_MAX = 64 };
 
-static kf_err ask(const struct adopt *a, const struct adopt_item *it, const char *address)
+static kf_err ask(
+	const struct adopt *a, const struct adopt_item *it, const struct site_value *at)
 {
 	const struct tls_question q = {
-		.address = address,
-		.name = site_name_to_ask(it->pair),
+		.at = at,
 		.certificate = buf_slice(&it->chain),
 		.alg = it->key.alg,
 		.timeout_ms = ASK_MS,
 	};
 	kf_err e = tls_ask(&q);
 	if (!kf_ok(e))
-		cli_note(a->cli, "%s, %s: %s", address, q.name ? q.name : "no name",
+		cli_note(a->cli, "%s, %s: %s", at->text, at->name ? at->name : "no name",
 			e.site->text);
 	return e;
 }
 
 static kf_err check_item(const struct adopt *a, const struct adopt_item *it, int times)
 {
-	for (size_t i = 0; i < it->pair->listens.n; i++)
-		for (int k = 0; k < times; k++)
-			KF_TRY(ask(a, it, it->pair->listens.item[i].text));
+	for (size_t i = 0; i < it->pair->listens.n; i++) {
+		const struct site_value *at = &it->pair->listens.item[i];
+		for (int k = 0; k < times && site_introduction(at->opening); k++)
+			KF_TRY(ask(a, it, at));
+	}
 	return KF_OK;
 }
 
@@ -40,6 +42,17 @@ kf_err adopt_check(const struct adopt *a)
 	return KF_OK;
 }
 
+/* The reference was proved all the same, in this process. */
+static void tell_unasked(const struct adopt *a, const struct adopt_item *it)
+{
+	for (size_t i = 0; i < it->pair->listens.n; i++)
+		if (!site_introduction(it->pair->listens.item[i].opening))
+			cli_note(a->cli,
+				"%s speaks another protocol before TLS: no handshake is "
+				"made there",
+				it->pair->listens.item[i].text);
+}
+
 /* Before anything changes: what cannot be reached now is no proof of anything later. */
 static bool answers_now(const struct adopt *a, const struct adopt_item *it)
 {
@@ -49,6 +62,8 @@ static bool answers_now(const struct adopt *a, const struct adopt_item *it)
 kf_err adopt_check_before(const struct adopt *a)
 {
 	for (size_t i = 0; i < a->n_items; i++) {
+		if (!a->items[i].why_not)
+			tell_unasked(a, &a->items[i]);
 		if (a->items[i].why_not || answers_now(a, &a->items[i]))
 			continue;
 		cli_note(a->cli,

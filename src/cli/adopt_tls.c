@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void ctx_freep(SSL_CTX **ctx) { SSL_CTX_free(*ctx); }
@@ -262,11 +263,22 @@ static kf_err connected(const struct tls_question *q, uint64_t deadline_ns, int 
 {
 	char text[256];
 	struct address to;
-	reachable(q->address, text, sizeof(text));
+	reachable(q->at->text, text, sizeof(text));
 	KF_TRY(resolve(text, &to));
 	KF_TRY(connect_start(&to, ret_fd));
 	KF_TRY(wait_for(*ret_fd, POLLOUT, deadline_ns));
 	return connect_result(*ret_fd);
+}
+
+static kf_err introduce(const struct tls_question *q, int fd)
+{
+	const char *text = site_introduction(q->at->opening);
+	const size_t n = text ? strlen(text) : 0;
+	if (!text)
+		return kf_fail(FEATURE, "it speaks another protocol before TLS");
+	return send(fd, text, n, MSG_NOSIGNAL) == (ssize_t)n
+		       ? KF_OK
+		       : kf_fail(IO, "the server closed the connection");
 }
 
 kf_err tls_ask(const struct tls_question *q)
@@ -274,12 +286,13 @@ kf_err tls_ask(const struct tls_question *q)
 	uint64_t deadline_ns = clock_monotonic_ns() + (uint64_t)q->timeout_ms * 1000000;
 	CLEANUP(mem_closep) int fd = -1;
 	KF_TRY(connected(q, deadline_ns, &fd));
+	KF_TRY(introduce(q, fd));
 	CLEANUP(ctx_freep) SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 	CLEANUP(ssl_freep) SSL *ssl = ctx ? SSL_new(ctx) : NULL;
 	if (!ssl || !SSL_set_fd(ssl, fd))
 		return kf_fail(NOMEM, "no memory for a handshake");
-	if (q->name)
-		set_name(ssl, q->name);
+	if (q->at->name)
+		set_name(ssl, q->at->name);
 	if (q->alg)
 		set_sigalgs(ssl, q->alg);
 	SSL_set_connect_state(ssl);

@@ -138,20 +138,25 @@ static kf_err take_up(struct deploy *d)
 	return d->is_by_socket ? KF_OK : server_reload(&d->process);
 }
 
+static kf_err check_listen(const struct deploy *d, const struct site_value *at)
+{
+	const struct tls_question q = {
+		.at = at,
+		.certificate = buf_slice(&d->chain),
+		.alg = pubkey_alg(d->key),
+		.timeout_ms = 10000,
+	};
+	if (!site_introduction(at->opening)) /* nobody can be asked there */
+		return KF_OK;
+	return cli_file_error(d->cli, at->text, tls_ask(&q));
+}
+
 static kf_err check(const struct deploy *d)
 {
 	for (size_t i = 0; i < d->site.n_pairs; i++) {
 		const struct site_pair *p = &d->site.pairs[i];
-		for (size_t k = 0; d->is_ours[i] && k < p->listens.n; k++) {
-			const struct tls_question q = {
-				.address = p->listens.item[k].text,
-				.name = site_name_to_ask(p),
-				.certificate = buf_slice(&d->chain),
-				.alg = pubkey_alg(d->key),
-				.timeout_ms = 10000,
-			};
-			KF_TRY(cli_file_error(d->cli, q.address, tls_ask(&q)));
-		}
+		for (size_t k = 0; d->is_ours[i] && k < p->listens.n; k++)
+			KF_TRY(check_listen(d, &p->listens.item[k]));
 	}
 	return KF_OK;
 }

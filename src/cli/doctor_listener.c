@@ -73,15 +73,11 @@ static bool dial(struct visit *v, const char *host, const char *port)
 	return !error;
 }
 
-/* As a balancer that has nothing to say of the visitor. */
 static bool introduce(struct visit *v)
 {
-	static const char line[] = "PROXY UNKNOWN\r\n";
-	if (v->listen->opening != SITE_PROXY_LINE)
-		return true;
+	const char *text = site_introduction(v->listen->opening);
 	snprintf(v->why, sizeof(v->why), "the server closed the connection");
-	return send(v->fd, line, sizeof(line) - 1, MSG_NOSIGNAL) ==
-	       (ssize_t)sizeof(line) - 1;
+	return send(v->fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text);
 }
 
 static bool shake_hands(struct visit *v)
@@ -189,13 +185,12 @@ static const struct site_value *choose_listen(
 static void visit(struct doctor *d, const struct doctor_web *w, const struct site_pair *p)
 {
 	char host[256], port[16];
-	const char *name = site_name_to_ask(p);
 	struct visit v = { .fd = -1, .listen = choose_listen(p, host, port) };
 	if (!v.listen)
 		return;
-	snprintf(v.name, sizeof(v.name), "%s", name ? name : "");
+	snprintf(v.name, sizeof(v.name), "%s", v.listen->name ? v.listen->name : "");
 	const struct doctor_place at = doctor_at(v.listen->file, v.listen->line);
-	if (v.listen->opening == SITE_OTHER_PROTOCOL)
+	if (!site_introduction(v.listen->opening))
 		doctor_unseen(d, CHECK_LISTENER, at.text,
 			"it speaks another protocol before TLS");
 	else if (dial(&v, host, port) && introduce(&v) && shake_hands(&v))

@@ -227,7 +227,7 @@ static void add_pair(struct apache *a, const struct vhost *h, size_t i)
 								 : SITE_SEPARATE;
 	p->why_not = why_not(certificate, key ? key : &inside);
 	for (size_t k = 0; k < h->addresses.n; k++)
-		reading_add_once(a->r, &p->listens, h->addresses.item[k]);
+		reading_listen(a->r, p, h->addresses.item[k], &h->names);
 	for (size_t k = 0; k < h->names.n; k++)
 		reading_add_once(a->r, &p->names, h->names.item[k]);
 }

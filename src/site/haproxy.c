@@ -18,8 +18,7 @@ struct haproxy {
 /* A bind line, as far as its certificates are concerned. */
 struct bind {
 	struct site_values addresses;
-	const struct site_value *names; /* SNI filters of a line of a crt-list */
-	size_t n_names;
+	struct site_values names; /* SNI filters of a line of a crt-list */
 	enum site_source source;
 };
 
@@ -117,10 +116,10 @@ static void add_file(struct haproxy *h, const struct bind *b, const char *path,
 	p->source = b->source;
 	p->why_not = strchr(path, '$') ? "a variable of the environment" : NULL;
 	for (size_t i = 0; i < b->addresses.n; i++)
-		reading_add_once(h->r, &p->listens, b->addresses.item[i]);
-	for (size_t i = 0; i < b->n_names; i++)
-		if (*b->names[i].text != '!' && *b->names[i].text != '[')
-			reading_add_once(h->r, &p->names, b->names[i]);
+		reading_listen(h->r, p, b->addresses.item[i], &b->names);
+	for (size_t i = 0; i < b->names.n; i++)
+		if (!strchr("![", *b->names.item[i].text))
+			reading_add_once(h->r, &p->names, b->names.item[i]);
 }
 
 struct found {
@@ -216,17 +215,14 @@ static void read_lines(struct haproxy *h, const char *path, const struct site_va
 static void list_line(struct haproxy *h, const struct words *w, const void *arg)
 {
 	struct bind b = *(const struct bind *)arg;
-	struct site_values names = { 0 };
 	bool is_option = false;
 	for (size_t i = 1; i < w->n; i++) {
 		const char *text = words_text(w, i);
 		is_option |= *text == '[';
 		if (!is_option)
-			reading_add(h->r, &names, words_value(h->r, w, i));
+			reading_add(h->r, &b.names, words_value(h->r, w, i));
 		is_option &= !ends_with(text, "]");
 	}
-	b.names = names.item;
-	b.n_names = names.n;
 	b.source = SITE_LISTED;
 	const struct site_value by = words_value(h->r, w, 0);
 	add_crt(h, &b, &by);

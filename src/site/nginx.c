@@ -370,7 +370,7 @@ static void add_server(struct nginx *n, struct site_pair *p, const struct block 
 		if (!has_ssl_on(b) && !is_tls_door(n, d))
 			continue;
 		is_tls = true;
-		reading_add_once(n->r, &p->listens, address_of(n, d));
+		reading_listen(n->r, p, address_of(n, d), &b->names);
 	}
 	for (size_t i = 0; is_tls && i < b->names.n; i++)
 		reading_add_once(n->r, &p->names, b->names.item[i]);

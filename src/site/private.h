@@ -47,6 +47,9 @@ bool reading_file(struct reading *r, const char *path, const struct site_value *
 void reading_add(struct reading *r, struct site_values *list, struct site_value v);
 /* The same unless a value of the same text is there. */
 void reading_add_once(struct reading *r, struct site_values *list, struct site_value v);
+/* The pair is served there, under these names. */
+void reading_listen(struct reading *r, struct site_pair *p, struct site_value listen,
+	const struct site_values *names);
 void reading_fact(struct reading *r, enum site_fact_id id, const char *directive,
 	struct site_value v);
 /* The pair of these two directives, made at its first use. */

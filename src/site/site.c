@@ -58,15 +58,25 @@ static bool is_name(const char *name, bool is_wild)
 	if (is_wild && strncmp(name, "*.", 2) != 0)
 		return false;
 	const char *rest = is_wild ? name + 2 : name;
-	return *rest && *rest != '.' && !strpbrk(rest, "*~_$^/");
+	return *rest && *rest != '.' && !strpbrk(rest, "*~_$^/![");
 }
 
-const char *site_name_to_ask(const struct site_pair *p)
+static const char *name_to_ask(const struct site_values *names)
 {
 	for (int wild = 0; wild < 2; wild++)
-		for (size_t i = 0; i < p->names.n; i++)
-			if (is_name(p->names.item[i].text, wild))
-				return p->names.item[i].text;
+		for (size_t i = 0; i < names->n; i++)
+			if (is_name(names->item[i].text, wild))
+				return names->item[i].text;
+	return NULL;
+}
+
+const char *site_introduction(enum site_opening opening)
+{
+	switch (opening) {
+	case SITE_TLS: return "";
+	case SITE_PROXY_LINE: return "PROXY UNKNOWN\r\n";
+	case SITE_OTHER_PROTOCOL: break;
+	}
 	return NULL;
 }
 
@@ -186,6 +196,18 @@ void reading_add_once(struct reading *r, struct site_values *list, struct site_v
 		if (!strcmp(list->item[i].text, v.text))
 			return;
 	reading_add(r, list, v);
+}
+
+/* Servers that inherit a pair have names of their own: at each address one is asked for that is served there. */
+void reading_listen(struct reading *r, struct site_pair *p, struct site_value listen,
+	const struct site_values *names)
+{
+	listen.name = name_to_ask(names);
+	reading_add_once(r, &p->listens, listen);
+	for (size_t i = 0; i < p->listens.n; i++)
+		if (!p->listens.item[i].name &&
+			!strcmp(p->listens.item[i].text, listen.text))
+			p->listens.item[i].name = listen.name;
 }
 
 void reading_fact(struct reading *r, enum site_fact_id id, const char *directive,

@@ -35,7 +35,10 @@ struct site_value {
 	const char *file; /* NULL: a default of the server, stands nowhere */
 	size_t line;      /* from 1 */
 	size_t at, n;     /* its bytes in the file, quotes included: for site_edit() */
-	enum site_opening opening; /* of a pair's listens */
+	/* of a pair's listens */
+	enum site_opening opening;
+	const char *
+		name; /* what a client could ask for here, perhaps "*.example.org"; NULL: nothing */
 };
 
 struct site_values {
@@ -121,8 +124,9 @@ void site_free(struct site *s);
 /* The last fact of this id, or NULL. */
 const struct site_fact *site_fact(const struct site *s, enum site_fact_id id);
 
-/* A name of the pair that a client could ask for, perhaps "*.example.org"; NULL: there is none. */
-const char *site_name_to_ask(const struct site_pair *p);
+/* What a client says before TLS, as a balancer that has nothing to say of its visitor; NULL: another
+ * protocol, which we do not speak. */
+const char *site_introduction(enum site_opening opening);
 
 /* Files as the file system has them: for those who read certificates and keys. */
 extern const struct site_files site_disk;

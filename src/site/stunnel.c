@@ -59,7 +59,8 @@ static void close_service(struct stunnel *s)
 							: "the key is in a PKCS#11 token";
 	v->accept.opening = v->has_protocol ? SITE_OTHER_PROTOCOL : SITE_TLS;
 	if (v->accept.text)
-		reading_add_once(s->r, &p->listens, v->accept);
+		reading_listen(s->r, p, v->accept,
+			&(struct site_values){ &v->name, v->name.text != NULL });
 	if (v->name.text)
 		reading_add_once(s->r, &p->names, v->name);
 }

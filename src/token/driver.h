@@ -131,6 +131,7 @@ struct token_blob {
 	enum token_wrapping wrapping;
 	uint8_t kcv[TOKEN_KCV_SIZE]; /* of the key that it is wrapped with */
 	const struct alg *alg;
+	bool may_decrypt;       /* RSA, where the key itself does not say it */
 	struct buf wrapped;     /* owned */
 	struct buf spki;        /* owned */
 	struct buf certificate; /* DER, owned; may be empty */

@@ -39,6 +39,16 @@ NGINX_SITE = """server {
 """
 
 
+# A pair that several servers inherit, each with a name of its own; one of them behind a balancer.
+NGINX_INHERITED = """ssl_certificate /etc/ssl/private/all.pem;
+ssl_certificate_key /etc/ssl/private/all.key;
+server { listen 4431 ssl proxy_protocol; server_name one.localhost; return 200 "one\\n"; }
+server { listen 4432 ssl default_server; server_name rsa.localhost; return 200 "rsa\\n";
+	ssl_certificate /etc/ssl/private/rsa.pem; ssl_certificate_key /etc/ssl/private/rsa.key; }
+server { listen 4432 ssl; server_name two.localhost; return 200 "two\\n"; }
+"""
+
+
 def start_impostor(lab):
     """Another user's process that looks like nginx: whoever believes it runs its program as root."""
     path = lab.path("impostor")
@@ -51,7 +61,9 @@ def start_nginx(lab):
     start_impostor(lab)
     lab.key_pair("rsa", "rsa")
     lab.key_pair("ec", "ec")
+    lab.key_pair("all", "ec")
     lab.put("/etc/nginx/sites-available/default", NGINX_SITE)
+    lab.put("/etc/nginx/conf.d/inherited.conf", NGINX_INHERITED)
     subprocess.run(["/usr/sbin/nginx"], check=True)
     lab.wait_for_port(443)
 
@@ -74,10 +86,11 @@ def claim_nginx_keys_move_under_load_and_no_handshake_fails(lab):
         said = lab.adopt("nginx", "--yes").stdout
         load.goes_on()
     expect(not load.failures, f"{len(load.failures)} of {load.done} failed: {load.failures[:3]}")
-    expect("2 keys moved" in said, said)
+    expect("4 keys moved" in said, said)
     expect(changed(before, etc()) == sorted([
-        "/etc/nginx/sites-available/default", "/etc/nginx/sites-enabled/default", "/etc/ssl/openssl.cnf",
-        "/etc/ssl/private/ec.ref.pem", "/etc/ssl/private/rsa.ref.pem"]), str(changed(before, etc())))
+        "/etc/nginx/conf.d/inherited.conf", "/etc/nginx/sites-available/default", "/etc/nginx/sites-enabled/default",
+        "/etc/ssl/openssl.cnf", "/etc/ssl/private/all.ref.pem", "/etc/ssl/private/ec.ref.pem", "/etc/ssl/private/rsa.ref.pem"]),
+        str(changed(before, etc())))
     expect(read("/etc/nginx/sites-available/default").decode() == NGINX_SITE.replace("rsa.key", "rsa.ref.pem").replace(
         "ec.key", "ec.ref.pem"), "more than the two arguments changed")
     signed = lab.signatures()

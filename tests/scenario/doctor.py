@@ -1103,12 +1103,13 @@ def claim_the_engine_that_is_not_initialised_is_explained(lab):
     engine = "/usr/lib/x86_64-linux-gnu/engines-3/pkcs11.so"
     text = 'cannot load certificate key "engine:pkcs11:x": ENGINE_load_private_key() failed (SSL: error:13000075:engine ' \
            'routines::not initialised)'
+    explains(lab, text, "engine pkcs11", "init = 1")
     if os.path.exists(engine):
         conf = lab.write("engine.cnf", f"openssl_conf = i\n[i]\nengines = e\n[e]\npkcs11 = p\n[p]\nengine_id = pkcs11\n"
                          f"dynamic_path = {engine}\n")
         text = tested(lab, "nginx", "-t", "-c", nginx_of(lab, Key(lab.key.certificate, '"engine:pkcs11:pkcs11:token=x"')),
                       conf=conf)
-    explains(lab, text, "engine pkcs11", "init = 1")
+        explains(lab, text, "engine pkcs11", "section of the engine")
 
 
 def claim_failures_of_running_handshakes_are_explained(lab):

@@ -102,7 +102,7 @@ openssl pkeyutl -verify -rawin -in /srv/data -pubin -inkey {name}.pub -sigfile /
 def claim_openssl_signs_digests_pads_as_told_and_decrypts(lab):
     ec, rsa = "/srv/ec-P-256", "/srv/rsa-2048"
     lab.m.run(f"""set -e
-cd /root && openssl dgst -sha256 -binary data > digest
+cd /srv && openssl dgst -sha256 -binary data > digest
 {USE} pkeyutl -sign -in digest -inkey {ec}.ref -out sig && openssl pkeyutl -verify -in digest -pubin -inkey {ec}.pub -sigfile sig
 for pad in pkcs1 pss; do
 	{USE} dgst -sha256 -sigopt rsa_padding_mode:$pad -sign {rsa}.ref -out sig data
@@ -117,7 +117,7 @@ done""")
 def claim_keys_of_its_own_work_beside_the_provider(lab):
     """Those that OpenSSL 3.5 brings as well."""
     lab.m.run(f"""set -e
-cd /root
+cd /srv
 for kind in ML-DSA-44 EC\\ -pkeyopt\\ group:P-256; do
 	{USE} genpkey -algorithm $kind -out own.key && {USE} pkey -in own.key -pubout -out own.pub
 	{USE} pkeyutl -sign -rawin -in data -inkey own.key -out sig

@@ -72,24 +72,30 @@ TEST(tls_of_one_server_holds_for_all_at_the_address)
 	OK(!strcmp(all->listens.item[0].text, "*:443"));
 }
 
-static const char *name_to_ask(const char *one, const char *other)
+/* What is asked for at the address of a server with these names. */
+static bool asks(const char *names, const char *wanted)
 {
-	static struct site_value names[2];
-	names[0] = (struct site_value){ .text = one };
-	names[1] = (struct site_value){ .text = other };
-	const struct site_pair p = { .names = { names, 2 } };
-	const char *name = site_name_to_ask(&p);
-	return name ? name : "";
+	char text[256];
+	autosite s = { 0 };
+	snprintf(text, sizeof(text),
+		"http { server { listen 1 ssl; server_name %s;\n"
+		"ssl_certificate a; ssl_certificate_key b; } }",
+		names);
+	const struct file one[] = { { "/etc/nginx/nginx.conf", text } };
+	if (!kf_ok(world_site(SITE_NGINX, FILES(one), &s)) || s.n_pairs != 1)
+		return false;
+	const char *name = s.pairs[0].listens.item[0].name;
+	return !strcmp(name ? name : "", wanted);
 }
 
 TEST(a_name_that_is_one_is_asked_for_before_a_wildcard)
 {
-	OK(!strcmp(name_to_ask("*.example.org", "www.example.org"), "www.example.org"));
-	OK(!strcmp(name_to_ask("_", "*.example.org"), "*.example.org"));
-	OK(!strcmp(name_to_ask("", "intranet"), "intranet"));
-	OK(!strcmp(name_to_ask("~^www", "www.example.*"), ""));
-	OK(!strcmp(name_to_ask(".example.org", "a_b.example.org"), ""));
-	OK(!strcmp(name_to_ask("*", "*.*.org"), ""));
+	OK(asks("*.example.org www.example.org", "www.example.org"));
+	OK(asks("_ *.example.org", "*.example.org"));
+	OK(asks("'' intranet", "intranet"));
+	OK(asks("~^www www.example.*", ""));
+	OK(asks(".example.org a_b.example.org", ""));
+	OK(asks("* *.*.org", ""));
 }
 
 TEST(each_value_knows_its_line_and_bytes)
@@ -230,6 +236,30 @@ TEST(proxy_protocol_holds_for_all_servers_at_the_address)
 				strcmp(v->text, "*:1") ? SITE_TLS : SITE_PROXY_LINE);
 		}
 	EQ(s.pairs[1].listens.n, 1);
+}
+
+static const struct file shared[] = {
+	{ "/etc/nginx/nginx.conf",
+		"http { ssl_certificate a; ssl_certificate_key b;\n"
+		"server { listen 1 ssl; listen 2 ssl; server_name one; }\n"
+		"server { listen 2 ssl; listen 3 ssl; server_name two; }\n"
+		"server { listen 4 ssl; }\n"
+		"server { listen 4 ssl; server_name four; } }\n" },
+};
+
+TEST(at_each_address_a_name_is_asked_for_that_is_served_there)
+{
+	static const char *const names[] = { "one", "one", "two", "four" };
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_NGINX, FILES(shared), &s)));
+
+	EQ(s.n_pairs, 1);
+	EQ(s.pairs[0].listens.n, 4);
+	for (size_t i = 0; i < s.pairs[0].listens.n; i++) {
+		const struct site_value *v = &s.pairs[0].listens.item[i];
+		OK(!strcmp(v->name, names[atoi(v->text + 2) - 1]));
+	}
 }
 
 TEST_MAIN
