@@ -99,8 +99,9 @@ struct token_key_facts {
 	bool has_counter;                      /* counts how often it is used */
 	uint64_t uses_left;                    /* if the token tells; else UINT64_MAX */
 	struct buf certificate;                /* DER, owned; empty: none */
-	const char *
-		problem; /* a constant text, or NULL: "its description is damaged", ... */
+	/* A constant text, or NULL: "its description is damaged", ...  Beside an alg it is a warning: the
+	 * key can be used. */
+	const char *problem;
 };
 struct token_key_list {
 	size_t n;

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * transport: copies of keys between cards that have the same DKEK.
+ */
+#include "base/tlv.h"
+#include "crypt/ossl.h"
+#include "token/schsm/cvc.h"
+#include "token/schsm/make.h"
+#include <openssl/ecdsa.h>
+#include <string.h>
+
+enum { INS_WRAP = 0x72, INS_UNWRAP = 0x74, SW_DAMAGED = 0x6400, BODY_MAX = 4096 };
+
+static inline void ecdsa_sig_freep(ECDSA_SIG **s) { ECDSA_SIG_free(*s); }
+
+/* ---- wrap ---- */
+
+static kf_err take_blob(struct token *t, unsigned handle, struct token_blob *b)
+{
+	struct card_answer a;
+	KF_TRY(schsm_do_logged_in(t,
+		&(struct card_command){ .cla = 0x80,
+			.ins = INS_WRAP,
+			.p1 = (uint8_t)handle,
+			.p2 = ALGORITHM_WRAP,
+			.le = APDU_LE_ALL },
+		true, &a));
+	if (a.data.n <= TOKEN_KCV_SIZE)
+		return kf_fail(TOKEN, "the card gives no key blob");
+	b->wrapped = buf_new(CARD_FILE_MAX);
+	buf_add_slice(&b->wrapped, a.data);
+	memcpy(b->kcv, a.data.p, TOKEN_KCV_SIZE);
+	return buf_err(&b->wrapped);
+}
+
+/* Takes over what the facts own. */
+static void take_facts(struct token_key_facts *f, struct token_blob *b)
+{
+	b->wrapping = WRAPPING_DKEK;
+	b->alg = f->alg;
+	b->spki = f->spki;
+	b->certificate = f->certificate;
+	f->spki = f->certificate = (struct buf){ 0 };
+	memcpy(b->label, f->label, sizeof(b->label));
+	memcpy(b->id, f->id, f->id_n);
+	b->id_n = f->id_n;
+}
+
+static kf_err may_wrap(const struct token *t)
+{
+	if (t->facts.wrapping != WRAPPING_DKEK)
+		return kf_fail(UNSUPPORTED,
+			"the card was initialised without a DKEK: no key leaves it, and "
+			"none comes to it");
+	if (t->facts.shares_missing)
+		return kf_fail(CONFLICT, "shares of the card's DKEK are missing");
+	return KF_OK;
+}
+
+kf_err schsm_wrap(struct token *t, unsigned handle, struct token_blob *ret)
+{
+	struct token_key_facts f = { 0 };
+	struct token_blob b = { 0 };
+	KF_TRY(may_wrap(t));
+	if (handle == 0 || handle >= CARD_KEYS)
+		return kf_fail(NOT_FOUND, "the card has no such key");
+	KF_TRY(schsm_read_key(t, handle, &f));
+	kf_err e = f.alg ? take_blob(t, handle, &b)
+			 : kf_fail(NOT_FOUND, "the card has no such key to use");
+	if (kf_ok(e)) {
+		take_facts(&f, &b);
+		*ret = b;
+	} else
+		token_blob_free(&b);
+	token_key_facts_free(&f);
+	return e;
+}
+
+/* ---- unwrap ---- */
+
+static kf_err may_unwrap(const struct token *t, const struct token_blob *b)
+{
+	KF_TRY(may_wrap(t));
+	if (b->wrapping != WRAPPING_DKEK)
+		return kf_fail(CONFLICT, "the key is not wrapped for SmartCard-HSMs");
+	if (b->wrapped.n <= TOKEN_KCV_SIZE || !b->alg)
+		return kf_fail(BAD_PARAMETERS, "the key blob is cut");
+	if (memcmp(b->wrapped.p, t->facts.kcv, TOKEN_KCV_SIZE) != 0 ||
+		memcmp(b->kcv, t->facts.kcv, TOKEN_KCV_SIZE) != 0)
+		return kf_fail(CONFLICT, "the key is wrapped under another DKEK than the "
+					 "card's: the key check values differ");
+	return KF_OK;
+}
+
+/* What one command can carry, or through a file that is read by the command. */
+static kf_err send_blob(struct token *t, unsigned number, const struct buf *wrapped)
+{
+	bool is_short = wrapped->n + APDU_OVERHEAD <= t->command_max;
+	struct card_answer a = { 0 };
+	if (!is_short) {
+		KF_TRY(schsm_delete_file(t, FID_TRANSFER));
+		KF_TRY(schsm_write_file(t, FID_TRANSFER, buf_slice(wrapped)));
+	}
+	kf_err e = schsm_do_logged_in(t,
+		&(struct card_command){ .cla = 0x80,
+			.ins = INS_UNWRAP,
+			.p1 = (uint8_t)number,
+			.p2 = ALGORITHM_UNWRAP,
+			.data = is_short ? buf_slice(wrapped) : (struct slice){ 0 } },
+		false, &a);
+	if (a.sw == SW_DAMAGED || a.sw == CARD_DATA || a.sw == CARD_P1P2)
+		return kf_fail(CRYPTO, "the key blob is damaged: the card refuses it");
+	return e;
+}
+
+static kf_err sign_body(struct token *t, unsigned number, const struct pubkey *key,
+	struct slice body, struct sign_job *job)
+{
+	bool is_rsa = pubkey_alg(key)->family == FAMILY_RSA;
+	unsigned n = 0;
+	job->mech = mech_get(is_rsa ? MECH_RSA_PKCS1_SHA256 : MECH_ECDSA_SHA256);
+	job->is_digest = true;
+	if (EVP_Digest(body.p, body.n, job->data, &n, EVP_sha256(), NULL) != 1)
+		return ossl_fail(CRYPTO, "a digest failed");
+	job->n = n;
+	KF_TRY(schsm_sign(t, number, job));
+	kf_err e = pubkey_verify(key, &(struct signature){ .mech = job->mech,
+					      .is_digest = true,
+					      .data = { job->data, job->n },
+					      .sig = { job->sig, job->sig_n } });
+	if (!kf_ok(e))
+		return kf_fail(CONFLICT, "the key in the blob is not the one it is said "
+					 "to be: its signature is wrong");
+	return KF_OK;
+}
+
+/* As cards write them: r and s of the field's length. */
+static kf_err make_plain(const struct alg *alg, struct sign_job *job)
+{
+	int size = (int)(alg->bits + 7) / 8;
+	const uint8_t *p = job->sig;
+	CLEANUP(ecdsa_sig_freep)
+	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)job->sig_n);
+	if (!sig || BN_bn2binpad(ECDSA_SIG_get0_r(sig), job->sig, size) < 0 ||
+		BN_bn2binpad(ECDSA_SIG_get0_s(sig), job->sig + size, size) < 0)
+		return ossl_fail(CRYPTO, "a signature cannot be written plainly");
+	job->sig_n = 2 * (size_t)size;
+	return KF_OK;
+}
+
+/* The key signs for itself, which proves it, and makes the certificate that tells its public key. */
+static kf_err prove(struct token *t, unsigned number, const struct pubkey *key,
+	struct buf *certificate)
+{
+	autobuf body = buf_new(BODY_MAX);
+	struct sign_job job = { 0 };
+	char holder[MAKE_HOLDER_SIZE];
+	make_holder(t, holder);
+	KF_TRY(cvc_put_body(key, holder, &body));
+	kf_err e = sign_body(t, number, key, buf_slice(&body), &job);
+	if (kf_ok(e) && pubkey_alg(key)->family == FAMILY_EC)
+		e = make_plain(pubkey_alg(key), &job);
+	if (kf_ok(e))
+		e = cvc_put_certificate(buf_slice(&body),
+			(struct slice){ job.sig, job.sig_n }, certificate);
+	sign_job_clear(&job);
+	return e;
+}
+
+static kf_err put_files(struct token *t, unsigned number, const struct token_blob *b,
+	const struct pubkey *key)
+{
+	autobuf own = buf_new(BODY_MAX);
+	t->keys[number] = (struct card_key){ .alg = b->alg };
+	KF_TRY(prove(t, number, key, &own));
+	KF_TRY(schsm_write_file(t, FID_CERTIFICATE | number,
+		b->certificate.n ? buf_slice(&b->certificate) : buf_slice(&own)));
+	struct prkd d = prkd_of_key(b->alg, b->label, (struct slice){ b->id, b->id_n });
+	return make_describe(t, number, &d);
+}
+
+kf_err schsm_unwrap(
+	struct token *t, const struct token_blob *blob, struct token_key_facts *ret)
+{
+	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
+	unsigned number;
+	KF_TRY(may_unwrap(t, blob));
+	KF_TRY(pubkey_parse(buf_slice(&blob->spki), &key));
+	if (pubkey_alg(key) != blob->alg)
+		return kf_fail(
+			BAD_PARAMETERS, "the key blob's public key is of another kind");
+	KF_TRY(make_find_number(t, &number));
+	kf_err e = send_blob(t, number, &blob->wrapped);
+	if (kf_ok(e))
+		e = put_files(t, number, blob, key);
+	if (kf_ok(e))
+		e = schsm_read_key(t, number, ret);
+	if (!kf_ok(e))
+		make_discard(t, number);
+	return e;
+}
