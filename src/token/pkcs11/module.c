@@ -93,16 +93,22 @@ static kf_err load(const char *path, const CK_FUNCTION_LIST **ret)
 	return err;
 }
 
-/* Locks of its own, or ours around it. */
 static CK_RV initialise(struct module *m)
 {
 	CK_C_INITIALIZE_ARGS args = { .flags = CKF_OS_LOCKING_OK };
-	CK_RV rv = m->call->C_Initialize(&args);
+	CK_RV rv = m->call->C_Initialize(m->is_single ? NULL : &args);
+	m->is_ours = m->is_ours || rv == CKR_OK;
+	return rv;
+}
+
+/* Locks of its own, or ours around it. */
+static bool start(struct module *m)
+{
+	CK_RV rv = initialise(m);
 	m->is_single = rv != CKR_OK;
 	if (rv == CKR_CANT_LOCK || rv == CKR_ARGUMENTS_BAD)
-		rv = m->call->C_Initialize(NULL);
-	m->is_ours = rv == CKR_OK;
-	return rv == CKR_CRYPTOKI_ALREADY_INITIALIZED ? CKR_OK : rv;
+		rv = initialise(m);
+	return rv == CKR_OK || rv == CKR_CRYPTOKI_ALREADY_INITIALIZED;
 }
 
 static void module_free(struct module *m)
@@ -120,7 +126,7 @@ static kf_err module_new(const CK_FUNCTION_LIST *call, struct module **ret)
 	m->call = call;
 	pthread_mutex_init(&m->one_call, NULL);
 	pthread_mutex_init(&m->slots_lock, NULL);
-	if (initialise(m) != CKR_OK) {
+	if (!start(m)) {
 		module_free(m);
 		return kf_fail(
 			CONFIG, "the PKCS#11 module does not start (C_Initialize)");
@@ -244,8 +250,8 @@ static size_t list_slots(struct module *m, CK_SLOT_ID ret[SLOTS_MAX])
 {
 	CK_ULONG n = 0;
 	CK_RV rv = CALL(m, GetSlotList, CK_FALSE, NULL, &n);
-	if (rv == CKR_CRYPTOKI_NOT_INITIALIZED && initialise(m) != CKR_OK)
-		return 0;
+	if (rv == CKR_CRYPTOKI_NOT_INITIALIZED) /* somebody else finalised it */
+		initialise(m);
 	n = SLOTS_MAX;
 	rv = CALL(m, GetSlotList, CK_TRUE, ret, &n);
 	return rv == CKR_OK && n <= SLOTS_MAX ? n : 0;
