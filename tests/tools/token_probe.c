@@ -2,7 +2,7 @@
  *
  * token_probe: one token by its driver alone, for tests.
  *
- *     token_probe --driver pkcs11 --module M [--token SERIAL-OR-LABEL] [--pin-file F] [COMMAND...]
+ *     token_probe --driver pkcs11 --module M [--token SERIAL-OR-LABEL'S-BEGINNING] [--pin-file F] [COMMAND...]
  *
  * Without a command it reads commands from its standard input, one a line, and ends every answer with a
  * line "ok" or "error CODE: text"; the token stays open between them.  Commands are in the table below.
@@ -34,8 +34,7 @@ static const char *const codes[] = {
 struct probe {
 	const struct token_driver *driver;
 	struct token_source_conf conf;
-	const char *
-		wanted; /* serial number or label; NULL: the first one that is not blank */
+	const char *wanted; /* serial number or how its label begins; NULL: not blank */
 	const char *pin_file;
 	struct token_pin *pin, *so_pin;
 	struct token_source *source;
@@ -101,7 +100,8 @@ static bool is_wanted(const struct probe *p, const struct token_facts *f)
 {
 	if (!p->wanted)
 		return f->is_initialised;
-	return !strcmp(p->wanted, f->serial) || !strcmp(p->wanted, f->label);
+	return !strcmp(p->wanted, f->serial) ||
+	       !strncmp(p->wanted, f->label, strlen(p->wanted));
 }
 
 static kf_err open_wanted(struct probe *p, const struct token_places *places)
@@ -135,6 +135,7 @@ static kf_err do_open(struct probe *p, const struct words *w)
 static kf_err do_close(struct probe *p, const struct words *w)
 {
 	(void)w;
+	token_key_list_free(&p->list);
 	p->driver->close(p->token);
 	p->token = NULL;
 	return KF_OK;

@@ -128,7 +128,9 @@ kf_err p11_import_share(struct token *t, const uint8_t share[32])
 	memcpy(copy->bytes, share, sizeof(copy->bytes));
 	kf_err err = create_wrapping_key(t, copy->bytes, kcv);
 	secret_free(copy);
-	if (kf_is(err, KF_E_UNSUPPORTED))
+	/* Some modules call it a failure: a token that is well afterwards only cannot. */
+	bool is_well = kf_is(err, KF_E_TOKEN) && kf_ok(p11_probe(t));
+	if (is_well || kf_is(err, KF_E_UNSUPPORTED))
 		return kf_fail(UNSUPPORTED,
 			"the token takes no AES key from outside: its keys cannot be "
 			"copied to others; use tokens of another kind, or a key on one "
