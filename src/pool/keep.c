@@ -70,6 +70,8 @@ static void give_up(struct worker *w, struct list *failed)
 	worker_why(w, why);
 	worker_settle(w);
 	w->job = NULL;
+	if (j)
+		j->own.failed[w->slot / 64] |= (uint64_t)1 << w->slot % 64;
 	if (!j || queue_retry(w->pool, j, why))
 		return;
 	j->own.verdict = why;

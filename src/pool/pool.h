@@ -75,8 +75,8 @@ struct pool_job {
 		struct list link;
 		struct pool_key_group *group;
 		uint64_t order, submitted_ns, begun_ns;
-		uint64_t
-			tried[POOL_TOKENS_MAX / 64]; /* by tokens that are still in use */
+		/* by tokens that refused it, and by those that failed at it */
+		uint64_t refused[POOL_TOKENS_MAX / 64], failed[POOL_TOKENS_MAX / 64];
 		bool is_waiting;
 		kf_err verdict;
 	} own;

@@ -21,18 +21,27 @@ static struct token_key *key_of(const struct pool_job *j)
 	return j->sign ? j->sign->key : j->decrypt->key;
 }
 
-static bool was_tried(const struct pool_job *j, unsigned slot)
+static struct token_set without(struct token_set s, const uint64_t *bits)
 {
-	return j->own.tried[slot / 64] >> slot % 64 & 1;
+	for (size_t i = 0; i < sizeof(s.bits) / sizeof(*s.bits); i++)
+		s.bits[i] &= ~bits[i];
+	return s;
 }
 
-/* Tokens that serve the job's key and have not refused it. */
+/* Tokens that serve the job's key and have not refused it.  One that failed at it and is well again is
+ * the last resort. */
 static struct token_set candidates(const struct pool_job *j)
 {
-	struct token_set s = j->own.group->serving[op_of(j)];
-	for (size_t i = 0; i < sizeof(s.bits) / sizeof(*s.bits); i++)
-		s.bits[i] &= ~j->own.tried[i];
-	return s;
+	struct token_set s = without(j->own.group->serving[op_of(j)], j->own.refused);
+	struct token_set better = without(s, j->own.failed);
+	return set_is_empty(&better) ? s : better;
+}
+
+static bool may_take(
+	const struct worker *w, const struct held *h, const struct pool_job *j)
+{
+	struct token_set s = candidates(j);
+	return h->can[op_of(j)] && set_next(&s, w->slot) == w->slot;
 }
 
 /* The fastest of those that are idle.  It is not idle any more: the next job wakes the next one. */
@@ -101,7 +110,7 @@ static struct pool_job *oldest_for(struct worker *w, const struct held *h)
 	list_each(l, &h->group->jobs)
 	{
 		struct pool_job *j = container_of(l, struct pool_job, own.link);
-		if (h->can[op_of(j)] && !was_tried(j, w->slot))
+		if (may_take(w, h, j))
 			return j;
 	}
 	return NULL;

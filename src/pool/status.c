@@ -101,7 +101,7 @@ size_t pool_tokens(struct pools *pools, struct pool_token_status *ret, size_t n)
 static const struct held *find_held(
 	const struct worker *w, const struct pool_key_group *g)
 {
-	for (size_t i = 0; i < w->held_n; i++)
+	for (size_t i = 0; w->is_plugged && i < w->held_n; i++)
 		if (w->held[i].group == g)
 			return &w->held[i];
 	return NULL;

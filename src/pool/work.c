@@ -276,8 +276,8 @@ static void hand_back(struct worker *w, struct pool_job *j, const struct outcome
 {
 	kf_err err = o->err;
 	if (!kf_ok(err)) {
-		j->own.tried[w->slot / 64] |=
-			fails_token(err) ? 0 : (uint64_t)1 << w->slot % 64;
+		uint64_t *mine = w->is_open ? j->own.refused : j->own.failed;
+		mine[w->slot / 64] |= (uint64_t)1 << w->slot % 64;
 		if (queue_retry(w->pool, j, err))
 			return;
 	}

@@ -117,9 +117,9 @@ static void serve(struct worker *w)
 
 static uint64_t rest_ns(const struct worker *w)
 {
-	unsigned doublings = w->failures < 2 ? 0 : w->failures - 2;
-	if (w->failures == 1)
+	if (w->failures < 2)
 		return 0;
+	unsigned doublings = w->failures - 2;
 	if (doublings > RETRY_DOUBLINGS)
 		doublings = RETRY_DOUBLINGS;
 	return ns_of_ms(w->pool->retry_ms) << doublings;
@@ -148,6 +148,8 @@ static void live(struct worker *w)
 	worker_settle(w);
 	if (w->is_open)
 		serve(w);
+	w->must_restart =
+		false; /* it does; what is said from here on is heard by rest() */
 	worker_close(w);
 	if (is_wanted(w))
 		rest(w);

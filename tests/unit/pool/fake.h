@@ -361,9 +361,22 @@ static struct token_key *keys[KEYS];
 static struct token_pin fake_pin = { 6, "648219" };
 static struct pool_conf fake_conf;
 
+static void pool_down(void)
+{
+	pools_close(pools);
+	pools = NULL;
+	for (int i = 0; i < KEYS; i++)
+		token_key_put(keys[i]);
+	memset(keys, 0, sizeof(keys));
+}
+
 /* n tokens with these keys are plugged in; the pool is opened by pool_up(). */
 static void fakes_reset(int n, unsigned key_bits)
 {
+	for (int i = 0; pools && i < FAKES; i++)
+		FAKE(fakes[i].is_held = false);
+	if (pools) /* of a test that failed */
+		pool_down();
 	fake_keys_load();
 	memset(fakes, 0, sizeof(fakes));
 	fake_order_n = 0;
@@ -397,15 +410,6 @@ static bool pool_up(void)
 			return false;
 	}
 	return true;
-}
-
-static void pool_down(void)
-{
-	pools_close(pools);
-	pools = NULL;
-	for (int i = 0; i < KEYS; i++)
-		token_key_put(keys[i]);
-	memset(keys, 0, sizeof(keys));
 }
 
 __attribute__((unused)) static bool pool_with(int n, unsigned key_bits)

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fake.h"
+
+#define SERVING(i) until_state(i, POOL_TOKEN_SERVING)
+
+static struct pool_token_status row[8];
+
+TEST(every_token_has_a_row_those_that_are_gone_too)
+{
+	struct call c;
+	OK(pool_with(3, 1 << KEC));
+	EQ(pool_tokens(pools, row, 8), 3);
+	OK(kf_ok(call(&c, KEC)));
+	pull(1);
+	OK(until_state(1, POOL_TOKEN_GONE));
+
+	EQ(pool_tokens(pools, row, 8), 3);
+	EQ(pool_tokens(pools, row, 1), 3);
+	EQ(status_of(1).state, POOL_TOKEN_GONE);
+	OK(!strcmp(status_of(0).pool, "pool"));
+	OK(!strcmp(status_of(0).facts.label, "label0"));
+	EQ(status_of(0).keys, 1);
+	EQ(status_of(0).signatures + status_of(1).signatures + status_of(2).signatures,
+		1);
+	pool_down();
+}
+
+TEST(keys_know_their_holders)
+{
+	struct pool_key_status key[4];
+	char holder[4][TOKEN_SERIAL_SIZE];
+	fakes_reset(2, 1 << KEC);
+	fakes[0].keys |= 1 << KRSA;
+	OK(pool_up());
+
+	EQ(pool_keys(pools, "pool", key, 4), 2);
+	for (int i = 0; i < 2; i++) {
+		EQ(key[i].holders, key[i].alg->id == ALG_P256 ? 2 : 1);
+		EQ(key[i].serving, key[i].holders);
+	}
+	EQ(pool_key_holders(pools, "pool", fake_keys[KRSA].soft->id, holder, 4), 1);
+	OK(!strcmp(holder[0], "FAKE0"));
+	EQ(pool_keys(pools, "no such pool", key, 4), 0);
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+	EQ(pool_keys(pools, "pool", key, 4), 1);
+	pool_down();
+}
+
+TEST(a_drained_token_takes_no_jobs_over_replugs_until_it_is_resumed)
+{
+	struct call c;
+	OK(pool_with(2, 1 << KEC));
+	OK(kf_ok(pool_drain(pools, "FAKE0")));
+	EQ(status_of(0).state, POOL_TOKEN_DRAINED);
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+	plug(0);
+	OK(until_state(0, POOL_TOKEN_DRAINED));
+	for (int i = 0; i < 4; i++) {
+		OK(kf_ok(call(&c, KEC)));
+		OK(!strcmp(c.job.token, "FAKE1"));
+	}
+	EQ(status_of(0).keys, 1); /* still a holder */
+
+	OK(kf_ok(pool_resume(pools, "FAKE0")));
+	OK(SERVING(0));
+	OK(kf_is(pool_drain(pools, "nobody"), KF_E_NOT_FOUND));
+	OK(kf_is(pool_resume(pools, "nobody"), KF_E_NOT_FOUND));
+	pool_down();
+}
+
+/* ---- PIN ---- */
+
+TEST(a_wrong_pin_costs_one_try_once)
+{
+	fakes_reset(1, 1 << KEC);
+	fakes[0].refuses_pin = true;
+	OK(pool_up());
+	OK(until_state(0, POOL_TOKEN_PIN));
+
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+	plug(0);
+	OK(until_state(0, POOL_TOKEN_PIN));
+	OK(kf_is(pool_resume(pools, "FAKE0"), KF_E_AUTH));
+	OK(FAKE_UNTIL(fakes[0].opens == 3));
+	OK(until_state(0, POOL_TOKEN_PIN));
+	EQ(fakes[0].logins, 1);
+	EQ(fakes[0].tries, 9);
+	pool_down();
+}
+
+TEST(a_token_with_two_tries_left_is_left_alone_until_a_person_gave_it_more)
+{
+	fakes_reset(1, 1 << KEC);
+	fakes[0].tries = 2;
+	OK(pool_up());
+	OK(until_state(0, POOL_TOKEN_PIN));
+	EQ(fakes[0].tries, 2);
+
+	FAKE(fakes[0].tries = 10);
+	OK(kf_ok(pool_resume(pools, "FAKE0")));
+	OK(SERVING(0));
+	pool_down();
+}
+
+TEST(without_a_pin_keys_are_listed_and_not_used)
+{
+	struct call c;
+	fakes_reset(1, 1 << KEC);
+	fake_conf.pin = NULL;
+	OK(pool_up());
+	EQ(fakes[0].logins, 0);
+	EQ(status_of(0).keys, 1);
+	EQ(fakes[0].signs, 0);
+	OK(kf_is(call(&c, KEC), KF_E_UNAVAILABLE));
+	pool_down();
+}
+
+/* ---- selection ---- */
+
+TEST(only_selected_tokens_are_used_and_the_others_are_let_go)
+{
+	static const char *const chosen[] = { "FAKE1", "label2" };
+	fakes_reset(4, 1 << KEC);
+	fake_conf.tokens = chosen;
+	fake_conf.tokens_n = 2;
+	OK(pool_up());
+
+	EQ(pool_tokens(pools, row, 8), 2);
+	EQ(status_of(1).state, POOL_TOKEN_SERVING);
+	EQ(status_of(2).state, POOL_TOKEN_SERVING);
+	for (int i = 0; i < 4; i += 3) {
+		EQ(fakes[i].logins, 0);
+		EQ(fakes[i].lists, 0);
+		OK(FAKE_UNTIL(fakes[i].closes == 1));
+		EQ(fakes[i].opens, 1);
+	}
+	pool_down();
+}
+
+TEST(a_label_that_fits_two_tokens_selects_neither)
+{
+	static const char *const chosen[] = { "label0", "FAKE2" };
+	fakes_reset(4, 1 << KEC);
+	memcpy(fakes[1].label, "label0", 7);
+	fake_conf.tokens = chosen;
+	fake_conf.tokens_n = 2;
+	OK(pool_up());
+	unsigned n = 0;
+	EQ(pool_tokens(pools, row, 8), 3);
+	for (int i = 0; i < 3; i++)
+		n += row[i].state == POOL_TOKEN_AMBIGUOUS;
+	EQ(n, 2);
+	EQ(fakes[0].logins + fakes[1].logins, 0);
+	EQ(status_of(2).state, POOL_TOKEN_SERVING);
+
+	pull(1);
+	OK(SERVING(0));
+	plug(1);
+	OK(until_state(1, POOL_TOKEN_GONE)); /* it has no card */
+	struct call c;
+	OK(FAKE_UNTIL(fakes[0].closes == 2));
+	OK(kf_ok(call(&c, KEC)));
+	OK(!strcmp(c.job.token, "FAKE2"));
+	pool_down();
+}
+
+TEST(two_tokens_with_one_serial_number_are_not_taken_for_one)
+{
+	fakes_reset(1, 1 << KEC);
+	OK(pool_up() && SERVING(0));
+	memcpy(fakes[1].serial, "FAKE0", 6);
+	plug(1);
+	OK(FAKE_UNTIL(fakes[1].closes == 1));
+	EQ(pool_tokens(pools, row, 8), 2);
+	EQ((row[0].state == POOL_TOKEN_AMBIGUOUS) +
+			(row[1].state == POOL_TOKEN_AMBIGUOUS),
+		1);
+	EQ(fakes[1].logins, 0);
+
+	pull(0);
+	OK(FAKE_UNTIL(fakes[1].signs == 1));
+	OK(until_state(1, POOL_TOKEN_SERVING));
+	pool_down();
+}
+
+/* ---- tasks ---- */
+
+static kf_err give_key(const struct token_driver *driver, struct token *t, void *arg)
+{
+	(void)driver;
+	FAKE(t->f->keys |= 1 << *(int *)arg; t->f->is_blank = false);
+	fake_fill_facts(t);
+	return KF_OK;
+}
+
+static kf_err break_down(const struct token_driver *driver, struct token *t, void *arg)
+{
+	(void)driver, (void)t, (void)arg;
+	return kf_fail(TOKEN, "pulled out while generating");
+}
+
+TEST(what_a_task_changes_is_seen_at_once_and_proved)
+{
+	struct call c;
+	int key = KRSA;
+	OK(pool_with(1, 1 << KEC));
+	struct pool_task task = { .serial = "FAKE0",
+		.task = "generating",
+		.changes = true,
+		.run = give_key,
+		.arg = &key };
+	unsigned signs = fakes[0].signs;
+
+	OK(kf_ok(pool_run(pools, &task)));
+	OK(SERVING(0));
+	EQ(status_of(0).keys, 2);
+	EQ(fakes[0].signs, signs + 1); /* the other key was proved before */
+	OK(kf_ok(call(&c, KRSA)) && is_right(&c));
+	pool_down();
+}
+
+TEST(a_blank_token_can_be_initialised_by_a_task)
+{
+	int key = KEC;
+	fakes_reset(1, 0);
+	fakes[0].is_blank = true;
+	OK(pool_up());
+	EQ(status_of(0).state, POOL_TOKEN_BLANK);
+	EQ(fakes[0].logins, 0);
+	struct pool_task task = { .serial = "FAKE0",
+		.task = "initialising",
+		.changes = true,
+		.run = give_key,
+		.arg = &key };
+	OK(kf_ok(pool_run(pools, &task)));
+	OK(SERVING(0));
+	pool_down();
+}
+
+TEST(a_task_that_breaks_the_token_has_it_opened_anew)
+{
+	OK(pool_with(1, 1 << KEC));
+	struct pool_task task = { .serial = "FAKE0", .task = "x", .run = break_down };
+	OK(kf_is(pool_run(pools, &task), KF_E_TOKEN));
+	OK(FAKE_UNTIL(fakes[0].opens == 2));
+	OK(SERVING(0));
+	pool_down();
+}
+
+TEST(tasks_are_refused_where_they_cannot_be)
+{
+	int key = KRSA;
+	fakes_reset(1, 1 << KEC);
+	fake_conf.is_read_only = true;
+	OK(pool_up());
+	struct pool_task task = { .serial = "FAKE0",
+		.task = "x",
+		.changes = true,
+		.run = give_key,
+		.arg = &key };
+	OK(kf_is(pool_run(pools, &task), KF_E_READ_ONLY));
+	task.serial = "nobody";
+	OK(kf_is(pool_run(pools, &task), KF_E_NOT_FOUND));
+	task.serial = "FAKE0";
+	task.changes = false;
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+	OK(kf_is(pool_run(pools, &task), KF_E_UNAVAILABLE));
+	EQ(fakes[0].keys, 1 << KEC);
+	pool_down();
+}
+
+static kf_err wait_for_hold(const struct token_driver *driver, struct token *t, void *arg)
+{
+	(void)driver, (void)arg;
+	return FAKE_UNTIL(!t->f->is_held) ? KF_OK : kf_fail(INTERNAL, "never");
+}
+
+static void *run_task(void *arg)
+{
+	struct pool_task task = {
+		.serial = arg, .task = "counting", .run = wait_for_hold
+	};
+	return pool_run(pools, &task).code ? arg : NULL;
+}
+
+TEST(while_a_token_is_at_a_task_the_others_serve)
+{
+	struct call c;
+	pthread_t thread;
+	void *bad = NULL;
+	char serial[] = "FAKE0";
+	OK(pool_with(2, 1 << KEC));
+	OK(SERVING(0) && SERVING(1));
+	FAKE(fakes[0].is_held = true);
+	OK(!pthread_create(&thread, NULL, run_task, serial));
+
+	for (int i = 0; i < 4; i++)
+		if (strcmp(status_of(0).task, "counting") == 0)
+			OK(kf_ok(call(&c, KEC)) && !strcmp(c.job.token, "FAKE1"));
+	FAKE(fakes[0].is_held = false);
+	pthread_join(thread, &bad);
+	OK(!bad);
+	pool_down();
+}
+
+TEST_MAIN
