@@ -111,6 +111,7 @@ void token_key_facts_free(struct token_key_facts *f);
 void token_key_list_free(struct token_key_list *l);
 
 struct token_init {
+	/* As people type them (SO-PIN of a SmartCard-HSM: 16 hexadecimal digits). */
 	const struct token_pin *so_pin, *pin;
 	unsigned pin_tries; /* 0: the kind's default */
 	/* SmartCard-HSM: shares that the DKEK is made of; 0: a random DKEK that never leaves; -1: no key
@@ -132,7 +133,7 @@ struct token_blob {
 	enum token_wrapping wrapping;
 	uint8_t kcv[TOKEN_KCV_SIZE]; /* of the key that it is wrapped with */
 	const struct alg *alg;
-	bool may_decrypt;       /* RSA, where the key itself does not say it */
+	bool may_decrypt;       /* RSA */
 	struct buf wrapped;     /* owned */
 	struct buf spki;        /* owned */
 	struct buf certificate; /* DER, owned; may be empty */

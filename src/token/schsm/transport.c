@@ -38,6 +38,7 @@ static void take_facts(struct token_key_facts *f, struct token_blob *b)
 {
 	b->wrapping = WRAPPING_DKEK;
 	b->alg = f->alg;
+	b->may_decrypt = f->can_decrypt;
 	b->spki = f->spki;
 	b->certificate = f->certificate;
 	f->spki = f->certificate = (struct buf){ 0 };
@@ -176,6 +177,8 @@ static kf_err put_files(struct token *t, unsigned number, const struct token_blo
 	KF_TRY(schsm_write_file(t, FID_CERTIFICATE | number,
 		b->certificate.n ? buf_slice(&b->certificate) : buf_slice(&own)));
 	struct prkd d = prkd_of_key(b->alg, b->label, (struct slice){ b->id, b->id_n });
+	if (b->alg->family == FAMILY_RSA && !b->may_decrypt)
+		d.usage &= ~(unsigned)PRKD_DECRYPT;
 	return make_describe(t, number, &d);
 }
 
