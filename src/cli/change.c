@@ -299,6 +299,51 @@ static kf_err put_old(const struct change_file *f, bool is_there, const struct b
 			: file_write_like(f->path, &like, buf_slice(bytes));
 }
 
+/* Where the bytes of a private key lie on the disk that a reference has replaced under its name: they are
+ * overwritten in the end.  Hidden: HAProxy reads all other files of a folder. */
+static kf_err aside_of(const char *path, char *ret, size_t size)
+{
+	const char *base = strrchr(path, '/') + 1;
+	int n = snprintf(
+		ret, size, "%.*s.%s.keyfleet-old", (int)(base - path), path, base);
+	return n < 0 || (size_t)n >= size ? kf_fail(TOO_BIG, "the path is too long")
+					  : KF_OK;
+}
+
+static void shred_quietly(const char *path)
+{
+	file_clean(path);
+	kf_err e = file_shred(path);
+	(void)e; /* it may be gone already */
+}
+
+/* Of a name that still is the file's own, which file_shred() sees by the number of names, only the name goes. */
+static void shred_aside(const char *path)
+{
+	char aside[4096];
+	if (kf_ok(aside_of(path, aside, sizeof(aside))))
+		shred_quietly(aside);
+}
+
+static kf_err set_aside(const char *path, const struct buf *old)
+{
+	static const char mark[] = "PRIVATE KEY-----";
+	char aside[4096];
+	if (!old->n || !memmem(old->p, old->n, mark, sizeof(mark) - 1))
+		return KF_OK;
+	shred_aside(path); /* of somebody who was killed here */
+	KF_TRY(aside_of(path, aside, sizeof(aside)));
+	/* A file system without second names forgets the bytes as it likes: no reason to keep the key there. */
+	bool is_fine = link(path, aside) == 0 || errno == EPERM || errno == EOPNOTSUPP;
+	return is_fine ? KF_OK : file_failed(errno);
+}
+
+static kf_err replace(const char *path, const struct three *t)
+{
+	KF_TRY(set_aside(path, &t->old));
+	return file_replace(path, buf_slice(&t->new));
+}
+
 static kf_err apply_one(const struct change *c, const struct change_file *f)
 {
 	CLEANUP(three_free) struct three t = { 0 };
@@ -308,7 +353,7 @@ static kf_err apply_one(const struct change *c, const struct change_file *f)
 		return KF_OK;
 	if (is_there != f->was_there || !slice_eq(buf_slice(&t.now), buf_slice(&t.old)))
 		return kf_fail(CONFLICT, "somebody changed the file meanwhile");
-	return is_there ? file_replace(f->path, buf_slice(&t.new))
+	return is_there ? replace(f->path, &t)
 			: file_write(f->path, buf_slice(&t.new), 0644);
 }
 
@@ -317,6 +362,7 @@ static kf_err undo_one(const struct change *c, const struct change_file *f)
 	CLEANUP(three_free) struct three t = { 0 };
 	bool is_there;
 	file_clean(f->path);
+	shred_aside(f->path);
 	KF_TRY(read_three(c, f, &is_there, &t));
 	if (is_there == f->was_there && slice_eq(buf_slice(&t.now), buf_slice(&t.old)))
 		return KF_OK;
@@ -385,17 +431,11 @@ kf_err file_shred(const char *path)
 	return unlink(path) ? file_failed(errno) : KF_OK;
 }
 
-static void shred_quietly(const char *path)
-{
-	file_clean(path);
-	kf_err e = file_shred(path);
-	(void)e; /* it may be gone already */
-}
-
 void change_forget(const struct change *c)
 {
 	char path[4096];
 	for (size_t i = 0; i < c->files.n; i++) {
+		shred_aside(file_at(c, i)->path);
 		if (kf_ok(copy_path(c, file_at(c, i)->label, "old", path)))
 			shred_quietly(path);
 		if (kf_ok(copy_path(c, file_at(c, i)->label, "new", path)))

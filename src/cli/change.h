@@ -57,12 +57,13 @@ kf_err change_add_key(
 	struct change *c, const char *path, enum change_place place, const char *id);
 /* From here on change_undo() knows what to do. */
 kf_err change_set(struct change *c, enum change_phase phase);
-/* Puts the new files into place.  CONFLICT if one is not what it was. */
+/* Puts the new files into place.  CONFLICT if one is not what it was.  One that held a private key leaves its
+ * bytes as .NAME.keyfleet-old, which change_undo() and change_forget() overwrite and remove. */
 kf_err change_apply(const struct change *c, struct buf *why);
 /* Puts the old ones back.  CONFLICT if one is neither old nor new: it stays, and `why` names it; the others are
  * restored all the same. */
 kf_err change_undo(const struct change *c, struct buf *why);
-/* Overwrites and removes the copies. */
+/* Overwrites and removes the copies, and what change_apply() has left. */
 void change_forget(const struct change *c);
 
 /* Removes what somebody left who was killed, or failed, before his record was there: copies and the folder; what is

@@ -2,6 +2,7 @@
 #include "cli/change.h"
 #include "cli/cli.h"
 #include "test.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -195,6 +196,71 @@ TEST(discarding_a_record_leaves_what_is_not_ours)
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		OK(has(others[i], "mine") && unlink(in_dir(others[i])) == 0);
 	OK(rmdir(in_dir("state/x")) == 0);
+	end(&c);
+}
+
+/* ---- private keys that a reference replaces under their own name ---- */
+
+#define KEY "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n"
+
+/* A change of "site", which holds a key now; the descriptor of the file that has it. */
+static int begin_key(struct change *c)
+{
+	snprintf(dir, sizeof(dir), "/tmp/test-change-XXXXXX");
+	bool is_fine = mkdtemp(dir) && put("site", KEY, 0600) &&
+		       kf_ok(change_new(in_dir("state"), "haproxy", in_dir("site"), c)) &&
+		       kf_ok(change_add(c, in_dir("site"), slice_of("reference"))) &&
+		       kf_ok(change_set(c, CHANGE_BEGUN));
+	return is_fine ? open(in_dir("site"), O_RDONLY | O_CLOEXEC) : -1;
+}
+
+/* What is on the disk where the key was. */
+static bool still_holds_key(int fd)
+{
+	char text[sizeof(KEY)] = "";
+	return pread(fd, text, sizeof(text) - 1, 0) > 0 && !strcmp(text, KEY);
+}
+
+TEST(a_key_that_became_a_reference_is_overwritten_where_it_was)
+{
+	struct change c;
+	autobuf why = buf_new(8192);
+	int fd = begin_key(&c);
+	OK(kf_ok(change_apply(&c, &why)));
+	OK(has("site", "reference") && still_holds_key(fd));
+	change_forget(&c);
+	OK(!still_holds_key(fd) && !is_there(".site.keyfleet-old"));
+	OK(has("site", "reference"));
+	close(fd);
+	end(&c);
+}
+
+TEST(a_key_that_goes_back_leaves_no_other_copy)
+{
+	struct change c;
+	autobuf why = buf_new(8192);
+	int fd = begin_key(&c);
+	OK(kf_ok(change_apply(&c, &why)));
+	OK(kf_ok(change_undo(&c, &why)));
+	OK(has("site", KEY) && !still_holds_key(fd) && !is_there(".site.keyfleet-old"));
+	close(fd);
+	end(&c);
+}
+
+TEST(a_key_whose_second_name_is_all_that_was_made_is_not_touched)
+{
+	struct change c;
+	autobuf why = buf_new(8192);
+	int fd = begin_key(&c);
+	OK(link(in_dir("site"), in_dir(".site.keyfleet-old")) == 0); /* and then killed */
+	OK(kf_ok(change_undo(&c, &why)));
+	OK(has("site", KEY) && still_holds_key(fd) && !is_there(".site.keyfleet-old"));
+	OK(link(in_dir("site"), in_dir(".site.keyfleet-old")) == 0);
+	OK(kf_ok(change_apply(&c, &why)));
+	OK(has("site", "reference") && still_holds_key(fd));
+	change_forget(&c);
+	OK(!still_holds_key(fd));
+	close(fd);
 	end(&c);
 }
 
