@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 static const char usage[] =
 	"usage: keyfleet-agent [--config FILE] [--check]\n"
@@ -134,26 +133,11 @@ static void round_ends(struct loop_hook *h)
 
 /* ---- running ---- */
 
-/* Under a limit, locking succeeds now and allocating fails later: asked of a mapping that costs nothing. */
-static bool lock_memory(void)
-{
-	const size_t room = (size_t)1 << 30;
-	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0)
-		return false;
-	void *trial = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (trial == MAP_FAILED) {
-		munlockall();
-		return false;
-	}
-	munmap(trial, room);
-	return true;
-}
-
 /* What guests send to be decrypted, and its plaintext, pass through here. */
 static void protect_memory(void)
 {
 	mem_forbid_dumps();
-	if (!lock_memory())
+	if (!mem_lock_all())
 		log_info("memory is not locked; see LimitMEMLOCK");
 }
 

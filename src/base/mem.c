@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,52 @@ struct secret_use secret_use(void)
 	struct secret_use use = { arena.taken * GRAIN, arena.grains * GRAIN };
 	pthread_mutex_unlock(&arena.lock);
 	return use;
+}
+
+/* Under a limit, locking succeeds now and allocating fails later: asked of a mapping that costs nothing. */
+bool mem_lock_all(void)
+{
+	const size_t room = (size_t)1 << 30;
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		return false;
+	void *trial = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (trial == MAP_FAILED) {
+		munlockall();
+		return false;
+	}
+	munmap(trial, room);
+	return true;
+}
+
+static _Thread_local bool wipes_freed;
+
+void mem_wipe_freed(bool on) { wipes_freed = on; }
+
+void *mem_library_malloc(size_t n, const char *file, int line)
+{
+	(void)file, (void)line;
+	return malloc(n);
+}
+
+void mem_library_free(void *p, const char *file, int line)
+{
+	(void)file, (void)line;
+	if (wipes_freed && p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+void *mem_library_realloc(void *p, size_t n, const char *file, int line)
+{
+	if (!wipes_freed || !p)
+		return realloc(p, n);
+	const size_t had = malloc_usable_size(p);
+	void *moved = malloc(n);
+	if (!moved)
+		return NULL;
+	memcpy(moved, p, had < n ? had : n);
+	mem_library_free(p, file, line);
+	return moved;
 }
 
 void mem_forbid_dumps(void)

@@ -24,5 +24,16 @@ struct secret_use {
 };
 struct secret_use secret_use(void);
 
+/* For daemons, before there are threads and secrets: all their memory stays out of swap, what is not used yet costs
+ * nothing.  False: RLIMIT_MEMLOCK does not allow it, and nothing is locked. */
+bool mem_lock_all(void);
+
+/* For a library that forgets to wipe: allocators that wipe what a thread gives back between mem_wipe_freed(true)
+ * and mem_wipe_freed(false); otherwise they are those of the C library. */
+void mem_wipe_freed(bool on);
+void *mem_library_malloc(size_t n, const char *file, int line);
+void *mem_library_realloc(void *p, size_t n, const char *file, int line);
+void mem_library_free(void *p, const char *file, int line);
+
 /* For daemons: no core dumps, no ptrace by equals (PR_SET_DUMPABLE 0, RLIMIT_CORE 0). */
 void mem_forbid_dumps(void);

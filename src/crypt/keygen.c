@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/keygen.h"
+#include "base/mem.h"
 #include "crypt/ossl.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -201,10 +202,12 @@ static kf_err decode(
 	EVP_PKEY *pkey = NULL;
 	if (n == 0 || n > PKCS8_MAX)
 		return kf_fail(KEY_FORMAT, "key of an impossible size");
+	mem_wipe_freed(true);
 	OSSL_DECODER_CTX *ctx = OSSL_DECODER_CTX_new_for_pkey(&pkey, "DER",
 		structure_of(format), type_of(format), selection, NULL, NULL);
 	int done = ctx && OSSL_DECODER_from_data(ctx, &p, &n);
 	OSSL_DECODER_CTX_free(ctx);
+	mem_wipe_freed(false);
 	CLEANUP(ossl_pkey_freep) EVP_PKEY *made = pkey;
 	if (!done || !made)
 		return ossl_fail(KEY_FORMAT, "key cannot be read in this format");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/ossl.h"
+#include "base/mem.h"
 #include <openssl/core_names.h>
 #include <openssl/encoder.h>
 #include <string.h>
@@ -119,13 +120,21 @@ kf_err ossl_put_spki(const EVP_PKEY *pkey, struct buf *ret)
 	return buf_err(ret);
 }
 
+/* libcrypto's decoders leave copies of what they read on the heap. */
+static EVP_PKEY *decode_private(const unsigned char **p, size_t n)
+{
+	mem_wipe_freed(true);
+	EVP_PKEY *pkey = d2i_AutoPrivateKey_ex(NULL, p, (long)n, NULL, NULL);
+	mem_wipe_freed(false);
+	return pkey;
+}
+
 kf_err ossl_parse_private(struct slice pkcs8, EVP_PKEY **ret)
 {
 	const unsigned char *p = pkcs8.p;
 	if (pkcs8.n == 0 || pkcs8.n > 16384)
 		return kf_fail(KEY_FORMAT, "private key of an impossible size");
-	CLEANUP(ossl_pkey_freep)
-	EVP_PKEY *pkey = d2i_AutoPrivateKey_ex(NULL, &p, (long)pkcs8.n, NULL, NULL);
+	CLEANUP(ossl_pkey_freep) EVP_PKEY *pkey = decode_private(&p, pkcs8.n);
 	if (!pkey)
 		return ossl_fail(KEY_FORMAT, "private key cannot be read");
 	if (p != pkcs8.p + pkcs8.n)

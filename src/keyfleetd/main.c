@@ -9,6 +9,7 @@
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/server.h"
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -125,6 +126,11 @@ static kf_err prepare(struct server *s)
 {
 	umask(077);
 	mem_forbid_dumps();
+	if (CRYPTO_set_mem_functions(
+		    mem_library_malloc, mem_library_realloc, mem_library_free) != 1)
+		return kf_fail(CRYPTO, "libcrypto has taken memory already");
+	if (!mem_lock_all())
+		log_info("memory beside that of secrets is not locked; see LimitMEMLOCK");
 	KF_TRY(service_signals(&s->signals.fd));
 	struct loop_options options = { 0 };
 	return loop_new(&options, &s->loop);

@@ -4,6 +4,7 @@
  * reload, and old ones live as long as their streams do.
  */
 #include "base/conf.h"
+#include "base/mem.h"
 #include "net/tls_private.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -90,8 +91,10 @@ static kf_err use_chain(SSL_CTX *ctx, const struct tls_options *o, struct slice 
 static kf_err use_key(SSL_CTX *ctx, struct slice pem, struct buf *why)
 {
 	autobio *b = open_pem(pem);
+	mem_wipe_freed(true);
 	CLEANUP(pkey_freep)
 	EVP_PKEY *key = b ? PEM_read_bio_PrivateKey(b, NULL, no_passphrase, NULL) : NULL;
+	mem_wipe_freed(false);
 	if (!key)
 		return complain(
 			why, "key", "no PEM private key without passphrase found");

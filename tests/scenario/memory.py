@@ -4,6 +4,7 @@
 not readable in the key server's store."""
 import glob
 import os
+import re
 import subprocess
 
 from scenario import expect, run, skip
@@ -28,14 +29,24 @@ def secrets_of(pem_key):
     return [piece for n in numbers for piece in (n.lstrip(b"\0"), n.lstrip(b"\0")[::-1])]
 
 
-def memory_of(pid):
+def mappings(pid):
+    """[(start, end, flags)] of what a process can read."""
+    found = []
+    for line in open(f"/proc/{pid}/smaps"):
+        span = re.match(r"([0-9a-f]+)-([0-9a-f]+) (....) .*", line)
+        if span:
+            found.append([int(span[1], 16), int(span[2], 16), []])
+        elif line.startswith("VmFlags:"):
+            found[-1][2] = line.split()[1:]
+    return [m for m in found if "rd" in m[2]]
+
+
+def memory_of(pid, wanted=lambda flags: True):
     """All that can be read of a process."""
     with open(f"/proc/{pid}/mem", "rb", 0) as memory:
-        for line in open(f"/proc/{pid}/maps"):
-            span, rights = line.split()[:2]
-            if "r" not in rights or "[vvar" in line or "[vsyscall" in line:
+        for start, end, flags in mappings(pid):
+            if not wanted(flags):
                 continue
-            start, end = (int(x, 16) for x in span.split("-"))
             try:
                 memory.seek(start)
                 yield memory.read(end - start)
@@ -43,10 +54,10 @@ def memory_of(pid):
                 pass  # pages that even root may not read
 
 
-def holds(pids, secrets):
+def holds(pids, secrets, wanted=lambda flags: True):
     needles = [s[i:i + WINDOW] for s in secrets for i in (0, 8)]
     for pid in pids:
-        for block in memory_of(pid):
+        for block in memory_of(pid, wanted):
             for needle in needles:
                 if needle in block:
                     return pid
@@ -114,6 +125,23 @@ def claim_the_key_server_forbids_core_dumps(lab):
     limits = open(f"/proc/{lab.server.process.pid}/limits").read()
     line = next(x for x in limits.splitlines() if x.startswith("Max core file size"))
     expect(line.split()[4] == "0", line)
+
+
+def claim_the_key_server_holds_its_keys_in_locked_memory_alone(lab):
+    """After it has used them.  Where the kernel has memfd_secret not even root reads those pages."""
+    need_root()
+    pid = lab.server.process.pid
+    maps = open(f"/proc/{pid}/maps").read()
+    expect("secretmem" in maps or holds([pid], lab.secrets, lambda flags: "lo" in flags and "dd" in flags),
+           "the keys are in no locked memory that stays out of dumps")
+    expect(not holds([pid], lab.secrets, lambda flags: "lo" not in flags), "memory that is not locked holds a private key")
+
+
+def claim_no_key_is_left_in_the_form_it_came_in(lab):
+    """Numbers in use are in this machine's byte order; those of a file, or of a message, are in the other."""
+    need_root()
+    encoded = lab.secrets[::2]
+    expect(not holds([lab.server.process.pid], encoded), "a decoder has left a private key behind")
 
 
 def claim_neither_store_nor_audit_nor_log_holds_a_key(lab):
