@@ -199,7 +199,9 @@ static bool forward(struct guest *g)
 		.payload = q->payload,
 		.options = { .timeout_ms = timeout_of(g),
 			.tls_client_version = q->tls_client_version,
-			.tls_negotiated_version = q->tls_negotiated_version },
+			.tls_negotiated_version = q->tls_negotiated_version,
+			.has_user = g->who.uid <= INT32_MAX,
+			.user = (int32_t)g->who.uid },
 		.done = answered,
 		.arg = g };
 	kf_err err = upstream_call(a->upstream, &r);

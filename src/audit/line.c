@@ -159,6 +159,10 @@ static void put_options(struct line *l, const struct audit_record *r)
 		put_hex(l,
 			(struct slice){ r->op_id.p, r->op_id.n < 64 ? r->op_id.n : 64 });
 	}
+	if (r->has_uid) {
+		PUT_LITERAL(l, " uid=");
+		put_number(l, r->uid);
+	}
 	if (r->why) {
 		PUT_LITERAL(l, " why=");
 		put_text(l, r->why);

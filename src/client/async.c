@@ -113,7 +113,9 @@ static void fill(struct kf_async *a, struct flight *f, const struct async_reques
 	f->request = (struct conn_request){ .operation = q->operation,
 		.payload = { bytes, q->payload.n },
 		.extension = { .tls_client_version = q->options.tls_client_version,
-			.tls_negotiated_version = q->options.tls_negotiated_version } };
+			.tls_negotiated_version = q->options.tls_negotiated_version,
+			.has_user = q->options.has_user,
+			.user = q->options.user } };
 	f->repeat = repeat_of(q->operation);
 	f->done = q->done;
 	f->arg = q->arg;

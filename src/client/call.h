@@ -29,7 +29,9 @@ struct call_options {
 		request_id; /* 16 bytes; NULL: one is made when the operation changes the store */
 	uint16_t tls_client_version,
 		tls_negotiated_version; /* vendor fields of Decrypt */
-	struct call_report *report;     /* written in any case; NULL is fine */
+	bool has_user;                  /* of an agent: on whose behalf */
+	int32_t user;
+	struct call_report *report; /* written in any case; NULL is fine */
 };
 
 /* `payload` is the content of Request Payload as protocol version 2.1 writes it, without the

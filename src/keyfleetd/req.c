@@ -242,6 +242,8 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 		.why = kf_ok(why) ? NULL : why.site->text,
 		.correlation = r->header.client_correlation_value,
 		.op_id = r->item.extension.request_id,
+		.has_uid = r->item.extension.has_user,
+		.uid = (uint32_t)r->item.extension.user,
 		.connection = r->peer ? r->peer->number : 0,
 	};
 	if (phase == AUDIT_ALLOWED && r->next == OP_SIGN)

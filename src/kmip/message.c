@@ -138,6 +138,8 @@ static void put_extension(struct ttlv_writer *w, const struct kmip_extension *e)
 		ttlv_put_int(w, TAG_LOAD, e->load);
 	if (e->has_sent_at)
 		ttlv_put_int(w, TAG_SENT_AT, e->sent_at_ms);
+	if (e->has_user)
+		ttlv_put_int(w, TAG_USER, e->user);
 	if (e->limit)
 		ttlv_put_int(w, TAG_LIMIT, e->limit);
 	w->allows_vendor = false;
@@ -178,8 +180,10 @@ static void get_ours(
 	get_tls_version(&r, TAG_TLS_NEGOTIATED_VERSION, &e->tls_negotiated_version);
 	e->has_load = ttlv_opt_int(&r, TAG_LOAD, &e->load);
 	e->has_sent_at = ttlv_opt_int(&r, TAG_SENT_AT, &e->sent_at_ms);
+	e->has_user = ttlv_opt_int(&r, TAG_USER, &e->user);
 	ttlv_opt_int(&r, TAG_LIMIT, &e->limit);
-	if (e->deadline_ms < 0 || e->sent_at_ms < 0 || e->load < 0 || e->load > 10000)
+	if (e->deadline_ms < 0 || e->sent_at_ms < 0 || e->user < 0 || e->load < 0 ||
+		e->load > 10000)
 		ttlv_refuse(&r, kf_fail(INVALID_FIELD, "vendor field out of range"));
 	kf_err e_done = ttlv_done(&r);
 	if (!kf_ok(e_done))

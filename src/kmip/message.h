@@ -68,6 +68,9 @@ struct kmip_extension {
 	/* Milliseconds of the client's own clock, modulo 2^31; only differences mean anything. */
 	bool has_sent_at;
 	int32_t sent_at_ms;
+	/* The user on the client's host on whose behalf it asks, for the audit: its word, no identity. */
+	bool has_user;
+	int32_t user;
 	int32_t limit; /* enum kmip_limit: which one a refused request is over; 0: none */
 	bool has_load;
 	int32_t load; /* 0..10000, of the server that answers */

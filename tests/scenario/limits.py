@@ -104,6 +104,17 @@ def claim_a_grants_rate_and_burst_hold(lab):
         wait_until("the next token", lambda: status(w.ask(sign(lab.id))) == 0)
 
 
+def claim_each_of_many_grants_keeps_its_limits_on_one_connection(lab):
+    """A connection knows sixteen of them by heart and looks the others up."""
+    name, grants, burst = lab.client(), 40, 3
+    keys = [lab.server.keyfleet("key", "create", f"many{i}", "--type", "ec:P-256").stdout.split()[0] for i in range(grants)]
+    for key in keys:
+        lab.server.keyfleet("grant", "add", name, key, "sign", "--rate", "1/h", "--burst", str(burst))
+    with lab.connect(name) as w:
+        rounds = [[status(w.ask(sign(key))) for key in keys] for _ in range(burst + 2)]
+    expect(rounds == [[0] * grants] * burst + [[1] * grants] * 2, f"{rounds}")
+
+
 def claim_every_version_is_told_as_it_can_be(lab):
     name = lab.client("--rate", "1/h")
     with lab.connect(name) as w:

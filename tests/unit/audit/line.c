@@ -34,6 +34,8 @@ TEST(a_record_is_one_line_of_keys_and_values)
 		.digest = SLICE_LIT("\x01\xff"),
 		.correlation = SLICE_LIT("trace 7"),
 		.op_id = SLICE_LIT("\xab\x02"),
+		.has_uid = true,
+		.uid = 33,
 		.connection = 9,
 	});
 
@@ -41,7 +43,7 @@ TEST(a_record_is_one_line_of_keys_and_values)
 		   "time=2023-11-14T22:13:20.123456Z loop=3 sequence=42 connection=9 "
 		   "phase=allowed client=web1 operation=Sign object=1-2 rule=owner "
 		   "mechanism=ecdsa-sha256 digest=01ff correlation=\"trace 7\" "
-		   "op-id=ab02 chain=0000000000000000\n") == 0);
+		   "op-id=ab02 uid=33 chain=0000000000000000\n") == 0);
 }
 
 TEST(peer_text_cannot_forge_a_line_or_a_field)

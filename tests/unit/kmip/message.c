@@ -61,6 +61,8 @@ TEST(request_goes_round_in_every_version)
 			.tls_negotiated_version = 0x0302,
 			.has_sent_at = true,
 			.sent_at_ms = 77,
+			.has_user = true,
+			.user = 33,
 		};
 		struct kmip_request_header got;
 		struct kmip_request_item item;
@@ -87,6 +89,8 @@ TEST(request_goes_round_in_every_version)
 		EQ(item.extension.tls_negotiated_version, 0x0302);
 		OK(item.extension.has_sent_at);
 		EQ(item.extension.sent_at_ms, 77);
+		OK(item.extension.has_user);
+		EQ(item.extension.user, 33);
 		OK(!item.has_unknown_critical_extension);
 	}
 }
