@@ -206,5 +206,12 @@ def claim_a_server_that_moves_is_found_at_its_new_address(lab):
     expect(row["failed"] == 0 and row["done"] > 0, f"{row} {agent.process.tail()}")
 
 
+def claim_records_say_for_which_user_the_agent_asks(lab):
+    lab.bench(1, 0.1)
+    lines = [line for found in lab.phases(lab.first).values() for _, line in found]
+    lines += [line for found in lab.phases(lab.second).values() for _, line in found]
+    expect(lines and all(f" uid={os.geteuid()} " in line for line in lines), f"{len(lines)}: {lines[:1]}")
+
+
 if __name__ == "__main__":
     run(globals(), Clients("keyfleet-clients"))
