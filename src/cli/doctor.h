@@ -65,6 +65,7 @@ struct doctor_web {
 	struct openssl_conf openssl;    /* empty when it cannot be read */
 	char agent_socket[DOCTOR_PATH]; /* "": the usual ones */
 	int64_t agent_uid, deadline_ms;
+	bool agent_is_away; /* told already: handshakes would say it again */
 	size_t references;
 	uid_t uid; /* of its workers */
 	gid_t gid;

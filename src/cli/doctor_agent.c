@@ -171,7 +171,7 @@ static kf_err ask(const char *socket, uid_t uid, double *ret_ms)
 }
 
 /* The agent refuses Query by itself: what that takes is the way there and back. */
-static void check_answer(struct doctor *d, const char *socket, uid_t uid)
+static bool check_answer(struct doctor *d, const char *socket, uid_t uid)
 {
 	const struct doctor_number patience = doctor_number(LOCAL_DEADLINE_MS);
 	double best = 0;
@@ -180,12 +180,13 @@ static void check_answer(struct doctor *d, const char *socket, uid_t uid)
 		kf_err e = ask(socket, uid, &ms);
 		if (!kf_ok(e)) {
 			doctor_tell(d, AGENT_ANSWERS, socket, socket, patience.text);
-			return;
+			return false;
 		}
 		best = !i || ms < best ? ms : best;
 	}
 	d->agent_ms = best;
 	doctor_fine(d, CHECK_AGENT_ANSWERS, socket);
+	return true;
 }
 
 static const char *name_of(uid_t uid, char room[64])
@@ -206,7 +207,8 @@ static void tell_owner(
 		pid.text, agent_uid ? trusted.text : "(none)");
 }
 
-static void check_socket(struct doctor *d, const char *socket, int64_t agent_uid)
+/* False: nobody can have a signature there. */
+static bool check_socket(struct doctor *d, const char *socket, int64_t agent_uid)
 {
 	struct ucred peer = { 0 };
 	int error = connect_to(socket, &peer);
@@ -221,8 +223,9 @@ static void check_socket(struct doctor *d, const char *socket, int64_t agent_uid
 	else {
 		doctor_fine(d, CHECK_AGENT_RUNS, socket);
 		doctor_fine(d, CHECK_AGENT_OWNER, socket);
-		check_answer(d, socket, (uid_t)agent_uid);
+		return check_answer(d, socket, (uid_t)agent_uid);
 	}
+	return false;
 }
 
 /* A provider without agent-socket tries two names. */
@@ -257,7 +260,7 @@ static void check_sockets(struct doctor *d)
 		if (!w->agent_socket[0])
 			snprintf(w->agent_socket, sizeof(w->agent_socket), "%s",
 				usual_socket());
-		check_socket(d, w->agent_socket, w->agent_uid);
+		w->agent_is_away = !check_socket(d, w->agent_socket, w->agent_uid);
 		asked++;
 	}
 	if (!asked)

@@ -347,6 +347,10 @@ static void tell(struct doctor *d, const struct doctor_ref *ref, const struct ou
 void doctor_handshakes(struct doctor *d, struct doctor_web *w)
 {
 	size_t tried = 0, late = 0;
+	if (w->agent_is_away) {
+		doctor_unseen(d, CHECK_HANDSHAKE, w->site.file, "not without the agent");
+		return;
+	}
 	for (size_t i = 0; i < d->n_refs; i++) {
 		if (d->refs[i].web != w || !w->has_provider || !w->may_load)
 			continue;

@@ -214,6 +214,10 @@ static bool has_reference(
 void doctor_listeners(struct doctor *d, struct doctor_web *w)
 {
 	size_t visited = 0, late = 0;
+	if (w->agent_is_away) {
+		doctor_unseen(d, CHECK_LISTENER, w->site.file, "not without the agent");
+		return;
+	}
 	for (size_t i = 0; w->pid && i < w->site.n_pairs && late < LATE_MAX; i++) {
 		const struct site_pair *p = &w->site.pairs[i];
 		uint64_t start = clock_monotonic_ns();
