@@ -16,6 +16,8 @@
  *   long as repeating cannot do harm: signatures and reads always; changes too, on keyfleet servers,
  *   because they carry a request id under which a server does the work once; on other KMIP servers
  *   only what is idempotent.
+ * - A signature that is late, but not lost, is asked for at a second server by a kf_async and by the
+ *   host's agent; a kf_client waits for its server, and goes to another one when that fails.
  * - Text is UTF-8 and ends with NUL.  Sizes are bytes, times milliseconds unless a name says otherwise.
  *   A structure is zeroed before use; a zero field means "the default"; `reserved` stays zero.
  * - Pointers in requests are borrowed until the function returns.  What the library allocates has a
