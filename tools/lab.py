@@ -400,11 +400,13 @@ operations = {operations}
 
 
 class WebServer:
-    """One of Debian's web servers; `keys` are served on self.port."""
+    """One of Debian's web servers; `keys` are served on self.port, and `beside` on self.beside_port by the same workers."""
 
-    def __init__(self, lab, name, keys, conf):
+    def __init__(self, lab, name, keys, conf, beside=()):
         self.lab, self.name, self.keys, self.env = lab, name, keys, {"OPENSSL_CONF": conf} if conf else {}
         self.port = free_port()
+        self.beside = list(beside)
+        self.beside_port = free_port() if beside else None
         self.process = None
 
     def start_process(self, argv):
@@ -417,12 +419,17 @@ class WebServer:
 
 
 class Nginx(WebServer):
-    def __init__(self, lab, name, keys, conf, workers=1, is_plain_too=False):
-        """`is_plain_too`: the same pages without TLS on self.plain_port."""
-        super().__init__(lab, name, keys, conf)
+    def __init__(self, lab, name, keys, conf, workers=1, is_plain_too=False, beside=(), listen=""):
+        """`is_plain_too`: the same pages without TLS on self.plain_port; `listen`: more words of listen."""
+        super().__init__(lab, name, keys, conf, beside)
         self.plain_port = free_port() if is_plain_too else None
         plain = f"listen 127.0.0.1:{self.plain_port};" if is_plain_too else ""
-        pairs = "".join(f"ssl_certificate {k.certificate};\nssl_certificate_key {k.key};\n" for k in keys)
+        servers = ""
+        for port, more, pairs in ((self.port, plain, keys), (self.beside_port, "", self.beside)):
+            lines = "".join(f"ssl_certificate {k.certificate};\nssl_certificate_key {k.key};\n" for k in pairs)
+            servers += f"""server {{ listen 127.0.0.1:{port} ssl backlog=4096 {listen}; {more} {lines}
+location / {{ return 200 "nginx $ssl_protocol $ssl_cipher\\n"; }} }}
+""" if pairs else ""
         temp = "".join(f"{kind}_temp_path {lab.path(name + '-' + kind)};\n" for kind in (
             "client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         user = "user www-data;" if os.geteuid() == 0 else ""
@@ -431,20 +438,26 @@ class Nginx(WebServer):
 events {{ worker_connections 4096; }}
 http {{ access_log off; {temp} ssl_session_tickets off; ssl_session_cache off; ssl_protocols TLSv1.2 TLSv1.3;
 keepalive_requests 1000000;
-server {{ listen 127.0.0.1:{self.port} ssl backlog=4096; {plain} {pairs}
-location / {{ return 200 "nginx $ssl_protocol $ssl_cipher\\n"; }} }} }}
+{servers}}}
 """)
         self.start_process(["nginx", "-c", self.file])
 
 
 class Apache(WebServer):
-    def __init__(self, lab, name, keys, conf, mpm="event"):
-        super().__init__(lab, name, keys, conf)
+    def __init__(self, lab, name, keys, conf, mpm="event", beside=()):
+        super().__init__(lab, name, keys, conf, beside)
         root = lab.path(name + "-root")
         os.makedirs(root)
         with open(os.path.join(root, "index.html"), "w") as f:
             f.write("apache\n")
-        pairs = "".join(f"SSLCertificateFile {k.certificate}\nSSLCertificateKeyFile {k.key}\n" for k in keys)
+        hosts = ""
+        for port, pairs in ((self.port, keys), (self.beside_port, self.beside)):
+            lines = "".join(f"SSLCertificateFile {k.certificate}\nSSLCertificateKeyFile {k.key}\n" for k in pairs)
+            hosts += f"""Listen 127.0.0.1:{port}
+<VirtualHost 127.0.0.1:{port}>
+SSLEngine on
+{lines}</VirtualHost>
+""" if pairs else ""
         user = "User www-data\nGroup www-data" if os.geteuid() == 0 else ""
         self.file = lab.write(name + ".apache.conf", f"""ServerRoot /etc/apache2
 ServerName localhost
@@ -465,33 +478,30 @@ SSLSessionTickets off
 SSLRandomSeed startup builtin
 SSLProtocol +TLSv1.2 +TLSv1.3
 ListenBacklog 4096
-Listen 127.0.0.1:{self.port}
 MaxKeepAliveRequests 0
 DocumentRoot {root}
 DirectoryIndex index.html
 <Directory {root}>
 Require all granted
 </Directory>
-<VirtualHost 127.0.0.1:{self.port}>
-SSLEngine on
-{pairs}
-</VirtualHost>
-""")
+{hosts}""")
         self.start_process(["apache2", "-f", self.file, "-D", "FOREGROUND"])
 
 
 class HAProxy(WebServer):
     """Needs no openssl.cnf: its own keywords load the provider."""
 
-    def __init__(self, lab, name, keys, provider_conf, threads=1, is_async=True, chroot=True, is_plain_too=False):
+    def __init__(self, lab, name, keys, provider_conf, threads=1, is_async=True, chroot=True, is_plain_too=False,
+                 beside=()):
         """`is_plain_too`: the same pages without TLS on self.plain_port."""
-        super().__init__(lab, name, keys, provider_conf)
+        super().__init__(lab, name, keys, provider_conf, beside)
         self.plain_port = free_port() if is_plain_too else None
         plain = f"bind 127.0.0.1:{self.plain_port}" if is_plain_too else ""
-        crts = ""
-        for i, k in enumerate(keys):
+        crts = {self.port: "", self.beside_port: ""}
+        for i, k in enumerate([*keys, *self.beside]):
             bundle = lab.write(f"{name}-{i}.pem", open(k.certificate).read() + open(k.key).read(), 0o600)
-            crts += f" crt {bundle}"
+            crts[self.port if i < len(keys) else self.beside_port] += f" crt {bundle}"
+        beside = f"bind 127.0.0.1:{self.beside_port} ssl{crts[self.beside_port]} no-tls-tickets" if beside else ""
         root = os.geteuid() == 0
         self.socket = lab.path(name + ".sock")
         self.file = lab.write(name + ".haproxy.cfg", f"""global
@@ -509,7 +519,8 @@ defaults
     timeout server 10s
     timeout connect 10s
 frontend www
-    bind 127.0.0.1:{self.port} ssl{crts} no-tls-tickets
+    bind 127.0.0.1:{self.port} ssl{crts[self.port]} no-tls-tickets
+    {beside}
     {plain}
     http-request return status 200 content-type text/plain string "haproxy\\n"
 """)

@@ -73,3 +73,30 @@ struct bench_echo {
 	const char *certificate, *key, *ca;
 };
 kf_err bench_echo(const struct bench_echo *e);
+
+/* How handshakes with a slow key hold up everything else in the same web server: handshakes with a fast
+ * key at rest, and beside many with the slow one, together with requests on connections that were open
+ * before.  One thread; nothing is resumed or verified. */
+struct bench_site {
+	const char *address; /* "HOST:PORT" */
+	const char *name;    /* of the certificate that is asked for (SNI) */
+};
+enum { STALL_AT_ONCE_MAX = 256 };
+struct bench_stall {
+	struct bench_site slow, fast;
+	unsigned slow_n,
+		fast_n; /* at once, up to STALL_AT_ONCE_MAX; as many pages as fast ones */
+	unsigned lead_ms;    /* the slow ones begin so long before */
+	unsigned timeout_ms; /* after which a handshake counts as failed */
+};
+struct bench_times {
+	unsigned done, failed;
+	double median_ms, max_ms;
+};
+struct bench_stall_result {
+	struct bench_times rest, slow_alone; /* one at a time */
+	struct bench_times fast, page, slow; /* at once */
+	double wall_ms;                      /* until all of these were done */
+	char why[128];                       /* of the first failure */
+};
+kf_err bench_stall(const struct bench_stall *s, struct bench_stall_result *ret);
