@@ -44,7 +44,9 @@ struct audit_conf {
 	const char *export_socket; /* [the system's] */
 };
 
-enum audit_phase { AUDIT_ALLOWED, AUDIT_DENIED, AUDIT_FAILED };
+/* ALLOWED is written before the act; DONE says more about it afterwards (which token made it), FAILED that nothing
+ * came of it. */
+enum audit_phase { AUDIT_ALLOWED, AUDIT_DENIED, AUDIT_FAILED, AUDIT_DONE };
 
 /* All slices are copied.  Peer text is escaped. */
 struct audit_record {
@@ -55,6 +57,7 @@ struct audit_record {
 	const char *rule;         /* that allowed it */
 	const char *mechanism;    /* "ecdsa-sha256", or "-" */
 	const char *why;          /* error text, NULL: none */
+	const char *token;        /* serial number of the one that did it, NULL: none */
 	struct slice digest;      /* SHA-256 of what is signed, or empty */
 	struct slice correlation; /* Client Correlation Value, or empty */
 	struct slice op_id; /* Request Id: the same in every copy and retry, or empty */

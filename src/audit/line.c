@@ -139,6 +139,7 @@ static const char *phase_text(enum audit_phase phase)
 		[AUDIT_ALLOWED] = "allowed",
 		[AUDIT_DENIED] = "denied",
 		[AUDIT_FAILED] = "failed",
+		[AUDIT_DONE] = "done",
 	};
 	return text[phase];
 }
@@ -162,6 +163,10 @@ static void put_options(struct line *l, const struct audit_record *r)
 	if (r->has_uid) {
 		PUT_LITERAL(l, " uid=");
 		put_number(l, r->uid);
+	}
+	if (r->token) {
+		PUT_LITERAL(l, " token=");
+		put_text(l, r->token);
 	}
 	if (r->why) {
 		PUT_LITERAL(l, " why=");

@@ -91,8 +91,8 @@ void conf_complain(struct buf *errors, const char *path, const char *section,
 /* The table for people: section, option, type, limits, default, manual line. */
 void conf_print_manual(const struct conf_table *t, struct buf *to);
 
-/* "key in [section], ..." of the options that need a restart and differ between two targets.  For
- * sections that are not repeated. */
+/* "key in [section], ..." of the options that need a restart and differ between two targets; "[kind ...]" for
+ * repeated sections. */
 void conf_print_late(
 	const struct conf_table *t, const void *runs, const void *new, struct buf *to);
 

@@ -141,6 +141,8 @@ kf_err async_call(struct kf_async *a, const struct async_request *q)
 	a->stats.calls++;
 	if (q->operation == KMIP_OPERATION_SIGN)
 		hedge_earn(&a->hedge);
+	if (a->waits.n)
+		f->is_token = waits_has(&a->waits, waits_key(f->request.payload));
 	flight_dispatch(a, f);
 	if (!a->options.is_flushed) {
 		a->wants_flush = true;

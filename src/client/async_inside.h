@@ -6,6 +6,7 @@
 #include "client/async.h"
 #include "client/fleet.h"
 #include "client/repeat.h"
+#include "client/waits.h"
 #include <sys/types.h>
 
 enum {
@@ -27,6 +28,7 @@ struct attempt {
 	struct lane *lane;
 	uint64_t sent_ns;
 	bool is_signature; /* its time counts */
+	bool is_token;     /* ... not, for it waits for a token */
 	bool is_copy;      /* while the first goes on */
 	bool is_probe;     /* shows whether a slow server still is */
 	bool is_judged;    /* as late; what could be done was done */
@@ -40,6 +42,7 @@ struct flight {
 	struct conn_request request;  /* payload points to `inside` or to `outside` */
 	enum repeat repeat;
 	bool is_sent;        /* a server may have done it */
+	bool is_token;       /* its key is known to be on tokens */
 	bool was_over_limit; /* one server said so; one more may be asked */
 	uint8_t request_id[KMIP_REQUEST_ID_SIZE];
 	uint64_t tried;
@@ -80,6 +83,7 @@ struct kf_async {
 	size_t n_spare;
 	uint64_t id_base, ids; /* of requests */
 	struct hedge hedge;
+	struct waits waits;
 	struct async_stats stats; /* what counts up */
 	uint64_t due_ns; /* the earliest moment at which something may have to be done */
 	uint64_t late_at_ns; /* the earliest at which a signature may be late */
@@ -96,6 +100,7 @@ void lanes_init(struct kf_async *a);
 void lanes_close(struct kf_async *a);
 void lanes_maintain(struct kf_async *a, uint64_t now_ns); /* opens, gives up */
 struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns);
+struct lane *lane_pick_token(struct kf_async *a, uint64_t tried, uint64_t now_ns);
 /* For a copy: of a server that is well, or of this one, by an open connection of keyfleet/1. */
 struct lane *lane_pick_second(struct kf_async *a, uint64_t tried, uint64_t now_ns);
 struct lane *lane_of(struct kf_async *a, const struct node *n);

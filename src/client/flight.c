@@ -49,6 +49,7 @@ static void attempt_end(struct attempt *t)
 	struct node *n = t->lane->node;
 	struct flight *f = t->flight;
 	n->outstanding -= n->outstanding > 0;
+	n->token_calls -= t->is_token && n->token_calls > 0;
 	if (f)
 		*(f->first == t ? &f->first : &f->copy) = NULL;
 	list_remove(&t->link);
@@ -120,7 +121,9 @@ static struct attempt *attempt_new(struct flight *f, struct lane *l, uint64_t no
 	*t = (struct attempt){ .flight = f,
 		.lane = l,
 		.sent_ns = now,
-		.is_signature = f->request.operation == KMIP_OPERATION_SIGN };
+		.is_signature =
+			f->request.operation == KMIP_OPERATION_SIGN && !f->is_token,
+		.is_token = f->is_token };
 	list_init(&t->link);
 	return t;
 }
@@ -144,6 +147,7 @@ static kf_err put(struct flight *f, struct lane *l, uint64_t now, struct attempt
 	}
 	lane_asked(l, now);
 	l->node->outstanding++;
+	l->node->token_calls += t->is_token;
 	l->node->calls++;
 	list_add_tail(&l->attempts, &t->link);
 	if (list_is_empty(&l->dirty))
@@ -152,13 +156,22 @@ static kf_err put(struct flight *f, struct lane *l, uint64_t now, struct attempt
 	return KF_OK;
 }
 
+/* How long this server may take before another one is asked: half of the time, so that as much is left; what
+ * waits for a token is given what that takes there. */
+static uint64_t patience_of(const struct flight *f, const struct node *n, uint64_t left)
+{
+	uint64_t half = left / 2, token = n->token_wait_ns + 4 * n->token_took_ns;
+	if (left < (uint64_t)ATTEMPT_MIN_MS * NS_PER_MS)
+		return left;
+	return f->is_token && token > half ? min64(token, left) : half;
+}
+
 kf_err flight_send(struct flight *f, struct lane *l, uint64_t now)
 {
 	struct kf_async *a = l->async;
 	KF_TRY(put(f, l, now, &f->first));
 	uint64_t left = f->deadline_ns > now ? f->deadline_ns - now : 0;
-	bool is_short = left < (uint64_t)ATTEMPT_MIN_MS * NS_PER_MS;
-	f->attempt_ns = is_short ? f->deadline_ns : now + left / 2;
+	f->attempt_ns = now + patience_of(f, l->node, left);
 	a->stats.retries += f->report.attempts++ > 0;
 	list_remove(&f->link);
 	async_due(a, f->attempt_ns);
@@ -186,8 +199,9 @@ static void wait_or_end(struct kf_async *a, struct flight *f)
 	}
 	if (!lane_is_hoped_for(a, tried)) {
 		/* All have had their turn: whoever comes back first may have another one, unless they
-		 * answered that they are busy. */
-		bool is_final = kf_is(f->err, KF_E_BUSY) || kf_is(f->err, KF_E_TIMEOUT);
+		 * answered that they are busy, or have no token for this. */
+		bool is_final = kf_is(f->err, KF_E_BUSY) || kf_is(f->err, KF_E_TIMEOUT) ||
+				kf_is(f->err, KF_E_UNAVAILABLE);
 		if (is_final || !lane_is_hoped_for(a, 0)) {
 			if (kf_ok(f->err))
 				fleet_say_why(&a->fleet, f->report.message,
@@ -210,7 +224,8 @@ static void wait_or_end(struct kf_async *a, struct flight *f)
 void flight_dispatch(struct kf_async *a, struct flight *f)
 {
 	uint64_t now = clock_monotonic_ns();
-	struct lane *l = late_probe_instead(a, f, now);
+	struct lane *l = f->is_token ? lane_pick_token(a, f->tried, now)
+				     : late_probe_instead(a, f, now);
 	if (!l)
 		l = lane_pick(a, f->tried, now);
 	if (!l) {
@@ -256,9 +271,29 @@ static void note_node(
 	node_answered(l->node, now);
 	if (item->extension.has_load)
 		node_reported(l->node, (uint32_t)item->extension.load, now);
-	if (kf_is(err, KF_E_BUSY) || kf_is(err, KF_E_CLIENT_RATE) ||
-		kf_is(err, KF_E_CLIENT_REQUESTS))
+	/* Tokens that are busy say nothing about their server. */
+	bool is_busy = kf_is(err, KF_E_BUSY) && !item->extension.has_expected_wait;
+	if (is_busy || kf_is(err, KF_E_CLIENT_RATE) || kf_is(err, KF_E_CLIENT_REQUESTS))
 		node_reported(l->node, NODE_LOAD_MAX, now);
+}
+
+/* A queue of which nothing is known is asked again soon. */
+static void note_token(
+	struct attempt *t, const struct kmip_response_item *item, uint64_t now)
+{
+	enum { WAIT_MAX_US = 2000000 };
+	const struct kmip_extension *x = &item->extension;
+	uint64_t us = min64((uint64_t)x->expected_wait_us, WAIT_MAX_US);
+	if (!x->has_expected_wait)
+		return;
+	if (t->is_probe && t->is_signature)
+		node_slow_probed(
+			t->lane->node, true, now, fleet_random(&t->lane->async->fleet));
+	t->is_signature = false;
+	node_token_answered(t->lane->node, us * 1000, now - t->sent_ns, now);
+	if (t->flight && !t->is_token)
+		waits_learn(
+			&t->lane->async->waits, waits_key(t->flight->request.payload));
 }
 
 static void note_report(struct flight *f, const struct lane *l,
@@ -320,6 +355,7 @@ void flight_answered(void *arg, void *waiter, const struct kmip_response_item *i
 	uint64_t now = clock_monotonic_ns();
 	kf_err err = kmip_result(item);
 	note_node(l, item, err, now);
+	note_token(t, item, now);
 	lane_answered(l, now);
 	late_measure(t, kf_ok(err), now);
 	attempt_end(t);
@@ -430,7 +466,7 @@ static bool expire_attempt(struct attempt *t, uint64_t now)
 		async_due(t->lane->async, f->attempt_ns);
 		return true;
 	}
-	if (break_if_silent(t->lane, now))
+	if (!t->is_token && break_if_silent(t->lane, now))
 		return false;
 	move_on(t->lane->async, f, now);
 	return true;

@@ -291,6 +291,15 @@ struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns)
 	return n ? best_of(a, n) : NULL;
 }
 
+struct lane *lane_pick_token(struct kf_async *a, uint64_t tried, uint64_t now_ns)
+{
+	uint64_t open = mask_of_open(a);
+	if (!(open & ~tried))
+		return NULL;
+	struct node *n = route_pick_token(&a->fleet.route, now_ns, tried | ~open);
+	return n ? best_of(a, n) : NULL;
+}
+
 /* An id of their own keeps the answers to both apart. */
 struct lane *lane_of(struct kf_async *a, const struct node *n)
 {

@@ -132,7 +132,7 @@ void late_look(struct kf_async *a, uint64_t now)
 
 static struct lane *slow_lane(struct kf_async *a, const struct flight *f, uint64_t now)
 {
-	if (f->request.operation != KMIP_OPERATION_SIGN || f->tried)
+	if (f->request.operation != KMIP_OPERATION_SIGN || f->tried || f->is_token)
 		return NULL;
 	struct node *n = route_slow_due(&a->fleet.route, now);
 	return n ? lane_of(a, n) : NULL;

@@ -133,3 +133,24 @@ bool node_is_full(const struct node *n, uint64_t now_ns)
 {
 	return n->load == NODE_LOAD_MAX && load_now(n, now_ns) >= NODE_LOAD_MAX / 2;
 }
+
+/* ---- keys on tokens ---- */
+
+void node_token_answered(
+	struct node *n, uint64_t wait_ns, uint64_t took_ns, uint64_t now_ns)
+{
+	n->token_wait_ns = wait_ns;
+	n->token_wait_at_ns = now_ns;
+	n->token_took_ns =
+		n->token_took_ns ? (7 * n->token_took_ns + took_ns) / 8 : took_ns;
+}
+
+/* A queue gets shorter by itself; what we have sent since the report makes it longer.  How much is not
+ * known, for the server may have many tokens: a part, which spreads calls over servers that report the same. */
+uint64_t node_token_cost(const struct node *n, uint64_t now_ns)
+{
+	enum { PART = 16 };
+	uint64_t age = now_ns - n->token_wait_at_ns;
+	uint64_t wait = n->token_wait_ns > age ? n->token_wait_ns - age : 0;
+	return wait + n->token_calls * (n->token_took_ns / PART + 1);
+}

@@ -60,6 +60,10 @@ struct node {
 	uint32_t load;          /* as reported, 0..NODE_LOAD_MAX */
 	uint64_t load_at_ns;
 
+	/* keys on tokens (waits.h): what a call would wait, as reported; how long they took, on average */
+	uint64_t token_wait_ns, token_wait_at_ns, token_took_ns;
+	uint32_t token_calls; /* in flight, of ours */
+
 	bool is_keyfleet; /* the last connection spoke keyfleet/1 */
 	uint16_t version; /* protocol version to speak; 0: not negotiated yet */
 	struct tls_session *session; /* to come back quickly; NULL: none */
@@ -88,6 +92,12 @@ void node_slowed(struct node *n, uint64_t now_ns, uint32_t random);
 void node_slow_probe(struct node *n);
 void node_slow_probed(struct node *n, bool is_quick, uint64_t now_ns, uint32_t random);
 void node_reported(struct node *n, uint32_t load, uint64_t now_ns);
+
+/* An answer for a key on tokens: what the next one would wait, and how long this one took. */
+void node_token_answered(
+	struct node *n, uint64_t wait_ns, uint64_t took_ns, uint64_t now_ns);
+/* What a new call for a key on tokens would wait, in about nanoseconds. */
+uint64_t node_token_cost(const struct node *n, uint64_t now_ns);
 
 /* How long a new call would wait, in no unit: calls in flight, stretched by how busy the node is. */
 uint64_t node_cost(const struct node *n, uint64_t now_ns);

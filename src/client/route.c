@@ -79,6 +79,24 @@ struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried)
 	return n;
 }
 
+/* Slow and full servers too: neither says anything about their tokens. */
+struct node *route_pick_token(struct route *r, uint64_t now_ns, uint64_t tried)
+{
+	struct node *best = NULL;
+	uint64_t best_cost = 0;
+	for (size_t i = 0; i < r->n; i++) {
+		struct node *n = &r->nodes[(r->sticky + i) % r->n];
+		if (tried & route_bit(r, n) || !node_is_healthy(n))
+			continue;
+		uint64_t cost = node_token_cost(n, now_ns);
+		if (best && !is_better(cost, best_cost))
+			continue;
+		best = n;
+		best_cost = cost;
+	}
+	return best ? best : route_pick(r, now_ns, tried);
+}
+
 struct node *route_second(struct route *r, uint64_t now_ns, uint64_t tried)
 {
 	return pick_healthy(r, now_ns, tried, GOOD_ONLY);

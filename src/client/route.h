@@ -25,6 +25,8 @@ struct route {
 void route_init(struct route *r, struct node *nodes, size_t n, uint32_t random);
 /* `tried` has bit i for nodes[i] that this call has met already.  NULL: nobody to go to now. */
 struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried);
+/* The same for a key on tokens: where the wait for one is shortest. */
+struct node *route_pick_token(struct route *r, uint64_t now_ns, uint64_t tried);
 /* For a second copy: healthy, quick and not full; NULL: there is none. */
 struct node *route_second(struct route *r, uint64_t now_ns, uint64_t tried);
 /* A slow one that is due, to be sent a copy. */

@@ -75,7 +75,7 @@ static void write_item(struct req *r, struct ttlv_writer *w,
 		r->err = put_success(r, w, extension, message_at);
 		if (kf_ok(r->err))
 			return;
-		req_record_failure(r, AUDIT_FAILED, r->err);
+		req_record_result(r, AUDIT_FAILED, r->err);
 		cut(w->out, at);
 		*w = before;
 	}
@@ -140,7 +140,15 @@ enum step_result answer_item(struct req *r) { return end_item(r); }
 
 /* ---- the response ---- */
 
-/* Which limit was reached, and how busy the server is: this once a flush.  To clients that know what it
+static int32_t expected_wait_us(const struct req *r)
+{
+	const struct token_key *key =
+		r->job.sign ? r->job.sign->key : r->job.decrypt->key;
+	uint64_t us = pool_expected_wait_ns(r->io->server->pools, key) / 1000;
+	return us < INT32_MAX ? (int32_t)us : INT32_MAX;
+}
+
+/* Which limit was reached, what others would wait for a token, and how busy the server is: this once a flush.  To clients that know what it
  * means. */
 static const struct kmip_extension *extension_of(
 	struct req *r, struct kmip_extension *room)
@@ -156,7 +164,11 @@ static const struct kmip_extension *extension_of(
 		room->load = (int32_t)server_load(r->io->server);
 		p->has_told_load = true;
 	}
-	return room->has_load || room->limit ? room : NULL;
+	if (r->is_pooled) {
+		room->has_expected_wait = true;
+		room->expected_wait_us = expected_wait_us(r);
+	}
+	return room->has_load || room->limit || room->has_expected_wait ? room : NULL;
 }
 
 static void write_single(struct req *r, struct buf *out)
@@ -179,7 +191,7 @@ static void refuse_if_ended(struct req *r)
 	if (kf_ok(e))
 		return;
 	if (kf_ok(r->err) && r->call.op->audit != AUDIT_NOT)
-		req_record_failure(r, AUDIT_FAILED, e);
+		req_record_result(r, AUDIT_FAILED, e);
 	r->is_last |= kf_is(e, KF_E_AUTH);
 	r->is_refused = r->header.batch_count > 1;
 	r->err = e;

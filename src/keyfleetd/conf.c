@@ -10,6 +10,7 @@
 static const char *const audit_sync_words[] = { "fsync", "write", NULL };
 static const char *const audit_export_words[] = { "none", "syslog", "journal", NULL };
 static const char *const audit_export_lines_words[] = { "all", "checkpoints", NULL };
+static const char *const pool_driver_words[] = { "smartcard-hsm", "pkcs11", NULL };
 static const char *const proxy_words[] = { "off", "v2", NULL };
 
 static const struct conf_section sections[] = {
@@ -20,6 +21,10 @@ static const struct conf_section sections[] = {
 	{ .kind = "health", .manual = "for load balancers" },
 	{ .kind = "proxy", .manual = "load balancers in front of us" },
 	{ .kind = "limits", .manual = "what one client, and all, may take" },
+	{ .kind = "pool",
+		.entry_size = sizeof(struct pool_options),
+		.group_offset = offsetof(struct conf, pools),
+		.manual = "tokens (HSMs) that are used as one: [pool NAME]" },
 };
 
 static const struct conf_option options[] = {
@@ -36,15 +41,28 @@ static const struct conf_option options[] = {
 		.manual = manual_ },
 #define X(...)        ROW(__VA_ARGS__, false)
 #define AT_START(...) ROW(__VA_ARGS__, true)
+#define POOL(key_, type_, field_, initial_, min_, max_, words_, manual_)                 \
+	{ .section = "pool",                                                             \
+		.key = key_,                                                             \
+		.type = CONF_##type_,                                                    \
+		.offset = offsetof(struct pool_options, field_),                         \
+		.initial = initial_,                                                     \
+		.min = min_,                                                             \
+		.max = max_,                                                             \
+		.words = words_,                                                         \
+		.needs_restart = true,                                                   \
+		.manual = manual_ },
 #include "keyfleetd/option.def"
 #undef X
 #undef AT_START
+#undef POOL
 #undef ROW
 };
 
 static const struct conf_table table = CONF_TABLE(sections, options);
 
 void config_manual(struct buf *to) { conf_print_manual(&table, to); }
+
 void config_needs_restart(const struct conf *runs, const struct conf *new, struct buf *to)
 {
 	conf_print_late(&table, runs, new, to);
@@ -140,6 +158,37 @@ static void check_lists(const struct conf *c, const char *path, struct buf *erro
 		conf_complain(errors, path, "server", "listen", "names no address");
 }
 
+static bool is_pool_name(const char *name)
+{
+	size_t n = strlen(name);
+	return n > 0 && n < POOL_NAME_SIZE &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			    "0123456789._-") == n;
+}
+
+static void check_pools(const struct conf *c, const char *path, struct buf *errors)
+{
+	char section[96];
+	if (c->pools.n > POOLS_MAX)
+		conf_complain(errors, path, "pool", "driver", "more than 16 pools");
+	for (size_t i = 0; i < c->pools.n; i++) {
+		const struct pool_options *p = config_pool(c, i);
+		snprintf(section, sizeof(section), "pool %.64s", p->name);
+		if (!is_pool_name(p->name))
+			conf_complain(errors, path, section, "driver",
+				"the pool's name has letters, digits, . _ and - only");
+		if (p->driver == CONF_DRIVER_PKCS11 && !p->module)
+			conf_complain(errors, path, section, "module",
+				"is missing; name the PKCS#11 module");
+		if (p->driver == CONF_DRIVER_PKCS11 && p->socket)
+			conf_complain(errors, path, section, "socket",
+				"is for driver = smartcard-hsm only");
+		if (p->driver != CONF_DRIVER_PKCS11 && p->module)
+			conf_complain(errors, path, section, "module",
+				"is for driver = pkcs11 only");
+	}
+}
+
 kf_err config_read(const char *path, struct conf *ret, struct buf *errors)
 {
 	*ret = (struct conf){ 0 };
@@ -148,6 +197,7 @@ kf_err config_read(const char *path, struct conf *ret, struct buf *errors)
 	if (!kf_ok(e))
 		return e;
 	check_lists(ret, path, errors);
+	check_pools(ret, path, errors);
 	return errors->n == before ? KF_OK
 				   : kf_fail(CONFIG, "configuration has mistakes");
 }

@@ -7,12 +7,26 @@
 #include "base/bucket.h"
 #include "base/conf.h"
 #include "net/address.h"
+#include "pool/pool.h"
 #include "store/catalog.h"
 
 enum { ADMINS_MAX = 16, TRUSTED_MAX = 32 };
 
+/* [pool NAME] */
+struct pool_options {
+	char *name;
+	int driver;
+	char *module, *socket, *pin;
+	struct conf_list tokens;
+	int64_t queue, timeout_ms;
+	bool is_read_only;
+};
+
+enum { CONF_DRIVER_SMARTCARD_HSM, CONF_DRIVER_PKCS11 };
+
 /* As in option.def, the types of base/conf.h. */
 struct conf {
+	struct conf_group pools; /* struct pool_options */
 	struct conf_list listen, admin, proxy_trusted;
 	char *name, *address_file, *certificate, *key, *ca, *crl, *store, *seen,
 		*snapshot;
@@ -60,6 +74,10 @@ struct settings {
 kf_err config_read(const char *path, struct conf *ret, struct buf *errors);
 void config_free(struct conf *c);
 void config_manual(struct buf *to);
+static inline struct pool_options *config_pool(const struct conf *c, size_t i)
+{
+	return (struct pool_options *)c->pools.items + i;
+}
 /* Names what differs and counts from the next start on only: "loops in [server], sync in [audit]". */
 void config_needs_restart(
 	const struct conf *runs, const struct conf *new, struct buf *to);

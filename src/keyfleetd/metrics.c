@@ -5,6 +5,7 @@
 #include "crypt/keygen.h"
 #include "keyfleetd/req.h"
 #include "keyfleetd/server.h"
+#include "keyfleetd/tokens.h"
 #include "metric/process.h"
 #include <stdlib.h>
 #include <string.h>
@@ -30,11 +31,7 @@ static const char *stage_name(size_t i)
 	return names[i];
 }
 
-static const char *token_name(size_t i)
-{
-	(void)i;
-	return "soft";
-}
+static const char *token_name(size_t i) { return i == TOKEN_POOL ? "pool" : "soft"; }
 
 static const char *algorithm_name(size_t i) { return alg_get((enum alg_id)i)->name; }
 
@@ -167,6 +164,19 @@ void metrics_count_work(struct req *r)
 		count_add(&m->token_errors[TOKEN_SOFT], 1);
 }
 
+void metrics_count_pool_job(struct req *r)
+{
+	struct metrics *m = r->io->metrics;
+	const struct pool_job *j = &r->job;
+	const struct token_key *key = j->sign ? j->sign->key : j->decrypt->key;
+	histogram_add(&m->stage[STAGE_QUEUE], j->waited_ns, 1);
+	histogram_add(&m->stage[STAGE_TOKEN], j->worked_ns, 1);
+	histogram_add(&m->token[TOKEN_POOL][key->alg->id], j->worked_ns, 1);
+	count_add(&m->tokens[TOKEN_POOL][key->alg->id], 1);
+	if (!kf_ok(j->sign ? j->sign->err : j->decrypt->err))
+		count_add(&m->token_errors[TOKEN_POOL], 1);
+}
+
 /* ---- what is asked when somebody prints ---- */
 
 static struct server *server_of(const struct metric_out *o) { return metric_arg(o); }
@@ -188,7 +198,67 @@ static void read_workers(struct metric_out *o)
 {
 	put(o, (double)workers_queued(server_of(o)->workers));
 }
-static void read_token_up(struct metric_out *o) { metric_put(o, 1, "soft", NULL); }
+
+#define READ_POOL(what, member)                                                          \
+	static void read_pool_##what(struct metric_out *o)                               \
+	{                                                                                \
+		struct pool_totals totals[POOLS_MAX];                                    \
+		size_t n = tokens_totals(server_of(o)->tokens, totals, POOLS_MAX);       \
+		for (size_t i = 0; i < n; i++)                                           \
+			metric_put(o, totals[i].member, totals[i].name, NULL);           \
+	}
+READ_POOL(tokens, tokens)
+READ_POOL(serving, serving)
+READ_POOL(waiting, waiting)
+READ_POOL(queue, queue)
+
+static void read_token_up(struct metric_out *o)
+{
+	struct pool_totals totals[POOLS_MAX];
+	size_t n = tokens_totals(server_of(o)->tokens, totals, POOLS_MAX);
+	unsigned serving = 0;
+	for (size_t i = 0; i < n; i++)
+		serving += totals[i].serving;
+	metric_put(o, 1, "soft", NULL);
+	if (n)
+		metric_put(o, serving > 0, "pool", NULL);
+}
+
+/* Tokens whose serial number is not known yet are told of by their pool's numbers only. */
+static void each_token(struct metric_out *o,
+	void (*put_one)(struct metric_out *o, const struct pool_token_status *s))
+{
+	size_t n = 0;
+	CLEANUP(mem_freep)
+	struct pool_token_status *rows = tokens_list(server_of(o)->tokens, &n);
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].facts.serial[0])
+			put_one(o, &rows[i]);
+}
+
+static void put_state(struct metric_out *o, const struct pool_token_status *s)
+{
+	metric_put(o, 1, s->facts.serial, pool_token_state_text(s->state));
+}
+
+static void read_pool_state(struct metric_out *o) { each_token(o, put_state); }
+
+#define READ_TOKEN(what, value)                                                          \
+	static void put_##what(struct metric_out *o, const struct pool_token_status *s)  \
+	{                                                                                \
+		metric_put(o, (double)(value), s->facts.serial, NULL);                   \
+	}                                                                                \
+	static void read_pool_##what(struct metric_out *o) { each_token(o, put_##what); }
+READ_TOKEN(tries, s->facts.pin_tries)
+READ_TOKEN(keys, s->keys)
+READ_TOKEN(problems, s->keys_with_problems)
+READ_TOKEN(signatures, s->signatures)
+READ_TOKEN(decryptions, s->decryptions)
+READ_TOKEN(failures, s->failures)
+READ_TOKEN(wrong, s->wrong_signatures)
+READ_TOKEN(ejections, s->ejections)
+READ_TOKEN(busy, (double)s->busy_ns / 1e9)
+READ_TOKEN(service, (double)s->service_ns / 1e9)
 
 #define READ_STORE(what, member)                                                         \
 	static void read_##what(struct metric_out *o)                                    \

@@ -42,7 +42,7 @@ enum metric_stage {
 };
 
 enum { RECENT_S = 10 };
-enum metric_token { TOKEN_SOFT, TOKENS };
+enum metric_token { TOKEN_SOFT, TOKEN_POOL, TOKENS };
 enum metric_direction { DIRECTION_IN, DIRECTION_OUT, DIRECTIONS };
 
 enum metric_handshake {
@@ -104,6 +104,9 @@ void metrics_count_answer(const struct req *r);
 void metrics_count_quick(struct metrics *m, uint64_t took_ns);
 /* A request is back from a worker. */
 void metrics_count_work(struct req *r);
+
+/* ... from a token. */
+void metrics_count_pool_job(struct req *r);
 
 /* By each loop once a second. */
 void metrics_count_second(struct metrics *m);

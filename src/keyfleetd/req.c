@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/req.h"
 #include "base/clock.h"
+#include "keyfleetd/act.h"
 #include "keyfleetd/admit.h"
 #include "keyfleetd/answer.h"
 #include "keyfleetd/limit.h"
@@ -73,6 +74,8 @@ void req_abandon(struct req *r)
 	detach(r);
 	if (r->is_ready)
 		finish(r);
+	else
+		act_abandon(r);
 }
 
 /* ---- decode ---- */
@@ -246,6 +249,10 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 		.uid = (uint32_t)r->item.extension.user,
 		.connection = r->peer ? r->peer->number : 0,
 	};
+	if (phase == AUDIT_DONE)
+		a.token = r->job.token;
+	else
+		a.token = c->token;
 	if (phase == AUDIT_ALLOWED && r->next == OP_SIGN)
 		a.digest = hasher_job(&r->io->hasher, &c->job, digest);
 	return audit_add(r->io->server->audit, r->io->number, &a, &r->ticket);
@@ -253,7 +260,7 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 
 /* A record of something that did not happen: nobody waits for it, and an audit that cannot take it
  * does not make the refusal any less true. */
-void req_record_failure(struct req *r, enum audit_phase phase, kf_err why)
+void req_record_result(struct req *r, enum audit_phase phase, kf_err why)
 {
 	uint64_t ticket = r->ticket;
 	kf_err ignored = record(r, phase, why);
@@ -268,16 +275,16 @@ static enum step_result step_authorise(struct req *r)
 		e = limit_grant(r);
 		return kf_ok(e) ? STEP_NEXT : answer_fail(r, e);
 	}
-	req_record_failure(r, AUDIT_DENIED, e);
+	req_record_result(r, AUDIT_DENIED, e);
 	return answer_fail(r, e);
 }
 
-static bool is_expired(const struct req *r)
+bool req_is_expired(const struct req *r)
 {
 	return r->deadline_ns && clock_monotonic_ns() >= r->deadline_ns;
 }
 
-bool req_is_late(const struct req *r) { return !r->peer || is_expired(r); }
+bool req_is_late(const struct req *r) { return !r->peer || req_is_expired(r); }
 
 /* The largest answer of an operation that changes the store, but for its lists. */
 enum { SMALL_ANSWER = 512 };
@@ -298,21 +305,21 @@ static enum step_result step_start(struct req *r)
 	kf_err e = check_start(r);
 	if (!kf_ok(e)) {
 		if (r->call.op->audit != AUDIT_NOT)
-			req_record_failure(r, AUDIT_FAILED, e);
+			req_record_result(r, AUDIT_FAILED, e);
 		return answer_fail(r, e);
 	}
 	r->next = op_start(&r->call);
 	if (r->next != OP_FAIL)
 		return STEP_NEXT;
 	if (r->call.op->audit != AUDIT_NOT)
-		req_record_failure(r, AUDIT_FAILED, r->call.err);
+		req_record_result(r, AUDIT_FAILED, r->call.err);
 	return answer_fail(r, r->call.err);
 }
 
-/* ---- audit and act ---- */
+/* ---- audit ---- */
 
 /* The record is queued before the act.  A signature is computed while the record travels to disk and
- * held back until it is there; a change of the store is not even begun before. */
+ * held back until it is there; a change of the store, or of a token, is not even begun before. */
 static enum step_result step_audit(struct req *r)
 {
 	const struct op *op = r->call.op;
@@ -327,117 +334,11 @@ static enum step_result step_audit(struct req *r)
 		r->ticket = ticket;
 		return STEP_NEXT;
 	}
-	if (!op->changes_store)
+	if (!op->changes_store && !r->call.is_slow)
 		return STEP_NEXT;
 	r->step++;
 	io_wait_for_audit(r->io, r);
 	return STEP_PARKED;
-}
-
-static void come_home(struct loop_message *m)
-{
-	struct req *r = container_of(m, struct req, home);
-	assert(r->magic == REQ_MAGIC);
-	metrics_count_work(r);
-	req_resume(r);
-}
-
-static void run_work(struct work *w, struct token_session *token)
-{
-	struct req *r = container_of(w, struct req, work);
-	struct sign_job *job = &r->call.job;
-	uint64_t began = clock_monotonic_ns();
-	/* Whether its peer is still there is the loop's business; the clock is everybody's. */
-	if (is_expired(r)) {
-		r->call.err = kf_fail(TIMEOUT, "expired before it was begun");
-		r->next = OP_FAIL;
-	}
-	r->is_job = r->next == OP_SIGN || r->next == OP_DECRYPT;
-	switch (r->next) {
-	case OP_SIGN:
-		soft_sign(token, &job, 1);
-		r->next = OP_ANSWER;
-		break;
-	case OP_DECRYPT:
-		soft_decrypt(token, &r->call.decrypt);
-		r->next = OP_ANSWER;
-		break;
-	case OP_ANSWER:
-	case OP_WORK:
-	case OP_COMMIT: r->next = op_worked(&r->call); break;
-	case OP_FAIL: break;
-	}
-	r->worked_ns = clock_monotonic_ns() - began;
-	loop_post(r->io->loop, &r->home);
-}
-
-static enum step_result to_worker(struct req *r)
-{
-	r->work.run = run_work;
-	r->home.deliver = come_home;
-	r->waits_ns = io_latest_ns(r->io);
-	workers_submit(r->io->server->workers, &r->work);
-	return STEP_PARKED;
-}
-
-static enum step_result to_batch(struct req *r)
-{
-	const struct token_key *key =
-		r->next == OP_SIGN ? r->call.job.key : r->call.decrypt.key;
-	if (key->alg->cost == COST_WORKER)
-		return to_worker(r);
-	batch_add(&r->io->batch, r);
-	return STEP_PARKED;
-}
-
-/* On the store worker. */
-static void committed(struct change *c)
-{
-	struct req *r = c->arg;
-	loop_post(r->io->loop, &r->home);
-}
-
-static void come_home_committed(struct loop_message *m)
-{
-	struct req *r = container_of(m, struct req, home);
-	assert(r->magic == REQ_MAGIC);
-	histogram_add(&r->io->metrics->stage[STAGE_STORE],
-		loop_now_ns(r->io->loop) - r->waits_ns, 1);
-	r->next = op_committed(&r->call);
-	req_resume(r);
-}
-
-static enum step_result to_store(struct req *r)
-{
-	struct change *c = &r->call.change;
-	c->done = committed;
-	c->arg = r;
-	r->waits_ns = clock_monotonic_ns();
-	c->deadline_ns = r->waits_ns + r->io->server->commit_timeout_ns;
-	if (r->deadline_ns && r->deadline_ns < c->deadline_ns)
-		c->deadline_ns = r->deadline_ns;
-	r->home.deliver = come_home_committed;
-
-	kf_err e = store_submit(r->io->server->store, c);
-	if (kf_ok(e))
-		return STEP_PARKED;
-	r->call.err = e;
-	r->next = OP_FAIL;
-	return STEP_AGAIN;
-}
-
-static enum step_result step_act(struct req *r)
-{
-	switch (r->next) {
-	case OP_ANSWER: return STEP_NEXT;
-	case OP_SIGN:
-	case OP_DECRYPT: return to_batch(r);
-	case OP_WORK: return to_worker(r);
-	case OP_COMMIT: return to_store(r);
-	case OP_FAIL: break;
-	}
-	req_record_failure(r, AUDIT_FAILED, r->call.err);
-	return answer_fail(r, r->call.err);
 }
 
 /* ---- the end ---- */
@@ -485,7 +386,7 @@ static const struct step steps[] = {
 	{ "authorise", step_authorise },
 	{ "start", step_start },
 	{ "audit", step_audit },
-	{ "act", step_act },
+	{ "act", act_step },
 	{ "answer", answer_item },
 	[ROW_SEND] = { "send", step_send },
 };
@@ -558,7 +459,7 @@ static struct req *attach(struct peer *p)
 	list_add_tail(&p->reqs, &r->link);
 	p->in_flight++;
 	p->io->in_flight++;
-	r->is_busy = r->is_refused = r->is_last = r->is_ready = false;
+	r->is_busy = r->is_refused = r->is_last = r->is_ready = r->is_pooled = false;
 	r->err = KF_OK;
 	r->ticket = r->deadline_ns = 0;
 	r->answered = r->items_left = 0;

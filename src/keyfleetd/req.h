@@ -14,6 +14,7 @@
 #include "kmip/message.h"
 #include "net/loop.h"
 #include "op/op.h"
+#include "pool/pool.h"
 
 struct io;
 struct peer;
@@ -65,6 +66,8 @@ struct req {
 	uint64_t waits_ns;  /* since when, for whatever it waits now */
 	uint64_t worked_ns; /* what a worker took for it */
 	bool is_job;        /* ... which was a token's */
+	bool is_pooled;     /* its key is on tokens */
+	bool is_at_pool;    /* ... and waits for one of them, or is at work there */
 
 	/* of batches: the items answered so far */
 	struct buf answer;
@@ -75,6 +78,7 @@ struct req {
 	/* for its journeys to other threads; one at a time */
 	struct work work;
 	struct loop_message home;
+	struct pool_job job;
 
 	uint8_t bytes[REQ_INLINE_MAX];
 };
@@ -90,6 +94,7 @@ void req_resume(struct req *r);
 void req_fail_audit(struct req *r); /* instead: its record does not reach the disk */
 
 /* Nobody waits for the result any more: the deadline has passed, or the peer has gone. */
+bool req_is_expired(const struct req *r); /* any thread */
 bool req_is_late(const struct req *r);
 void req_fail_late(struct req *r); /* instead of computing and resuming */
 
@@ -100,4 +105,4 @@ void req_free_all(struct list *free_reqs);
 struct slice req_message(const struct req *r);
 enum step_result req_next_item(struct req *r);
 enum step_result req_to_send(struct req *r);
-void req_record_failure(struct req *r, enum audit_phase phase, kf_err why);
+void req_record_result(struct req *r, enum audit_phase phase, kf_err why);

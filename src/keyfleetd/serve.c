@@ -8,6 +8,7 @@
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
+#include "keyfleetd/tokens.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -277,6 +278,7 @@ static kf_err start(struct server *s)
 	KF_TRY(loop_add(s->loop, &s->signals, EPOLLIN));
 	if (service_watchdog_ns())
 		feed_watchdog(&s->watchdog);
+	tokens_watch(s->tokens, s->loop);
 	KF_TRY(open_listeners(s));
 	return announce(s);
 }

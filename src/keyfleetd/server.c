@@ -8,8 +8,10 @@
 #include "keyfleetd/heads.h"
 #include "keyfleetd/health.h"
 #include "keyfleetd/metrics.h"
+#include "keyfleetd/tokens.h"
 #include "op/backup.h"
 #include "op/material.h"
+#include "op/slow.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +208,8 @@ static void set_op_server(struct server *s)
 		.load = load_of,
 		.status = status_of,
 		.limits = limits_of,
+		.pools = s->pools,
+		.slow = s->slow,
 		.allows_legacy = s->conf.legacy_rsa_1024,
 		.backup = s->backup,
 		.arg = s,
@@ -213,6 +217,20 @@ static void set_op_server(struct server *s)
 	if (s->op.allows_legacy)
 		log_warn("RSA keys of 1024 bits are allowed, which are too weak",
 			LOG_TEXT("option", "legacy_rsa_1024 in [server]"));
+}
+
+static kf_err open_workers(struct server *s)
+{
+	unsigned slow = s->pools ? OP_SLOW_MAX : 0;
+	KF_TRY(workers_start((unsigned)s->conf.workers, s->epoch, &s->workers));
+	return slow ? workers_start(slow, NULL, &s->slow_workers) : KF_OK;
+}
+
+static kf_err open_tokens(struct server *s, struct buf *why)
+{
+	KF_TRY(tokens_open(&s->conf, why, &s->tokens));
+	s->pools = tokens_pools(s->tokens);
+	return s->pools ? op_slow_new(&s->slow) : KF_OK;
 }
 
 static void set_name(struct server *s)
@@ -259,13 +277,13 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(metrics_new(&s->metrics), "start", why));
 	KF_TRY(explain(open_tls(s, why), "tls", why));
 	KF_TRY(explain(open_keyring(&s->conf, why, &s->keyring), "master key", why));
+	KF_TRY(explain(open_tokens(s, why), "pools", why));
 	KF_TRY(explain(open_store(s), "store", why));
 	KF_TRY(explain(open_backup(s), "backup", why));
 	set_op_server(s);
 	KF_TRY(explain(open_audit(s), "audit", why));
 	KF_TRY(explain(heads_start(s, &s->heads), "audit", why));
-	KF_TRY(explain(workers_start((unsigned)s->conf.workers, s->epoch, &s->workers),
-		"workers", why));
+	KF_TRY(explain(open_workers(s), "workers", why));
 	KF_TRY(explain(open_ios(s), "loops", why));
 	KF_TRY(explain(epoch_register(s->epoch, &s->health_reader), "health", why));
 	return explain(health_open(s, s->conf.health, &s->health), "health", why);
@@ -276,11 +294,14 @@ void server_close(struct server *s)
 {
 	http_close(s->health);
 	epoch_unregister(s->health_reader);
+	workers_stop(s->slow_workers);
 	workers_stop(s->workers);
+	tokens_close(s->tokens); /* its threads post to the loops */
 	for (unsigned i = 0; s->io && i < s->ios; i++)
 		if (s->io[i])
 			io_stop(s->io[i]);
 	op_backup_free(s->backup);
+	op_slow_free(s->slow);
 	heads_stop(s->heads);
 	if (s->store)
 		store_close(s->store);
@@ -386,6 +407,7 @@ void server_check(struct server *s, struct buf *problems)
 	if (!kf_ok(e) && problems->n == before)
 		buf_printf(problems, "master key: %s\n", e.site->text);
 	check_addresses(&s->conf, problems);
+	tokens_check(&s->conf, problems);
 	check_directory(s->conf.audit, "directory", problems);
 	tls_context_free(s->tls);
 	keyring_free(s->keyring);

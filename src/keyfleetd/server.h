@@ -35,6 +35,10 @@ struct server {
 	struct op_backup *backup;
 	struct tls_context *tls;
 	struct workers *workers;
+	struct workers *slow_workers; /* for what waits for tokens, perhaps for minutes */
+	struct op_slow *slow;
+	struct tokens *tokens; /* NULL: no pool is configured */
+	struct pools *pools;   /* the same */
 	struct clients *clients;
 	struct http *health;
 	struct epoch_reader *health_reader; /* the health thread's */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/server.h"
+#include "keyfleetd/tokens.h"
 
 enum { LOAD_FULL = 10000 };
 
@@ -77,6 +78,7 @@ void server_status(struct server *s, struct buf *ret)
 	print(ret, "loops", s->ios);
 	print(ret, "connections", atomic_load(&s->connections));
 	print_pace(s, ret);
+	tokens_status(s->tokens, ret);
 	print_audit(s, ret);
 }
 

@@ -46,9 +46,11 @@ static void *run(void *arg)
 	struct worker *me = arg;
 	unsigned done = 0;
 	for (struct work *w = take(me->pool); w; w = take(me->pool)) {
-		epoch_online(me->reader);
+		if (me->reader)
+			epoch_online(me->reader);
 		w->run(w, me->token);
-		epoch_offline(me->reader);
+		if (me->reader)
+			epoch_offline(me->reader);
 		if (++done % FORGET_EVERY == 0)
 			soft_forget(me->token);
 	}
@@ -58,14 +60,16 @@ static void *run(void *arg)
 static void release(struct worker *w)
 {
 	soft_close(w->token);
-	epoch_unregister(w->reader);
+	if (w->reader)
+		epoch_unregister(w->reader);
 }
 
 static kf_err start(struct workers *p, struct epoch *epoch)
 {
 	struct worker *w = &p->worker[p->n];
 	w->pool = p;
-	KF_TRY(epoch_register(epoch, &w->reader));
+	if (epoch)
+		KF_TRY(epoch_register(epoch, &w->reader));
 	kf_err e = soft_open(&w->token);
 	if (kf_ok(e) && pthread_create(&w->thread, NULL, run, w) != 0)
 		e = kf_fail(NOMEM, "worker thread");

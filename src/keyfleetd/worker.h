@@ -17,6 +17,7 @@ struct work {
 	void (*run)(struct work *w, struct token_session *token);
 };
 
+/* Without an epoch (NULL) the work must not read the catalog, and may take as long as it likes. */
 kf_err workers_start(unsigned threads, struct epoch *epoch, struct workers **ret);
 void workers_stop(struct workers *w); /* runs what is queued; NULL is fine */
 void workers_submit(struct workers *w, struct work *work);

@@ -74,6 +74,9 @@ struct kmip_extension {
 	int32_t limit; /* enum kmip_limit: which one a refused request is over; 0: none */
 	bool has_load;
 	int32_t load; /* 0..10000, of the server that answers */
+	/* What an operation with this key, which is on tokens, would wait for one now. */
+	bool has_expected_wait;
+	int32_t expected_wait_us;
 	/* RSA key exchange of TLS: the version the client asked for and the negotiated one, as on the
 	 * wire (0x0303); 0: not a TLS decryption. */
 	uint16_t tls_client_version, tls_negotiated_version;

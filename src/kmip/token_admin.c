@@ -95,6 +95,8 @@ void token_action_put_request(struct ttlv_writer *w, const struct token_action *
 	put_number(w, TAG_TOKEN_SHARES, q->shares);
 	wire_put_bytes(w, TAG_TOKEN_SHARE, q->share);
 	put_number(w, TAG_TOKEN_PIN_TRIES, q->pin_tries);
+	if (q->is_forced)
+		ttlv_put_bool(w, TAG_TOKEN_FORCE, true);
 	put_end(w);
 }
 
@@ -123,6 +125,7 @@ kf_err token_action_get_request(struct ttlv_reader *r, struct token_action *ret)
 	ttlv_opt_int(r, TAG_TOKEN_SHARES, &ret->shares);
 	ttlv_opt_bytes(r, TAG_TOKEN_SHARE, &ret->share);
 	ttlv_opt_int(r, TAG_TOKEN_PIN_TRIES, &ret->pin_tries);
+	ttlv_opt_bool(r, TAG_TOKEN_FORCE, &ret->is_forced);
 	kf_err e = check_action(ret);
 	if (ttlv_ok(r) && !kf_ok(e))
 		ttlv_refuse(r, e);

@@ -43,7 +43,8 @@ bool token_key_row_next(struct ttlv_reader *r, struct token_key_row *ret);
 
 /* Token Action.  Answered with pairs: what the token is like now (those of Token List that changed). */
 enum token_action_kind {
-	TOKEN_ACTION_INIT = 1,     /* so_pin, pin, shares, label, pin_tries; erases it */
+	/* so_pin, pin, shares, label, pin_tries; EXISTS unless it is blank or is_forced, which erases it */
+	TOKEN_ACTION_INIT = 1,
 	TOKEN_ACTION_DRAIN,        /* takes no new jobs */
 	TOKEN_ACTION_RESUME,       /* also: forgives what put it aside */
 	TOKEN_ACTION_IDENTIFY,     /* makes it recognisable for a human */
@@ -58,6 +59,7 @@ struct token_action {
 	struct slice share;                /* empty: none */
 	int32_t shares;    /* as struct token_init: 0 and -1 have meanings; absent is 0 */
 	int32_t pin_tries; /* 0: the token's default */
+	bool is_forced;    /* erase what is there */
 };
 void token_action_put_request(struct ttlv_writer *w, const struct token_action *q);
 kf_err token_action_get_request(struct ttlv_reader *r, struct token_action *ret);

@@ -2,22 +2,10 @@
  *
  * Create Key Pair.  Generating an RSA key takes a tenth of a second and more: a worker does it.
  */
-#include "kmip/create_key_pair.h"
 #include "crypt/keygen.h"
-#include "op/make.h"
 #include "op/material.h"
+#include "op/pair.h"
 #include <string.h>
-
-struct pair_call {
-	struct create_key_pair_request q;
-	const struct alg *alg;
-	struct make private_key, public_key;
-};
-
-static struct pair_call *pair_of(struct op_call *call)
-{
-	return OP_REQUEST(call, struct pair_call);
-}
 
 kf_err op_create_key_pair_decode(struct op_call *call)
 {
@@ -114,11 +102,10 @@ static kf_err check_names_differ(const struct pair_call *p)
 	return KF_OK;
 }
 
-static kf_err describe_both(struct op_call *call)
+kf_err pair_describe(struct op_call *call)
 {
 	struct pair_call *p = pair_of(call);
 
-	KF_TRY(choose_alg(call));
 	KF_TRY(describe(call, &p->private_key, p->q.private_key, OBJECT_PRIVATE_KEY));
 	KF_TRY(describe(call, &p->public_key, p->q.public_key, OBJECT_PUBLIC_KEY));
 	KF_TRY(check_names_differ(p));
@@ -148,7 +135,7 @@ static kf_err finish(struct op_call *call, struct make *m, struct slice der)
 }
 
 /* RSA keys are kept as PKCS#1, the standard's default for them. */
-static kf_err finish_public(struct op_call *call, struct slice spki)
+kf_err pair_finish_public(struct op_call *call, struct slice spki)
 {
 	struct pair_call *p = pair_of(call);
 	autobuf der = buf_new(SPKI_MAX);
@@ -159,6 +146,12 @@ static kf_err finish_public(struct op_call *call, struct slice spki)
 	p->public_key.format = KMIP_KEY_FORMAT_TYPE_PKCS_1;
 	KF_TRY(public_to_format(spki, KEY_PKCS1, &der));
 	return finish(call, &p->public_key, buf_slice(&der));
+}
+
+kf_err pair_finish_token(struct op_call *call, struct slice material)
+{
+	pair_of(call)->private_key.format = KMIP_KEY_FORMAT_TYPE_TOKEN;
+	return finish(call, &pair_of(call)->private_key, material);
 }
 
 static kf_err finish_private(struct op_call *call, struct slice pkcs8)
@@ -181,12 +174,12 @@ static kf_err generate(struct op_call *call)
 	KF_TRY(keypair_generate(pair_of(call)->alg, &pair));
 	kf_err err = finish_private(call, buf_slice(&pair.pkcs8));
 	if (kf_ok(err))
-		err = finish_public(call, buf_slice(&pair.spki));
+		err = pair_finish_public(call, buf_slice(&pair.spki));
 	keypair_free(&pair);
 	return err;
 }
 
-static void free_both(struct op_call *call)
+void pair_free(struct op_call *call)
 {
 	make_free(&pair_of(call)->private_key);
 	make_free(&pair_of(call)->public_key);
@@ -204,8 +197,13 @@ static enum op_next work(struct op_call *call)
 enum op_next op_create_key_pair_start(struct op_call *call)
 {
 	call->work = work;
-	call->release = free_both;
-	return op_then(call, describe_both(call), OP_WORK);
+	call->release = pair_free;
+	kf_err e = choose_alg(call);
+	if (kf_ok(e) && pair_is_for_tokens(call))
+		return pair_start_on_tokens(call);
+	if (kf_ok(e))
+		e = pair_describe(call);
+	return op_then(call, e, OP_WORK);
 }
 
 void op_create_key_pair_answer(struct op_call *call, struct ttlv_writer *w)

@@ -57,6 +57,8 @@ static kf_err get(struct op_call *call)
 	KF_TRY(op_check_secrecy(o));
 	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));
 	KF_TRY(kmip_object_parse(material, &g->a.object));
+	if (g->a.object.block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
+		return kf_fail(SENSITIVE, "the key is on tokens");
 	g->a.object_type = o->type;
 	g->a.uid = op_uid(call);
 	const uint32_t wanted = g->q.key_format_type;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/material.h"
 #include "kmip/attrs.h"
+#include "op/token_key.h"
 #include "token/soft/engine.h"
 
 static uint32_t curve_of(const struct object *o)
@@ -48,7 +49,9 @@ kf_err material_load_key(
 	KF_TRY(kmip_object_parse(material, &k));
 	if (!k.block.has_value || k.block.is_wrapped || k.block.is_transparent)
 		return KF_OK;
-	if (is_der(k.block.format))
+	if (k.block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
+		err = token_material_load(k.block.material, ret);
+	else if (is_der(k.block.format))
 		err = soft_key_new(k.block.material, ret);
 	else if (k.block.format == KMIP_KEY_FORMAT_TYPE_RAW && material_alg(o))
 		err = load_raw(k.block.material, material_alg(o), ret);
@@ -115,6 +118,11 @@ kf_err material_convert(const struct kmip_object *k, uint32_t format,
 	if (k->type == OBJECT_PUBLIC_KEY)
 		return convert_public(k, format, alg, ret);
 	return kf_fail(KEY_FORMAT, "the object is not available in this format");
+}
+
+struct slice material_key_spki(const struct token_key *key)
+{
+	return pool_key_is(key) ? pool_key_spki(key) : soft_key_spki(key);
 }
 
 kf_err material_make(const struct material_key *k, struct buf *ret)

@@ -18,6 +18,9 @@ const struct alg *material_alg(const struct object *o);
 kf_err material_load_key(
 	const struct object *o, struct slice material, struct token_key **ret);
 
+/* The public key of a handle, wherever its key lives. */
+struct slice material_key_spki(const struct token_key *key);
+
 kf_err material_public(
 	struct slice material, const struct object *o, struct pubkey **ret);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/op.h"
+#include "op/slow.h"
 #include "op/step.h"
 #include <openssl/sha.h>
 #include <string.h>
@@ -212,11 +213,21 @@ static enum op_next ask_for_repetition(struct op_call *call)
 	return OP_COMMIT;
 }
 
+/* What tokens do takes long and cannot be taken back: a repeated request must not do it once more. */
+static bool is_to_be_asked_first(const struct op_call *call)
+{
+	return call->is_slow && call->op->changes_store && !call->was_asked &&
+	       call->request_id.n == sizeof(call->change.request_id);
+}
+
 static enum op_next check_next(struct op_call *call, enum op_next next)
 {
 	if (next == OP_FAIL && may_be_repetition(call))
 		next = ask_for_repetition(call);
-	else if (next == OP_COMMIT) {
+	else if (next == OP_WORK && is_to_be_asked_first(call)) {
+		call->was_asked = true;
+		next = ask_for_repetition(call);
+	} else if (next == OP_COMMIT) {
 		name_change(call);
 		next = op_then(call, record_answer(call), OP_COMMIT);
 	}
@@ -276,6 +287,12 @@ enum op_next op_committed(struct op_call *call)
 		adopt_replay(call);
 	if (kf_ok(c->err))
 		return call->next = OP_ANSWER;
+	if (call->is_question && call->was_asked && kf_ok(call->err) &&
+		kf_is(c->err, KF_E_NOT_FOUND)) {
+		drop_mutations(call);
+		call->is_question = false;
+		return call->next = OP_WORK;
+	}
 	/* It was not made before, so call->err holds.  Any other answer leaves that open. */
 	if (call->is_question && kf_is(c->err, KF_E_NOT_FOUND))
 		return call->next = OP_FAIL;
@@ -312,6 +329,9 @@ void op_clear(struct op_call *call)
 		call->change = (struct change){ 0 };
 	}
 	release(call);
+	op_slow_end(call->server ? call->server->slow : NULL, call->slow_place);
+	call->slow_place = 0;
+	call->token = NULL;
 	object_unref(call->object);
 	call->object = NULL;
 	buf_clear(&call->scratch);
@@ -319,7 +339,7 @@ void op_clear(struct op_call *call)
 	call->err = KF_OK;
 	call->next = OP_ANSWER;
 	call->conflicts = 0;
-	call->is_question = false;
+	call->is_question = call->is_slow = call->was_asked = false;
 	call->mechanism = NULL;
 	call->decision = (struct decision){ 0 };
 }

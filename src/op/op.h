@@ -17,6 +17,7 @@
 #pragma once
 #include "base/buf.h"
 #include "policy/policy.h"
+#include "pool/pool.h"
 #include "store/store.h"
 #include "token/soft/engine.h"
 #include "ttlv/ttlv.h"
@@ -92,10 +93,14 @@ struct op_call {
 	/* by op_start */
 	kf_err err;
 	enum op_next next;  /* what was said last */
+	bool was_asked;     /* whether this slow request was carried out before */
 	bool is_question;   /* the change only asks whether it was made before */
 	unsigned conflicts; /* times the object was changed under our feet */
 	enum op_next (*work)(struct op_call *call); /* OP_WORK: see op_worked() */
-	void (*release)(struct op_call *call);      /* what `request` owns; or NULL */
+	unsigned slow_place;                        /* op/slow.h; 0: none */
+	const char *token; /* for the audit record: its serial number; NULL: none */
+	bool is_slow; /* the work waits for tokens, perhaps for minutes; recorded before it begins */
+	void (*release)(struct op_call *call); /* what `request` owns; or NULL */
 	struct buf scratch; /* plaintext, key blocks, answers: wiped by op_clear() */
 	/* The large ones come last: what a signature does not need is not even in its cache lines. */
 	union {
@@ -116,7 +121,9 @@ struct op_server {
 	void (*status)(void *arg, struct buf *ret); /* "name=value" lines */
 	/* What every client may, in words; NULL: not told. */
 	void (*limits)(void *arg, struct buf *ret);
-	bool allows_legacy; /* keys of algorithms that are too weak (crypt/alg.def) */
+	struct pools *pools;  /* NULL: none */
+	struct op_slow *slow; /* op/slow.h; with pools */
+	bool allows_legacy;   /* keys of algorithms that are too weak (crypt/alg.def) */
 	struct op_backup *backup; /* op/backup.h; NULL: no backups */
 	void *arg;
 };

@@ -164,6 +164,8 @@ static kf_err describe(struct op_call *call)
 	buf_add_slice(&m->attrs, g->q.attributes);
 	buf_add_slice(&m->material, o->item);
 	KF_TRY(make_check(call, m));
+	if (o->block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
+		return kf_fail(KEY_FORMAT, "keys on tokens are adopted, not registered");
 	switch ((int)o->type) {
 	case OBJECT_SYMMETRIC_KEY:
 	case OBJECT_PUBLIC_KEY:

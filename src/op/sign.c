@@ -3,6 +3,7 @@
  * Sign.  On the hot path: no allocation, no lock.  The job carries its bytes in itself.
  */
 #include "kmip/sign.h"
+#include "op/material.h"
 #include "op/parameters.h"
 #include "op/step.h"
 #include "policy/tls_shape.h"
@@ -97,8 +98,9 @@ static kf_err refuse_broken(uint32_t unkept, const struct sign_call *s)
 static kf_err check_csr(const struct op_call *call, const struct sign_call *s)
 {
 	const uint32_t other = call->decision.csr_unkept;
-	const bool is_csr = s->q.has_data && !is_sha1(s) &&
-			    csr_info_is_for(s->q.data, soft_key_spki(call->object->key));
+	const bool is_csr =
+		s->q.has_data && !is_sha1(s) &&
+		csr_info_is_for(s->q.data, material_key_spki(call->object->key));
 	return refuse_broken(other | (is_csr ? 0 : CONSTRAINT_TLS_ONLY), s);
 }
 

@@ -27,7 +27,7 @@ static kf_err load_public(struct op_call *call, struct pubkey **ret)
 	struct slice material;
 
 	if (o->type == OBJECT_PRIVATE_KEY && o->key)
-		return pubkey_parse(soft_key_spki(o->key), ret);
+		return pubkey_parse(material_key_spki(o->key), ret);
 	if (o->type != OBJECT_PUBLIC_KEY)
 		return kf_fail(USAGE, "only keys verify signatures");
 	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));

@@ -179,6 +179,7 @@ struct pool_key_handle {
 	struct token_key base;
 	char pool[POOL_NAME_SIZE];
 	uint8_t reject[32];
+	struct pubkey *pub;
 };
 static inline const struct pool_key_handle *handle_of(const struct token_key *key)
 {

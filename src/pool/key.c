@@ -7,8 +7,16 @@ static void key_free(struct token_key *key)
 {
 	struct pool_key_handle *k = (struct pool_key_handle *)(void *)key;
 	explicit_bzero(k->reject, sizeof(k->reject));
+	pubkey_free(k->pub);
 	free(k);
 }
+
+struct slice pool_key_spki(const struct token_key *key)
+{
+	return pubkey_spki(handle_of(key)->pub);
+}
+
+const char *pool_key_pool(const struct token_key *key) { return handle_of(key)->pool; }
 
 const struct token_ops pool_token = { .name = "pool", .free_key = key_free };
 
@@ -28,6 +36,8 @@ kf_err pool_key_new(const struct pool_key *in, struct token_key **ret)
 	memcpy(k->pool, in->pool, sizeof(k->pool));
 	k->pool[sizeof(k->pool) - 1] = 0;
 	memcpy(k->reject, in->reject, sizeof(k->reject));
+	k->pub = pub;
+	pub = NULL;
 	*ret = &k->base;
 	return KF_OK;
 }

@@ -139,6 +139,11 @@ struct pool_key_status {
 };
 size_t pool_keys(
 	struct pools *p, const char *pool, struct pool_key_status *ret, size_t n);
+/* NOT_FOUND: no pool of this name; READ_ONLY: it is, and `changes` tokens. */
+kf_err pool_check(struct pools *p, const char *pool, bool changes);
+/* The SubjectPublicKeyInfo of a key that tokens of the pool hold, appended; NOT_FOUND. */
+kf_err pool_find_spki(struct pools *p, const char *pool,
+	const uint8_t key_id[KEY_ID_SIZE], struct buf *ret);
 /* The serial numbers of its holders; returns how many. */
 size_t pool_key_holders(struct pools *p, const char *pool,
 	const uint8_t key_id[KEY_ID_SIZE], char (*ret)[TOKEN_SERIAL_SIZE], size_t n);

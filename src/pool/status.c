@@ -155,6 +155,31 @@ size_t pool_keys(
 	return found;
 }
 
+kf_err pool_check(struct pools *pools, const char *pool, bool changes)
+{
+	const struct pool *p = pools_find(pools, pool);
+	if (!p)
+		return kf_fail(NOT_FOUND, "no pool of this name is configured");
+	if (changes && p->is_read_only)
+		return kf_fail(
+			READ_ONLY, "the pool is read only: tokens are not changed");
+	return KF_OK;
+}
+
+kf_err pool_find_spki(struct pools *pools, const char *pool,
+	const uint8_t key_id[KEY_ID_SIZE], struct buf *ret)
+{
+	struct pool *p = pools_find(pools, pool);
+	if (!p)
+		return kf_fail(NOT_FOUND, "no pool of this name is configured");
+	pthread_mutex_lock(&p->lock);
+	const struct pool_key_group *g = group_find(p, key_id);
+	if (g)
+		buf_add_slice(ret, pubkey_spki(g->pubkey));
+	pthread_mutex_unlock(&p->lock);
+	return g ? buf_err(ret) : kf_fail(NOT_FOUND, "no token of the pool has this key");
+}
+
 size_t pool_key_holders(struct pools *pools, const char *pool,
 	const uint8_t key_id[KEY_ID_SIZE], char (*ret)[TOKEN_SERIAL_SIZE], size_t n)
 {

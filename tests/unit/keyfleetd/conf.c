@@ -118,8 +118,10 @@ TEST(every_option_has_a_line_of_manual)
 	OK(kf_ok(buf_err(&manual)));
 #define X(section, key, type, field, initial, min, max, words, text)                     \
 	OK(strstr((const char *)manual.p, key));
-#define AT_START X
+#define AT_START       X
+#define POOL(key, ...) OK(strstr((const char *)manual.p, key));
 #include "keyfleetd/option.def"
+#undef POOL
 #undef X
 #undef AT_START
 }
@@ -127,6 +129,7 @@ TEST(every_option_has_a_line_of_manual)
 static const char *const audit_sync_words[] = { "fsync", "write", NULL };
 static const char *const audit_export_words[] = { "none", "syslog", NULL };
 static const char *const audit_export_lines_words[] = { "all", "checkpoints", NULL };
+static const char *const pool_driver_words[] = { "smartcard-hsm", "pkcs11", NULL };
 
 /* None is the default that is not the first. */
 static const char *last_word(const char *const *words)
@@ -175,10 +178,48 @@ static bool is_named(const struct conf *runs, const struct conf *new, const char
 }
 
 /* Default paths begin at the directory of the file, which is the same one. */
+static bool names_pools(const struct conf *runs, const struct conf *new)
+{
+	autobuf late = buf_new(4096);
+	config_needs_restart(runs, new, &late);
+	return slice_is(buf_slice(&late), "[pool ...]");
+}
+
+TEST(pools_of_tokens_are_read)
+{
+	autobuf errors = buf_new(65536);
+	struct conf c;
+
+	OK(kf_ok(read_text("[pool main]\npin = pin\ntokens = A, B\nqueue = 9\n"
+			   "[pool other]\ndriver = pkcs11\nmodule = /lib/x.so\n"
+			   "read_only = yes\n",
+		&c, &errors)));
+
+	EQ(c.pools.n, 2);
+	OK(!strcmp(config_pool(&c, 0)->name, "main"));
+	EQ(config_pool(&c, 0)->driver, CONF_DRIVER_SMARTCARD_HSM);
+	EQ(config_pool(&c, 0)->tokens.n, 2);
+	EQ(config_pool(&c, 0)->queue, 9);
+	EQ(config_pool(&c, 0)->timeout_ms, 10000);
+	OK(!config_pool(&c, 0)->is_read_only && config_pool(&c, 1)->is_read_only);
+	EQ(config_pool(&c, 1)->driver, CONF_DRIVER_PKCS11);
+	config_free(&c);
+}
+
+TEST(pools_that_contradict_themselves_are_refused)
+{
+	OK(is_refused("[pool a]\ndriver = pkcs11\n", "name the PKCS#11 module"));
+	OK(is_refused("[pool a]\nmodule = /m.so\n", "driver = pkcs11 only"));
+	OK(is_refused("[pool a]\ndriver = pkcs11\nmodule = /m.so\nsocket = /s\n",
+		"driver = smartcard-hsm only"));
+	OK(is_refused("[pool a b]\n", "letters, digits"));
+}
+
 TEST(what_needs_a_restart_is_named_and_nothing_else)
 {
 	autobuf errors = buf_new(65536);
-	struct conf runs, c;
+	struct conf runs, before, c;
+	char lines[256];
 	OK(kf_ok(read_text("", &runs, &errors)));
 	OK(!is_named(&runs, &runs, "server", "loops"));
 
@@ -187,7 +228,20 @@ TEST(what_needs_a_restart_is_named_and_nothing_else)
 	OK(reads_with(section, key, other_value(#type, last_word(words)), &c));          \
 	OK(is_named(&runs, &c, section, key));                                           \
 	config_free(&c);
+#define POOL(key, type, field, initial, min, max, words, text)                           \
+	if (strcmp(key, "module")) {                                                     \
+		const char *value = other_value(#type, last_word(words));                \
+		const char *module = strcmp(key, "driver") ? "" : "module = /m.so\n";    \
+		snprintf(lines, sizeof(lines), "[pool main]\n%s = %s\n%s", key, value,   \
+			module);                                                         \
+		OK(kf_ok(read_text("[pool main]\n", &before, &errors)));                 \
+		OK(kf_ok(read_text(lines, &c, &errors)));                                \
+		OK(names_pools(&before, &c) && !names_pools(&c, &c));                    \
+		config_free(&before);                                                    \
+		config_free(&c);                                                         \
+	}
 #include "keyfleetd/option.def"
+#undef POOL
 #undef X
 #undef AT_START
 	OK(reads_with("limits", "requests", "5", &c));
@@ -215,7 +269,9 @@ TEST(every_limit_is_in_the_settings_that_loops_look_at)
 		OK(settings_of(line, &after));                                           \
 		OK(memcmp(&before, &after, sizeof(before)) != 0);                        \
 	}
+#define POOL(...)
 #include "keyfleetd/option.def"
+#undef POOL
 #undef X
 #undef AT_START
 }

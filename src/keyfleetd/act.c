@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/act.h"
+#include "base/clock.h"
+#include "keyfleetd/answer.h"
+#include "keyfleetd/metrics.h"
+#include "keyfleetd/server.h"
+#include <assert.h>
+
+/* ---- workers ---- */
+
+static void come_home(struct loop_message *m)
+{
+	struct req *r = container_of(m, struct req, home);
+	assert(r->magic == REQ_MAGIC);
+	metrics_count_work(r);
+	req_resume(r);
+}
+
+static void run_work(struct work *w, struct token_session *token)
+{
+	struct req *r = container_of(w, struct req, work);
+	struct sign_job *job = &r->call.job;
+	uint64_t began = clock_monotonic_ns();
+	/* Whether its peer is still there is the loop's business; the clock is everybody's. */
+	if (req_is_expired(r)) {
+		r->call.err = kf_fail(TIMEOUT, "expired before it was begun");
+		r->next = OP_FAIL;
+	}
+	r->is_job = r->next == OP_SIGN || r->next == OP_DECRYPT;
+	switch (r->next) {
+	case OP_SIGN:
+		soft_sign(token, &job, 1);
+		r->next = OP_ANSWER;
+		break;
+	case OP_DECRYPT:
+		soft_decrypt(token, &r->call.decrypt);
+		r->next = OP_ANSWER;
+		break;
+	case OP_ANSWER:
+	case OP_WORK:
+	case OP_COMMIT: r->next = op_worked(&r->call); break;
+	case OP_FAIL: break;
+	}
+	r->worked_ns = clock_monotonic_ns() - began;
+	loop_post(r->io->loop, &r->home);
+}
+
+static enum step_result to_worker(struct req *r)
+{
+	r->work.run = run_work;
+	r->home.deliver = come_home;
+	r->waits_ns = io_latest_ns(r->io);
+	workers_submit(
+		r->call.is_slow ? r->io->server->slow_workers : r->io->server->workers,
+		&r->work);
+	return STEP_PARKED;
+}
+
+/* ---- jobs: this round's batch, a worker, or whichever token is free ---- */
+
+static const struct token_key *key_of(const struct req *r)
+{
+	return r->next == OP_SIGN ? r->call.job.key : r->call.decrypt.key;
+}
+
+static kf_err *result_of(struct req *r)
+{
+	return r->next == OP_SIGN ? &r->call.job.err : &r->call.decrypt.err;
+}
+
+/* What another key server may do better is said so. */
+static kf_err as_seen_from_afar(kf_err e)
+{
+	if (kf_is(e, KF_E_TOKEN))
+		return kf_fail(UNAVAILABLE, "no token could do it");
+	if (kf_is(e, KF_E_CLOSED))
+		return kf_fail(UNAVAILABLE, "the key server is stopping");
+	return e;
+}
+
+static void come_home_from_pool(struct loop_message *m)
+{
+	struct req *r = container_of(m, struct req, home);
+	assert(r->magic == REQ_MAGIC);
+	r->is_at_pool = false;
+	metrics_count_pool_job(r);
+	*result_of(r) = as_seen_from_afar(*result_of(r));
+	if (kf_ok(*result_of(r)))
+		req_record_result(r, AUDIT_DONE, KF_OK);
+	r->next = OP_ANSWER;
+	req_resume(r);
+}
+
+/* On a thread of the pool's. */
+static void done_by_pool(struct pool_job *j)
+{
+	struct req *r = container_of(j, struct req, job);
+	loop_post(r->io->loop, &r->home);
+}
+
+static enum step_result to_pool(struct req *r)
+{
+	r->job = (struct pool_job){
+		.sign = r->next == OP_SIGN ? &r->call.job : NULL,
+		.decrypt = r->next == OP_SIGN ? NULL : &r->call.decrypt,
+		.deadline_ns = r->deadline_ns,
+		.done = done_by_pool,
+	};
+	r->home.deliver = come_home_from_pool;
+	r->waits_ns = io_latest_ns(r->io);
+	r->is_pooled = r->is_at_pool = true;
+	kf_err e = pool_submit(r->io->server->pools, &r->job);
+	if (kf_ok(e))
+		return STEP_PARKED;
+	r->is_at_pool = false;
+	r->call.err = as_seen_from_afar(e);
+	r->next = OP_FAIL;
+	return STEP_AGAIN;
+}
+
+/* Nobody waits for it any more: what has not begun need not be done. */
+void act_abandon(struct req *r)
+{
+	if (!r->is_at_pool || !pool_cancel(r->io->server->pools, &r->job))
+		return;
+	r->is_at_pool = false;
+	r->call.err = kf_fail(CLOSED, "the client went away before it was begun");
+	r->next = OP_FAIL;
+	req_resume(r);
+}
+
+static enum step_result to_batch(struct req *r)
+{
+	const struct token_key *key = key_of(r);
+	if (pool_key_is(key))
+		return to_pool(r);
+	if (key->alg->cost == COST_WORKER)
+		return to_worker(r);
+	batch_add(&r->io->batch, r);
+	return STEP_PARKED;
+}
+
+/* ---- the store ---- */
+
+/* On the store worker. */
+static void committed(struct change *c)
+{
+	struct req *r = c->arg;
+	loop_post(r->io->loop, &r->home);
+}
+
+static void come_home_committed(struct loop_message *m)
+{
+	struct req *r = container_of(m, struct req, home);
+	assert(r->magic == REQ_MAGIC);
+	histogram_add(&r->io->metrics->stage[STAGE_STORE],
+		loop_now_ns(r->io->loop) - r->waits_ns, 1);
+	r->next = op_committed(&r->call);
+	req_resume(r);
+}
+
+static enum step_result to_store(struct req *r)
+{
+	struct change *c = &r->call.change;
+	c->done = committed;
+	c->arg = r;
+	r->waits_ns = clock_monotonic_ns();
+	c->deadline_ns = r->waits_ns + r->io->server->commit_timeout_ns;
+	if (r->deadline_ns && r->deadline_ns < c->deadline_ns)
+		c->deadline_ns = r->deadline_ns;
+	r->home.deliver = come_home_committed;
+
+	kf_err e = store_submit(r->io->server->store, c);
+	if (kf_ok(e))
+		return STEP_PARKED;
+	r->call.err = e;
+	r->next = OP_FAIL;
+	return STEP_AGAIN;
+}
+
+enum step_result act_step(struct req *r)
+{
+	switch (r->next) {
+	case OP_ANSWER: return STEP_NEXT;
+	case OP_SIGN:
+	case OP_DECRYPT: return to_batch(r);
+	case OP_WORK: return to_worker(r);
+	case OP_COMMIT: return to_store(r);
+	case OP_FAIL: break;
+	}
+	req_record_result(r, AUDIT_FAILED, r->call.err);
+	return answer_fail(r, r->call.err);
+}

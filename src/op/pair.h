@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pair: the two objects of a key pair, wherever the private key is.
+ */
+#pragma once
+#include "kmip/create_key_pair.h"
+#include "kmip/token_admin.h"
+#include "op/make.h"
+
+/* The request of Create Key Pair, and of Key Adopt, which becomes one. */
+struct pair_call {
+	struct create_key_pair_request q;
+	const struct alg *alg;
+	struct make private_key, public_key;
+	/* keys on tokens */
+	struct slice pool, label;  /* pool: empty for a key in software */
+	unsigned copies;           /* that are wanted; 0: on all in use */
+	struct slice key_id, file; /* Key Adopt */
+};
+
+static inline struct pair_call *pair_of(struct op_call *call)
+{
+	return OP_REQUEST(call, struct pair_call);
+}
+
+/* With the algorithm known: ids, attributes, links; names are checked. */
+kf_err pair_describe(struct op_call *call);
+/* The objects become mutations.  Once each. */
+kf_err pair_finish_token(struct op_call *call, struct slice material);
+kf_err pair_finish_public(struct op_call *call, struct slice spki);
+void pair_free(struct op_call *call); /* for call->release */
+
+/* pair_token.c */
+bool pair_is_for_tokens(struct op_call *call);
+enum op_next pair_start_on_tokens(struct op_call *call);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/slow.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct op_slow {
+	pthread_mutex_t lock; /* guards what follows */
+	struct {
+		bool is_taken;
+		size_t n;
+		uint8_t id[16];
+	} request[OP_SLOW_MAX];
+};
+
+kf_err op_slow_new(struct op_slow **ret)
+{
+	struct op_slow *s = calloc(1, sizeof(*s));
+	if (!s)
+		return kf_fail(NOMEM, "table of slow requests");
+	pthread_mutex_init(&s->lock, NULL);
+	*ret = s;
+	return KF_OK;
+}
+
+void op_slow_free(struct op_slow *s)
+{
+	if (!s)
+		return;
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
+
+static bool is_same(const struct op_slow *s, unsigned i, struct slice id)
+{
+	return id.n && slice_eq(id, (struct slice){ s->request[i].id, s->request[i].n });
+}
+
+static kf_err find_place(const struct op_slow *s, struct slice id, unsigned *ret)
+{
+	unsigned place = OP_SLOW_MAX;
+	for (unsigned i = OP_SLOW_MAX; i-- > 0;) {
+		if (!s->request[i].is_taken)
+			place = i;
+		else if (is_same(s, i, id))
+			return kf_fail(BUSY, "this very request is being carried out");
+	}
+	*ret = place;
+	return place < OP_SLOW_MAX ? KF_OK
+				   : kf_fail(BUSY, "the tokens have enough to do");
+}
+
+kf_err op_slow_begin(struct op_slow *s, struct slice id, unsigned *ret)
+{
+	unsigned i;
+	pthread_mutex_lock(&s->lock);
+	kf_err e = find_place(s, id, &i);
+	if (kf_ok(e)) {
+		s->request[i].is_taken = true;
+		s->request[i].n = id.n < 16 ? id.n : 16;
+		if (id.n)
+			memcpy(s->request[i].id, id.p, s->request[i].n);
+		*ret = i + 1;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return e;
+}
+
+void op_slow_end(struct op_slow *s, unsigned which)
+{
+	if (!which)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->request[which - 1].is_taken = false;
+	pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * slow: requests that wait for tokens, perhaps for minutes: so many at a time, and none twice.  Any thread.
+ */
+#pragma once
+#include "base/buf.h"
+
+struct op_slow;
+
+enum { OP_SLOW_MAX = 4 };
+
+kf_err op_slow_new(struct op_slow **ret);
+void op_slow_free(struct op_slow *s); /* NULL is fine */
+
+/* BUSY: enough are under way, or this very one is (its client lost patience and asks again).  The request id
+ * may be empty.  *ret is for op_slow_end(), never 0. */
+kf_err op_slow_begin(struct op_slow *s, struct slice request_id, unsigned *ret);
+void op_slow_end(struct op_slow *s, unsigned which); /* 0: nothing was begun */

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/token_key.h"
+#include <string.h>
+
+static void put_u16(struct buf *to, size_t v)
+{
+	buf_add_u8(to, (uint8_t)(v >> 8));
+	buf_add_u8(to, (uint8_t)v);
+}
+
+void token_material_put(struct buf *to, const struct token_material *m)
+{
+	if (m->pool.n >= POOL_NAME_SIZE || m->spki.n > SPKI_MAX ||
+		m->file.n > TOKEN_FILE_MAX) {
+		to->err = kf_fail(TOO_BIG, "description of a key on tokens");
+		return;
+	}
+	buf_add_u8(to, TOKEN_MATERIAL_VERSION);
+	buf_add_u8(to, (uint8_t)m->pool.n);
+	buf_add_slice(to, m->pool);
+	buf_add(to, m->reject, sizeof(m->reject));
+	put_u16(to, m->spki.n);
+	buf_add_slice(to, m->spki);
+	buf_add_u32(to, (uint32_t)m->file.n);
+	buf_add_slice(to, m->file);
+}
+
+/* Takes n bytes from the front; what is not there leaves `is_short`. */
+static struct slice take(struct slice *from, size_t n, bool *is_short)
+{
+	if (n > from->n) {
+		*is_short = true;
+		return (struct slice){ 0 };
+	}
+	struct slice taken = { from->p, n };
+	from->p += n;
+	from->n -= n;
+	return taken;
+}
+
+static size_t take_number(struct slice *from, size_t bytes, bool *is_short)
+{
+	size_t v = 0;
+	struct slice s = take(from, bytes, is_short);
+	for (size_t i = 0; i < s.n; i++)
+		v = v << 8 | s.p[i];
+	return v;
+}
+
+kf_err token_material_get(struct slice bytes, struct token_material *ret)
+{
+	bool is_short = false;
+	*ret = (struct token_material){ 0 };
+	if (take_number(&bytes, 1, &is_short) != TOKEN_MATERIAL_VERSION)
+		return kf_fail(KEY_FORMAT, "a key on tokens, of another release");
+	ret->pool = take(&bytes, take_number(&bytes, 1, &is_short), &is_short);
+	struct slice reject = take(&bytes, sizeof(ret->reject), &is_short);
+	ret->spki = take(&bytes, take_number(&bytes, 2, &is_short), &is_short);
+	ret->file = take(&bytes, take_number(&bytes, 4, &is_short), &is_short);
+	if (is_short || bytes.n || !ret->pool.n || ret->pool.n >= POOL_NAME_SIZE ||
+		memchr(ret->pool.p, 0, ret->pool.n))
+		return kf_fail(KEY_FORMAT, "description of a key on tokens is damaged");
+	memcpy(ret->reject, reject.p, sizeof(ret->reject));
+	return KF_OK;
+}
+
+kf_err token_material_load(struct slice bytes, struct token_key **ret)
+{
+	struct token_material m;
+	KF_TRY(token_material_get(bytes, &m));
+	struct pool_key key = { .spki = m.spki };
+	memcpy(key.pool, m.pool.p, m.pool.n);
+	memcpy(key.reject, m.reject, sizeof(key.reject));
+	kf_err e = pool_key_new(&key, ret);
+	explicit_bzero(&key, sizeof(key));
+	explicit_bzero(&m, sizeof(m));
+	return e;
+}

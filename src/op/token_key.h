@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * token_key: the sealed material of a private key that tokens hold: a Key Block of Key Format Type Token
+ * (0x806b6601) whose bytes say where the key is, never what it is:
+ *
+ *     version 1 | pool: 1 byte length, text | 32 bytes reject | SPKI: 2 bytes length, DER | file: 4 bytes length
+ *
+ * `reject` is the secret of implicit rejection (token/unpad.h), the same at every key server.  `file` is
+ * the key wrapped for tokens (provision's key file), kept for restoring it onto a new one; may be empty.
+ */
+#pragma once
+#include "base/buf.h"
+#include "pool/pool.h"
+
+enum { TOKEN_MATERIAL_VERSION = 1, TOKEN_FILE_MAX = 65535 };
+
+struct token_material {
+	struct slice pool, spki, file;
+	uint8_t reject[32];
+};
+
+void token_material_put(struct buf *to, const struct token_material *m);
+/* KEY_FORMAT: damaged, or of a later release. */
+kf_err token_material_get(struct slice bytes, struct token_material *ret);
+
+/* The handle whose jobs go to the pool. */
+kf_err token_material_load(struct slice bytes, struct token_key **ret);
