@@ -3,13 +3,12 @@
  * pcsc_link: a card in a reader of pcscd.
  */
 #include "token/schsm/pcsc.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-enum { FD_MAX = 65536, CONTEXTS_MAX = 512 };
 
 struct pcsc_link {
 	struct card_link link;
@@ -116,10 +115,9 @@ static const struct card_link_ops link_ops = { link_transmit, link_repair, link_
 
 /* ---- the context's socket ---- */
 
-struct sockets {
-	size_t n;
-	int fd[CONTEXTS_MAX];
-};
+/* A new descriptor is the lowest one that is free: it is among the next few, unless other threads open and
+ * close theirs just then; in that case there is another try. */
+enum { NEAR = 64, TRIES = 5 };
 
 static bool leads_to(int fd, const char *path)
 {
@@ -130,47 +128,51 @@ static bool leads_to(int fd, const char *path)
 	       !strncmp(peer.sun_path, path, sizeof(peer.sun_path));
 }
 
-/* Every connection of this process to that pcscd. */
-static void find_sockets(const char *path, struct sockets *ret)
+static int lowest_free(int any)
 {
-	long limit = sysconf(_SC_OPEN_MAX);
-	ret->n = 0;
-	for (int fd = 0; fd < limit && fd < FD_MAX && ret->n < CONTEXTS_MAX; fd++)
-		if (leads_to(fd, path))
-			ret->fd[ret->n++] = fd;
+	int fd = fcntl(any, F_DUPFD_CLOEXEC, 0);
+	if (fd >= 0)
+		close(fd);
+	return fd;
 }
 
-static bool is_in(const struct sockets *s, int fd)
+/* Which of the descriptors from `first` on are connections to that pcscd. */
+static uint64_t find_sockets(int first, const char *path)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->fd[i] == fd)
-			return true;
-	return false;
+	uint64_t found = 0;
+	for (int i = 0; i < NEAR; i++)
+		if (leads_to(first + i, path))
+			found |= (uint64_t)1 << i;
+	return found;
 }
 
-/* The one that came; -1 when somebody else made one meanwhile. */
-static int new_socket(const struct sockets *before, const struct sockets *after)
+/* The one that came since; -1 unless it is clear which. */
+static int new_socket(int first, uint64_t before, const char *path)
 {
-	int found = -1;
-	for (size_t i = 0; i < after->n; i++) {
-		if (is_in(before, after->fd[i]))
-			continue;
-		if (found >= 0)
-			return -1;
-		found = after->fd[i];
-	}
-	return found >= 0 ? dup(found) : -1;
+	uint64_t come = find_sockets(first, path) & ~before;
+	if (__builtin_popcountll(come) != 1)
+		return -1;
+	return fcntl(first + __builtin_ctzll(come), F_DUPFD_CLOEXEC, 0);
+}
+
+static LONG establish_once(struct token_source *s, struct pcsc_link *l)
+{
+	int first = lowest_free(s->wake_fd);
+	uint64_t before = first < 0 ? 0 : find_sockets(first, s->api.socket);
+	LONG rc = s->api.establish(SCARD_SCOPE_SYSTEM, NULL, NULL, &l->context);
+	if (rc == SCARD_S_SUCCESS && first >= 0)
+		l->socket = new_socket(first, before, s->api.socket);
+	return rc;
 }
 
 static LONG establish(struct token_source *s, struct pcsc_link *l)
 {
-	struct sockets before, after;
 	pthread_mutex_lock(&s->opening);
-	find_sockets(s->api.socket, &before);
-	LONG rc = s->api.establish(SCARD_SCOPE_SYSTEM, NULL, NULL, &l->context);
-	find_sockets(s->api.socket, &after);
-	if (rc == SCARD_S_SUCCESS)
-		l->socket = new_socket(&before, &after);
+	LONG rc = establish_once(s, l);
+	for (int i = 1; i < TRIES && rc == SCARD_S_SUCCESS && l->socket < 0; i++) {
+		s->api.release(l->context);
+		rc = establish_once(s, l);
+	}
 	pthread_mutex_unlock(&s->opening);
 	l->has_context = rc == SCARD_S_SUCCESS;
 	return rc;

@@ -18,6 +18,24 @@ struct direct {
 	uint64_t pulls;
 };
 
+/* The card is pulled at the command after so many: before it gets there, or before its answer does. */
+static struct direct_cut {
+	bool is_armed;
+	int commands;
+	bool is_after;
+} direct_cut;
+
+static inline bool direct_is_cut(struct direct *d, bool is_after)
+{
+	if (!direct_cut.is_armed || direct_cut.commands > 0 ||
+		direct_cut.is_after != is_after)
+		return false;
+	direct_cut.is_armed = false;
+	if (!kf_ok(vhsm_tell(d->v, "unplug")))
+		abort();
+	return true;
+}
+
 static inline bool direct_is_same(const struct direct *d)
 {
 	struct vhsm_presence p = vhsm_presence(d->v);
@@ -28,10 +46,12 @@ static inline kf_err direct_transmit(
 	struct card_link *l, struct slice apdu, struct buf *ret)
 {
 	struct direct *d = (struct direct *)l;
-	if (!direct_is_same(d))
+	if (direct_is_cut(d, false) || !direct_is_same(d))
 		return kf_fail(CLOSED, "the card is not in its reader");
 	kf_err e = vhsm_transmit(d->v, apdu, ret);
-	if (!kf_ok(e))
+	bool is_cut = direct_is_cut(d, true);
+	direct_cut.commands -= direct_cut.commands > 0;
+	if (!kf_ok(e) || is_cut)
 		return kf_fail(TOKEN, "the card was pulled or reset");
 	return KF_OK;
 }
