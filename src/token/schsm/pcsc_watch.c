@@ -124,8 +124,11 @@ static LONG wait_for_change(struct token_source *s, unsigned timeout_ms)
 	}
 	states[s->n].szReader = pnp;
 	states[s->n].dwCurrentState = s->pnp_state;
-	LONG rc = s->api.wait((SCARDCONTEXT)atomic_load(&s->context), timeout_ms, states,
-		(DWORD)s->n + 1);
+	SCARDCONTEXT context = (SCARDCONTEXT)atomic_load(&s->context);
+	LONG rc = s->api.wait(context, timeout_ms, states, (DWORD)s->n + 1);
+	/* With as many readers as it can have there is no room for the one that tells of new ones. */
+	if (rc == SCARD_E_INVALID_PARAMETER || rc == SCARD_E_INVALID_VALUE)
+		rc = s->api.wait(context, timeout_ms, states, (DWORD)s->n);
 	if (rc != SCARD_S_SUCCESS && rc != SCARD_E_TIMEOUT)
 		return rc;
 	for (size_t i = 0; i < s->n; i++)
