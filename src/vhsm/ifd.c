@@ -227,7 +227,9 @@ static RESPONSECODE wait_event(DWORD lun, int timeout_ms)
 	struct pollfd p[] = { { r->stop, POLLIN, 0 }, { events_of(r), POLLIN, 0 } };
 	if (p[1].fd < 0 && timeout_ms > RETRY_MS)
 		timeout_ms = RETRY_MS;
-	poll(p, 2, timeout_ms);
+	eventfd_t told;
+	if (poll(p, 2, timeout_ms) > 0 && p[0].revents)
+		eventfd_read(r->stop, &told); /* pcscd asks once, also to look anew */
 	return IFD_SUCCESS;
 }
 
