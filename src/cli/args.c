@@ -12,6 +12,34 @@ static const struct cli_option *find(
 	return NULL;
 }
 
+static kf_err add(struct cli *c, const struct cli_option *o, const char *value)
+{
+	if (o->list->n == CLI_LIST_MAX) {
+		cli_note(c, "--%s takes %d values at most", o->name, CLI_LIST_MAX);
+		return kf_fail(INVALID_FIELD, "see --help");
+	}
+	o->list->item[o->list->n++] = value;
+	return KF_OK;
+}
+
+/* --name=VALUE, or all arguments up to the next option. */
+static kf_err take_list(
+	struct cli *c, const struct cli_option *o, const char *equals, int *i)
+{
+	if (*equals == '=')
+		return add(c, o, equals + 1);
+	size_t before = o->list->n;
+	while (*i + 1 < c->argc && strncmp(c->argv[*i + 1], "--", 2) != 0) {
+		KF_TRY(add(c, o, c->argv[++*i]));
+		if (o->takes_one)
+			break;
+	}
+	if (o->list->n > before)
+		return KF_OK;
+	cli_note(c, "--%s needs a value", o->name);
+	return kf_fail(INVALID_FIELD, "see --help");
+}
+
 /* --name VALUE, --name=VALUE or --flag at argv[*i]; moves *i past a separate value. */
 static kf_err take_option(
 	struct cli *c, const struct cli_option *options, size_t n, int *i)
@@ -27,6 +55,8 @@ static kf_err take_option(
 		*o->flag = true;
 		return KF_OK;
 	}
+	if (o->list)
+		return take_list(c, o, name + length, i);
 	if (name[length] == '=') {
 		*o->value = name + length + 1;
 		return KF_OK;

@@ -51,18 +51,32 @@ kf_err cli_client(struct cli *c, struct kf_client **ret)
 	return KF_OK;
 }
 
-kf_err cli_call(
-	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret)
+static kf_err call(struct cli *c, uint32_t operation, const struct payload *p,
+	uint32_t timeout_ms, struct buf *ret)
 {
 	KF_TRY(ttlv_written(&p->w));
 	KF_TRY(open_client(c));
 	struct call_report report = { 0 };
-	const struct call_options options = { .report = &report };
+	const struct call_options options = { .report = &report,
+		.timeout_ms = timeout_ms };
 	kf_err e = client_call(c->client, operation, buf_slice(&p->bytes), &options, ret);
 	if (!kf_ok(e) && report.message[0])
 		cli_note(c, "%s: %s", ttlv_value_text(TTLV_KIND_OPERATION, operation),
 			report.message);
 	return e;
+}
+
+kf_err cli_call(
+	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret)
+{
+	return call(c, operation, p, 0, ret);
+}
+
+kf_err cli_call_slow(
+	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret)
+{
+	enum { MINUTES = 10 };
+	return call(c, operation, p, MINUTES * 60000, ret);
 }
 
 kf_err key_attributes(struct cli *c, const char *id, struct buf *ret)

@@ -34,11 +34,20 @@ struct command {
 #include "cli/command.def"
 #undef COMMAND
 
-/* An option of a command: `--name VALUE`, or a flag when `value` is NULL. */
+enum { CLI_LIST_MAX = 128 };
+struct cli_list {
+	size_t n;
+	const char *item[CLI_LIST_MAX];
+};
+
+/* An option of a command: `--name VALUE`, a flag when `value` is NULL, or `--name VALUE...` up to the next
+ * option (`--name VALUE` as often as one likes with `takes_one`). */
 struct cli_option {
 	const char *name;
 	const char **value;
 	bool *flag;
+	struct cli_list *list;
+	bool takes_one;
 };
 
 /* Takes the options out of c->argc/argv, wherever they stand; what is left are the operands.

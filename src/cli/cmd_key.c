@@ -5,6 +5,7 @@
 #include "base/conf.h"
 #include "cli/call.h"
 #include "cli/key_import.h"
+#include "cli/key_token.h"
 #include "crypt/alg.h"
 #include "keyfleet.h"
 #include "kmip/locate.h"
@@ -56,17 +57,23 @@ static kf_err create_symmetric(struct cli *c, const char *type, kf_new_object *q
 	return not_made(c, q->name, &call);
 }
 
+static kf_err read_type(const struct cli *c, const char *type, const struct alg **ret)
+{
+	*ret = alg_by_name(slice_of(type));
+	if (*ret)
+		return KF_OK;
+	cli_note(c,
+		"%s: there is rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384, "
+		"ec:P-521, ec:brainpoolP256r1, ec:brainpoolP384r1, "
+		"ec:brainpoolP512r1, ed25519, aes:128, aes:192 and aes:256",
+		type);
+	return kf_fail(INVALID_FIELD, "unknown type of key");
+}
+
 static kf_err create_pair(struct cli *c, const char *type, kf_new_object *q)
 {
-	const struct alg *alg = alg_by_name(slice_of(type));
-	if (!alg) {
-		cli_note(c,
-			"%s: there is rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384, "
-			"ec:P-521, ec:brainpoolP256r1, ec:brainpoolP384r1, "
-			"ec:brainpoolP512r1, ed25519, aes:128, aes:192 and aes:256",
-			type);
-		return kf_fail(INVALID_FIELD, "unknown type of key");
-	}
+	const struct alg *alg;
+	KF_TRY(read_type(c, type, &alg));
 	q->algorithm = alg->name;
 	/* TLS 1.2 key exchange decrypts; whether anybody may is a matter of grants. */
 	if (alg->family == FAMILY_RSA)
@@ -79,37 +86,92 @@ static kf_err create_pair(struct cli *c, const char *type, kf_new_object *q)
 	return not_made(c, q->name, &call);
 }
 
-static kf_err run_create(struct cli *c)
+struct creation {
+	const char *type, *copies, *on;
+	bool is_inactive;
+	struct tokens_options tokens;
+};
+
+static kf_err create_on_tokens(struct cli *c, const struct creation *q)
 {
-	const char *type = "ec:P-256";
-	bool is_inactive = false;
-	const struct cli_option options[] = { { "type", &type, NULL },
-		{ "inactive", NULL, &is_inactive } };
-	KF_TRY(cli_options(c, options, 2));
-	KF_TRY(cli_operands(c, 1, 1));
-	KF_TRY(check_name(c->argv[0]));
+	struct key_wish wish = {
+		.name = c->argv[0], .token = q->on, .is_inactive = q->is_inactive
+	};
+	if (is_symmetric(q->type))
+		return kf_fail(INVALID_FIELD, "tokens make key pairs only");
+	if (q->on && !q->tokens.is_local)
+		return kf_fail(INVALID_FIELD, "--on is for --local");
+	KF_TRY(read_type(c, q->type, &wish.alg));
+	KF_TRY(key_token_copies(c, q->copies, &wish.copies));
+	return key_token_create(c, &q->tokens, &wish);
+}
+
+static kf_err create_on_server(struct cli *c, const struct creation *q)
+{
 	struct kf_client *client;
 	KF_TRY(cli_client(c, &client));
-	kf_new_object q = { .name = c->argv[0], .is_active = !is_inactive };
-	return is_symmetric(type) ? create_symmetric(c, type, &q)
-				  : create_pair(c, type, &q);
+	kf_new_object o = { .name = c->argv[0], .is_active = !q->is_inactive };
+	return is_symmetric(q->type) ? create_symmetric(c, q->type, &o)
+				     : create_pair(c, q->type, &o);
+}
+
+static kf_err run_create(struct cli *c)
+{
+	struct creation q = { .type = "ec:P-256" };
+	const struct cli_option options[] = { TOKENS_OPTIONS(q.tokens),
+		{ "type", &q.type, NULL }, { "inactive", NULL, &q.is_inactive },
+		{ "copies", &q.copies, NULL }, { "on", &q.on, NULL } };
+	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
+	KF_TRY(cli_operands(c, 1, 1));
+	KF_TRY(check_name(c->argv[0]));
+	if (q.tokens.pool || q.tokens.is_local)
+		return create_on_tokens(c, &q);
+	return create_on_server(c, &q);
+}
+
+static kf_err import_software(struct cli *c, struct key_import *in, const char *file)
+{
+	in->name = c->argv[0];
+	in->file = file;
+	char id[KEY_ID_TEXT];
+	KF_TRY(key_import(in, id, sizeof(id)));
+	return print_id(id);
+}
+
+/* The file is an operand or --pem; --p12 is for tokens. */
+static kf_err choose_file(struct cli *c, struct key_token_import *q, const char **ret)
+{
+	if (c->argc == 2 && !q->pem && !q->p12)
+		q->pem = c->argv[1];
+	else if (c->argc != 1 || (q->pem != NULL) == (q->p12 != NULL))
+		return kf_fail(INVALID_FIELD, "one of FILE, --pem FILE and --p12 FILE");
+	*ret = q->pem;
+	return KF_OK;
 }
 
 static kf_err run_import(struct cli *c)
 {
 	struct key_import in = { .cli = c };
-	const struct cli_option options[] = {
+	struct key_token_import q = { 0 };
+	const char *copies = NULL, *file = NULL;
+	const struct cli_option options[] = { TOKENS_OPTIONS(q.tokens),
+		SHARES_OPTIONS(q.shares), { "share", .list = &q.shares.files },
 		{ "passphrase-file", &in.passphrase_file, NULL },
-		{ "inactive", NULL, &in.is_inactive },
-	};
-	KF_TRY(cli_options(c, options, 2));
-	KF_TRY(cli_operands(c, 2, 2));
+		{ "inactive", NULL, &in.is_inactive }, { "pem", &q.pem, NULL },
+		{ "p12", &q.p12, NULL }, { "certificate", &q.certificate, NULL },
+		{ "copies", &copies, NULL }, { "to", .list = &q.to } };
+	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
+	KF_TRY(cli_operands(c, 1, 2));
 	KF_TRY(check_name(c->argv[0]));
-	in.name = c->argv[0];
-	in.file = c->argv[1];
-	char id[KEY_ID_TEXT];
-	KF_TRY(key_import(&in, id, sizeof(id)));
-	return print_id(id);
+	KF_TRY(choose_file(c, &q, &file));
+	if (!q.tokens.pool && !q.tokens.is_local)
+		return file ? import_software(c, &in, file)
+			    : kf_fail(INVALID_FIELD, "--p12 is for tokens: --pool NAME");
+	KF_TRY(key_token_copies(c, copies, &q.wish.copies));
+	q.wish.name = c->argv[0];
+	q.wish.is_inactive = in.is_inactive;
+	q.passphrase_file = in.passphrase_file;
+	return key_token_import(c, &q);
 }
 
 /* An attribute as people read it; "-" where there is none. */
@@ -259,7 +321,7 @@ static kf_err run_show(struct cli *c)
 
 const struct command command_key_create = {
 	.words = "key create",
-	.args = "NAME [--type rsa:2048|ec:P-256|...] [--inactive]",
+	.args = "NAME [--type rsa:2048|ec:P-256|...] [--pool NAME [--copies N]]",
 	.summary = "make a key pair; prints the private key's id",
 	.help = "  --type TYPE  rsa:2048, rsa:3072, rsa:4096, ec:P-256 (also prime256v1, "
 		"secp256r1),\n"
@@ -268,16 +330,29 @@ const struct command command_key_create = {
 		"               aes:128, aes:192, aes:256 [ec:P-256]; rsa:1024 where "
 		"the key server\n"
 		"               has legacy_rsa_1024 = yes\n"
-		"  --inactive   do not activate it: see `keyfleet key activate`\n",
+		"  --inactive   do not activate it: see `keyfleet key activate`\n"
+		"\nOn tokens:\n"
+		"  --copies N          so many tokens shall hold it [all of the pool]\n"
+		"  --on TOKEN          with --local: the token that makes "
+		"it\n" TOKENS_HELP,
 	.run = run_create,
 };
 const struct command command_key_import = {
 	.words = "key import",
-	.args = "NAME FILE [--passphrase-file FILE] [--inactive]",
+	.args = "NAME FILE|--pem FILE|--p12 FILE [--pool NAME --share FILE...]",
 	.summary = "store an existing private key (PEM or DER); prints its id",
 	.help = "  --passphrase-file FILE  of an encrypted key; 0600; else it is asked "
 		"for\n"
 		"  --inactive              do not activate it\n"
+		"\nTo tokens: the key is wrapped here, under the DKEK of these shares; "
+		"the key "
+		"server\nsees neither.\n"
+		"  --share FILE...     all DKEK shares of the tokens\n"
+		"  --p12 FILE          PKCS#12: the key, and its certificate\n"
+		"  --certificate FILE  goes to the tokens with the key\n"
+		"  --copies N          so many tokens shall hold it [all of the pool]\n"
+		"  --to TOKEN...       with --local: these tokens [all]\n" SHARES_HELP
+			TOKENS_HELP
 		"\nRemove the file from the web servers afterwards.\n",
 	.run = run_import,
 };

@@ -10,11 +10,11 @@
 
 enum { KEY_FILE_MAX = 1 << 20 };
 
-static int ask_file(const struct key_import *in, char *into, int size)
+static int ask_file(const struct cli *c, const char *file, char *into, int size)
 {
 	autobuf bytes = buf_new(1024), why = buf_new(4096);
-	if (!kf_ok(conf_read_secret(in->passphrase_file, &bytes, &why))) {
-		cli_note_lines(in->cli, &why);
+	if (!kf_ok(conf_read_secret(file, &bytes, &why))) {
+		cli_note_lines(c, &why);
 		return -1;
 	}
 	while (bytes.n && (bytes.p[bytes.n - 1] == '\n' || bytes.p[bytes.n - 1] == '\r'))
@@ -25,11 +25,16 @@ static int ask_file(const struct key_import *in, char *into, int size)
 	return (int)bytes.n;
 }
 
+int key_passphrase(const struct cli *c, const char *file, char *into, int size)
+{
+	return file ? ask_file(c, file, into, size)
+		    : terminal_ask("pass phrase", into, size);
+}
+
 static int ask(void *arg, char *into, int size)
 {
 	const struct key_import *in = arg;
-	return in->passphrase_file ? ask_file(in, into, size)
-				   : terminal_ask("pass phrase", into, size);
+	return key_passphrase(in->cli, in->passphrase_file, into, size);
 }
 
 static kf_err read_pair(const struct key_import *in, struct keypair *ret)

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tokens_server: tokens of a key server, by the operations of kmip/token_admin.h.
+ */
+#include "cli/tokens_server.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cli/call.h"
+#include "kmip/create_key_pair.h"
+#include "kmip/token_admin.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- one token ---- */
+
+static kf_err act(struct tokens *t, const struct token_action *q)
+{
+	autopayload p;
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	payload_init(&p);
+	token_action_put_request(&p.w, q);
+	return cli_call_slow(t->cli, KMIP_OPERATION_TOKEN_ACTION, &p, &answer);
+}
+
+static kf_err act_on(struct tokens *t, const char *name, struct token_action *q)
+{
+	struct token_line l;
+	KF_TRY(server_line(t, name, &l));
+	q->serial = slice_of(l.serial);
+	return act(t, q);
+}
+
+static struct slice pin_slice(const struct token_pin *p)
+{
+	return p ? (struct slice){ p->bytes, p->n } : (struct slice){ NULL, 0 };
+}
+
+static kf_err init(
+	struct tokens *t, const char *name, const struct token_init *in, bool force)
+{
+	struct token_line l;
+	struct token_action q = {
+		.kind = TOKEN_ACTION_INIT,
+		.so_pin = pin_slice(in->so_pin),
+		.pin = pin_slice(in->pin),
+		.label = slice_of(in->label),
+		.shares = in->shares,
+		.pin_tries = (int32_t)in->pin_tries,
+	};
+	KF_TRY(server_line(t, name, &l));
+	if (l.is_initialised && !force)
+		return kf_fail(EXISTS, "the token is initialised already");
+	q.serial = slice_of(l.serial);
+	return act(t, &q);
+}
+
+static kf_err identify(struct tokens *t, const char *name)
+{
+	return act_on(t, name, &(struct token_action){ .kind = TOKEN_ACTION_IDENTIFY });
+}
+
+static kf_err drain(struct tokens *t, const char *name, bool resume)
+{
+	return act_on(t, name,
+		&(struct token_action){
+			.kind = resume ? TOKEN_ACTION_RESUME : TOKEN_ACTION_DRAIN });
+}
+
+static kf_err change_pin(struct tokens *t, const char *name, const struct token_pin *old,
+	const struct token_pin *new)
+{
+	return act_on(t, name,
+		&(struct token_action){ .kind = TOKEN_ACTION_CHANGE_PIN,
+			.pin = pin_slice(old),
+			.new_pin = pin_slice(new) });
+}
+
+/* ---- DKEK shares ---- */
+
+static struct provision_row *add_row(struct provision_report *r, const char *serial)
+{
+	if (r->n == POOL_TOKENS_MAX)
+		return NULL;
+	struct provision_row *row = &r->row[r->n++];
+	*row = (struct provision_row){ 0 };
+	snprintf(row->serial, sizeof(row->serial), "%s", serial);
+	return row;
+}
+
+static void decide(struct provision_row *row, kf_err e, const char *why)
+{
+	row->outcome = kf_ok(e) ? PROVISION_DONE : PROVISION_FAILED;
+	row->err = e;
+	snprintf(row->why, sizeof(row->why), "%s",
+		why        ? why
+		: kf_ok(e) ? ""
+			   : e.site->text);
+}
+
+static kf_err check_value_of(const struct provision_shares *in, uint8_t *ret)
+{
+	CLEANUP(dkek_freep) struct dkek *d = NULL;
+	KF_TRY(dkek_new(&d));
+	for (size_t i = 0; i < in->n; i++)
+		KF_TRY(dkek_add(d, in->share[i]));
+	dkek_check_value(d, ret);
+	return KF_OK;
+}
+
+static kf_err give_shares(
+	struct tokens *t, const struct token_line *l, const struct provision_shares *in)
+{
+	for (size_t i = 0; i < in->n; i++)
+		KF_TRY(act(t, &(struct token_action){ .kind = TOKEN_ACTION_IMPORT_SHARE,
+				      .serial = slice_of(l->serial),
+				      .share = { in->share[i], SHARE_SIZE } }));
+	return KF_OK;
+}
+
+static void import_into(struct tokens *t, const struct token_line *l,
+	const struct provision_shares *in, const uint8_t *check_value,
+	struct provision_row *row)
+{
+	bool is_whole = l->has_kcv && !l->shares_missing;
+	bool is_same = is_whole && !memcmp(l->kcv, check_value, TOKEN_KCV_SIZE);
+	if (!is_whole) {
+		decide(row, give_shares(t, l, in), NULL);
+		return;
+	}
+	decide(row,
+		is_same ? KF_OK
+			: kf_fail(CONFLICT, "the token has another DKEK; only "
+					    "initialising it anew gives it this one"),
+		is_same ? "has this DKEK already" : NULL);
+	if (is_same)
+		row->outcome = PROVISION_WAS_SO;
+}
+
+static void count(struct provision_report *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->row[i].outcome == PROVISION_FAILED)
+			r->failed++;
+		else
+			r->done++;
+}
+
+static kf_err import_shares(struct tokens *t, const struct token_names *to,
+	const struct provision_shares *shares, struct provision_report *ret)
+{
+	CLEANUP(mem_freep) struct token_line *l = calloc(LINES_MAX, sizeof(*l));
+	uint8_t check_value[DKEK_CHECK_SIZE];
+	size_t n = 0;
+	if (!l)
+		return kf_fail(NOMEM, "no memory for a list of tokens");
+	KF_TRY(check_value_of(shares, check_value));
+	KF_TRY(server_lines(t, to, l, &n));
+	for (size_t i = 0; i < n; i++) {
+		struct provision_row *row = add_row(ret, l[i].serial);
+		if (!row)
+			return kf_fail(TOO_BIG, "more tokens than a pool can have");
+		import_into(t, &l[i], shares, check_value, row);
+	}
+	count(ret);
+	return KF_OK;
+}
+
+/* ---- keys ---- */
+
+/* Pairs: "token" SERIAL, "result" ok or why not. */
+static void read_results(struct slice facts, struct provision_report *ret)
+{
+	struct ttlv_reader r = ttlv_read(facts);
+	struct provision_row *row = NULL;
+	struct status_pair p;
+	char serial[TOKEN_SERIAL_SIZE], why[PROVISION_WHY_SIZE];
+	while (status_pair_next(&r, &p)) {
+		if (slice_is(p.name, "token")) {
+			server_text(p.value, serial, sizeof(serial));
+			row = add_row(ret, serial);
+		} else if (row && slice_is(p.name, "result")) {
+			server_text(p.value, why, sizeof(why));
+			bool is_ok = slice_is(p.value, "ok");
+			decide(row, is_ok ? KF_OK : kf_fail(TOKEN, "the token failed"),
+				is_ok ? "" : why);
+		}
+	}
+	count(ret);
+}
+
+static kf_err transfer(struct tokens *t, enum key_transfer_kind kind, const char *key,
+	const struct token_names *tokens, struct buf *ret_blob,
+	struct provision_report *ret)
+{
+	CLEANUP(mem_freep) struct token_line *l = calloc(LINES_MAX, sizeof(*l));
+	CLEANUP(mem_freep) struct key_transfer *q = calloc(1, sizeof(*q));
+	struct key_transfer_response a = { 0 };
+	struct key_ids ids;
+	autopayload p;
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	payload_init(&p);
+	if (!l || !q || tokens->n > TOKEN_SERIALS_MAX)
+		return kf_fail(NOMEM, "no memory for a list of tokens");
+	KF_TRY(key_find(t->cli, key, &ids));
+	q->kind = kind;
+	q->uid = slice_of(ids.private_key);
+	if (tokens->n)
+		KF_TRY(server_lines(t, tokens, l, &q->n));
+	for (size_t i = 0; i < q->n; i++)
+		q->serial[i] = slice_of(l[i].serial);
+	key_transfer_put_request(&p.w, q);
+	KF_TRY(cli_call_slow(t->cli, KMIP_OPERATION_KEY_TRANSFER, &p, &answer));
+	struct ttlv_reader r = answer_reader(&answer);
+	KF_TRY(key_transfer_get_response(&r, &a));
+	if (ret_blob)
+		buf_add_slice(ret_blob, a.blob);
+	if (ret)
+		read_results(a.facts, ret);
+	return ret_blob ? buf_err(ret_blob) : KF_OK;
+}
+
+static kf_err clone(struct tokens *t, const char *key, const struct token_names *to,
+	struct provision_report *ret)
+{
+	return transfer(t, KEY_TRANSFER_CLONE, key, to, NULL, ret);
+}
+
+/* The last copy is refused by the key server, whatever is said. */
+static kf_err erase(struct tokens *t, const char *key, const struct token_names *from,
+	bool force, struct provision_report *ret)
+{
+	(void)force;
+	return transfer(t, KEY_TRANSFER_DELETE, key, from, NULL, ret);
+}
+
+static kf_err backup(struct tokens *t, const char *key, struct buf *ret)
+{
+	return transfer(
+		t, KEY_TRANSFER_BACKUP, key, &(struct token_names){ NULL, 0 }, ret, NULL);
+}
+
+static kf_err need_pool(const struct tokens *t)
+{
+	return t->options.pool
+		       ? KF_OK
+		       : kf_fail(INVALID_FIELD, "--pool NAME: of which pool's tokens?");
+}
+
+static kf_err put_id(const struct kmip_uid *uid, struct buf *ret)
+{
+	buf_add_slice(ret, uid->text);
+	return buf_err(ret);
+}
+
+static kf_err restore(struct tokens *t, const struct key_wish *wish, struct slice file,
+	const struct token_names *to, struct buf *ret_id, struct provision_report *ret)
+{
+	struct create_key_pair_response a = { 0 };
+	autopayload p;
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	(void)ret;
+	KF_TRY(need_pool(t));
+	if (to->n)
+		return kf_fail(INVALID_FIELD,
+			"--to is for --local: at a key server say --all or --copies N");
+	payload_init(&p);
+	const struct key_adopt q = {
+		.pool = slice_of(t->options.pool),
+		.blob = file,
+		.name = slice_of(wish->name),
+		.copies = (int32_t)wish->copies,
+		.is_inactive = wish->is_inactive,
+	};
+	key_adopt_put_request(&p.w, &q);
+	KF_TRY(cli_call_slow(t->cli, KMIP_OPERATION_KEY_ADOPT, &p, &answer));
+	struct ttlv_reader r = answer_reader(&answer);
+	KF_TRY(create_key_pair_get_response(&r, &a));
+	return put_id(&a.private_key, ret_id);
+}
+
+/* Two sets: of both halves, and of the private one.  A curve that is not the first of its length is said. */
+static void put_curve(const struct alg *alg, struct buf *set)
+{
+	autobuf item = buf_new(64);
+	struct ttlv_writer w = ttlv_write(&item, 0);
+	if (!alg->kmip_curve)
+		return;
+	ttlv_begin(&w, TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
+	ttlv_put_enum(&w, TAG_RECOMMENDED_CURVE, alg->kmip_curve);
+	ttlv_end(&w);
+	attrs_add_item(set, buf_slice(&item));
+}
+
+static void put_place(
+	const struct tokens *t, const struct key_wish *wish, struct buf *private)
+{
+	struct slice vendor = slice_of(TOKEN_ATTRIBUTE_VENDOR);
+	char copies[16];
+	attrs_add_vendor_text(private, vendor, slice_of(TOKEN_ATTRIBUTE_POOL),
+		slice_of(t->options.pool));
+	snprintf(copies, sizeof(copies), "%u", wish->copies);
+	if (wish->copies)
+		attrs_add_vendor_text(private, vendor, slice_of(TOKEN_ATTRIBUTE_COPIES),
+			slice_of(copies));
+}
+
+static kf_err put_attributes(const struct tokens *t, const struct key_wish *wish,
+	struct create_key_pair_request *q, struct buf sets[3])
+{
+	uint32_t usage = KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN;
+	char public_name[256];
+	if (wish->alg->family == FAMILY_RSA)
+		usage |= KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT;
+	snprintf(public_name, sizeof(public_name), "%s.pub", wish->name);
+	attrs_add_enum(&sets[0], TAG_CRYPTOGRAPHIC_ALGORITHM, wish->alg->kmip_algorithm);
+	attrs_add_int(&sets[0], TAG_CRYPTOGRAPHIC_LENGTH, (int32_t)wish->alg->bits);
+	put_curve(wish->alg, &sets[0]);
+	if (!wish->is_inactive)
+		attrs_add_date(&sets[0], TAG_ACTIVATION_DATE, clock_wall_s() - 1);
+	attrs_add_name(&sets[1], slice_of(wish->name));
+	attrs_add_int(&sets[1], TAG_CRYPTOGRAPHIC_USAGE_MASK, (int32_t)usage);
+	put_place(t, wish, &sets[1]);
+	attrs_add_name(&sets[2], slice_of(public_name));
+	attrs_add_int(&sets[2], TAG_CRYPTOGRAPHIC_USAGE_MASK,
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY);
+	for (int i = 0; i < 3; i++)
+		KF_TRY(buf_err(&sets[i]));
+	*q = (struct create_key_pair_request){ buf_slice(&sets[0]), buf_slice(&sets[1]),
+		buf_slice(&sets[2]) };
+	return KF_OK;
+}
+
+static kf_err send_create(
+	struct tokens *t, const struct create_key_pair_request *q, struct buf *ret_id)
+{
+	struct create_key_pair_response a = { 0 };
+	autopayload p;
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	payload_init(&p);
+	create_key_pair_put_request(&p.w, q);
+	KF_TRY(cli_call_slow(t->cli, KMIP_OPERATION_CREATE_KEY_PAIR, &p, &answer));
+	struct ttlv_reader r = answer_reader(&answer);
+	KF_TRY(create_key_pair_get_response(&r, &a));
+	return put_id(&a.private_key, ret_id);
+}
+
+static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *ret_id,
+	struct provision_report *ret)
+{
+	enum { SET_MAX = 4096 };
+	struct create_key_pair_request q;
+	struct buf sets[3] = { buf_new(SET_MAX), buf_new(SET_MAX), buf_new(SET_MAX) };
+	(void)ret;
+	KF_TRY(need_pool(t));
+	kf_err e = put_attributes(t, wish, &q, sets);
+	if (kf_ok(e))
+		e = send_create(t, &q, ret_id);
+	for (int i = 0; i < 3; i++)
+		buf_free(&sets[i]);
+	return e;
+}
+
+static kf_err certificate(
+	struct tokens *t, const char *key, struct slice der, struct provision_report *ret)
+{
+	(void)key;
+	(void)der;
+	(void)ret;
+	cli_note(t->cli, "certificates are stored on tokens with --local");
+	return kf_fail(INVALID_FIELD, "see --help");
+}
+
+static void close_server(struct tokens *t) { free(t); }
+
+static const struct tokens_ops server_ops = {
+	.list = server_list,
+	.keys = server_keys,
+	.init = init,
+	.identify = identify,
+	.drain = drain,
+	.change_pin = change_pin,
+	.import_shares = import_shares,
+	.clone = clone,
+	.erase = erase,
+	.backup = backup,
+	.restore = restore,
+	.create = create,
+	.certificate = certificate,
+	.drift = server_drift,
+	.close = close_server,
+};
+
+kf_err tokens_open_server(
+	struct cli *c, const struct tokens_options *o, struct tokens **ret)
+{
+	struct tokens *t = calloc(1, sizeof(*t));
+	if (!t)
+		return kf_fail(NOMEM, "no memory for tokens");
+	*t = (struct tokens){ &server_ops, c, *o, progress_start("tokens") };
+	*ret = t;
+	return KF_OK;
+}

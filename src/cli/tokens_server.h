@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tokens_server: what a key server says of its tokens.
+ */
+#pragma once
+#include "cli/tokens.h"
+
+enum { LINES_MAX = POOL_TOKENS_MAX * POOLS_MAX };
+
+kf_err server_list(struct tokens *t, struct token_line *ret, size_t max, size_t *ret_n);
+kf_err server_keys(
+	struct tokens *t, void (*see)(void *arg, const struct key_line *k), void *arg);
+kf_err server_drift(struct tokens *t, const struct provision_drift *in);
+/* By serial number or label; notes why not. */
+kf_err server_line(struct tokens *t, const char *name, struct token_line *ret);
+/* Lines of those that are named, or of all. */
+kf_err server_lines(struct tokens *t, const struct token_names *names,
+	struct token_line *ret, size_t *ret_n);
+/* Cut to what fits, with NUL. */
+void server_text(struct slice s, char *ret, size_t size);
