@@ -112,7 +112,7 @@ static kf_err run_backup(struct cli *c)
 	KF_TRY(cli_file_error(c, out, file_create(out, buf_slice(&file), 0600)));
 	if (!c->is_quiet)
 		cli_note(c,
-			"%s holds %s, wrapped: whoever restores it needs tokens with the "
+			"%s holds %s, wrapped: it is restored to tokens with the "
 			"same DKEK",
 			out, c->argv[0]);
 	return KF_OK;

@@ -225,6 +225,7 @@ static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *
 	const struct provision_new_key in = {
 		.key = { .alg = wish->alg,
 			.label = wish->name,
+			.may_leave = true,
 			.may_decrypt = wish->alg->family == FAMILY_RSA },
 		.serial = wish->token,
 		.copies = wish->copies,

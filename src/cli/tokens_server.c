@@ -47,6 +47,7 @@ static kf_err init(
 		.label = slice_of(in->label),
 		.shares = in->shares,
 		.pin_tries = (int32_t)in->pin_tries,
+		.is_forced = force,
 	};
 	KF_TRY(server_line(t, name, &l));
 	if (l.is_initialised && !force)

@@ -139,11 +139,12 @@ static kf_err log_in(struct worker *w)
 	worker_begin(w, start_limit(w));
 	kf_err e = w->pool->driver->login(w->token, w->pool->pin);
 	worker_end(w);
-	if (!kf_is(e, KF_E_AUTH))
-		return e;
-	refuse_pin(w, e);
+	bool is_refused = kf_is(e, KF_E_AUTH);
+	if (is_refused)
+		refuse_pin(w, e);
+	/* Some things a token tells only those who are logged in. */
 	w->facts = *w->pool->driver->facts(w->token);
-	return KF_OK;
+	return is_refused ? KF_OK : e;
 }
 
 static kf_err open_place(struct worker *w)

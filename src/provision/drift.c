@@ -96,7 +96,8 @@ static void look_at_key(const struct view *v, const struct pool_key_status *key)
 	if (n == 1 && v->here->n > 1)
 		tell(v, DRIFT_ONLY_COPY, holder[0], key, "has the only copy");
 	for (size_t i = 0; n > 1 && i < v->here->n; i++)
-		if (!holds(holder, n, v->here->row[i].serial))
+		if (v->status[i].facts.is_initialised &&
+			!holds(holder, n, v->here->row[i].serial))
 			tell(v, DRIFT_LACKS_KEY, v->here->row[i].serial, key,
 				"lacks a key that others hold");
 }
@@ -123,7 +124,7 @@ kf_err provision_drift(const struct provision *p, const struct provision_drift *
 	const struct view v = { p, in, here, status };
 	if (!here || !status)
 		return kf_fail(NOMEM, "no memory for a list of tokens");
-	KF_TRY(each_fill(p, NULL, here));
+	KF_TRY(each_fill_all(p, here));
 	for (size_t i = 0; i < here->n; i++)
 		KF_TRY(each_status(p, here->row[i].serial, &status[i]));
 	size_t best = usual(&v);

@@ -107,19 +107,34 @@ static kf_err fill_named(const struct provision *p, const struct provision_targe
 	return KF_OK;
 }
 
-kf_err each_fill(const struct provision *p, const struct provision_targets *to,
-	struct provision_report *ret)
+static kf_err fill(
+	const struct provision *p, bool with_blank, struct provision_report *ret)
 {
 	CLEANUP(mem_freep) struct pool_token_status *s = NULL;
 	size_t n;
 	ret->n = ret->done = ret->failed = 0;
-	if (to && to->n)
-		return fill_named(p, to, ret);
 	KF_TRY(read_status(p, &s, &n));
 	for (size_t i = 0; i < n; i++)
-		if (is_in(p, &s[i]) && is_here(&s[i]))
+		if (is_in(p, &s[i]) && is_here(&s[i]) &&
+			(with_blank || s[i].facts.is_initialised))
 			each_add(ret, s[i].facts.serial);
-	return ret->n ? KF_OK : kf_fail(UNAVAILABLE, "the pool has no token");
+	return KF_OK;
+}
+
+kf_err each_fill_all(const struct provision *p, struct provision_report *ret)
+{
+	return fill(p, true, ret);
+}
+
+kf_err each_fill(const struct provision *p, const struct provision_targets *to,
+	struct provision_report *ret)
+{
+	ret->n = ret->done = ret->failed = 0;
+	if (to && to->n)
+		return fill_named(p, to, ret);
+	KF_TRY(fill(p, false, ret));
+	return ret->n ? KF_OK
+		      : kf_fail(UNAVAILABLE, "the pool has no token that is initialised");
 }
 
 /* ---- results ---- */

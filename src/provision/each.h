@@ -23,9 +23,12 @@ kf_err each_token(
 /* The same for one, whose error is the call's. */
 kf_err each_one(const struct provision *p, const struct each *e, const char *serial);
 
-/* Rows for tokens that are here: those that are named (NOT_FOUND), or all of the pool. */
+/* Rows for tokens that are here: those that are named (NOT_FOUND), or all of the pool that are
+ * initialised. */
 kf_err each_fill(const struct provision *p, const struct provision_targets *to,
 	struct provision_report *ret);
+/* All that are here, blank ones too. */
+kf_err each_fill_all(const struct provision *p, struct provision_report *ret);
 struct provision_row *each_add(struct provision_report *r, const char *serial);
 void each_fail(struct provision_row *row, kf_err e, const char *remedy);
 void each_count(struct provision_report *r);

@@ -12,6 +12,7 @@
 
 struct making {
 	const struct token_new_key *in;
+	unsigned copies;
 	struct token_key_facts *made;
 };
 
@@ -25,10 +26,15 @@ static kf_err run_generate(const struct token_driver *driver, struct token *t,
 	if (!driver->facts(t)->is_initialised)
 		return kf_fail(
 			STATE, "the token is not initialised: `keyfleet token init`");
-	if (m->in->may_leave && driver->facts(t)->wrapping == WRAPPING_NONE)
-		return kf_fail(UNSUPPORTED, "no key can leave this token, so that there "
-					    "would be one copy only");
-	KF_TRY(driver->generate(t, m->in, m->made));
+	struct token_new_key key = *m->in;
+	if (driver->facts(t)->wrapping == WRAPPING_NONE) {
+		if (m->copies != 1)
+			return kf_fail(UNSUPPORTED,
+				"no key can leave this token, so that there would be one "
+				"copy only: --copies 1, or give it a DKEK first");
+		key.may_leave = false;
+	}
+	KF_TRY(driver->generate(t, &key, m->made));
 	return copy_prove(driver, t, m->made);
 }
 
@@ -65,10 +71,10 @@ static kf_err choose(const struct provision *p, const struct provision_report *a
 					   "DKEK, or away");
 }
 
-static kf_err make_on(const struct provision *p, const struct token_new_key *in,
+static kf_err make_on(const struct provision *p, const struct provision_new_key *in,
 	const char *serial, struct token_key_facts *ret)
 {
-	const struct making m = { in, ret };
+	const struct making m = { &in->key, in->copies, ret };
 	const struct each e = { .task = "generating a key",
 		.changes = true,
 		.run = run_generate,
@@ -102,14 +108,14 @@ kf_err provision_generate(const struct provision *p, const struct provision_new_
 {
 	CLEANUP(token_key_facts_free) struct token_key_facts made = { 0 };
 	char serial[TOKEN_SERIAL_SIZE];
-	struct token_new_key key = in->key;
-	key.may_leave = in->copies != 1 || in->key.may_leave;
+	struct provision_new_key wanted = *in;
+	wanted.key.may_leave |= in->copies != 1;
 	KF_TRY(each_fill(p, NULL, ret));
 	if (in->serial)
 		KF_TRY(provision_find(p, in->serial, serial));
 	else
-		KF_TRY(choose(p, ret, key.may_leave, serial));
-	KF_TRY(make_on(p, &key, serial, &made));
+		KF_TRY(choose(p, ret, in->copies != 1, serial));
+	KF_TRY(make_on(p, &wanted, serial, &made));
 	buf_add_slice(ret_spki, buf_slice(&made.spki));
 	KF_TRY(buf_err(ret_spki));
 	return copy_to_others(p, made.key_id, serial, in->copies, ret);

@@ -80,9 +80,9 @@ kf_err provision_import_shares(const struct provision *p,
 /* ---- keys ---- */
 
 struct provision_new_key {
-	struct token_new_key key;
-	const char *serial; /* where it is made; NULL: wherever there is one idle */
-	unsigned copies;    /* tokens that shall hold it in all; 0: every one that can */
+	struct token_new_key key; /* may_leave: implied by copies */
+	const char *serial;       /* where it is made; NULL: wherever there is one idle */
+	unsigned copies; /* tokens that shall hold it in all; 0: every one that can */
 };
 /* Two phases: generated on one, then copied.  ret_spki is written (appended) as soon as the first token
  * holds it: with fewer copies than wanted the caller must not use the key yet (the report tells). */

@@ -115,7 +115,7 @@ struct token_init {
 	const struct token_pin *so_pin, *pin;
 	unsigned pin_tries; /* 0: the kind's default */
 	/* SmartCard-HSM: shares that the DKEK is made of; 0: a random DKEK that never leaves; -1: no key
-	 * leaves this token */
+	 * leaves this token.  PKCS#11: of no meaning, the wrapping key comes when it is imported. */
 	int shares;
 	const char *label;
 };

@@ -14,6 +14,7 @@ from hsm import Pcscd, VirtualCards, missing
 from lab import BIN, Lab, wait_until
 
 MODULE = next(iter(glob.glob("/usr/lib/*/opensc-pkcs11.so")), None)
+SOFTHSM = next(iter(glob.glob("/usr/lib/softhsm/libsofthsm2.so") + glob.glob("/usr/lib/*/softhsm/libsofthsm2.so")), None)
 PIN, SO_PIN, PASSWORD = "648219", "3537363231383830", "123456789"
 CARDS = 3
 # A share that sc-hsm-tool made, its content, and the check value of a DKEK of this share alone.
@@ -277,6 +278,35 @@ def claim_a_password_in_parts_opens_a_share_with_both_tools(lab):
     result = lab.keyfleet("dkek", "import", lab.path("parts.pbe"), "--to", "hsm1", "--parts", "2", "--iterations", "1000",
                           check=False, stdin=wrong)
     expect("password of the share is wrong" in result.stderr, result.stdout + result.stderr)
+
+
+def claim_tokens_behind_pkcs11_are_provisioned_alike(lab):
+    """Their keys travel under an AES wrapping key, which is imported as the sum of the shares."""
+    if not SOFTHSM:
+        skip("SoftHSM2 is not installed")
+    if lab.why_not:
+        skip(lab.why_not)
+    os.makedirs(lab.path("tokens"), exist_ok=True)
+    lab.environment["SOFTHSM2_CONF"] = lab.write("softhsm2.conf", f"directories.tokendir = {lab.path('tokens')}\n")
+
+    def keyfleet(*argv, check=True):
+        return lab.keyfleet(*argv, "--module", SOFTHSM, check=check)
+    for label in ("soft1", "soft2"):
+        blank = next(r["serial"] for r in json.loads(keyfleet("token", "list", "--json").stdout) if r["state"] == "blank")
+        keyfleet("token", "init", blank, "--label", label, "--so-pin-file", lab.path("so-pin"))
+    result = keyfleet("key", "create", "p11", "--copies", "2", check=False)
+    expect(result.returncode == 1 and "no token" in result.stderr, result.stdout + result.stderr)
+    keyfleet("dkek", "import", lab.path("quick.pbe"), *lab.quick, "--all")
+    said = json.loads(keyfleet("dkek", "import", lab.path("quick.pbe"), *lab.quick, "--all", "--json").stdout)
+    expect([r["result"] for r in said] == ["was so", "was so"], str(said))
+    keyfleet("key", "create", "p11", "--type", "rsa:2048", "--copies", "2")
+    keyfleet("key", "backup", "p11", "--out", lab.path("p11.key"))
+    keyfleet("key", "erase", "p11", "--from", "soft1")
+    keyfleet("key", "restore", lab.path("p11.key"), "--to", "soft1")
+    said = json.loads(keyfleet("dkek", "status", "--drift", "--json").stdout)
+    expect([r["drift"] for r in said] == ["is not initialised"], str(said))
+    result = lab.keyfleet("key", "restore", lab.path("p11.key"), "--to", "hsm1", check=False)
+    expect(result.returncode == 1 and "wrapped like this" in result.stdout, result.stdout + result.stderr)
 
 
 if __name__ == "__main__":

@@ -156,9 +156,9 @@ static kf_err init_token(struct token *t, const struct token_init *in)
 
 static kf_err check_init(struct token *t, const struct token_init *in)
 {
-	if (in->pin_tries || in->shares)
+	if (in->pin_tries)
 		return kf_fail(UNSUPPORTED,
-			"tokens behind PKCS#11 have no number of tries or shares");
+			"tokens behind PKCS#11 take no number of tries; leave it out");
 	if (in->label && strlen(in->label) > 32)
 		return kf_fail(BAD_PARAMETERS, "a label has 32 bytes at most");
 	KF_TRY(p11_read_facts(t));
