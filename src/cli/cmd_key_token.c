@@ -194,7 +194,8 @@ kf_err key_token_told(struct cli *c, const struct key_wish *wish,
 	KF_TRY(buf_err(id));
 	if (!c->is_json)
 		printf("%.*s\n", (int)id->n, (const char *)id->p);
-	KF_TRY(tokens_print_report(c, r));
+	if (r->n)
+		KF_TRY(tokens_print_report(c, r));
 	if (wish->copies && r->done < wish->copies) {
 		cli_note(c, "%s: %zu of %u copies: it is not to be used yet", wish->name,
 			r->done, wish->copies);

@@ -254,30 +254,74 @@ static kf_err put_id(const struct kmip_uid *uid, struct buf *ret)
 	return buf_err(ret);
 }
 
-static kf_err restore(struct tokens *t, const struct key_wish *wish, struct slice file,
-	const struct token_names *to, struct buf *ret_id, struct provision_report *ret)
+/* Who holds the key of this name now. */
+struct holding {
+	const char *name;
+	struct provision_report *report;
+};
+
+static void see_holders(void *arg, const struct key_line *k)
+{
+	struct holding *h = arg;
+	char serial[TOKEN_SERIAL_SIZE];
+	if (strcmp(k->object, h->name) != 0)
+		return;
+	for (const char *at = k->holders; *at; at += strspn(at, " ")) {
+		struct slice word = { (const uint8_t *)at, strcspn(at, " ") };
+		server_text(word, serial, sizeof(serial));
+		add_row(h->report, serial);
+		at += word.n;
+	}
+}
+
+static kf_err tell_holders(
+	struct tokens *t, const struct key_wish *wish, struct provision_report *ret)
+{
+	struct holding h = { wish->name, ret };
+	KF_TRY(server_keys(t, see_holders, &h));
+	count(ret);
+	return KF_OK;
+}
+
+static uint32_t usage_of_file(struct slice file)
+{
+	CLEANUP(token_blob_free) struct token_blob b = { 0 };
+	uint32_t usage = KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN;
+	if (kf_ok(provision_read_file(file, &b)) && b.may_decrypt)
+		usage |= KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT;
+	return usage;
+}
+
+static kf_err adopt(struct tokens *t, const struct key_adopt *q, struct buf *ret_id)
 {
 	struct create_key_pair_response a = { 0 };
 	autopayload p;
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	(void)ret;
+	payload_init(&p);
+	key_adopt_put_request(&p.w, q);
+	KF_TRY(cli_call_slow(t->cli, KMIP_OPERATION_KEY_ADOPT, &p, &answer));
+	struct ttlv_reader r = answer_reader(&answer);
+	KF_TRY(create_key_pair_get_response(&r, &a));
+	return put_id(&a.private_key, ret_id);
+}
+
+static kf_err restore(struct tokens *t, const struct key_wish *wish, struct slice file,
+	const struct token_names *to, struct buf *ret_id, struct provision_report *ret)
+{
 	KF_TRY(need_pool(t));
 	if (to->n)
 		return kf_fail(INVALID_FIELD,
 			"--to is for --local: at a key server say --all or --copies N");
-	payload_init(&p);
 	const struct key_adopt q = {
 		.pool = slice_of(t->options.pool),
 		.blob = file,
 		.name = slice_of(wish->name),
 		.copies = (int32_t)wish->copies,
 		.is_inactive = wish->is_inactive,
+		.usage = usage_of_file(file),
 	};
-	key_adopt_put_request(&p.w, &q);
-	KF_TRY(cli_call_slow(t->cli, KMIP_OPERATION_KEY_ADOPT, &p, &answer));
-	struct ttlv_reader r = answer_reader(&answer);
-	KF_TRY(create_key_pair_get_response(&r, &a));
-	return put_id(&a.private_key, ret_id);
+	KF_TRY(adopt(t, &q, ret_id));
+	return tell_holders(t, wish, ret);
 }
 
 /* Two sets: of both halves, and of the private one.  A curve that is not the first of its length is said. */
@@ -352,14 +396,13 @@ static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *
 	enum { SET_MAX = 4096 };
 	struct create_key_pair_request q;
 	struct buf sets[3] = { buf_new(SET_MAX), buf_new(SET_MAX), buf_new(SET_MAX) };
-	(void)ret;
 	KF_TRY(need_pool(t));
 	kf_err e = put_attributes(t, wish, &q, sets);
 	if (kf_ok(e))
 		e = send_create(t, &q, ret_id);
 	for (int i = 0; i < 3; i++)
 		buf_free(&sets[i]);
-	return e;
+	return kf_ok(e) ? tell_holders(t, wish, ret) : e;
 }
 
 static kf_err certificate(

@@ -64,10 +64,7 @@ static kf_err restore_kept(struct op_call *call, const struct provision *p,
 	KF_TRY(token_material_get(k.block.material, &m));
 	if (!m.file.n)
 		return kf_fail(NOT_FOUND, "no token has this key, and no file is kept");
-	(void)to;
-	(void)report;
-	(void)p;
-	return kf_fail(UNSUPPORTED, "key files");
+	return provision_restore(p, m.file, to, 0, &spki, report);
 }
 
 static kf_err clone(struct op_call *call, const struct provision *p,
@@ -97,7 +94,8 @@ static kf_err transfer(struct op_call *call, const struct serials *s)
 		.pool = pool_key_pool(call->object->key) };
 	switch (t->kind) {
 	case KEY_TRANSFER_CLONE: KF_TRY(clone(call, &p, s, &report)); break;
-	case KEY_TRANSFER_BACKUP: return kf_fail(UNSUPPORTED, "key files");
+	case KEY_TRANSFER_BACKUP:
+		return provision_backup(&p, call->object->key_id, &t->file);
 	case KEY_TRANSFER_DELETE: KF_TRY(delete (call, &p, s, &report)); break;
 	}
 	op_token_report(&t->facts, &report);

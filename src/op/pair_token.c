@@ -127,8 +127,9 @@ static kf_err bring(struct op_call *call, const struct provision *where, struct 
 			call->server->pools, where->pool, p->key_id.p, spki);
 	}
 	if (p->file.n)
-		return kf_fail(UNSUPPORTED, "key files");
-	KF_TRY(generate(call, where, spki, &report));
+		KF_TRY(provision_restore(where, p->file, NULL, p->copies, spki, &report));
+	else
+		KF_TRY(generate(call, where, spki, &report));
 	*ret = (unsigned)report.done;
 	p->copies = p->copies ? p->copies : (unsigned)(report.done + report.failed);
 	return KF_OK;
@@ -256,9 +257,10 @@ static kf_err alg_of_spki(struct slice spki, const struct alg **ret)
 
 static kf_err alg_of_file(struct slice file, const struct alg **ret)
 {
-	(void)file;
-	(void)ret;
-	return kf_fail(UNSUPPORTED, "key files");
+	CLEANUP(token_blob_free) struct token_blob b = { 0 };
+	KF_TRY(provision_read_file(file, &b));
+	*ret = b.alg;
+	return KF_OK;
 }
 
 static kf_err find_alg(struct op_call *call)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tokens without a key server: DKEK shares, keys made, cloned, kept in files and brought from software, in turns with
+"""Tokens without a key server, and with one: DKEK shares, keys made, cloned, kept in files and brought from software, in turns with
 OpenSC's stock tools, on virtual SmartCard-HSMs behind stock pcscd."""
 import glob
 import hashlib
@@ -11,7 +11,7 @@ import subprocess
 
 from scenario import expect, run, skip
 from hsm import Pcscd, VirtualCards, missing
-from lab import BIN, Lab, wait_until
+from lab import BIN, KeyServer, Lab, wait_until
 
 MODULE = next(iter(glob.glob("/usr/lib/*/opensc-pkcs11.so")), None)
 SOFTHSM = next(iter(glob.glob("/usr/lib/softhsm/libsofthsm2.so") + glob.glob("/usr/lib/*/softhsm/libsofthsm2.so")), None)
@@ -69,15 +69,15 @@ class Bench(Lab):
     def tool(self, *argv, check=True, stdin=None):
         return self.run(list(argv), check=check, env=self.environment, stdin=stdin)
 
-    def keyfleet(self, *argv, check=True, stdin=None):
+    def local(self, *argv, check=True, stdin=None):
         return self.tool(os.path.join(BIN, "keyfleet"), *argv, "--local", "--pin-file", self.path("pin"),
                          check=check, stdin=stdin)
 
     def rows(self, *argv):
-        return json.loads(self.keyfleet(*argv, "--json").stdout)
+        return json.loads(self.local(*argv, "--json").stdout)
 
     def init(self, card, *more, check=True):
-        return self.keyfleet("token", "init", self.serials[card - 1], "--so-pin-file", self.path("so-pin"),
+        return self.local("token", "init", self.serials[card - 1], "--so-pin-file", self.path("so-pin"),
                              "--label", f"hsm{card}", *more, check=check)
 
     def hsm(self, card, *argv, check=True, stdin=None):
@@ -100,7 +100,7 @@ class Bench(Lab):
                   self.path("message")])
 
     def drift(self):
-        result = self.keyfleet("dkek", "status", "--drift", "--json", check=False)
+        result = self.local("dkek", "status", "--drift", "--json", check=False)
         return json.loads(result.stdout)
 
 
@@ -140,7 +140,7 @@ def claim_a_wrong_so_pin_erases_nothing_and_is_told(lab):
 def claim_a_wrong_password_is_told_as_such(lab):
     needs_cards(lab)
     lab.secret("wrong", "not this one")
-    result = lab.keyfleet("dkek", "import", lab.path("quick.pbe"), "--all", "--iterations", str(FEW),
+    result = lab.local("dkek", "import", lab.path("quick.pbe"), "--all", "--iterations", str(FEW),
                           "--password-file", lab.path("wrong"), check=False)
     expect(result.returncode == 1 and "password of the share is wrong" in result.stderr, result.stderr)
 
@@ -168,10 +168,10 @@ def claim_a_share_of_ours_is_read_by_sc_hsm_tool(lab):
 
 def claim_a_key_is_made_on_one_token_and_cloned(lab):
     needs_cards(lab)
-    lab.keyfleet("key", "create", "www", "--type", "ec:P-256", "--on", "hsm1", "--copies", "2")
+    lab.local("key", "create", "www", "--type", "ec:P-256", "--on", "hsm1", "--copies", "2")
     rows = lab.rows("key", "clone", "www", "--to", "hsm1", "hsm2")
     expect([r["result"] for r in rows] == ["was so", "was so"], str(rows))
-    result = lab.keyfleet("key", "clone", "www", "--to", "hsm3", check=False)
+    result = lab.local("key", "clone", "www", "--to", "hsm3", check=False)
     expect(result.returncode == 1 and "another DKEK" in result.stdout, result.stdout + result.stderr)
 
 
@@ -180,7 +180,7 @@ def claim_drift_is_told_until_all_tokens_are_alike(lab):
     said = lab.drift()
     expect(any(r["token"] == lab.serials[2] and r["key"] == "www" for r in said), str(said))
     lab.init(3, "--force")
-    lab.keyfleet("dkek", "import", lab.path("quick.pbe"), "--to", "hsm3", *lab.quick)
+    lab.local("dkek", "import", lab.path("quick.pbe"), "--to", "hsm3", *lab.quick)
     rows = lab.rows("key", "clone", "www", "--all")
     expect(sorted(r["result"] for r in rows) == ["done", "was so", "was so"], str(rows))
     expect(lab.drift() == [], str(lab.drift()))
@@ -209,15 +209,15 @@ def references(lab, card):
 def claim_key_files_go_both_ways(lab):
     needs_cards(lab)
     public = read_public(lab, 1, "www")
-    lab.keyfleet("key", "backup", "www", "--out", lab.path("ours.key"))
+    lab.local("key", "backup", "www", "--out", lab.path("ours.key"))
     lab.hsm(1, "--wrap-key", lab.path("theirs.key"), "--key-reference", references(lab, 1)["www"], "--pin", PIN)
     for name, take_in in (("ours", "theirs"), ("theirs", "ours")):
-        lab.keyfleet("key", "erase", "www", "--from", "hsm3")
+        lab.local("key", "erase", "www", "--from", "hsm3")
         if take_in == "theirs":
             said = lab.hsm(3, "--unwrap-key", lab.path("ours.key"), "--key-reference", "9", "--pin", PIN)
             expect("successfully imported" in said, said)
         else:
-            lab.keyfleet("key", "restore", lab.path("theirs.key"), "--to", "hsm3")
+            lab.local("key", "restore", lab.path("theirs.key"), "--to", "hsm3")
         lab.sign_and_verify(3, "www", public)
 
 
@@ -225,11 +225,11 @@ def claim_a_file_that_is_cut_or_changed_is_refused(lab):
     needs_cards(lab)
     with open(lab.path("ours.key"), "rb") as f:
         good = f.read()
-    lab.keyfleet("key", "erase", "www", "--from", "hsm3")
+    lab.local("key", "erase", "www", "--from", "hsm3")
     for bad in (good[:-1], good[:200], good[:100] + bytes([good[100] ^ 1]) + good[101:]):
         with open(lab.path("bad.key"), "wb") as f:
             f.write(bad)
-        result = lab.keyfleet("key", "restore", lab.path("bad.key"), "--to", "hsm3", check=False)
+        result = lab.local("key", "restore", lab.path("bad.key"), "--to", "hsm3", check=False)
         expect(result.returncode == 1, result.stdout + result.stderr)
     rows = lab.rows("key", "clone", "www", "--all")
     expect(sorted(r["result"] for r in rows) == ["done", "was so", "was so"], str(rows))
@@ -237,7 +237,7 @@ def claim_a_file_that_is_cut_or_changed_is_refused(lab):
 
 def claim_the_last_copy_is_not_deleted_by_mistake(lab):
     needs_cards(lab)
-    result = lab.keyfleet("key", "erase", "www", "--from", "hsm1", "hsm2", "hsm3", check=False)
+    result = lab.local("key", "erase", "www", "--from", "hsm1", "hsm2", "hsm3", check=False)
     expect(result.returncode == 1 and "last copies" in result.stderr, result.stderr)
 
 
@@ -250,7 +250,7 @@ def claim_keys_of_pem_and_pkcs12_files_sign_on_tokens(lab):
              "-out", lab.path("shop.p12"), "-passout", "pass:" + PASSWORD])
     os.chmod(lab.path("shop.p12"), 0o600)
     share = ["--share", lab.path("quick.pbe"), *lab.quick]
-    lab.keyfleet("key", "import", "shop", "--p12", lab.path("shop.p12"), "--passphrase-file", lab.path("password"),
+    lab.local("key", "import", "shop", "--p12", lab.path("shop.p12"), "--passphrase-file", lab.path("password"),
                  *share, "--copies", "2")
     public = lab.path("shop.pub")
     lab.run(["openssl", "pkey", "-in", lab.path("shop.pem"), "-pubout", "-out", public])
@@ -271,11 +271,11 @@ def claim_a_password_in_parts_opens_a_share_with_both_tools(lab):
     expect(len(parts) == 3, said)
     for chosen in ((0, 1), (2, 0)):
         lines = "\n".join([prime, *(line for i in chosen for line in parts[i])]) + "\n"
-        result = lab.keyfleet("dkek", "import", lab.path("parts.pbe"), "--to", "hsm1", "--parts", "2",
+        result = lab.local("dkek", "import", lab.path("parts.pbe"), "--to", "hsm1", "--parts", "2",
                               "--iterations", "1000", check=False, stdin=lines)
         expect("another DKEK" in result.stdout, result.stdout + result.stderr)
     wrong = "\n".join([prime, parts[0][0], parts[1][1], *parts[2]]) + "\n"
-    result = lab.keyfleet("dkek", "import", lab.path("parts.pbe"), "--to", "hsm1", "--parts", "2", "--iterations", "1000",
+    result = lab.local("dkek", "import", lab.path("parts.pbe"), "--to", "hsm1", "--parts", "2", "--iterations", "1000",
                           check=False, stdin=wrong)
     expect("password of the share is wrong" in result.stderr, result.stdout + result.stderr)
 
@@ -290,7 +290,7 @@ def claim_tokens_behind_pkcs11_are_provisioned_alike(lab):
     lab.environment["SOFTHSM2_CONF"] = lab.write("softhsm2.conf", f"directories.tokendir = {lab.path('tokens')}\n")
 
     def keyfleet(*argv, check=True):
-        return lab.keyfleet(*argv, "--module", SOFTHSM, check=check)
+        return lab.local(*argv, "--module", SOFTHSM, check=check)
     for label in ("soft1", "soft2"):
         blank = next(r["serial"] for r in json.loads(keyfleet("token", "list", "--json").stdout) if r["state"] == "blank")
         keyfleet("token", "init", blank, "--label", label, "--so-pin-file", lab.path("so-pin"))
@@ -305,8 +305,51 @@ def claim_tokens_behind_pkcs11_are_provisioned_alike(lab):
     keyfleet("key", "restore", lab.path("p11.key"), "--to", "soft1")
     said = json.loads(keyfleet("dkek", "status", "--drift", "--json").stdout)
     expect([r["drift"] for r in said] == ["is not initialised"], str(said))
-    result = lab.keyfleet("key", "restore", lab.path("p11.key"), "--to", "hsm1", check=False)
+    result = lab.local("key", "restore", lab.path("p11.key"), "--to", "hsm1", check=False)
     expect(result.returncode == 1 and "wrapped like this" in result.stdout, result.stdout + result.stderr)
+
+
+def claim_a_key_server_has_the_same_commands(lab):
+    needs_cards(lab)
+    lab.server = KeyServer(lab, "keys")
+    lab.server.process.stop()
+    with open(os.path.join(lab.server.dir, "keyfleetd.conf"), "a") as f:
+        f.write(f"\n[pool main]\npin = {lab.path('pin')}\nsocket = {lab.pcscd.socket}\n")
+    lab.server.start()
+    ask = lab.server.keyfleet_json
+    wait_until("the tokens to serve", lambda: [t["state"] for t in ask("token", "list")] == ["serving"] * CARDS)
+    lab.server.keyfleet("token", "drain", "hsm1")
+    expect({t["label"]: t["state"] for t in ask("token", "list")}["hsm1"] == "drained", "hsm1 still serves")
+    lab.server.keyfleet("token", "resume", "hsm1")
+    lab.server.keyfleet("token", "identify", "hsm1")
+    said = lab.server.keyfleet("token", "init", "hsm1", "--so-pin-file", lab.path("so-pin"), "--pin-file",
+                               lab.path("pin")).stderr
+    expect("initialised already" in said, said)
+    said = ask("dkek", "import", lab.path("quick.pbe"), *lab.quick, "--all")
+    expect([r["result"] for r in said] == ["was so"] * CARDS, str(said))
+    info = {r["name"]: r["value"] for r in ask("token", "info", "hsm2")}
+    expect(info["DKEK"] == CHECK_VALUE and info["pool"] == "main", str(info))
+
+
+def claim_keys_on_tokens_of_a_key_server_are_made_cloned_kept_and_brought(lab):
+    needs_cards(lab)
+    ask, keyfleet = lab.server.keyfleet_json, lab.server.keyfleet
+    keyfleet("key", "create", "web", "--pool", "main", "--type", "ec:P-256", "--copies", "2")
+    said = ask("key", "clone", "web", "--all")
+    expect([r["result"] for r in said].count("failed") == 0, str(said))
+    keyfleet("key", "backup", "web", "--out", lab.path("web.key"))
+    said = ask("key", "erase", "web", "--from", "hsm1")
+    expect([r["result"] for r in said] == ["done"], str(said))
+    keyfleet("key", "clone", "web", "--to", "hsm1")
+    keyfleet("key", "import", "shop", "--p12", lab.path("shop.p12"), "--passphrase-file", lab.path("password"),
+             "--share", lab.path("quick.pbe"), *lab.quick, "--pool", "main")
+    keyfleet("key", "restore", lab.path("ours.key"), "--all", "--pool", "main", "--name", "www")
+    states = {k["name"]: k["state"] for k in ask("key", "list")}
+    expect(states == {"web": "Active", "shop": "Active", "www": "Active"}, str(states))
+    expect(ask("dkek", "status", "--drift") == [], "there is drift")
+    for key in ("web", "shop", "www"):
+        request = lab.write(key + ".csr", keyfleet("key", "csr", key, "--subject", "CN=localhost").stdout)
+        lab.run(["openssl", "req", "-verify", "-noout", "-in", request])
 
 
 if __name__ == "__main__":
