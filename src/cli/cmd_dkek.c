@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECRETS = 1 << 17 };
-
 /* ---- create ---- */
 
 /* "3/5" */
@@ -38,7 +36,7 @@ static kf_err run_create(struct cli *c)
 	KF_TRY(cli_options(c, options, 3));
 	KF_TRY(cli_operands(c, 1, 1));
 	KF_TRY(read_threshold(c, split, &threshold, &total));
-	KF_TRY(secret_init(SECRETS));
+	KF_TRY(tokens_secrets());
 	KF_TRY(shares_make(c, &o, c->argv[0], threshold, total));
 	if (c->is_quiet)
 		return KF_OK;

@@ -177,7 +177,7 @@ static kf_err run_restore(struct cli *c)
 	KF_TRY(cli_operands(c, 1, 1));
 	KF_TRY(need_targets(&to, all));
 	KF_TRY(key_token_copies(c, copies, &wish.copies));
-	KF_TRY(secret_init(1 << 17));
+	KF_TRY(tokens_secrets());
 	KF_TRY(read_file(c, c->argv[0], &file));
 	KF_TRY(complete(c, &so, c->argv[0], &file));
 	if (!wish.name)
@@ -336,7 +336,7 @@ kf_err key_token_import(struct cli *c, const struct key_token_import *in)
 		return kf_fail(INVALID_FIELD, "--share FILE...: the tokens' DKEK shares, "
 					      "for the key is wrapped "
 					      "here");
-	KF_TRY(secret_init(1 << 17));
+	KF_TRY(tokens_secrets());
 	KF_TRY(read_source(&s));
 	KF_TRY(read_certificate(&s));
 	KF_TRY(seal(&s, &file));

@@ -2,16 +2,25 @@
 #include "cli/tokens.h"
 #include "base/conf.h"
 #include "base/mem.h"
+#include "crypt/keygen.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SECRETS = 1 << 17 };
 
+kf_err tokens_secrets(void)
+{
+	KF_TRY(secret_init(SECRETS));
+	KF_TRY(crypt_init(SECRETS));
+	(void)mem_lock_all(); /* where that is allowed: what is wiped was not swapped out before */
+	return KF_OK;
+}
+
 kf_err tokens_open(
 	struct cli *c, const struct tokens_options *o, bool logs_in, struct tokens **ret)
 {
-	KF_TRY(secret_init(SECRETS));
+	KF_TRY(tokens_secrets());
 	if (o->is_local)
 		return tokens_open_local(c, o, logs_in, ret);
 	if (o->driver || o->module || o->socket || o->token) {

@@ -108,7 +108,10 @@ struct tokens {
 	struct progress progress;
 };
 
-/* How much of the tokens is needed; `logs_in`: the PIN is asked for unless there is a file. */
+/* Locked memory for PINs, shares and keys, before any of them is read. */
+kf_err tokens_secrets(void);
+
+/* `logs_in`: the PIN is asked for unless there is a file. */
 kf_err tokens_open(
 	struct cli *c, const struct tokens_options *o, bool logs_in, struct tokens **ret);
 void tokens_close(struct tokens *t);
