@@ -174,7 +174,7 @@ struct pools {
 	struct pool *pool[POOLS_MAX];
 };
 
-/* pool_key.c */
+/* key.c */
 struct pool_key_handle {
 	struct token_key base;
 	char pool[POOL_NAME_SIZE];

@@ -59,7 +59,7 @@ static enum proof proof_of(const struct worker *w, const struct token_key_facts 
 
 static bool take_key(struct worker *w, const struct token_key_facts *f, struct held *to)
 {
-	if (f->problem || !f->alg)
+	if (!f->alg)
 		return false;
 	*to = (struct held){ .handle = f->handle,
 		.has_counter = f->has_counter,
@@ -87,9 +87,11 @@ static void take_keys(
 	size_t n = 0;
 	unsigned problems = 0;
 	for (size_t i = 0; i < list->n; i++) {
-		if (!take_key(w, &list->key[i], &to[n]))
-			problems++;
-		else if (is_among(to, n, to[n].group))
+		bool is_taken = take_key(w, &list->key[i], &to[n]);
+		problems += !is_taken || list->key[i].problem;
+		if (!is_taken)
+			continue;
+		if (is_among(to, n, to[n].group))
 			group_put(w->pool, to[n].group);
 		else
 			n++;

@@ -45,7 +45,7 @@ kf_err pools_open(const struct pool_conf *conf, size_t n, struct pools **ret);
  * interrupted keeps its memory.  NULL is fine. */
 void pools_close(struct pools *p);
 
-/* Until every token that is plugged in has been looked at once; TIMEOUT. */
+/* Until every token that is plugged in has been looked at, after a task that changed it once more; TIMEOUT. */
 kf_err pools_wait(struct pools *p, unsigned timeout_ms);
 
 /* ---- keys ---- */

@@ -51,11 +51,13 @@ static enum pool_token_state state_of(const struct worker *w)
 		return POOL_TOKEN_BLANK;
 	if (w->is_pin_bad)
 		return POOL_TOKEN_PIN;
+	if (!w->is_listed)
+		return POOL_TOKEN_STARTING;
 	if (w->card && w->card->is_wrong)
 		return POOL_TOKEN_WRONG;
 	if (w->card && w->card->is_drained)
 		return POOL_TOKEN_DRAINED;
-	return !w->is_listed || is_proving(w) ? POOL_TOKEN_STARTING : POOL_TOKEN_SERVING;
+	return is_proving(w) ? POOL_TOKEN_STARTING : POOL_TOKEN_SERVING;
 }
 
 bool worker_is_taking(const struct worker *w)

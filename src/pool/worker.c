@@ -38,6 +38,7 @@ static kf_err look_again(struct worker *w)
 {
 	w->facts = *w->pool->driver->facts(w->token);
 	pool_select_anew(w->pool);
+	w->is_looked = false; /* pools_wait(): until its keys are proved */
 	if (w->card)
 		w->card->is_pin_spent = false;
 	return worker_enter(w);

@@ -237,14 +237,15 @@ TEST(a_token_that_hangs_and_is_plugged_in_anew_serves_while_its_old_thread_still
 	OK(pool_up() && SERVING(0));
 	FAKE(fakes[0].is_deaf = fakes[0].is_held = true);
 	OK(kf_ok(call_begin(&c, KEC, 1)) && until_state(0, POOL_TOKEN_HUNG));
-	struct fake stuck = fakes[0];
+	struct fake stuck;
+	FAKE(stuck = fakes[0]);
 	pull(0);
 	OK(until_state(0, POOL_TOKEN_GONE) || status_of(0).state == POOL_TOKEN_GONE);
 
 	/* the same token in another slot */
 	FAKE(fakes[1] = stuck; fakes[1].is_in = true; fakes[1].is_held = false;
 		fakes[1].keys = 1 << KEC);
-	snprintf(fakes[0].serial, sizeof(fakes[0].serial), "OLD");
+	FAKE(memcpy(fakes[0].serial, "OLD", 4));
 	OK(until_state(1, POOL_TOKEN_SERVING));
 	OK(kf_ok(call_end(&c)) && is_right(&c));
 	FAKE(fakes[0].is_held = false);
@@ -341,14 +342,13 @@ TEST(no_call_fails_while_tokens_fail_sign_wrongly_and_are_replugged)
 
 	for (int round = 0; round < 12; round++) {
 		int i = round % 3; /* one stays well */
-		unsigned signs = fakes[3].signs;
+		FAKE(at = fakes[3].signs + 2);
 		switch (round / 3) {
 		case 0: FAKE(fakes[i].fails = KF_E_TOKEN; fakes[i].fails_n = 2); break;
 		case 1: pull(i); break;
 		case 2: FAKE(fakes[i].wrong_n = 1); break;
 		default: FAKE(fakes[i].fails = KF_E_CRYPTO; fakes[i].fails_n = 2);
 		}
-		at = signs + 2;
 		FAKE_UNTIL(fakes[3].signs >= at);
 		plug(i);
 		OK(kf_ok(pool_resume(pools, fakes[i].serial)));
