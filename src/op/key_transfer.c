@@ -95,7 +95,8 @@ static kf_err transfer(struct op_call *call, const struct serials *s)
 	switch (t->kind) {
 	case KEY_TRANSFER_CLONE: KF_TRY(clone(call, &p, s, &report)); break;
 	case KEY_TRANSFER_BACKUP:
-		return provision_backup(&p, call->object->key_id, &t->file);
+		KF_TRY(provision_backup(&p, call->object->key_id, &t->file));
+		break;
 	case KEY_TRANSFER_DELETE: KF_TRY(delete (call, &p, s, &report)); break;
 	}
 	op_token_report(&t->facts, &report);

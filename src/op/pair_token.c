@@ -126,10 +126,9 @@ static kf_err bring(struct op_call *call, const struct provision *where, struct 
 		return pool_find_spki(
 			call->server->pools, where->pool, p->key_id.p, spki);
 	}
-	if (p->file.n)
-		KF_TRY(provision_restore(where, p->file, NULL, p->copies, spki, &report));
-	else
-		KF_TRY(generate(call, where, spki, &report));
+	KF_TRY(p->file.n ? provision_restore(
+				   where, p->file, NULL, p->copies, spki, &report)
+			 : generate(call, where, spki, &report));
 	*ret = (unsigned)report.done;
 	p->copies = p->copies ? p->copies : (unsigned)(report.done + report.failed);
 	return KF_OK;
@@ -200,6 +199,7 @@ static kf_err prepare(struct op_call *call)
 	KF_TRY(check_pool(call, !p->key_id.n));
 	KF_TRY(read_copies(p));
 	KF_TRY(pair_describe(call));
+	p->private_key.is_generated = p->public_key.is_generated = false; /* not by us */
 	return be_secret(p);
 }
 
@@ -257,10 +257,9 @@ static kf_err alg_of_spki(struct slice spki, const struct alg **ret)
 
 static kf_err alg_of_file(struct slice file, const struct alg **ret)
 {
-	CLEANUP(token_blob_free) struct token_blob b = { 0 };
-	KF_TRY(provision_read_file(file, &b));
-	*ret = b.alg;
-	return KF_OK;
+	CLEANUP(token_blob_free) struct token_blob blob = { 0 };
+	KF_TRY(provision_read_file(file, &blob));
+	return alg_of_spki(buf_slice(&blob.spki), ret);
 }
 
 static kf_err find_alg(struct op_call *call)

@@ -3,21 +3,24 @@
 """Keys on tokens, as web servers use them: virtual SmartCard-HSMs behind pcscd, key servers, an agent, nginx."""
 import glob
 import os
-import ssl
+import re
+import shutil
+import subprocess
 import time
+import urllib.request
 
 from scenario import expect, run, skip
-from token_wire import CLONE, DRAIN, RESUME, Admin, Refused
+from token_wire import BACKUP, CHANGE_PIN, CLONE, DELETE, DRAIN, IMPORT_SHARE, RESUME, Admin, Refused
 from hsm import Pcscd, VirtualCards, missing
-from lab import Agent, Key, KeyServer, Lab, Load, Nginx, fetch, set_option, wait_until
-from ttlv import octets
+from lab import Agent, Key, KeyServer, Lab, Load, Nginx, free_port, handshake, wait_until
+from ttlv import find, octets
 
 PIN = "648219"
 SHARE = bytes(range(32))
 
 
 class Tokens(Lab):
-    """Two cards with one DKEK in the pool of one key server; a P-256 key on both, served by nginx."""
+    """Three cards in the pool `main` of one key server."""
 
     def __enter__(self):
         super().__enter__()
@@ -27,10 +30,13 @@ class Tokens(Lab):
         self.cards = VirtualCards(self, 3)
         self.pcscd = Pcscd(self, self.cards)
         self.pin = self.write("pin", PIN + "\n", 0o600)
-        self.server = KeyServer(self, "keys")
+        self.pg = self.postgresql()
+        self.health = free_port()
+        self.server = KeyServer(self, "keys", store="postgresql:" + self.pg.conninfo,
+                                options={("health", "listen"): f"127.0.0.1:{self.health}"})
         self.server.process.stop()
         self.pool(self.server, "main")
-        self.server.start(env=self.pcscd.environment)
+        self.server.start()
         self.admin = Admin(self.server)
         return self
 
@@ -39,21 +45,33 @@ class Tokens(Lab):
         with open(os.path.join(server.dir, "keyfleetd.conf"), "a") as f:
             f.write(f"\n[pool {name}]\n" + "".join(f"{k} = {v}\n" for k, v in lines.items()))
 
-    def states(self):
-        return {serial: token["state"] for serial, token in self.admin.tokens().items()}
+    def state(self, number):
+        """Of the card in this reader, from 1."""
+        return self.admin.tokens()[self.serials[number - 1]]["state"]
+
+    def to_be(self, number, state):
+        wait_until(f"card {number} to be {state}", lambda: self.state(number) == state)
 
     def serving(self, key, n):
         wait_until(f"{n} tokens to serve {key}", lambda: self.admin.keys().get(key, {}).get("serving") == str(n))
 
-    def served(self):
-        """A handshake with the key."""
-        with fetch(self.web.port, self.web_ca()) as answer:
-            return answer
+    def audit(self):
+        return "".join(open(f, errors="replace").read() for f in sorted(
+            glob.glob(os.path.join(self.server.dir, "audit", "*.log")))).replace("\0", "")
 
 
 def needs_cards(lab):
     if lab.why_not:
         skip(lab.why_not)
+
+
+def refused(what, ask):
+    """The reason."""
+    try:
+        ask()
+    except Refused as why:
+        return why.args[0]
+    raise AssertionError(what)
 
 
 def claim_cards_are_listed_initialised_and_given_a_share(lab):
@@ -63,24 +81,179 @@ def claim_cards_are_listed_initialised_and_given_a_share(lab):
     lab.serials = sorted(tokens, key=lambda s: tokens[s]["place"])
     for number, serial in enumerate(lab.serials, 1):
         lab.admin.init(serial, f"card {number}")
-        told = lab.admin.act(6, serial, octets(0x54002C, SHARE))
+        told = lab.admin.act(IMPORT_SHARE, serial, octets(0x54002C, SHARE))
         expect(told["shares-missing"] == "0" and told["wrapping"] == "dkek", told)
     kcvs = {t["kcv"] for t in lab.admin.tokens().values()}
     expect(len(kcvs) == 1, kcvs)
-    try:
-        lab.admin.init(lab.serials[0], "again")
-        expect(False, "a card that is in use was erased")
-    except Refused:
-        pass
+    refused("a card that is in use was erased", lambda: lab.admin.init(lab.serials[0], "again"))
 
 
-def claim_a_key_is_made_on_one_and_copied_to_the_others(lab):
+def claim_a_key_is_made_on_one_card_and_copied_to_others_once(lab):
     needs_cards(lab)
-    lab.key_id = lab.admin.create("main", "www", copies=2)
+    request_id = os.urandom(16)
+    lab.key_id = lab.admin.create("main", "www", copies=2, request_id=request_id)
     row = lab.admin.keys()["www"]
-    expect(row["object"] == lab.key_id and len(row["holders"].split()) >= 2, row)
-    log = "".join(open(f).read() for f in glob.glob(os.path.join(lab.server.dir, "audit", "*.log")))
-    expect("operation=\"Create Key Pair\"" in log, "no record")
+    expect(row["object"] == lab.key_id and len(row["holders"].split()) == 2, row)
+    expect(lab.admin.create("main", "www", copies=2, request_id=request_id) == lab.key_id, "a repetition made another")
+    expect(len(lab.admin.keys()) == 1, "a repetition made a key on a card")
+    lab.admin.transfer(CLONE, lab.key_id)
+    lab.serving("www", 3)
+    expect(lab.server.keyfleet("key", "export", lab.key_id, check=False).returncode != 0, "the key was given out")
+
+
+def claim_a_backup_brings_a_key_back_to_cards_that_lost_it(lab):
+    needs_cards(lab)
+    other = lab.admin.create("main", "kept", copies=3)
+    row = lab.admin.keys()["kept"]
+    file = find(lab.admin.transfer(BACKUP, other), 0x54002F)
+    expect(file and len(file) > 100, "no key file")
+    lab.admin.transfer(DELETE, other, lab.serials[1], lab.serials[2])
+    lab.serving("kept", 1)
+    refused("the last copy was deleted", lambda: lab.admin.transfer(DELETE, other, lab.serials[0]))
+    lab.admin.transfer(CLONE, other, lab.serials[1])
+    lab.serving("kept", 2)
+    lab.server.keyfleet("key", "revoke", other)
+    lab.server.keyfleet("key", "destroy", "--yes", other)
+    again = lab.admin.adopt("main", "again", key_id=row["id"])
+    expect(lab.admin.keys()["kept"]["object"] == again, lab.admin.keys())
+    lab.server.keyfleet("key", "revoke", again)
+    lab.server.keyfleet("key", "destroy", "--yes", again)
+    lab.admin.adopt("main", "from-file", blob=file)
+    lab.serving("kept", 3)
+    signed = lab.server.keyfleet("key", "ref", "from-file")
+    expect("KEYFLEET KEY REFERENCE" in signed.stdout, signed)
+
+
+def claim_nginx_serves_with_it_and_the_audit_names_the_card(lab):
+    needs_cards(lab)
+    reference = lab.write("www.ref", lab.server.keyfleet("key", "ref", "www").stdout)
+    lab.write("www.csr", lab.server.keyfleet("key", "csr", "www", "--subject", "CN=localhost").stdout)
+    lab.agent = Agent(lab, "web", [lab.server])
+    conf = lab.openssl_conf(lab.agent.socket)
+    lab.web = Nginx(lab, "nginx", [Key(lab.certify("www.csr", "www.pem"), reference)], conf)
+    for _ in range(6):
+        handshake(lab.web.port, lab.web_ca())
+    done = [line for line in lab.audit().splitlines() if "phase=done" in line and "operation=Sign" in line]
+    expect(len(done) >= 6 and all(any(f"token={s}" in line for s in lab.serials) for line in done), done)
+
+
+def claim_a_card_that_is_pulled_under_load_fails_nothing(lab):
+    needs_cards(lab)
+    with Load(lab, lab.web.port) as load:
+        load.goes_on()
+        for number in (1, 2, 3):
+            lab.cards.tell("card", str(number), "unplug")
+            lab.to_be(number, "gone")
+            load.goes_on()
+            lab.cards.tell("card", str(number), "replug")
+            lab.to_be(number, "serving")
+        load.goes_on()
+        load.fails_nothing()
+
+
+def claim_a_drained_card_signs_nothing(lab):
+    needs_cards(lab)
+    lab.admin.act(DRAIN, lab.serials[0])
+    lab.to_be(1, "drained")
+    before = lab.admin.tokens()[lab.serials[0]]["signatures"]
+    for _ in range(5):
+        handshake(lab.web.port, lab.web_ca())
+    expect(lab.admin.tokens()[lab.serials[0]]["signatures"] == before, "it signed")
+    lab.admin.act(RESUME, lab.serials[0])
+    lab.to_be(1, "serving")
+
+
+def claim_without_any_card_the_error_is_quick_and_it_heals_by_itself(lab):
+    needs_cards(lab)
+    for number in (1, 2, 3):
+        lab.cards.tell("card", str(number), "unplug")
+        lab.to_be(number, "gone")
+    wait_until("no hope", lambda: lab.admin.keys().get("www", {}).get("serving", "0") == "0")
+    began = time.monotonic()
+    failed = lab.server.keyfleet("key", "sign", "www", "--message", "/dev/null", check=False)
+    took = time.monotonic() - began
+    expect(failed.returncode != 0 and took < 8, (took, failed.stderr))
+    for number in (1, 2, 3):
+        lab.cards.tell("card", str(number), "replug")
+    lab.serving("www", 3)
+    handshake(lab.web.port, lab.web_ca())
+
+
+def claim_metrics_and_status_tell_of_every_card(lab):
+    needs_cards(lab)
+    status = lab.server.keyfleet("status").stdout
+    expect("pool.main.serving" in status, status)
+    with urllib.request.urlopen(f"http://127.0.0.1:{lab.health}/metrics") as answer:
+        page = answer.read().decode()
+    for serial in lab.serials:
+        expect(f'keyfleet_pool_token_state{{serial="{serial}",state="serving"}} 1' in page, page)
+    signed = re.findall(r'keyfleet_pool_token_signatures_total{serial="\w+"} (\d+)', page)
+    expect(len(signed) == 3 and sum(map(int, signed)) > 6, signed)
+    expect('keyfleet_pool_tokens_serving{pool="main"} 3' in page, page)
+    expect('keyfleet_token_operations_total{token="pool",algorithm="ec:P-256"}' in page, page)
+    if shutil.which("promtool"):
+        lab.write("metrics.txt", page)
+        with open(lab.path("metrics.txt")) as f:
+            done = subprocess.run(["promtool", "check", "metrics"], stdin=f, capture_output=True, text=True, check=False)
+        expect(done.returncode == 0, done.stdout + done.stderr)
+
+
+def claim_another_key_server_takes_over_what_the_first_has_no_card_for(lab):
+    needs_cards(lab)
+    lab.server.process.stop()
+    with open(os.path.join(lab.server.dir, "keyfleetd.conf")) as f:
+        text = f.read()
+    mine, others = text[:text.index("\n[pool main]")], lab.serials[1:]
+    lab.write("keys/keyfleetd.conf", mine)
+    lab.pool(lab.server, "main", tokens=lab.serials[0])
+    lab.server.start()
+    other = KeyServer(lab, "other", store="postgresql:" + lab.pg.conninfo, join=lab.server)
+    other.process.stop()
+    lab.pool(other, "main", tokens=", ".join(others))
+    other.start()
+    lab.serving("www", 1)
+    agent = Agent(lab, "web2", [lab.server, other])
+    web = Nginx(lab, "nginx2", lab.web.keys, lab.openssl_conf(agent.socket))
+    with Load(lab, web.port) as load:
+        load.goes_on()
+        lab.cards.tell("card", "1", "unplug")
+        lab.to_be(1, "gone")
+        load.goes_on(40)
+        lab.cards.tell("card", "1", "replug")
+        lab.to_be(1, "serving")
+        load.goes_on()
+        load.fails_nothing()
+    other.process.stop()
+
+
+def claim_a_read_only_pool_is_never_written_to(lab):
+    needs_cards(lab)
+    lab.server.process.stop()
+    lab.write("keys/keyfleetd.conf", open(os.path.join(lab.server.dir, "keyfleetd.conf")).read() + "read_only = yes\n")
+    lab.server.start()
+    lab.serving("www", 1)
+    signed = lab.admin.tokens()[lab.serials[0]]
+    expect(signed["read-only"] == "yes", signed)
+    refused("made a key", lambda: lab.admin.create("main", "no"))
+    refused("copied a key", lambda: lab.admin.transfer(CLONE, lab.key_id))
+    refused("erased a card", lambda: lab.admin.init(lab.serials[0], "no", force=True))
+    refused("changed the PIN", lambda: lab.admin.act(CHANGE_PIN, lab.serials[0], octets(0x540027, b"648219"),
+                                                     octets(0x540028, b"111111")))
+    lab.admin.act(DRAIN, lab.serials[0])
+    lab.admin.act(RESUME, lab.serials[0])
+
+
+def claim_a_wrong_pin_costs_one_try_and_the_server_runs_on(lab):
+    needs_cards(lab)
+    lab.server.process.stop()
+    lab.write("pin", "000000\n", 0o600)
+    lab.server.start()
+    lab.to_be(1, "pin")
+    tries = lab.admin.tokens()[lab.serials[0]]["pin-tries"]
+    for _ in range(3):
+        refused("resumed", lambda: lab.admin.act(RESUME, lab.serials[0]))
+    expect(lab.admin.tokens()[lab.serials[0]]["pin-tries"] == tries == "2", tries)
+    lab.server.keyfleet("key", "create", "soft")
 
 
 if __name__ == "__main__":

@@ -81,5 +81,5 @@ class Admin:
                           + struct_(0x420127, struct_(0x420053, text(NAME, name), enum(0x420054, 1)), int_(USAGE, 1),
                                     item(0x420001, 9, (1).to_bytes(8, "big")), own("pool", pool),
                                     own("copies", str(copies)) if copies else b"")
-                          + struct_(0x420128, int_(USAGE, 2)), request_id)
+                          + struct_(0x420128, int_(USAGE, 2), item(0x420001, 9, (1).to_bytes(8, "big"))), request_id)
         return find(answer, 0x420066).decode()
