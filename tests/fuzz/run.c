@@ -14,6 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FILE_MAX = 65536, MUTATIONS = 20000, CUTS_MAX = 4096 };
 
+/* A target whose inputs cost much says how many there are. */
+extern const int fuzz_mutations __attribute__((weak));
+
 static uint32_t random_next(void)
 {
 	static uint32_t x = 2463534242u;
@@ -73,6 +76,7 @@ static void run_corpus(const uint8_t *data, size_t n, int mutations)
 int main(int argc, char **argv)
 {
 	static uint8_t data[FILE_MAX];
+	int mutations = &fuzz_mutations ? fuzz_mutations : MUTATIONS;
 	for (int i = 1; i < argc; i++) {
 		FILE *f = fopen(argv[i], "rb");
 		if (!f) {
@@ -81,7 +85,7 @@ int main(int argc, char **argv)
 		}
 		size_t n = fread(data, 1, sizeof(data), f);
 		fclose(f);
-		run_corpus(data, n, MUTATIONS / (argc - 1));
+		run_corpus(data, n, mutations / (argc - 1));
 	}
 	return argc < 2;
 }

@@ -13,7 +13,8 @@ enum { SLOTS_MAX = 2 * TOKEN_PLACES_MAX };
 struct slot {
 	CK_SLOT_ID id;
 	uint64_t insertion;
-	bool is_present, is_seen, is_taken;
+	uint64_t taken; /* the insertion whose token is open; 0: none */
+	bool is_present, is_seen;
 	char name[TOKEN_PLACE_SIZE];
 };
 
@@ -196,7 +197,7 @@ static struct slot *add_slot(struct module *m, CK_SLOT_ID id)
 {
 	struct slot *s = m->n < SLOTS_MAX ? &m->slot[m->n] : NULL;
 	for (size_t i = 0; !s && i < m->n; i++)
-		if (!m->slot[i].is_present && !m->slot[i].is_taken)
+		if (!m->slot[i].is_present && !m->slot[i].taken)
 			s = &m->slot[i];
 	if (!s)
 		return NULL;
@@ -299,9 +300,10 @@ static kf_err take(struct module *m, const struct token_place *place, CK_SLOT_ID
 		if (!s->is_present || s->insertion != place->insertion ||
 			strcmp(s->name, place->name) != 0)
 			continue;
-		if (s->is_taken)
+		/* One that hangs since before it was pulled does not keep others from it. */
+		if (s->taken == s->insertion)
 			return kf_fail(DENIED, "this process uses the token already");
-		s->is_taken = true;
+		s->taken = s->insertion;
 		*ret = s->id;
 		return KF_OK;
 	}
@@ -316,11 +318,20 @@ kf_err p11_module_take(struct module *m, const struct token_place *place, CK_SLO
 	return err;
 }
 
-void p11_module_give_back(struct module *m, CK_SLOT_ID id)
+bool p11_module_is_there(struct module *m, CK_SLOT_ID id, uint64_t insertion)
+{
+	pthread_mutex_lock(&m->slots_lock);
+	const struct slot *s = find_slot(m, id);
+	bool is_there = s && s->is_present && s->insertion == insertion;
+	pthread_mutex_unlock(&m->slots_lock);
+	return is_there;
+}
+
+void p11_module_give_back(struct module *m, CK_SLOT_ID id, uint64_t insertion)
 {
 	pthread_mutex_lock(&m->slots_lock);
 	struct slot *s = find_slot(m, id);
-	if (s)
-		s->is_taken = false;
+	if (s && s->taken == insertion)
+		s->taken = 0;
 	pthread_mutex_unlock(&m->slots_lock);
 }

@@ -35,4 +35,6 @@ uint64_t p11_module_scan(struct module *m, struct token_places *ret);
  * DENIED: somebody has it. */
 kf_err p11_module_take(
 	struct module *m, const struct token_place *place, CK_SLOT_ID *ret);
-void p11_module_give_back(struct module *m, CK_SLOT_ID slot);
+/* False: it was pulled since; its sessions are over, and their numbers may be another's. */
+bool p11_module_is_there(struct module *m, CK_SLOT_ID slot, uint64_t insertion);
+void p11_module_give_back(struct module *m, CK_SLOT_ID slot, uint64_t insertion);

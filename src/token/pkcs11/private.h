@@ -45,6 +45,7 @@ struct p11_key {
 struct token {
 	struct module *module;
 	CK_SLOT_ID slot;
+	uint64_t insertion;
 	CK_SESSION_HANDLE session; /* 0: none, it is blank */
 	struct token_facts facts;
 	CK_FLAGS flags; /* of the token, as last read */

@@ -101,6 +101,7 @@ kf_err p11_open(
 		return err;
 	}
 	t->module = s->module;
+	t->insertion = place->insertion;
 	err = start(t);
 	if (kf_ok(err))
 		*ret = t;
@@ -113,11 +114,12 @@ void p11_close(struct token *t)
 {
 	if (!t)
 		return;
-	if (t->is_logged_in)
+	bool is_there = p11_module_is_there(t->module, t->slot, t->insertion);
+	if (is_there && t->is_logged_in)
 		CALL(t->module, Logout, t->session);
-	if (t->session)
+	if (is_there && t->session)
 		CALL(t->module, CloseSession, t->session);
-	p11_module_give_back(t->module, t->slot);
+	p11_module_give_back(t->module, t->slot, t->insertion);
 	secret_free(t->pin);
 	free(t->key);
 	free(t);

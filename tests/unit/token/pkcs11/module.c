@@ -96,6 +96,26 @@ TEST(a_place_of_an_earlier_insertion_cannot_be_opened)
 	free(after);
 }
 
+TEST(a_token_that_hangs_keeps_nobody_from_it_once_it_was_pulled)
+{
+	CLEANUP(bad_close_source) struct token_source *s = NULL;
+	CLEANUP(bad_close_token) struct token *new = NULL;
+	struct token *old = NULL;
+	bad_load();
+	faults->reset();
+	OK(kf_ok(bad_source(&s)) && kf_ok(bad_open(s, &old)) &&
+		kf_ok(bad_login(old, "1234")));
+
+	faults->plug(0);
+	faults->plug(1);
+	DRIVER->wake(s);
+	OK(kf_ok(bad_open(s, &new)) && kf_ok(bad_login(new, "1234")));
+	DRIVER->close(old); /* its session's number is the new one's now */
+	EQ(faults->calls("Logout"), 0);
+	EQ(faults->calls("CloseSession"), 0);
+	OK(kf_ok(DRIVER->probe(new)));
+}
+
 static void *wake_soon(void *source)
 {
 	DRIVER->wake(source);
