@@ -215,6 +215,8 @@ static void take_events(struct module *m)
 		if (CALL(m, WaitForSlotEvent, CKF_DONT_BLOCK, &id, NULL) != CKR_OK)
 			return;
 		struct slot *s = find_slot(m, id);
+		if (s && s->is_present)
+			m->generation++;
 		if (s)
 			s->is_present = false;
 	}

@@ -32,7 +32,7 @@ static void bad_load(void)
 		abort();
 }
 
-static kf_err bad_source(struct token_source **ret)
+__attribute__((unused)) static kf_err bad_source(struct token_source **ret)
 {
 	struct token_source_conf conf = { .module = getenv("BAD_PKCS11") };
 	bad_load();

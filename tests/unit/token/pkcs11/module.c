@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "token/pkcs11/module.h"
 #include "bad.h"
+#include "base/clock.h"
 #include "test.h"
 #include "token/pkcs11/text.h"
 #include <poll.h>
@@ -114,6 +115,22 @@ TEST(a_token_that_hangs_keeps_nobody_from_it_once_it_was_pulled)
 	EQ(faults->calls("Logout"), 0);
 	EQ(faults->calls("CloseSession"), 0);
 	OK(kf_ok(DRIVER->probe(new)));
+}
+
+TEST(a_watch_ends_when_a_token_goes_or_comes)
+{
+	CLEANUP(bad_close_source) struct token_source *s = NULL;
+	struct token_places *places = calloc(1, sizeof(*places));
+	bad_load();
+	faults->reset();
+	OK(kf_ok(bad_source(&s)) && kf_ok(DRIVER->watch(s, 0, places)));
+	uint64_t start = clock_monotonic_ns();
+
+	faults->plug(0);
+	OK(kf_ok(DRIVER->watch(s, 60 * 1000, places)));
+	EQ(places->n, 0);
+	OK(clock_monotonic_ns() - start < UINT64_C(30000000000));
+	free(places);
 }
 
 static void *wake_soon(void *source)
