@@ -91,7 +91,7 @@ def claim_examples_use_commands_and_options_that_exist():
             found = [k for k in known if rest[:len(k.split())] == k.split()]
             yield None if found or not rest or rest[0].isupper() or not rest[0].isalpha() else \
                 f"{path}: keyfleet has no command {' '.join(rest[:2])}"
-            allowed |= options_of(help_of[found[0]]) if found else set()
+            allowed |= options_of(help_of[max(found, key=len)]) if found else set()
         for option in options_of(" ".join(words)) - allowed:
             yield f"{path}: {program} {' '.join(words)}: no option {option}"
 
