@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""bench_stall [--json FILE] [--rounds N] [--slow-at-once N] [NAME...]: how a slow key holds up everything else in stock web servers.
+"""bench_stall [--json FILE] [--rounds N] [--slow-at-once N] [--tokens N] [NAME...]: how a slow key holds up everything else in stock web servers.
 
 Each server has two sites on the same workers: one whose key is at a key server 150 ms away (an operation takes
 300 ms or more, as on a token), one with a key of its own.  `keyfleet bench stall` measures them: eight handshakes with
 the slow key at once; 50 ms later ten with the fast one, and ten pages on connections that were open before.
-Medians of the rounds.  Ends with 0 if the servers that are said not to wait did not.
+With --tokens the slow key is in the pool of a key server: on that many virtual SmartCard-HSMs behind pcscd, each of
+which takes 300 ms a signature.  Medians of the rounds.  Ends with 0 if the servers that are said not to wait did not.
 """
 import argparse
 import json
@@ -14,7 +15,8 @@ import statistics
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from lab import BIN, Agent, Apache, HAProxy, KeyServer, Lab, LabError, Nginx, Relay  # noqa: E402
+from hsm import Pcscd, VirtualCards  # noqa: E402
+from lab import BIN, Agent, Apache, HAProxy, KeyServer, Lab, LabError, Nginx, Relay, wait_until  # noqa: E402
 
 DELAY_MS = 150  # each way
 NGINX_WORKERS = (1, 2, 4, 8, 16, 32, 64)
@@ -69,6 +71,40 @@ class Slow:
             what.replace("_ms", "_max_ms"): float(r["max_ms"]) for what, r in rows.items()}
 
 
+class SlowTokens(Slow):
+    """A key server with a pool of slow tokens that all hold the slow key."""
+
+    def __init__(self, lab, at_once=8, tokens=4):  # pylint: disable=super-init-not-called
+        self.lab, self.at_once = lab, at_once
+        self.cards = VirtualCards(lab, tokens)
+        self.pcscd = Pcscd(lab, self.cards)
+        self.server = KeyServer(lab, "ks")
+        self.server.process.stop()
+        secrets = {name: lab.write(name, text + "\n", 0o600) for name, text in (
+            ("pin", "648219"), ("so-pin", "3537363231383830"), ("password", "one for the share"))}
+        with open(os.path.join(self.server.dir, "keyfleetd.conf"), "a") as f:
+            f.write(f"\n[pool hsm]\npin = {secrets['pin']}\nsocket = {self.pcscd.socket}\n")
+        self.server.start()
+        self.provision(secrets)
+        self.slow = self.server.create_key("www-slow", "ec:P-256", "--pool", "hsm")  # a copy on each
+        self.fast = lab.local_key("www-fast", "ec")
+        self.agent = Agent(lab, "web", [self.server])
+        self.conf = lab.openssl_conf(self.agent.socket)
+        self.cards.tell("card", "all", "time", f"ec={2 * DELAY_MS}")
+
+    def provision(self, secrets):
+        """Blank tokens with one DKEK."""
+        keyfleet, share = self.server.keyfleet, self.lab.path("share.pbe")
+        pins = ["--pin-file", secrets["pin"]]
+        few = ["--iterations", "1000", "--password-file", secrets["password"]]
+        rows = wait_until("the tokens", lambda: (
+            r := self.server.keyfleet_json("token", "list")) and len(r) == self.cards.count and r)
+        for number, row in enumerate(rows, 1):
+            keyfleet("token", "init", row["serial"], "--label", f"hsm{number}", "--so-pin-file", secrets["so-pin"], *pins)
+        keyfleet("dkek", "create", share, *few)
+        keyfleet("dkek", "import", share, "--all", *few, *pins)
+
+
 def median_of(rounds):
     return {what: statistics.median(r[what] for r in rounds) for what in rounds[0]}
 
@@ -95,11 +131,12 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--slow-at-once", type=int, default=8)
+    parser.add_argument("--tokens", type=int)
     parser.add_argument("names", nargs="*", help="part of a server's name")
     args = parser.parse_args()
     wanted = [n for n in SERVERS if not args.names or any(w.lower() in n.lower() for w in args.names)]
     with Lab("keyfleet-stall") as lab:
-        slow = Slow(lab, args.slow_at_once)
+        slow = SlowTokens(lab, args.slow_at_once, args.tokens) if args.tokens else Slow(lab, args.slow_at_once)
         results = {name: slow.measure(name, args.rounds) for name in wanted}
     print_table(results)
     broken = [why for why in (verdict(n, r) for n, r in results.items()) if why]

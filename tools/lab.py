@@ -350,9 +350,9 @@ class KeyServer:
     def keyfleet_json(self, *args):
         return json.loads(self.keyfleet("--json", *args).stdout)
 
-    def create_key(self, name, kind):
-        """A key in the key server, its reference and a certificate for it."""
-        self.keyfleet("key", "create", name, "--type", kind)
+    def create_key(self, name, kind, *more):
+        """A key in the key server, its reference and a certificate for it; `more` as `keyfleet key create` has it."""
+        self.keyfleet("key", "create", name, "--type", kind, *more)
         reference = self.lab.write(name + ".ref", self.keyfleet("key", "ref", name).stdout)
         self.lab.write(name + ".csr", self.keyfleet("key", "csr", name, "--subject", "CN=localhost").stdout)
         return Key(self.lab.certify(name + ".csr", name + ".pem"), reference)

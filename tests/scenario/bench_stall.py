@@ -4,8 +4,9 @@
 import json
 import os
 
-from scenario import expect, run
-from bench_stall import Slow, verdict
+from scenario import expect, run, skip
+from bench_stall import Slow, SlowTokens, verdict
+from hsm import missing
 from lab import BIN, Lab, Nginx
 
 
@@ -16,16 +17,16 @@ class Stalls(Lab):
         return self
 
 
-def measure(lab, name):
-    row = lab.slow.measure(name, 1)
+def measure(lab, name, slow=None):
+    row = (slow or lab.slow).measure(name, 1)
     print(f"# {name}: at rest {row['rest_ms']:.0f}, slow {row['slow_alone_ms']:.0f}, beside it {row['fast_ms']:.0f}, "
           f"pages {row['page_ms']:.0f} ms")
     expect(row["slow_alone_ms"] >= 290, "the slow key takes as long as its distance")
     return row
 
 
-def waits_for_nobody(lab, name):
-    why = verdict(name, measure(lab, name))
+def waits_for_nobody(lab, name, slow=None):
+    why = verdict(name, measure(lab, name, slow))
     expect(not why, why)
 
 
@@ -44,6 +45,18 @@ def claim_apache_event_waits_for_nobody(lab):
 
 def claim_enough_workers_of_nginx_wait_for_nobody(lab):
     waits_for_nobody(lab, "nginx, 32 workers")
+
+
+def claim_nobody_waits_for_keys_on_slow_tokens_either(lab):
+    why_not = missing()
+    if why_not:
+        skip(why_not)
+    with Lab("keyfleet-stall-tokens") as other:
+        slow = SlowTokens(other, at_once=3, tokens=3)
+        waits_for_nobody(other, "HAProxy, 1 thread, ssl-mode-async", slow)
+        waits_for_nobody(other, "Apache event", slow)
+        row = measure(other, "nginx, 1 worker", slow)
+        expect(row["fast_ms"] > 300, "one worker waits with everything")
 
 
 def claim_the_command_tells_people_and_monitoring(lab):

@@ -8,7 +8,7 @@ import shutil
 from scenario import expect, run, skip
 from probe import Probe
 from hsm import Pcscd, VirtualCards, missing
-from lab import Lab
+from lab import Agent, KeyServer, Lab, Nginx, fetch
 
 OPENSC = next(iter(glob.glob("/usr/lib/*/opensc-pkcs11.so")), None)
 SOFTHSM = next(iter(glob.glob("/usr/lib/softhsm/libsofthsm2.so") + glob.glob("/usr/lib/*/softhsm/libsofthsm2.so")), None)
@@ -201,6 +201,32 @@ def claim_a_blank_token_is_initialised_and_its_pin_changed(lab):
     lab.util("--init-token", "--token", "fresh", "--label", "fresh", "--pin", "987654", "--so-pin", SO_PIN)
     with lab.token("fresh", pin=new) as t:
         expect(t.keys() == {}, "initialising erases")
+
+
+def claim_nginx_serves_with_a_key_that_two_tokens_of_a_key_server_hold(lab):
+    needs_softhsm(lab)
+    fleet = {"SOFTHSM2_CONF": lab.write("fleet.conf", f"directories.tokendir = {lab.path('fleet-tokens')}\n")}
+    os.makedirs(lab.path("fleet-tokens"))
+    for label in ("f1", "f2"):
+        lab.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", SO_PIN], env=fleet)
+    server = KeyServer(lab, "ks")
+    server.process.stop()
+    with open(os.path.join(server.dir, "keyfleetd.conf"), "a") as f:
+        f.write(f"\n[pool hsm]\ndriver = pkcs11\nmodule = {SOFTHSM}\npin = {lab.pin}\ntokens = f1, f2\n")
+    server.start(env=fleet)
+    password = lab.write("password", "for the share\n", 0o600)
+    few = ["--iterations", "1000", "--password-file", password]
+    server.keyfleet("dkek", "create", lab.path("fleet.pbe"), *few)
+    server.keyfleet("dkek", "import", lab.path("fleet.pbe"), "--all", *few)
+    keys = [server.create_key("www-" + kind.replace(":", "-"), kind, "--pool", "hsm")
+            for kind in ("rsa:2048", "ec:P-256")]
+    agent = Agent(lab, "web", [server])
+    web = Nginx(lab, "www", keys, lab.openssl_conf(agent.socket), workers=2)
+    for version in ("1.2", "1.3"):
+        for signatures in ("RSA-PSS+SHA256", "ECDSA+SHA256"):
+            expect("nginx" in fetch(web.port, lab.web_ca(), version, signatures), "a page")
+    rows = server.keyfleet_json("token", "list")
+    expect(sum(r["state"] == "serving" for r in rows) == 2, rows)
 
 
 # ---- OpenSC ----
