@@ -48,7 +48,7 @@ def claim_enough_workers_of_nginx_wait_for_nobody(lab):
 
 
 def claim_nobody_waits_for_keys_on_slow_tokens_either(lab):
-    why_not = missing()
+    why_not = missing("sc-hsm-tool")
     if why_not:
         skip(why_not)
     with Lab("keyfleet-stall-tokens") as other:

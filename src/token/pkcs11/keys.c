@@ -75,12 +75,25 @@ static kf_err find_by_id(
 struct search {
 	struct token *token;
 	struct slice id;
+	CK_ULONG type; /* of the private key; what is of another is not meant */
 	struct pubkey *found;
 	bool is_ambiguous;
 };
 
+static CK_ULONG type_of(const struct pubkey *public)
+{
+	switch (pubkey_alg(public)->family) {
+	case FAMILY_RSA: return CKK_RSA;
+	case FAMILY_EC: return CKK_EC;
+	case FAMILY_ED25519:
+	default: return CKK_EC_EDWARDS;
+	}
+}
+
 static void consider(struct search *s, struct pubkey **candidate)
 {
+	if (type_of(*candidate) != s->type)
+		return;
 	if (!s->found) {
 		s->found = *candidate;
 		*candidate = NULL;
@@ -111,12 +124,16 @@ static kf_err search_class(struct search *s, CK_OBJECT_CLASS class)
 static kf_err find_public(struct token *t, CK_OBJECT_HANDLE o, struct token_key_facts *f,
 	struct pubkey **ret)
 {
-	struct search s = { .token = t, .id = { f->id, f->id_n } };
+	struct search s = {
+		.token = t, .id = { f->id, f->id_n }, .type = CK_UNAVAILABLE_INFORMATION
+	};
 	kf_err own = public_of_object(t, o, CKO_PRIVATE_KEY, ret);
 	if (kf_ok(own))
 		return KF_OK;
-	kf_err err = KF_OK;
-	if (f->id_n)
+	kf_err err = p11_object_get_number(t, o, CKA_KEY_TYPE, &s.type);
+	if (kf_is(err, KF_E_NOT_FOUND))
+		err = KF_OK; /* nothing fits, then */
+	if (f->id_n && kf_ok(err))
 		err = search_class(&s, CKO_PUBLIC_KEY);
 	if (f->id_n && kf_ok(err) && !s.found)
 		err = search_class(&s, CKO_CERTIFICATE);

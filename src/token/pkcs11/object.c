@@ -88,8 +88,10 @@ kf_err p11_object_get_number(
 {
 	CK_ULONG value = 0;
 	CK_ATTRIBUTE a = P11_ATTRIBUTE(type, value);
-	KF_TRY(p11_object_get(t, o, &a));
-	if (a.ulValueLen != sizeof(value))
+	kf_err err = p11_object_get(t, o, &a);
+	if (!kf_is(err, KF_E_TOO_BIG))
+		KF_TRY(err);
+	if (!kf_ok(err) || a.ulValueLen != sizeof(value))
 		return kf_fail(TOKEN, "a number of the module has the wrong size");
 	*ret = value;
 	return KF_OK;

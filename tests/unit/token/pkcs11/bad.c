@@ -226,7 +226,16 @@ TEST(keys_without_a_public_half_or_with_two_have_a_problem)
 
 	faults->set(CKO_PRIVATE_KEY, CKA_ID, "same", 4);
 	OK(kf_ok(DRIVER->list_keys(b.token, &b.list)));
-	OK(!b.list.key[1].alg && strstr(b.list.key[1].problem, "several"));
+	OK(key_of(&b, FAMILY_RSA) && key_of(&b, FAMILY_EC)); /* of different kinds */
+
+	struct token_key_facts f;
+	struct token_new_key in = { .alg = alg_get(ALG_P256), .label = "new" };
+	OK(kf_ok(DRIVER->generate(b.token, &in, &f)));
+	token_key_facts_free(&f);
+	faults->set(CKO_PUBLIC_KEY, CKA_ID, "same", 4);
+	OK(kf_ok(DRIVER->list_keys(b.token, &b.list)));
+	OK(key_of(&b, FAMILY_RSA) && !key_of(&b, FAMILY_EC));
+	OK(strstr(b.list.key[1].problem, "several"));
 }
 
 TEST(a_damaged_public_half_is_a_problem_of_its_key_only)
