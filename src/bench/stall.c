@@ -105,6 +105,13 @@ static void fail(struct stall *s, struct visit *v, const char *what)
 	end(v, VISIT_FAILED);
 }
 
+/* OpenSSL's macro takes the name as writable, and only reads it. */
+static bool set_name(SSL *ssl, const char *name)
+{
+	return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+		       (void *)(uintptr_t)name) == 1;
+}
+
 static void begin(struct stall *s, const struct target *to, struct visit *v)
 {
 	int on = 1;
@@ -116,7 +123,7 @@ static void begin(struct stall *s, const struct target *to, struct visit *v)
 		to->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	v->ssl = SSL_new(s->ctx);
 	if (v->fd < 0 || !v->ssl || !SSL_set_fd(v->ssl, v->fd) ||
-		!SSL_set_tlsext_host_name(v->ssl, to->name)) {
+		!set_name(v->ssl, to->name)) {
 		fail(s, v, "socket");
 		return;
 	}
