@@ -23,6 +23,7 @@ enum { WORDS_MAX = 8, LINE_SIZE = 1024, FILE_MAX = 65536 };
 
 static const struct token_driver *const drivers[] = {
 	&pkcs11_driver,
+	&schsm_driver,
 };
 
 static const char *const codes[] = {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bad.h"
+#include "../../crypt/keys.h"
+#include "../../crypt/pem.h"
+#include "crypt/ossl.h"
 #include "test.h"
 #include "token/pad.h"
 #include <pthread.h>
@@ -236,6 +239,52 @@ TEST(keys_without_a_public_half_or_with_two_have_a_problem)
 	OK(kf_ok(DRIVER->list_keys(b.token, &b.list)));
 	OK(key_of(&b, FAMILY_RSA) && !key_of(&b, FAMILY_EC));
 	OK(strstr(b.list.key[1].problem, "several"));
+}
+
+/* A certificate for the module's EC key, signed by itself. */
+static kf_err make_certificate(struct buf *ret)
+{
+	autobuf der = buf_new(4096);
+	CLEANUP(ossl_pkey_freep) EVP_PKEY *pkey = NULL;
+	CLEANUP(ossl_x509_freep) X509 *x = X509_new();
+	pem_to_der(ec_pem, &der);
+	KF_TRY(ossl_parse_private(buf_slice(&der), &pkey));
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+		(const unsigned char *)"www", -1, -1, 0);
+	X509_set_issuer_name(x, X509_get_subject_name(x));
+	X509_set_pubkey(x, pkey);
+	if (!X509_sign(x, pkey, EVP_sha256()))
+		return ossl_fail(CRYPTO, "certificate");
+	unsigned char *p = NULL;
+	int n = i2d_X509(x, &p);
+	if (n > 0)
+		buf_add(ret, p, (size_t)n);
+	OPENSSL_free(p);
+	return buf_err(ret);
+}
+
+TEST(a_certificate_will_do_as_public_half)
+{
+	autobench b = { 0 };
+	autobuf der = buf_new(4096);
+	OK(kf_ok(bench_open(&b)) && kf_ok(make_certificate(&der)));
+	unsigned ec = key_of(&b, FAMILY_EC)->handle, rsa = key_of(&b, FAMILY_RSA)->handle;
+	struct slice cert = buf_slice(&der);
+
+	OK(kf_is(DRIVER->store_certificate(b.token, rsa, CERTIFICATE_OF_KEY, cert),
+		KF_E_BAD_PARAMETERS));
+	OK(kf_is(DRIVER->store_certificate(b.token, ec, CERTIFICATE_REQUEST_OF_KEY, cert),
+		KF_E_UNSUPPORTED));
+	OK(kf_ok(DRIVER->store_certificate(b.token, ec, CERTIFICATE_OF_KEY, cert)));
+	faults->set(CKO_PUBLIC_KEY, CKA_ID, "elsewhere", 9);
+	OK(kf_ok(DRIVER->list_keys(b.token, &b.list)));
+	struct token_key_facts *k = key_of(&b, FAMILY_EC);
+	OK(k && k->handle == ec && slice_eq(buf_slice(&k->certificate), cert));
+	OK(kf_ok(sign(&b, k, SCHEME_ECDSA)) && kf_ok(verify(k)));
+	OK(!key_of(&b, FAMILY_RSA));
 }
 
 TEST(a_damaged_public_half_is_a_problem_of_its_key_only)
