@@ -76,7 +76,7 @@ static kf_err import(struct cli *c, struct tokens *t, const struct cli_list *to,
 	KF_TRY(tokens_error(c, "dkek import",
 		t->ops->import_shares(
 			t, &(struct token_names){ to->item, to->n }, &shares, r)));
-	return tokens_print_report(c, r);
+	return tokens_print_report(c, r, NULL);
 }
 
 static kf_err run_import(struct cli *c)
@@ -95,7 +95,9 @@ static kf_err run_import(struct cli *c)
 		return kf_fail(INVALID_FIELD, "either --to TOKEN... or --all");
 	for (int i = 0; i < c->argc; i++)
 		so.files.item[so.files.n++] = c->argv[i];
-	KF_TRY(tokens_open(c, &o, false, &t));
+	bool logs_in =
+		o.is_local && tokens_are_pkcs11(&o); /* cards take shares without */
+	KF_TRY(tokens_open(c, &o, logs_in, &t));
 	KF_TRY(shares_read(c, &so, &s));
 	return import(c, t, &to, s);
 }

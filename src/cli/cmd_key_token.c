@@ -63,7 +63,7 @@ static kf_err run_clone(struct cli *c)
 	KF_TRY(tokens_open(c, &o, true, &t));
 	const struct token_names names = { to.item, to.n };
 	KF_TRY(tokens_error(c, c->argv[0], t->ops->clone(t, c->argv[0], &names, r)));
-	return tokens_print_report(c, r);
+	return tokens_print_report(c, r, NULL);
 }
 
 /* ---- erase ---- */
@@ -91,7 +91,7 @@ static kf_err run_erase(struct cli *c)
 			"--force",
 			c->argv[0]);
 	KF_TRY(tokens_error(c, c->argv[0], e));
-	return tokens_print_report(c, r);
+	return tokens_print_report(c, r, NULL);
 }
 
 /* ---- backup, restore ---- */
@@ -191,11 +191,12 @@ static kf_err run_restore(struct cli *c)
 kf_err key_token_told(struct cli *c, const struct key_wish *wish,
 	const struct provision_report *r, struct buf *id)
 {
+	buf_add_u8(id, 0);
 	KF_TRY(buf_err(id));
 	if (!c->is_json)
-		printf("%.*s\n", (int)id->n, (const char *)id->p);
-	if (r->n)
-		KF_TRY(tokens_print_report(c, r));
+		puts((const char *)id->p);
+	if (c->is_json || r->n)
+		KF_TRY(tokens_print_report(c, r, (const char *)id->p));
 	if (wish->copies && r->done < wish->copies) {
 		cli_note(c, "%s: %zu of %u copies: it is not to be used yet", wish->name,
 			r->done, wish->copies);
@@ -361,7 +362,7 @@ static kf_err run_certificate(struct cli *c)
 	KF_TRY(tokens_open(c, &o, true, &t));
 	KF_TRY(tokens_error(
 		c, c->argv[0], t->ops->certificate(t, c->argv[0], buf_slice(&der), r)));
-	return tokens_print_report(c, r);
+	return tokens_print_report(c, r, NULL);
 }
 
 const struct command command_key_clone = { .words = "key clone",

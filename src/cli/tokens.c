@@ -153,13 +153,15 @@ static const char *outcome_text(enum provision_outcome o)
 	return o == PROVISION_DONE ? "done" : o == PROVISION_WAS_SO ? "was so" : "failed";
 }
 
-kf_err tokens_print_report(const struct cli *c, const struct provision_report *r)
+kf_err tokens_print_report(
+	const struct cli *c, const struct provision_report *r, const char *id)
 {
-	static const char *const titles[] = { "TOKEN", "RESULT", "WHY" };
-	struct table *t = table_new(c, titles, 3);
+	static const char *const titles[] = { "TOKEN", "RESULT", "WHY", "KEY" };
+	struct table *t = table_new(c, titles, c->is_json && id ? 4 : 3);
 	for (size_t i = 0; i < r->n; i++)
-		table_row(t, (const char *const[]){ r->row[i].serial,
-				     outcome_text(r->row[i].outcome), r->row[i].why });
+		table_row(
+			t, (const char *const[]){ r->row[i].serial,
+				   outcome_text(r->row[i].outcome), r->row[i].why, id });
 	KF_TRY(table_end(t, KF_OK));
 	if (!r->failed)
 		return KF_OK;

@@ -9,6 +9,7 @@
 #pragma once
 #include "cli/cli.h"
 #include "provision/provision.h"
+#include <string.h>
 
 /* One token, for people. */
 struct token_line {
@@ -122,13 +123,19 @@ kf_err tokens_open_local(
 kf_err tokens_open_server(
 	struct cli *c, const struct tokens_options *o, struct tokens **ret);
 
+static inline bool tokens_are_pkcs11(const struct tokens_options *o)
+{
+	return o->driver ? !strcmp(o->driver, "pkcs11") : o->module != NULL;
+}
+
 /* A PIN in locked memory, from a file or the terminal (`twice`: a new one); secret_free(). */
 kf_err tokens_read_pin(const struct cli *c, const char *file, const char *what,
 	bool twice, struct token_pin **ret);
 void token_pin_freep(struct token_pin **p);
 
-/* The table of a report; an error if a token failed. */
-kf_err tokens_print_report(const struct cli *c, const struct provision_report *r);
+/* The table of a report; an error if a token failed.  `id`: of the key that was made, for programs (--json). */
+kf_err tokens_print_report(
+	const struct cli *c, const struct provision_report *r, const char *id);
 /* Notes what the error is about: "NAME: why". */
 kf_err tokens_error(const struct cli *c, const char *name, kf_err e);
 

@@ -219,6 +219,20 @@ static kf_err restore(struct tokens *t, const struct key_wish *wish, struct slic
 	return put_id(buf_slice(&spki), ret_id);
 }
 
+/* Labels are what people call keys here: a second one would make both ambiguous. */
+static kf_err check_label(struct local *l, const char *name)
+{
+	CLEANUP(mem_freep) struct pool_key_status *all = NULL;
+	size_t n;
+	KF_TRY(read_keys(l, &all, &n));
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(all[i].label, name))
+			return kf_fail(NAME_NOT_UNIQUE, "a key with this label is on "
+							"tokens already; `keyfleet key "
+							"clone` makes copies of it");
+	return KF_OK;
+}
+
 static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *ret_id,
 	struct provision_report *ret)
 {
@@ -231,6 +245,7 @@ static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *
 		.copies = wish->copies,
 	};
 	autobuf spki = buf_new(SPKI_MAX);
+	KF_TRY(check_label(local_of(t), wish->name));
 	kf_err e = provision_generate(&local_of(t)->provision, &in, &spki, ret);
 	if (spki.n)
 		KF_TRY(put_id(buf_slice(&spki), ret_id));
@@ -322,6 +337,7 @@ static kf_err open_pool(struct local *l, const struct tokens_options *o)
 	kf_err e = pools_wait(l->pools, WAIT_MS);
 	if (kf_is(e, KF_E_TIMEOUT))
 		cli_note(l->base.cli, "not every token answers; the others are used");
+	*l->base.cli->has_told = false; /* of what goes wrong later */
 	return kf_is(e, KF_E_TIMEOUT) ? KF_OK : e;
 }
 

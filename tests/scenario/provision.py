@@ -169,6 +169,8 @@ def claim_a_share_of_ours_is_read_by_sc_hsm_tool(lab):
 def claim_a_key_is_made_on_one_token_and_cloned(lab):
     needs_cards(lab)
     lab.local("key", "create", "www", "--type", "ec:P-256", "--on", "hsm1", "--copies", "2")
+    result = lab.local("key", "create", "www", "--copies", "2", check=False)
+    expect(result.returncode == 1 and "already" in result.stderr, "a second key got the same label: " + result.stderr)
     rows = lab.rows("key", "clone", "www", "--to", "hsm1", "hsm2")
     expect([r["result"] for r in rows] == ["was so", "was so"], str(rows))
     result = lab.local("key", "clone", "www", "--to", "hsm3", check=False)
