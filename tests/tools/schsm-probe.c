@@ -10,7 +10,7 @@
  *     init TOKEN SO-PIN PIN SHARES LABEL | share TOKEN BYTE
  *     generate TOKEN ALGORITHM LABEL | delete TOKEN HANDLE
  *     wrap TOKEN HANDLE | unwrap TOKEN      what was wrapped last
- *     sign TOKEN HANDLE [COUNT]             verified; ok MEDIAN-NS of one
+ *     sign TOKEN HANDLE [COUNT]             verified; ok MEDIAN LEAST of one, in ns
  *     begin COMMAND... | end                the command in a thread of its own; waits for it, its answer
  *     interrupt TOKEN                       while begin's command is at work
  */
@@ -251,7 +251,7 @@ static kf_err sign_once(struct token *t, const struct token_key_facts *f,
 					.sig = { job.sig, job.sig_n } });
 }
 
-static kf_err sign_all(struct held *h, unsigned handle, size_t count, uint64_t *ret)
+static kf_err sign_all(struct held *h, unsigned handle, size_t count, uint64_t ret[2])
 {
 	CLEANUP(pubkey_freep) struct pubkey *k = NULL;
 	CLEANUP(mem_freep) uint64_t *ns = calloc(count, sizeof(*ns));
@@ -263,7 +263,8 @@ static kf_err sign_all(struct held *h, unsigned handle, size_t count, uint64_t *
 		for (size_t m = 0; m < count; m++)
 			KF_TRY(sign_once(h->token, f, k, &ns[m]));
 		qsort(ns, count, sizeof(*ns), by_value);
-		*ret = ns[count / 2];
+		ret[0] = ns[count / 2];
+		ret[1] = ns[0];
 		return KF_OK;
 	}
 	return kf_fail(NOT_FOUND, "it was not listed");
@@ -271,11 +272,11 @@ static kf_err sign_all(struct held *h, unsigned handle, size_t count, uint64_t *
 
 static void do_sign(struct call *c)
 {
-	uint64_t median = 0;
+	uint64_t ns[2] = { 0 };
 	size_t count = number(c, 3) ? number(c, 3) : 1;
 	kf_err e = sign_all(token_of(c, 1), (unsigned)number(c, 2),
-		count < COUNT_MAX ? count : COUNT_MAX, &median);
-	answer(c, e, "%llu", (unsigned long long)median);
+		count < COUNT_MAX ? count : COUNT_MAX, ns);
+	answer(c, e, "%llu %llu", (unsigned long long)ns[0], (unsigned long long)ns[1]);
 }
 
 static void do_interrupt(struct call *c)
