@@ -7,7 +7,11 @@ static kf_err open_card(
 {
 	struct card_link *link;
 	KF_TRY(pcsc_connect(s, place->name, &link));
-	return schsm_open_link(link, ret);
+	struct token *t;
+	KF_TRY(schsm_open_link(link, &t));
+	pcsc_opened(link);
+	*ret = t;
+	return KF_OK;
 }
 
 static void interrupt(struct token *t) { t->link->ops->interrupt(t->link); }

@@ -4,6 +4,7 @@
  * that hangs holds up nobody.
  */
 #pragma once
+#include "base/list.h"
 #include "token/driver.h"
 #include "token/schsm/link.h"
 #include "token/schsm/pcsc_api.h"
@@ -17,9 +18,18 @@ struct pcsc_reader {
 	uint64_t insertion;
 };
 
+/* A card that is being opened; one that hangs meanwhile is given up by the watcher. */
+struct pcsc_opening {
+	struct list link;
+	int socket; /* of its context; -1: not known */
+	uint64_t since_ns;
+};
+
 struct token_source {
 	struct pcsc_api api;
-	pthread_mutex_t opening; /* while a context's socket is looked for */
+	pthread_mutex_t establishing; /* one context after another: whose socket is it? */
+	pthread_mutex_t lock;         /* guards opening */
+	struct list opening;
 
 	/* the watcher's */
 	bool has_context, has_looked;
@@ -37,5 +47,6 @@ void pcsc_close_source(struct token_source *s);
 kf_err pcsc_watch(struct token_source *s, unsigned timeout_ms, struct token_places *ret);
 void pcsc_wake(struct token_source *s);
 
-/* For this process alone; DENIED: another has it. */
+/* For this process alone; DENIED: another has it.  The link counts as being opened until pcsc_opened(). */
 kf_err pcsc_connect(struct token_source *s, const char *reader, struct card_link **ret);
+void pcsc_opened(struct card_link *link);

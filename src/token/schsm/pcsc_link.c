@@ -2,6 +2,7 @@
  *
  * pcsc_link: a card in a reader of pcscd.
  */
+#include "base/clock.h"
 #include "token/schsm/pcsc.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,7 +13,9 @@
 
 struct pcsc_link {
 	struct card_link link;
+	struct token_source *source;
 	const struct pcsc_api *api;
+	struct pcsc_opening opening;
 	SCARDCONTEXT context;
 	SCARDHANDLE card;
 	bool has_context, has_card;
@@ -97,6 +100,24 @@ static void link_interrupt(struct card_link *link)
 		shutdown(l->socket, SHUT_RDWR);
 }
 
+void pcsc_opened(struct card_link *link)
+{
+	struct pcsc_link *l = of(link);
+	pthread_mutex_lock(&l->source->lock);
+	list_remove(&l->opening.link);
+	pthread_mutex_unlock(&l->source->lock);
+}
+
+static void begin_opening(struct pcsc_link *l)
+{
+	l->opening.socket = l->socket;
+	l->opening.since_ns = clock_monotonic_ns();
+	pthread_mutex_lock(&l->source->lock);
+	if (l->socket >= 0)
+		list_add_tail(&l->source->opening, &l->opening.link);
+	pthread_mutex_unlock(&l->source->lock);
+}
+
 /* The card keeps its power: others may have been using the reader's other slot. */
 static void link_close(struct card_link *link)
 {
@@ -105,6 +126,7 @@ static void link_close(struct card_link *link)
 		l->api->disconnect(l->card, SCARD_LEAVE_CARD);
 	if (l->has_context)
 		l->api->release(l->context);
+	pcsc_opened(link);
 	if (l->socket >= 0)
 		close(l->socket);
 	free(l);
@@ -167,13 +189,13 @@ static LONG establish_once(struct token_source *s, struct pcsc_link *l)
 
 static LONG establish(struct token_source *s, struct pcsc_link *l)
 {
-	pthread_mutex_lock(&s->opening);
+	pthread_mutex_lock(&s->establishing);
 	LONG rc = establish_once(s, l);
 	for (int i = 1; i < TRIES && rc == SCARD_S_SUCCESS && l->socket < 0; i++) {
 		s->api.release(l->context);
 		rc = establish_once(s, l);
 	}
-	pthread_mutex_unlock(&s->opening);
+	pthread_mutex_unlock(&s->establishing);
 	l->has_context = rc == SCARD_S_SUCCESS;
 	return rc;
 }
@@ -202,8 +224,12 @@ kf_err pcsc_connect(struct token_source *s, const char *reader, struct card_link
 	struct pcsc_link *l = calloc(1, sizeof(*l));
 	if (!l)
 		return kf_fail(NOMEM, "no memory for a card");
-	*l = (struct pcsc_link){ .link.ops = &link_ops, .api = &s->api, .socket = -1 };
+	*l = (struct pcsc_link){
+		.link.ops = &link_ops, .source = s, .api = &s->api, .socket = -1
+	};
+	list_init(&l->opening.link);
 	LONG rc = establish(s, l);
+	begin_opening(l);
 	kf_err e = rc == SCARD_S_SUCCESS ? connect_card(l, reader) : error_of(rc);
 	if (kf_ok(e))
 		*ret = &l->link;

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* A wake() that comes just before the wait is noticed after so long, and so is a pcscd that was away. */
-enum { SLICE_MS = 500, NAMES_MAX = TOKEN_PLACES_MAX * 132 };
+enum { SLICE_MS = 500, PAUSE_MS = 100, NAMES_MAX = TOKEN_PLACES_MAX * 132 };
 
 static const char pnp[] = "\\\\?PnP?\\Notification";
 
@@ -22,8 +23,10 @@ kf_err pcsc_open_source(const struct token_source_conf *conf, struct token_sourc
 	struct token_source *s = calloc(1, sizeof(*s));
 	if (!s)
 		return kf_fail(NOMEM, "no memory for the readers of smart cards");
+	list_init(&s->opening);
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	kf_err e = s->wake_fd < 0 || pthread_mutex_init(&s->opening, NULL)
+	kf_err e = s->wake_fd < 0 || pthread_mutex_init(&s->lock, NULL) ||
+				   pthread_mutex_init(&s->establishing, NULL)
 			   ? kf_fail(NOMEM, "no event or lock for smart cards")
 			   : pcsc_load(conf->socket, &s->api);
 	if (kf_ok(e))
@@ -50,7 +53,8 @@ void pcsc_close_source(struct token_source *s)
 	pcsc_unload(&s->api);
 	if (s->wake_fd >= 0)
 		close(s->wake_fd);
-	pthread_mutex_destroy(&s->opening);
+	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->establishing);
 	free(s);
 }
 
@@ -137,6 +141,24 @@ static LONG wait_for_change(struct token_source *s, unsigned timeout_ms)
 	return SCARD_S_SUCCESS;
 }
 
+/* ---- cards that hang while they are opened ---- */
+
+/* Nobody has a token to interrupt yet. */
+enum { OPENING_MAX_S = 30 };
+
+static void give_up_opening(struct token_source *s)
+{
+	uint64_t now = clock_monotonic_ns();
+	pthread_mutex_lock(&s->lock);
+	list_each(l, &s->opening)
+	{
+		struct pcsc_opening *o = container_of(l, struct pcsc_opening, link);
+		if (now - o->since_ns > OPENING_MAX_S * UINT64_C(1000000000))
+			shutdown(o->socket, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 /* ---- watch ---- */
 
 static bool is_woken(struct token_source *s, unsigned wait_ms)
@@ -175,8 +197,10 @@ static void look(struct token_source *s, unsigned wait_ms)
 		rc = wait_for_change(s, wait_ms);
 	if (is_harmless(rc))
 		rc = list_readers(s); /* some may have gone */
-	if (!is_harmless(rc))
-		drop_context(s);
+	if (is_harmless(rc))
+		return;
+	drop_context(s);
+	is_woken(s, wait_ms < PAUSE_MS ? wait_ms : PAUSE_MS);
 }
 
 static void tell(const struct token_source *s, struct token_places *ret)
@@ -209,6 +233,7 @@ kf_err pcsc_watch(struct token_source *s, unsigned timeout_ms, struct token_plac
 	bool is_over = !s->has_looked;
 	struct token_places now;
 	do {
+		give_up_opening(s);
 		look(s, s->has_looked ? slice_of_time(deadline) : 0);
 		tell(s, &now);
 		s->has_looked = true;
