@@ -140,13 +140,15 @@ def claim_what_is_plugged_in_is_told_and_keys_are_made_and_copied(lab):
         p.ok("close", token)
 
 
-def claim_opensc_sees_the_keys(lab):
+def claim_opensc_sees_the_keys_and_their_copies(lab):
     needs(lab)
     if missing("pkcs15-tool"):
         skip(missing("pkcs15-tool"))
-    text = lab.run(["pkcs15-tool", "--reader", "0", "--list-keys"], env=lab.pcscd.environment).stdout
-    for label in ("Private RSA Key [key rsa:2048]", "Private EC Key [key ec:P-256]"):
-        expect(label in text, text)
+    for reader in ("0", "1"):
+        text = lab.run(["pkcs15-tool", "--reader", reader, "--list-keys", "--list-public-keys"],
+                       env=lab.pcscd.environment).stdout
+        for label in ("key rsa:2048", "key ec:P-256"):
+            expect(text.count(f"[{label}]") == 2, text)
 
 
 def claim_a_card_that_is_pulled_and_put_back_is_another_insertion(lab):
@@ -182,7 +184,7 @@ def claim_a_card_that_is_pulled_during_a_signature_is_told_at_once_and_comes_bac
     answer = p.ask("end")
     expect(answer.split()[0] in ("TOKEN", "CLOSED"), answer)
     answer = p.ask("sign", token, 2)
-    expect(answer.startswith("CLOSED"), answer)
+    expect(answer.split()[0] in ("TOKEN", "CLOSED"), answer)
     p.ok("close", token)
     lab.tell("card", "1", "time", "ec=0")
     lab.tell("card", "1", "replug")
@@ -342,16 +344,14 @@ def claim_rsa_keys_of_4096_bits_travel_through_a_file(lab):
 
 def claim_a_signature_is_one_command_and_its_way_is_short(lab):
     needs(lab)
-    p, own_us, count = lab.probe, 2000, 200
-    lab.tell("card", "1", "time", f"ec={own_us / 1000}")
+    p, count = lab.probe, 500
     token = p.ready(lab.readers[0])
     commands = counted(lab, 1)
-    median, least = (int(ns) / 1000 - own_us for ns in p.ok("sign", token, 2, count).split())
+    median, least = (int(ns) / 1000 for ns in p.ok("sign", token, 2, count).split())
     expect(counted(lab, 1) - commands == count, f"{counted(lab, 1) - commands} commands")
-    lab.tell("card", "1", "time", "ec=0")
     p.ok("close", token)
-    # The card takes its own time exactly: what is more is the driver, PC/SC and the way to the virtual card.
-    print(f"# beside the card's own time: {median:.0f} us, at best {least:.0f} us", flush=True)
+    # All of it: driver, libpcsclite, pcscd, its driver, and what the virtual card computes.
+    print(f"# an ECDSA signature over pcscd: {median:.0f} us, at best {least:.0f} us", flush=True)
 
 
 def claim_sixteen_readers_and_twenty_cards_on_two_pcscds_in_one_process(lab):

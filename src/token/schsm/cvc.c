@@ -234,12 +234,24 @@ kf_err cvc_put_body(const struct pubkey *key, const char *holder, struct buf *re
 	return buf_err(ret);
 }
 
-kf_err cvc_put_certificate(struct slice body, struct slice signature, struct buf *ret)
+kf_err cvc_put_certificate(
+	struct slice body, struct slice signature, const char *holder, struct buf *ret)
 {
 	autobuf all = buf_new(CVC_MAX);
 	buf_add_slice(&all, body);
 	tlv_add(&all, TAG_SIGNATURE, signature);
 	KF_TRY(buf_err(&all));
 	tlv_add(ret, TAG_CERTIFICATE, buf_slice(&all));
+	tlv_add(ret, TAG_ISSUER, slice_of(holder));
+	return buf_err(ret);
+}
+
+kf_err cvc_put_vouched(struct slice certificate, struct slice signature, struct buf *ret)
+{
+	autobuf all = buf_new(CVC_MAX);
+	buf_add_slice(&all, certificate);
+	tlv_add(&all, TAG_SIGNATURE, signature);
+	KF_TRY(buf_err(&all));
+	tlv_add(ret, TAG_REQUEST, buf_slice(&all));
 	return buf_err(ret);
 }

@@ -114,14 +114,14 @@ static kf_err send_blob(struct token *t, unsigned number, const struct buf *wrap
 	return e;
 }
 
-static kf_err sign_body(struct token *t, unsigned number, const struct pubkey *key,
-	struct slice body, struct sign_job *job)
+static kf_err sign_checked(struct token *t, unsigned number, const struct pubkey *key,
+	struct slice what, struct sign_job *job)
 {
 	bool is_rsa = pubkey_alg(key)->family == FAMILY_RSA;
 	unsigned n = 0;
 	job->mech = mech_get(is_rsa ? MECH_RSA_PKCS1_SHA256 : MECH_ECDSA_SHA256);
 	job->is_digest = true;
-	if (EVP_Digest(body.p, body.n, job->data, &n, EVP_sha256(), NULL) != 1)
+	if (EVP_Digest(what.p, what.n, job->data, &n, EVP_sha256(), NULL) != 1)
 		return ossl_fail(CRYPTO, "a digest failed");
 	job->n = n;
 	KF_TRY(schsm_sign(t, number, job));
@@ -149,23 +149,34 @@ static kf_err make_plain(const struct alg *alg, struct sign_job *job)
 	return KF_OK;
 }
 
-/* The key signs for itself, which proves it, and makes the certificate that tells its public key. */
-static kf_err prove(struct token *t, unsigned number, const struct pubkey *key,
-	struct buf *certificate)
+/* Appends the signature. */
+static kf_err sign_plain(struct token *t, unsigned number, const struct pubkey *key,
+	struct slice what, struct buf *ret)
 {
-	autobuf body = buf_new(BODY_MAX);
 	struct sign_job job = { 0 };
-	char holder[MAKE_HOLDER_SIZE];
-	make_holder(t, holder);
-	KF_TRY(cvc_put_body(key, holder, &body));
-	kf_err e = sign_body(t, number, key, buf_slice(&body), &job);
+	kf_err e = sign_checked(t, number, key, what, &job);
 	if (kf_ok(e) && pubkey_alg(key)->family == FAMILY_EC)
 		e = make_plain(pubkey_alg(key), &job);
 	if (kf_ok(e))
-		e = cvc_put_certificate(buf_slice(&body),
-			(struct slice){ job.sig, job.sig_n }, certificate);
+		buf_add(ret, job.sig, job.sig_n);
 	sign_job_clear(&job);
-	return e;
+	return kf_ok(e) ? buf_err(ret) : e;
+}
+
+/* The key signs for itself, which proves it, and makes the request that tells its public key. */
+static kf_err prove(
+	struct token *t, unsigned number, const struct pubkey *key, struct buf *request)
+{
+	autobuf body = buf_new(BODY_MAX), certificate = buf_new(BODY_MAX),
+		inner = buf_new(JOB_SIG_MAX), outer = buf_new(JOB_SIG_MAX);
+	char holder[MAKE_HOLDER_SIZE];
+	make_holder(t, holder);
+	KF_TRY(cvc_put_body(key, holder, &body));
+	KF_TRY(sign_plain(t, number, key, buf_slice(&body), &inner));
+	KF_TRY(cvc_put_certificate(
+		buf_slice(&body), buf_slice(&inner), holder, &certificate));
+	KF_TRY(sign_plain(t, number, key, buf_slice(&certificate), &outer));
+	return cvc_put_vouched(buf_slice(&certificate), buf_slice(&outer), request);
 }
 
 static kf_err put_files(struct token *t, unsigned number, const struct token_blob *b,
