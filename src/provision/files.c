@@ -211,18 +211,31 @@ static kf_err plain_of_der(struct slice der, size_t size, struct buf *ret)
 	return KF_OK;
 }
 
+/* The signature as cards write it. */
+static kf_err sign_plain(const struct alg *alg, files_sign_fn *sign, void *arg,
+	struct slice what, struct buf *ret)
+{
+	autobuf der = buf_new(JOB_SIG_MAX);
+	if (alg->family != FAMILY_EC)
+		return sign(arg, what, ret);
+	KF_TRY(sign(arg, what, &der));
+	return plain_of_der(buf_slice(&der), (alg->bits + 7) / 8, ret);
+}
+
 kf_err files_certificate(
 	const struct pubkey *pub, files_sign_fn *sign, void *arg, struct buf *ret)
 {
-	autobuf body = buf_new(PROVISION_FILE_MAX), der = buf_new(JOB_SIG_MAX),
-		plain = buf_new(JOB_SIG_MAX);
+	static const char holder[] = "KEYFLEET00000";
+	autobuf body = buf_new(PROVISION_FILE_MAX),
+		certificate = buf_new(PROVISION_FILE_MAX), inner = buf_new(JOB_SIG_MAX),
+		outer = buf_new(JOB_SIG_MAX);
 	const struct alg *alg = pubkey_alg(pub);
-	KF_TRY(cvc_put_body(pub, "KEYFLEET00000", &body));
-	KF_TRY(sign(arg, buf_slice(&body), &der));
-	if (alg->family == FAMILY_EC)
-		KF_TRY(plain_of_der(buf_slice(&der), (alg->bits + 7) / 8, &plain));
-	return cvc_put_certificate(buf_slice(&body),
-		buf_slice(alg->family == FAMILY_EC ? &plain : &der), ret);
+	KF_TRY(cvc_put_body(pub, holder, &body));
+	KF_TRY(sign_plain(alg, sign, arg, buf_slice(&body), &inner));
+	KF_TRY(cvc_put_certificate(
+		buf_slice(&body), buf_slice(&inner), holder, &certificate));
+	KF_TRY(sign_plain(alg, sign, arg, buf_slice(&certificate), &outer));
+	return cvc_put_vouched(buf_slice(&certificate), buf_slice(&outer), ret);
 }
 
 static kf_err sign_in_software(void *arg, struct slice data, struct buf *ret)
