@@ -122,7 +122,7 @@ static void print(struct report *r, const struct totals *t, const struct torment
 	const long kib[2])
 {
 	report_add(r, "burn-in signatures", (double)t->made, "", 0, 0);
-	report_add(r, "burn-in faults made", (double)sum(by), "", 0, 0);
+	report_add(r, "burn-in faults made", (double)sum(by), "here", 0, 0);
 	report_add(r, "burn-in done by another token", (double)t->retried, "", 0, 0);
 	report_none(r, "burn-in failed", t->failed);
 	report_none(r, "burn-in wrong", t->wrong);
@@ -144,6 +144,8 @@ kf_err burn_run(const struct burn *b, struct report *r)
 	KF_TRY(fleet_open(TOKENS, TIMEOUT_MS, b->socket, &f));
 	if (!b->socket && pthread_create(&by.thread, NULL, torment, &by))
 		return kf_fail(NOMEM, "thread");
+	printf("burn-in ready\n");
+	fflush(stdout);
 	kf_err e = KF_OK;
 	for (int i = 0; kf_ok(e) && i < FLEET_KEYS; i++) /* warms up */
 		e = burn_key(&f, i, b->signatures[i] / 5, &t);
