@@ -114,7 +114,8 @@ struct worker {
 	bool has_facts, is_plugged, is_idle, is_looked, is_over;
 	bool is_unselected, is_ambiguous, is_twin, is_taken, is_open, is_listed,
 		is_pin_bad, is_hung;
-	bool is_poked, must_restart, must_interrupt, was_late;
+	bool is_released; /* open, but let go: nobody needs it now */
+	bool must_restart, must_interrupt, was_late;
 	bool prove_next; /* jobs and proofs take turns */
 	struct held *held;
 	size_t held_n;
@@ -157,7 +158,6 @@ struct pool {
 	pthread_cond_t keep;
 	uint64_t keep_ns; /* when the keeper looks next */
 	bool is_closing, is_over, is_watched;
-	unsigned stuck; /* workers that were left behind */
 	struct worker *slot[POOL_TOKENS_MAX];
 	struct list workers, cards;
 	size_t cards_n;
@@ -237,6 +237,7 @@ void worker_release(struct worker *w); /* leaves the card to the next */
 void pool_select_anew(struct pool *p);
 void pool_meet_twins(struct pool *p); /* one of two with the same serial number left */
 struct card *card_find(struct pool *p, const char *serial);
+void worker_refuse_pin(struct worker *w, kf_err e);
 void worker_row(const struct worker *w, struct pool_token_status *ret);
 
 /* work.c: the worker's thread, lock held on entry and exit.  An error: the token must be opened anew. */
@@ -251,6 +252,9 @@ kf_err worker_open(struct worker *w);
 kf_err worker_enter(struct worker *w); /* from an open token on */
 kf_err worker_list(struct worker *w);
 void worker_close(struct worker *w);
+/* What takes no jobs is let go, for other programs, and taken again for a task.  DENIED: another has it. */
+void worker_let_go(struct worker *w);
+kf_err worker_take_again(struct worker *w);
 bool fails_token(kf_err e); /* it must be closed and opened anew */
 
 void *worker_run(void *arg);

@@ -32,18 +32,29 @@ static void drop_keys(struct worker *w)
 	w->held_n = w->problems = 0;
 }
 
-void worker_close(struct worker *w)
+static void close_token(struct worker *w)
 {
 	struct token *t = w->token;
-	w->is_open = w->is_listed = w->is_pin_bad = w->is_hung = false;
-	worker_settle(
-		w); /* while it still has its keys, which are served by others now */
-	drop_keys(w);
 	pthread_mutex_unlock(&w->pool->lock);
 	set_token(w, NULL);
 	if (t)
 		w->pool->driver->close(t);
 	pthread_mutex_lock(&w->pool->lock);
+}
+
+void worker_let_go(struct worker *w)
+{
+	w->is_released = true;
+	close_token(w);
+}
+
+void worker_close(struct worker *w)
+{
+	w->is_open = w->is_listed = w->is_pin_bad = w->is_hung = w->is_released = false;
+	worker_settle(
+		w); /* while it still has its keys, which are served by others now */
+	drop_keys(w);
+	close_token(w);
 }
 
 /* ---- keys ---- */
@@ -124,17 +135,11 @@ kf_err worker_list(struct worker *w)
 
 /* ---- opening ---- */
 
-static void refuse_pin(struct worker *w, kf_err e)
-{
-	w->is_pin_bad = true;
-	w->card->is_pin_spent |= token_may_try_pin(&w->facts);
-	worker_why(w, e);
-}
-
 /* A PIN that was tried in vain is not tried again; the token stays open for tasks. */
 static kf_err log_in(struct worker *w)
 {
-	if (w->card->is_pin_spent) {
+	const struct card *c = card_find(w->pool, w->facts.serial);
+	if (c && c->is_pin_spent) {
 		w->is_pin_bad = true;
 		return KF_OK;
 	}
@@ -143,7 +148,7 @@ static kf_err log_in(struct worker *w)
 	worker_end(w);
 	bool is_refused = kf_is(e, KF_E_AUTH);
 	if (is_refused)
-		refuse_pin(w, e);
+		worker_refuse_pin(w, e);
 	/* Some things a token tells only those who are logged in. */
 	w->facts = *w->pool->driver->facts(w->token);
 	return is_refused ? KF_OK : e;
@@ -184,5 +189,18 @@ kf_err worker_open(struct worker *w)
 	if (!is_ours)
 		return KF_OK;
 	w->is_open = true;
+	return worker_enter(w);
+}
+
+kf_err worker_take_again(struct worker *w)
+{
+	if (!w->is_released)
+		return KF_OK;
+	kf_err e = open_place(w);
+	w->is_taken = false; /* by another program, as drained tokens may be */
+	KF_TRY(e);
+	w->is_released = false;
+	if (!w->card || strcmp(w->card->serial, w->facts.serial))
+		return kf_fail(CLOSED, "another token was plugged in");
 	return worker_enter(w);
 }

@@ -148,7 +148,8 @@ kf_err pool_find_spki(struct pools *p, const char *pool,
 size_t pool_key_holders(struct pools *p, const char *pool,
 	const uint8_t key_id[KEY_ID_SIZE], char (*ret)[TOKEN_SERIAL_SIZE], size_t n);
 
-/* No new work; returns at once, the status says when it is idle.  Kept until resume, over replugs. */
+/* No new work; returns at once, the status says when it is idle.  Kept until resume, over replugs.  A drained
+ * token is let go, so that other programs can use it, and taken for tasks only. */
 kf_err pool_drain(struct pools *p, const char *serial);
 /* Also: forgives what put it aside, a wrong PIN excepted (that needs a new PIN, or a login elsewhere). */
 kf_err pool_resume(struct pools *p, const char *serial);

@@ -242,7 +242,7 @@ static void take_back(struct card *c)
 	if (!w)
 		return;
 	w->failures = w->refusals = 0;
-	w->must_restart = c->is_wrong || w->is_pin_bad || !w->is_open;
+	w->must_restart = c->is_wrong || w->is_pin_bad || !w->is_open || w->is_released;
 	c->is_wrong = false;
 	worker_settle(w);
 }

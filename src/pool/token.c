@@ -153,6 +153,16 @@ static void make_room(struct pool *p)
 	}
 }
 
+/* Also of a worker whose card went to the next one meanwhile: a try that was spent is remembered. */
+void worker_refuse_pin(struct worker *w, kf_err e)
+{
+	struct card *c = card_find(w->pool, w->facts.serial);
+	w->is_pin_bad = true;
+	if (c)
+		c->is_pin_spent |= token_may_try_pin(&w->facts);
+	worker_why(w, e);
+}
+
 static struct card *card_of(struct pool *p, const char *serial)
 {
 	struct card *c = card_find(p, serial);

@@ -247,13 +247,11 @@ static kf_err recover(struct worker *w)
 static kf_err judge(struct worker *w, struct held *h, const struct outcome *o)
 {
 	worker_why(w, o->err);
-	if (o->is_wrong && w->card)
-		w->card->is_wrong = true;
-	if (kf_is(o->err, KF_E_AUTH)) {
-		w->is_pin_bad = true;
-		if (w->card)
-			w->card->is_pin_spent |= token_may_try_pin(&w->facts);
-	}
+	struct card *c = card_find(w->pool, w->facts.serial);
+	if (o->is_wrong && c)
+		c->is_wrong = true;
+	if (kf_is(o->err, KF_E_AUTH))
+		worker_refuse_pin(w, o->err);
 	if (kf_is(o->err, KF_E_LIMIT) || kf_is(o->err, KF_E_NOT_FOUND)) {
 		h->proof = PROOF_FAILED;
 		w->problems++;
@@ -312,7 +310,7 @@ kf_err worker_attempt(struct worker *w, struct pool_job *j, struct held *h)
 	uint64_t took = worker_end(w);
 	bool is_ours = w->job == j;
 	w->job = NULL;
-	if (kf_ok(o.err))
+	if (kf_ok(o.err) && is_ours)
 		learn(w, g->key.alg, op, took);
 	count(w, op, &o);
 	kf_err token = judge(w, h, &o);

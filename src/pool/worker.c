@@ -44,18 +44,27 @@ static kf_err look_again(struct worker *w)
 	return worker_enter(w);
 }
 
+static kf_err run_task(struct worker *w, const struct pool_task *task)
+{
+	w->task = task->task;
+	w->begun_ns = clock_monotonic_ns();
+	pthread_mutex_unlock(&w->pool->lock); /* for as long as it takes: nothing hangs */
+	kf_err done = task->run(w->pool->driver, w->token, task->arg);
+	worker_end(w);
+	w->task = NULL;
+	return done;
+}
+
 static kf_err do_task(struct worker *w)
 {
 	struct run *r = container_of(list_take(&w->runs), struct run, link);
-	w->task = r->task->task;
 	queue_wake(w->pool);
-	w->begun_ns = clock_monotonic_ns();
-	pthread_mutex_unlock(&w->pool->lock); /* for as long as it takes: nothing hangs */
-	kf_err done = r->task->run(w->pool->driver, w->token, r->task->arg);
-	worker_end(w);
-	w->task = NULL;
+	kf_err done = worker_take_again(w);
+	bool is_elsewhere = kf_is(done, KF_E_DENIED);
+	if (kf_ok(done))
+		done = run_task(w, r->task);
 	kf_err e = fails_token(done) ? done : KF_OK;
-	if (kf_ok(e) && r->task->changes)
+	if (kf_ok(e) && r->task->changes && !is_elsewhere)
 		e = look_again(w);
 	if (!kf_ok(e)) {
 		worker_why(w, e);
@@ -92,8 +101,18 @@ static kf_err work_once(struct worker *w, bool *ret_idle)
 	return unproved ? worker_prove(w, unproved) : KF_OK;
 }
 
+static bool is_unused(const struct worker *w)
+{
+	return !w->is_released &&
+	       (w->state == POOL_TOKEN_DRAINED || w->state == POOL_TOKEN_PIN);
+}
+
 static void sleep_until_woken(struct worker *w)
 {
+	if (is_unused(w)) {
+		worker_let_go(w);
+		return; /* much may have happened meanwhile */
+	}
 	w->is_idle = true;
 	pthread_cond_broadcast(&w->pool->changed);
 	pthread_cond_wait(&w->wake, &w->pool->lock);

@@ -273,6 +273,36 @@ TEST(tasks_are_refused_where_they_cannot_be)
 	pool_down();
 }
 
+TEST(a_drained_token_is_let_go_and_taken_for_tasks_only)
+{
+	int key = KRSA;
+	OK(pool_with(1, 1 << KEC));
+	struct pool_task task = { .serial = "FAKE0",
+		.task = "x",
+		.changes = true,
+		.run = give_key,
+		.arg = &key };
+	OK(kf_ok(pool_drain(pools, "FAKE0")));
+	OK(FAKE_UNTIL(fakes[0].closes == 1));
+	EQ(status_of(0).keys, 1);
+
+	OK(kf_ok(pool_run(pools, &task)));
+	OK(FAKE_UNTIL(fakes[0].opens == 2 && fakes[0].closes == 2));
+	OK(until_state(0, POOL_TOKEN_DRAINED));
+	EQ(status_of(0).keys, 2);
+	FAKE(fakes[0].is_taken = true); /* by another program */
+	OK(kf_is(pool_run(pools, &task), KF_E_DENIED));
+	EQ(status_of(0).state, POOL_TOKEN_DRAINED);
+
+	FAKE(fakes[0].is_taken = false);
+	OK(kf_ok(pool_resume(pools, "FAKE0")));
+	OK(SERVING(0));
+	struct call c;
+	OK(kf_ok(call(&c, KRSA)) && is_right(&c));
+	pool_down();
+	EQ(fakes[0].opens, fakes[0].closes + 1); /* the one that was denied */
+}
+
 static kf_err wait_for_hold(const struct token_driver *driver, struct token *t, void *arg)
 {
 	(void)driver, (void)arg;
