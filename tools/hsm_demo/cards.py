@@ -5,8 +5,6 @@ import glob
 import os
 import re
 import shutil
-import subprocess
-import threading
 import time
 
 from hsm import Pcscd, VirtualCards
@@ -34,9 +32,9 @@ def opensc_module():
     return next(iter(glob.glob("/usr/lib/*/opensc-pkcs11.so")), None)
 
 
-def opensc_conf(lab):
+def install(lab):
     """OpenSC shows four cards at most unless told otherwise."""
-    return lab.write("opensc.conf", "app default { }\napp opensc-pkcs11 { pkcs11 {\n"
+    lab.write("opensc.conf", "app default { }\napp opensc-pkcs11 { pkcs11 {\n"
                      "\tmax_virtual_slots = 64; slots_per_card = 1; } }\n")
 
 
@@ -60,6 +58,7 @@ class CardSet:
 
     def __init__(self, lab, name, count, files=None):
         self.lab, self.name, self.count = lab, name, count
+        self.publics, self.backups = {}, {}  # key: file
         folder = lab.path(name + ".cards")
         if files:
             os.makedirs(folder, mode=0o700)
@@ -69,7 +68,7 @@ class CardSet:
         self.cards = VirtualCards(lab, count, name, ",".join(f"{k}={v}" for k, v in TIMES.items()))
         self.pcscd = Pcscd(lab, self.cards, name + "-pcscd")
         os.chmod(self.pcscd.socket, 0o666)  # web servers with OpenSC's module come as their own users
-        self.environment = {**self.pcscd.environment, "OPENSC_CONF": opensc_conf(lab)}
+        self.environment = {**self.pcscd.environment, "OPENSC_CONF": lab.path("opensc.conf")}
         wait_until("the readers", lambda: self.tool("opensc-tool", "--list-readers").count(" Yes ") == count)
 
     def tool(self, *argv, timeout=180):
@@ -122,17 +121,38 @@ class CardSet:
             self.hsm(card, "--unwrap-key", blob, "--key-reference", str(reference), "--pin", PIN)
             os.unlink(blob)
 
+    # -- the same by keyfleet, without any key server --------------------------------------------------
+    def keyfleet(self, *argv, timeout=180):
+        """On these cards."""
+        pin = self.lab.write(self.name + ".pin", PIN + "\n", 0o600)
+        return self.lab.run([os.path.join(BIN, "keyfleet"), *argv, "--local", "--socket", self.pcscd.socket, "--pin-file", pin],
+                            timeout=timeout).stdout
+
+    def import_share_by_keyfleet(self, card):
+        password = self.lab.write("share.password", PASSWORD + "\n", 0o600)
+        self.keyfleet("dkek", "import", self.share, "--to", f"hsm{card}", "--password-file", password)
+
+    def clone_by_keyfleet(self, card):
+        """All keys of card 1; each copy has proved itself."""
+        for name in self.names:
+            self.keyfleet("key", "clone", name, "--to", f"hsm{card}")
+
+    def back_up(self, name):
+        """For a key server: what the key is, and itself under the DKEK."""
+        self.backups[name] = self.lab.path(name + ".key-backup")
+        self.keyfleet("key", "backup", name, "--out", self.backups[name])
+
     def generate_all(self, names):
         self.names = list(names)
         for name in names:
             self.generate(name)
+            self.read_public(name)
 
-    def public_key(self, name, card=1):
-        """Its PEM file."""
-        der, pem = self.lab.path(f"{name}.der"), self.lab.path(f"{name}-{card}.pub")
-        self.pkcs11(card, "--read-object", "--type", "pubkey", "--id", KEYS[name][1], "-o", der)
+    def read_public(self, name):
+        der, pem = self.lab.path(f"{name}.der"), self.lab.path(f"{name}.pub")
+        self.pkcs11(1, "--read-object", "--type", "pubkey", "--id", KEYS[name][1], "-o", der)
         self.lab.run(["openssl", "pkey", "-pubin", "-inform", "DER", "-in", der, "-out", pem])
-        return pem
+        self.publics[name] = pem
 
     def proves(self, name, card):
         """A signature of this card, verified with the public key of card 1."""
@@ -140,11 +160,13 @@ class CardSet:
         ec = name == "p256"
         self.pkcs11(card, "--sign", "--id", KEYS[name][1], "-m", "ECDSA-SHA256" if ec else "SHA256-RSA-PKCS",
                     "-i", message, "-o", signature, *(["--signature-format", "openssl"] if ec else []))
-        self.lab.run(["openssl", "dgst", "-sha256", "-verify", self.public_key(name), "-signature", signature, message])
+        self.lab.run(["openssl", "dgst", "-sha256", "-verify", self.publics[name], "-signature", signature, message])
 
     def copy(self, name, count):
         """The first `count` cards once more, behind a pcscd of their own."""
-        return CardSet(self.lab, name, count, files=self.folder)
+        copied = CardSet(self.lab, name, count, files=self.folder)
+        copied.publics, copied.backups = self.publics, self.backups
+        return copied
 
     def stop(self):
         self.pcscd.process.stop()

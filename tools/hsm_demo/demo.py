@@ -9,6 +9,7 @@ Ends with `demo: PASSED` or `demo: FAILED (why)`.
 """
 import argparse
 import concurrent.futures
+import functools
 import json
 import os
 import re
@@ -21,12 +22,14 @@ sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import hsm  # noqa: E402
 import report  # noqa: E402
 import siege  # noqa: E402
-from cards import KEYS, TIMES, CardSet, Progress, opensc_module  # noqa: E402
+from cards import KEYS, TIMES, CardSet, Progress, install, opensc_module  # noqa: E402
+from cluster import PoolLane  # noqa: E402
 from lab import ROOT, Lab, LabError  # noqa: E402
-from lanes import LocalLane, OpenscLane  # noqa: E402
+from lanes import LocalLane, OpenscLane, try_stock_servers  # noqa: E402
 from web import PHP_FPM, Site  # noqa: E402
 
 SOFTWARE_ONLY = ["rsa4096", "rsa8192"]
+LEAST_SCALING = 2.7
 SPEED = {"rsa1024": r"rsa 1024 bits", "rsa2048": r"rsa 2048 bits", "p256": r"nistp256\)"}
 
 
@@ -46,7 +49,7 @@ def why_not():
 class Demo:
     def __init__(self, lab, options):
         self.lab, self.options = lab, options
-        self.keys = [k for k in KEYS if k != "rsa1024" or options.rsa1024]
+        self.keys = [k for k in options.keys if k != "rsa1024" or options.rsa1024]
         self.results = report.Results()
         self.problems = []
 
@@ -54,6 +57,7 @@ class Demo:
     def make_cards(self):
         say("three virtual SmartCard-HSMs on a pcscd of their own: "
             + ", ".join(f"{name} {ms} ms" for name, ms in TIMES.items()))
+        install(self.lab)
         self.cards = CardSet(self.lab, "hsm", 3)
         self.cards.initialise()
         say("  sc-hsm-tool --initialize: hsm1, hsm2, hsm3")
@@ -71,10 +75,12 @@ class Demo:
             return
         with Progress(say, "sc-hsm-tool --create-dkek-share (10,000,000 rounds)"):
             self.cards.make_share()
-        with Progress(say, "sc-hsm-tool --import-dkek-share, three cards"):
+        with Progress(say, "sc-hsm-tool --import-dkek-share: hsm1, hsm2"):
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
-                for done in [pool.submit(self.cards.import_share, card) for card in (1, 2, 3)]:
+                for done in [pool.submit(self.cards.import_share, card) for card in (1, 2)]:
                     done.result()
+        with Progress(say, "keyfleet dkek import: hsm3"):
+            self.cards.import_share_by_keyfleet(3)
 
     def make_keys(self):
         say("\nkeys")
@@ -82,9 +88,10 @@ class Demo:
         say(f"  pkcs11-tool --keypairgen on hsm1: {', '.join(KEYS[k][2] for k in self.keys)}")
         self.cards.clone_by_tool(2)
         say("  sc-hsm-tool --wrap-key, --unwrap-key: hsm2 has them too")
-        self.cards.clone_by_tool(3)
-        say("  sc-hsm-tool --wrap-key, --unwrap-key: hsm3 has them too")
+        self.cards.clone_by_keyfleet(3)
+        say("  keyfleet key clone: hsm3 has them too")
         for key in self.keys:
+            self.cards.back_up(key)
             for card in (1, 2, 3):
                 self.cards.proves(key, card)
         say(f"  {3 * len(self.keys)} of {3 * len(self.keys)} signatures verify")
@@ -92,6 +99,7 @@ class Demo:
     # -- measurements --------------------------------------------------------------------------------
     def prepare(self):
         siege.install(self.lab)
+        self.lab.web_ca()
         self.site = Site(self.lab)
         self.measure_core()
 
@@ -104,45 +112,59 @@ class Demo:
                 raise LabError("openssl speed printed no figure for " + key)
             self.results.core[key] = float(found[1])
 
-    def side_by_side(self, lanes, cells, seconds):
+    def try_stock_servers(self):
+        say("\nstock web servers with OpenSC's module")
+        for line in try_stock_servers(self.lab, self.site, self.cards, self.keys[-1]):
+            say("  " + line)
+            self.results.notes.append("OpenSC's module, " + line)
+
+    def side_by_side(self, plan, cells):
         """Lanes that wait for cards, or for users, most of the time."""
-        with concurrent.futures.ThreadPoolExecutor(len(lanes)) as pool:
-            running = {pool.submit(lane.run, self.results, cells, seconds, self.options.times): lane for lane in lanes}
-            for done in concurrent.futures.as_completed(running):
-                lane = running[done]
-                done.result()
-                self.print_lane(lane, cells)
+        def whole(make, loads):
+            lane = make()
+            lane.run(self.results, loads, self.options.seconds, self.options.times)
+            return lane
+        lanes = []
+        with concurrent.futures.ThreadPoolExecutor(len(plan)) as pool:
+            for done in concurrent.futures.as_completed([pool.submit(whole, *step) for step in plan]):
+                lanes.append(done.result())
+                self.print_lane(lanes[-1], cells)
+        return lanes
 
     def print_lane(self, lane, cells):
-        found = [self.results.cells[lane.kind, lane.hsms, lane.key, cell] for cell in cells]
-        failed = sum(f["failed_transactions"] for f in found)
+        found = [self.results.cells.get((lane.kind, lane.hsms, lane.key, cell)) for cell in cells]
+        failed = sum(f["failed_transactions"] for f in found if f)
         say(f"  {report.NAMES[lane.key]:8} {report.place(lane.kind, lane.hsms):24}"
-            + "".join(f"{f['transaction_rate']:8.2f}" for f in found) + f"   {failed:.0f} failed")
+            + "".join(f"{f['transaction_rate']:8.2f}" if f else " " * 8 for f in found) + f"   {failed:.0f} failed")
 
-    def head(self, title, cells):
-        say(f"\n{title}: pages a second, best of {self.options.times} runs")
-        say(" " * 35 + "".join(f"{cell:>8}" for cell in cells))
+    def lanes(self):
+        """What is measured: (how it is begun, on which loads)."""
+        options, where = self.options, (self.lab, self.site)
+        for key in self.keys:
+            yield functools.partial(OpenscLane, *where, self.cards, key), options.cells
+            for hsms in (1, 3) if options.quick else (1, 2, 3):
+                yield functools.partial(PoolLane, *where, self.cards, "keyfleet", hsms, key), options.cells
+            for kind in ("nginx", "haproxy"):
+                yield functools.partial(PoolLane, *where, self.cards, kind, 3, key), ["5"] if options.quick else ["20", "60"]
+        for key in self.software_keys():
+            yield functools.partial(LocalLane, *where, key), [cell for cell in options.cells if cell in siege.PACED]
 
-    def measure_opensc(self):
+    def software_keys(self):
+        return self.keys + ([] if self.options.quick else SOFTWARE_ONLY)
+
+    def measure(self):
         cells = self.options.cells
-        self.head("OpenSC's module on one card, Apache", cells)
-        lanes = [OpenscLane(self.lab, self.site, self.cards, key) for key in self.keys]
-        self.side_by_side(lanes, cells, self.options.seconds)
+        say(f"\nApache by HAProxy in TCP mode, nginx and HAProxy alone; all rows at the same time, each on cards of its own"
+            f"\npages a second, best of {self.options.times}" + "".join(f"{cell:>8}" for cell in cells))
+        lanes = self.side_by_side(list(self.lanes()), cells)
         for lane in lanes:
-            lane.stop()
-            lane.cards.stop()
-
-    def measure_local(self):
-        cells = [cell for cell in self.options.cells if cell in siege.PACED]
-        self.head("without HSM, Apache", cells)
-        keys = self.keys + ([] if self.options.quick else SOFTWARE_ONLY)
-        lanes = [LocalLane(self.lab, self.site, key) for key in keys]
-        self.side_by_side(lanes, cells, self.options.seconds)
-        say("  one key after the other:")
-        for lane in lanes:
+            if lane.hsms:
+                lane.end()
+        say("without HSM, 60 users, one key after the other")
+        for lane in sorted((lane for lane in lanes if not lane.hsms), key=lambda lane: self.software_keys().index(lane.key)):
             lane.run(self.results, ["60"], max(2, self.options.seconds // 2), self.options.times)
             self.print_lane(lane, ["60"])
-            lane.stop()
+            lane.end()
 
     # -- what came out -------------------------------------------------------------------------------
     def conclude(self):
@@ -154,8 +176,10 @@ class Demo:
             + ": what the published figures of real cards give",
             "Every page is a connection of its own with a full handshake: no session is resumed, no ticket given",
         ]
-        if not any(kind == "keyfleet" for kind, *_ in results.cells):
-            self.problems.append("keyfleet's own pool was not measured")
+        for key in self.keys:
+            one, three = (results.rate("keyfleet", n, key, "60") for n in (1, 3))
+            if three < LEAST_SCALING * one and not options.quick:
+                self.problems.append(f"three HSMs make {three / one:.2f} times the pages of one with {report.NAMES[key]}")
         failed = results.failed()
         if failed:
             self.problems.append(f"{failed:.0f} failed pages")
@@ -169,8 +193,8 @@ class Demo:
         self.make_cards()
         self.make_keys()
         self.prepare()
-        self.measure_opensc()
-        self.measure_local()
+        self.try_stock_servers()
+        self.measure()
         self.conclude()
 
 
@@ -182,6 +206,7 @@ def arguments():
     parser.add_argument("--times", type=int, help="runs, of which the best counts (3; quick: 1)")
     parser.add_argument("--rsa1024", action=argparse.BooleanOptionalAction, default=True,
                         help="RSA-1024, which nobody should use: for comparison with 2016 only")
+    parser.add_argument("--keys", nargs="+", choices=list(KEYS), default=list(KEYS), help="default: all three")
     options = parser.parse_args()
     options.seconds = options.seconds or (3 if options.quick else 10)
     options.times = options.times or (1 if options.quick else 3)

@@ -14,6 +14,7 @@ from lab import Key, LabError
 from web import Apache, Balancer, HAProxy, Nginx, engine_environment, engine_uri
 
 SETTLE_S = 120
+HANDSHAKES = {"TLS 1.3": ["--tlsv1.3"], "TLS 1.2": ["--tlsv1.2", "--tls-max", "1.2"]}
 
 
 def certify_public(lab, name, public):
@@ -81,7 +82,11 @@ class Lane:
         for cell in cells:
             results.cells[self.kind, self.hsms, self.key, cell] = self.measure(cell, seconds, times)
 
+    def end(self):
+        self.stop()
+
     def stop(self):
+        """The web servers."""
         for process in (self.balancer.process, *(web.process for web in self.webs)):
             process.kill()
             process.stop()
@@ -101,7 +106,7 @@ class OpenscLane(Lane):
         self.cards, self.make = cards.copy(self.name, 1), make
         self.env = engine_environment(lab, self.cards)
         uri = ("engine:pkcs11:" if make is Nginx else "") + engine_uri(KEYS[key][1])
-        self.keys = [Key(certify_public(lab, self.name + ".pem", cards.public_key(key)), uri)]
+        self.keys = [Key(certify_public(lab, self.name + ".pem", cards.publics[key]), uri)]
         self.serve(make, self.keys, self.env)
 
     def rest(self):
@@ -109,9 +114,26 @@ class OpenscLane(Lane):
         self.stop()
         self.serve(self.make, self.keys, self.env)
 
-    def stop(self):
-        super().stop()
+    def end(self):
+        self.stop()
+        self.cards.stop()
 
 
-WEB_SERVERS = {"keyfleet": Apache, "nginx": Nginx, "haproxy": HAProxy}
-HANDSHAKES = (("TLS 1.3", ["--tlsv1.3"]), ("TLS 1.2", ["--tlsv1.2", "--tls-max", "1.2"]))
+def try_stock_servers(lab, site, cards, key):
+    """What Debian's web servers do with OpenSC's module; one line each."""
+    once = cards.copy("opensc-stock", 1)
+    env = engine_environment(lab, once)
+    certificate = certify_public(lab, "opensc-stock.pem", cards.publics[key])
+    for make, prefix in ((Apache, ""), (Nginx, "engine:pkcs11:")):
+        web = make(lab, f"opensc-{make.__name__.lower()}", [Key(certificate, prefix + engine_uri(KEYS[key][1]))], env, site)
+        took = page(lab, web.port)
+        yield f"{make.__name__}: serves by OpenSSL's engine pkcs11 (libengine-pkcs11-openssl) and `{prefix}pkcs11:...` as " \
+              f"its key; a page took {took:.2f} s. The PIN is in a file that it reads"
+        web.process.stop(1)
+    conf = lab.write("opensc.haproxy.cfg", "global\n    ssl-engine pkcs11\n")
+    done = lab.run(["haproxy", "-c", "-f", conf], check=False, env=env)
+    said = next((line[line.find("unknown"):] for line in (done.stderr + done.stdout).splitlines() if "ssl-engine" in line), "")
+    if done.returncode == 0:
+        raise LabError("HAProxy knows ssl-engine now: measure it")
+    yield f"HAProxy: does not work; Debian builds it without engines, and a key is always a file (`{said}`)"
+    once.stop()

@@ -183,7 +183,7 @@ def add_others(page, results):
                          number(figures["response_time"]), f"{figures['failed_transactions']:.0f}"])
     if rows:
         page.heading("nginx and HAProxy with the same keys")
-        page.text("A worker of nginx waits for its key, so nginx has 4 here and does at most 4 handshakes at a time; "
+        page.text("A worker of nginx waits for its key, so nginx has 16 here; "
                   "HAProxy (`ssl-mode-async`) does its other work meanwhile.")
         page.table(["", "load", "pages/s", "mean s", "failed"], rows)
 

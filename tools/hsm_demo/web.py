@@ -110,7 +110,7 @@ SSLEngine on
 class Nginx(WebServer):
     """A worker of stock nginx waits for its key: only more of them do more at a time."""
 
-    def __init__(self, lab, name, keys, env, site, workers=4):
+    def __init__(self, lab, name, keys, env, site, workers=16):
         super().__init__(lab, name, keys, None)
         self.env = env
         temp = "".join(f"{kind}_temp_path {lab.path(name + '-' + kind)};\n" for kind in (
