@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/activate.h"
-#include "op/step.h"
+#include "op/token_step.h"
 
 kf_err op_activate_decode(struct op_call *call)
 {
@@ -11,6 +11,19 @@ kf_err op_activate_decode(struct op_call *call)
 	return op_name_object(call, &q->uid);
 }
 
+/* A key on tokens is used when as many of them as were wanted hold it and have signed with it. */
+static kf_err check_copies(const struct op_call *call)
+{
+	const struct object *o = call->object;
+	if (!o->key || !pool_key_is(o->key))
+		return KF_OK;
+	unsigned wanted = token_copies_wanted(o->attrs);
+	unsigned serving = token_copies_serving(call, o->key);
+	if (serving < wanted || !serving)
+		return kf_fail(STATE, "fewer tokens than wanted hold the key; clone it");
+	return KF_OK;
+}
+
 static kf_err activate(struct op_call *call)
 {
 	autobuf attrs = buf_new(call->server->message_max);
@@ -18,6 +31,7 @@ static kf_err activate(struct op_call *call)
 	KF_TRY(op_check_material(call->object, call->now_s));
 	if (object_state(call->object, call->now_s) != STATE_PRE_ACTIVE)
 		return kf_fail(STATE, "only what is pre-active can be activated");
+	KF_TRY(check_copies(call));
 	buf_add_slice(&attrs, call->object->attrs);
 	attrs_set_enum(&attrs, TAG_STATE, STATE_ACTIVE);
 	attrs_set_date(&attrs, TAG_ACTIVATION_DATE, call->now_s);

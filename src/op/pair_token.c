@@ -14,26 +14,10 @@
 
 /* --- what is asked for --- */
 
-static struct slice own_attribute(struct slice set, const char *name)
-{
-	struct ttlv_item it;
-	struct slice value = { 0 };
-	const struct attr_ref ref = { .tag = TAG_ATTRIBUTE,
-		.vendor = slice_of(TOKEN_ATTRIBUTE_VENDOR),
-		.name = slice_of(name) };
-	if (!attrs_find_ref(set, &ref, 0, &it))
-		return value;
-	struct ttlv_reader r = ttlv_read(it.value);
-	while (ttlv_next(&r, &it))
-		if (it.tag == TAG_ATTRIBUTE_VALUE && it.type == TTLV_TEXT)
-			value = it.value;
-	return value;
-}
-
 static struct slice wish(const struct pair_call *p, const char *name)
 {
-	struct slice value = own_attribute(p->q.private_key, name);
-	return value.n ? value : own_attribute(p->q.common, name);
+	struct slice value = token_attribute(p->q.private_key, name);
+	return value.n ? value : token_attribute(p->q.common, name);
 }
 
 bool pair_is_for_tokens(struct op_call *call)
@@ -102,19 +86,6 @@ static kf_err generate(struct op_call *call, const struct provision *where,
 	return provision_generate(where, &in, spki, report);
 }
 
-static unsigned serving(struct op_call *call, const char *pool, const uint8_t *key_id)
-{
-	enum { ALL = 4096 };
-	unsigned found = 0;
-	struct pool_key_status *rows = calloc(ALL, sizeof(*rows));
-	size_t n = rows ? pool_keys(call->server->pools, pool, rows, ALL) : 0;
-	for (size_t i = 0; i < n && i < ALL; i++)
-		if (!memcmp(rows[i].key_id, key_id, KEY_ID_SIZE))
-			found = rows[i].serving;
-	free(rows);
-	return found;
-}
-
 /* Where the key comes from; `spki` is its public half, *ret how many tokens have it and have proved it. */
 static kf_err bring(struct op_call *call, const struct provision *where, struct buf *spki,
 	unsigned *ret)
@@ -122,7 +93,7 @@ static kf_err bring(struct op_call *call, const struct provision *where, struct 
 	struct pair_call *p = pair_of(call);
 	struct provision_report report = { 0 };
 	if (p->key_id.n) {
-		*ret = serving(call, where->pool, p->key_id.p);
+		*ret = token_serving(call, where->pool, p->key_id.p);
 		return pool_find_spki(
 			call->server->pools, where->pool, p->key_id.p, spki);
 	}

@@ -57,6 +57,51 @@ kf_err op_token_find(
 	return kf_fail(NOT_FOUND, "no token of a pool has this serial number");
 }
 
+/* --- copies --- */
+
+struct slice token_attribute(struct slice set, const char *name)
+{
+	struct ttlv_item it;
+	struct slice value = { 0 };
+	const struct attr_ref ref = { .tag = TAG_ATTRIBUTE,
+		.vendor = slice_of(TOKEN_ATTRIBUTE_VENDOR),
+		.name = slice_of(name) };
+	if (!attrs_find_ref(set, &ref, 0, &it))
+		return value;
+	struct ttlv_reader r = ttlv_read(it.value);
+	while (ttlv_next(&r, &it))
+		if (it.tag == TAG_ATTRIBUTE_VALUE && it.type == TTLV_TEXT)
+			value = it.value;
+	return value;
+}
+
+unsigned token_serving(
+	const struct op_call *call, const char *pool, const uint8_t *key_id)
+{
+	enum { ALL = 4096 };
+	unsigned found = 0;
+	struct pool_key_status *rows = calloc(ALL, sizeof(*rows));
+	size_t n = rows ? pool_keys(call->server->pools, pool, rows, ALL) : 0;
+	for (size_t i = 0; i < n && i < ALL; i++)
+		if (!memcmp(rows[i].key_id, key_id, KEY_ID_SIZE))
+			found = rows[i].serving;
+	free(rows);
+	return found;
+}
+
+unsigned token_copies_wanted(struct slice attrs)
+{
+	char text[8] = "0";
+	struct slice wanted = token_attribute(attrs, TOKEN_ATTRIBUTE_COPIES);
+	kf_err e = wanted.n ? slice_to_text(wanted, text, sizeof(text)) : KF_OK;
+	return kf_ok(e) ? (unsigned)strtoul(text, NULL, 10) : UINT32_MAX;
+}
+
+unsigned token_copies_serving(const struct op_call *call, const struct token_key *key)
+{
+	return call->server->pools ? token_serving(call, pool_key_pool(key), key->id) : 0;
+}
+
 /* --- facts --- */
 
 void op_token_fact(struct buf *items, const char *name, const char *value)

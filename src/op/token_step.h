@@ -22,6 +22,14 @@ kf_err op_token_rows(
 kf_err op_token_find(
 	const struct op_call *call, const char *serial, struct pool_token_status *ret);
 
+/* The attribute "copies" (0: absent), and how many tokens can sign with the key now. */
+unsigned token_copies_wanted(struct slice attrs);
+unsigned token_copies_serving(const struct op_call *call, const struct token_key *key);
+unsigned token_serving(
+	const struct op_call *call, const char *pool, const uint8_t *key_id);
+/* A vendor attribute of ours; empty: absent. */
+struct slice token_attribute(struct slice set, const char *name);
+
 void op_token_fact(struct buf *items, const char *name, const char *value);
 void op_token_number(struct buf *items, const char *name, uint64_t value);
 /* The facts of Token List. */

@@ -12,7 +12,7 @@ import urllib.request
 from scenario import expect, run, skip
 from token_wire import BACKUP, CHANGE_PIN, CLONE, DELETE, DRAIN, IMPORT_SHARE, RESUME, Admin, Refused
 from hsm import Pcscd, VirtualCards, missing
-from lab import Agent, Key, KeyServer, Lab, Load, Nginx, free_port, handshake, wait_until
+from lab import Agent, Key, KeyServer, Lab, Load, Nginx, fetch, free_port, handshake, wait_until
 from ttlv import find, octets
 
 PIN = "648219"
@@ -98,7 +98,34 @@ def claim_a_key_is_made_on_one_card_and_copied_to_others_once(lab):
     expect(len(lab.admin.keys()) == 1, "a repetition made a key on a card")
     lab.admin.transfer(CLONE, lab.key_id)
     lab.serving("www", 3)
-    expect(lab.server.keyfleet("key", "export", lab.key_id, check=False).returncode != 0, "the key was given out")
+    why = refused("the key was given out", lambda: lab.admin.get(lab.key_id))
+    expect(why == 0x16, hex(why))  # Sensitive
+    refused("a key was said to be on tokens", lambda: lab.admin.register_token_key("forged"))
+    refused("a key was made in a pool that is not there", lambda: lab.admin.create("other", "none"))
+    log = lab.audit()
+    for what in ('operation="Token Action"', "mechanism=init", "mechanism=import-share", 'operation="Create Key Pair"'):
+        expect("phase=allowed" in next(x for x in log.splitlines() if what in x), what)
+    expect(re.search(rf"mechanism=init .*token={lab.serials[0]}", log), "the token's initialisation is not on record")
+
+
+def claim_fewer_copies_than_wanted_are_not_used(lab):
+    needs_cards(lab)
+    for serial in lab.serials[1:]:
+        lab.admin.act(DRAIN, serial)
+    lab.cards.tell("card", "3", "unplug")
+    lab.to_be(3, "gone")
+    key = lab.admin.create("main", "few", copies=3)
+    expect("Pre-Active" in lab.server.keyfleet("key", "show", key).stdout, "it is used")
+    failed = lab.server.keyfleet("key", "activate", key, check=False)
+    expect(failed.returncode != 0, "it was activated")
+    lab.cards.tell("card", "3", "replug")
+    for serial in lab.serials[1:]:
+        lab.admin.act(RESUME, serial)
+    for number in (1, 2, 3):
+        lab.to_be(number, "serving")
+    lab.admin.transfer(CLONE, key)
+    lab.serving("few", 3)
+    lab.server.keyfleet("key", "activate", key)
 
 
 def claim_a_backup_brings_a_key_back_to_cards_that_lost_it(lab):
@@ -128,9 +155,15 @@ def claim_nginx_serves_with_it_and_the_audit_names_the_card(lab):
     needs_cards(lab)
     reference = lab.write("www.ref", lab.server.keyfleet("key", "ref", "www").stdout)
     lab.write("www.csr", lab.server.keyfleet("key", "csr", "www", "--subject", "CN=localhost").stdout)
+    lab.admin.create("main", "rsa", bits=2048)
+    rsa = lab.write("rsa.ref", lab.server.keyfleet("key", "ref", "rsa").stdout)
+    lab.write("rsa.csr", lab.server.keyfleet("key", "csr", "rsa", "--subject", "CN=localhost").stdout)
     lab.agent = Agent(lab, "web", [lab.server])
     conf = lab.openssl_conf(lab.agent.socket)
-    lab.web = Nginx(lab, "nginx", [Key(lab.certify("www.csr", "www.pem"), reference)], conf)
+    lab.web = Nginx(lab, "nginx", [Key(lab.certify("www.csr", "www.pem"), reference),
+                                   Key(lab.certify("rsa.csr", "rsa.pem"), rsa)], conf)
+    fetch(lab.web.port, lab.web_ca(), "1.3", "RSA-PSS+SHA256")
+    fetch(lab.web.port, lab.web_ca(), "1.2", "RSA+SHA256")
     for _ in range(6):
         handshake(lab.web.port, lab.web_ca())
     done = [line for line in lab.audit().splitlines() if "phase=done" in line and "operation=Sign" in line]

@@ -73,12 +73,22 @@ class Admin:
                           + item(0x540033, 6, bytes(8)), request_id)
         return find(answer, 0x420066).decode()
 
-    def create(self, pool, name, copies=0, curve=7, request_id=None):
+    def get(self, uid):
+        return self.ask(0x0A, text(UID, uid))
+
+    def register_token_key(self, name):
+        """What no client may: an object that says its key is on tokens."""
+        block = struct_(0x420040, enum(0x420042, 0x806B6601), struct_(0x420045, octets(0x420043, bytes(80))))
+        return self.ask(0x03, enum(0x420057, 4) + struct_(0x420125, struct_(0x420053, text(NAME, name),
+                        enum(0x420054, 1)), int_(USAGE, 1)) + struct_(0x420064, block))
+
+    def create(self, pool, name, copies=0, bits=None, request_id=None):
+        """P-256, or RSA with so many bits."""
+        kind = enum(0x420028, 4) + int_(0x42002A, bits) if bits else enum(0x420028, 6) + struct_(
+            0x420029, enum(0x420075, 7))
         def own(key, value):
             return struct_(0x420008, text(0x42009D, "keyfleet"), text(0x42000A, key), text(0x42000B, value))
-        answer = self.ask(0x02, struct_(0x420126, enum(0x420028, 6),
-                                        struct_(0x420029, enum(0x420075, curve)))
-                          + struct_(0x420127, struct_(0x420053, text(NAME, name), enum(0x420054, 1)), int_(USAGE, 1),
+        answer = self.ask(0x02, struct_(0x420126, kind) + struct_(0x420127, struct_(0x420053, text(NAME, name), enum(0x420054, 1)), int_(USAGE, 1),
                                     item(0x420001, 9, (1).to_bytes(8, "big")), own("pool", pool),
                                     own("copies", str(copies)) if copies else b"")
                           + struct_(0x420128, int_(USAGE, 2), item(0x420001, 9, (1).to_bytes(8, "big"))), request_id)

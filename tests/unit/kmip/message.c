@@ -231,7 +231,10 @@ static kf_err write_response(struct buf *out, uint16_t version)
 {
 	struct ttlv_writer w = ttlv_write(out, 0);
 	struct kmip_response_header h = { .version = version, .time_stamp = 77 };
-	struct kmip_extension ext = { .has_load = true, .load = 4321 };
+	struct kmip_extension ext = { .has_load = true,
+		.load = 4321,
+		.has_expected_wait = true,
+		.expected_wait_us = 660000 };
 	struct activate_response a = { .uid = kmip_uid_text(slice_of("key-1")) };
 	size_t count_at;
 	kmip_put_response_header(&w, &h, &count_at);
@@ -266,6 +269,8 @@ TEST(response_goes_round_in_every_version)
 		OK(slice_eq(item.batch_id, (struct slice){ id16, 4 }));
 		OK(item.extension.has_load);
 		EQ(item.extension.load, 4321);
+		OK(item.extension.has_expected_wait);
+		EQ(item.extension.expected_wait_us, 660000);
 		struct ttlv_reader p = kmip_payload(&r, item.payload);
 		OK(kf_ok(activate_get_response(&p, &a)));
 		OK(slice_is(a.uid.text, "key-1"));
