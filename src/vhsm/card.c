@@ -77,6 +77,19 @@ sw_t card_use(struct card *c, struct key *k, uint8_t algorithm)
 	return SW_OK;
 }
 
+/* What is left of a key's use counter: proprietary information. */
+static void put_uses(const struct card *c, uint16_t fid, struct buf *to)
+{
+	const struct key *k = (fid & 0xff00) == FID_KEY ? c->keys[fid & 0xff] : NULL;
+	autobuf about = buf_new(16);
+	if (!k || k->uses == KEY_USES_UNLIMITED)
+		return;
+	const uint8_t uses[] = { (uint8_t)(k->uses >> 24), (uint8_t)(k->uses >> 16),
+		(uint8_t)(k->uses >> 8), (uint8_t)k->uses };
+	tlv_add(&about, 0x90, (struct slice){ uses, sizeof(uses) });
+	tlv_add(to, 0xa5, buf_slice(&about));
+}
+
 /* FCP of a file, or of the application when there is none. */
 static void put_fcp(const struct card *c, uint16_t fid, size_t size, struct buf *to)
 {
@@ -92,6 +105,7 @@ static void put_fcp(const struct card *c, uint16_t fid, size_t size, struct buf 
 	tlv_add_byte(&fcp, 0x8a, 0x05);
 	if (fid == 0)
 		tlv_add(&fcp, 0x85, (struct slice){ about, sizeof(about) });
+	put_uses(c, fid, &fcp);
 	tlv_add(to, 0x62, buf_slice(&fcp));
 }
 

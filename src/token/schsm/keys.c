@@ -164,15 +164,15 @@ static kf_err read_counter(struct token *t, struct token_key_facts *f)
 
 static kf_err read_key(struct token *t, struct token_key_facts *f, bool *is_private)
 {
-	bool can_leave = t->facts.wrapping == WRAPPING_DKEK && !t->facts.shares_missing;
 	f->uses_left = UINT64_MAX;
-	f->can_leave = can_leave;
+	f->can_leave = true;
 	KF_TRY(read_description(t, f, is_private));
 	if (!*is_private)
 		return KF_OK;
 	KF_TRY(read_certificate(t, f));
-	if (can_leave && !f->can_leave) /* as keys with a counter have it */
+	if (!f->can_leave) /* as keys with a counter have it */
 		KF_TRY(read_counter(t, f));
+	f->can_leave &= t->facts.wrapping == WRAPPING_DKEK && !t->facts.shares_missing;
 	if (f->problem == half_made)
 		f->alg = NULL;
 	f->can_decrypt &= f->alg && f->alg->family == FAMILY_RSA;

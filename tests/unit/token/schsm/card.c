@@ -310,24 +310,36 @@ TEST(nonsense_is_the_token_s_failure)
 	token_key_facts_free(&f);
 }
 
-TEST(a_use_counter_runs_out)
+TEST(a_use_counter_is_told_and_runs_out)
 {
 	CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm();
-	CLEANUP(token_closep) struct token *t = direct_ready(v);
+	struct token *t = direct_ready(v);
 	struct token_key_facts f = { 0 };
+	struct token_key_list l = { 0 };
 	struct token_blob b = { 0 };
+	const struct token_pin pin = pin_of(USER_PIN);
 	OK(is_good(d->generate(t,
 		&(struct token_new_key){
-			.alg = alg_get(ALG_P256), .label = "counted", .uses = 2 },
+			.alg = alg_get(ALG_P256), .label = "counted", .uses = 3 },
 		&f)));
-	OK(f.has_counter);
-	EQ(f.uses_left, 2);
-	OK(!f.can_leave);
+	OK(f.has_counter && !f.can_leave);
+	EQ(f.uses_left, 3);
 	OK(kf_is(d->wrap(t, f.handle, &b), KF_E_DENIED));
+	OK(is_good(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0)));
+	d->close(t);
+	OK(is_good(direct_open(v, &t)));
+	OK(is_good(d->login(t, &pin)));
+	OK(is_good(d->list_keys(t, &l)));
+	OK(l.key[0].has_counter && !l.key[0].can_leave);
+	EQ(l.key[0].uses_left, 2);
+	/* What may have been done is not done again; what was refused is. */
+	OK(is_good(vhsm_tell(v, "sw 6982 1")));
 	OK(is_good(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0)));
 	OK(is_good(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0)));
 	OK(kf_is(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0), KF_E_LIMIT));
+	token_key_list_free(&l);
 	token_key_facts_free(&f);
+	d->close(t);
 }
 
 TEST_MAIN
