@@ -106,7 +106,6 @@ struct tokens {
 	const struct tokens_ops *ops;
 	struct cli *cli;
 	struct tokens_options options;
-	struct progress progress;
 };
 
 /* Locked memory for PINs, shares and keys, before any of them is read. */

@@ -4,24 +4,91 @@
  */
 #include "base/mem.h"
 #include "cli/tokens.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { OPERATION_MS = 60000, WAIT_MS = 60000, QUEUE = 16, KEYS_MAX = 4096 };
 
 static const char pool_name[] = "local";
+
+/* The bar of what tokens do; a thread draws it again and again, for one of them may work for minutes. */
+struct bar {
+	pthread_mutex_t lock; /* guards the rest */
+	pthread_cond_t over;
+	pthread_t thread;
+	bool has_thread, is_over, is_busy;
+	double part;
+	struct progress progress;
+};
 
 struct local {
 	struct tokens base;
 	struct pools *pools;
 	struct token_pin *pin;
 	struct provision provision;
+	struct bar bar;
 };
 
 static struct local *local_of(struct tokens *t)
 {
 	return (struct local *)(void *)t; /* base comes first */
+}
+
+/* ---- progress ---- */
+
+static void show(void *arg, const char *task, size_t done, size_t of)
+{
+	struct local *l = arg;
+	struct bar *b = &l->bar;
+	pthread_mutex_lock(&b->lock);
+	if (done == 0)
+		b->progress = progress_start(task);
+	b->part = (double)done / (double)of;
+	b->is_busy = done < of;
+	if (!b->is_busy)
+		progress_done(&b->progress, l->base.cli);
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void *draw(void *arg)
+{
+	struct local *l = arg;
+	struct bar *b = &l->bar;
+	pthread_mutex_lock(&b->lock);
+	while (!b->is_over) {
+		struct timespec until;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec++;
+		pthread_cond_timedwait(&b->over, &b->lock, &until);
+		if (b->is_busy && !b->is_over)
+			progress_show(&b->progress, l->base.cli, b->part);
+	}
+	pthread_mutex_unlock(&b->lock);
+	return NULL;
+}
+
+static void bar_open(struct local *l)
+{
+	pthread_mutex_init(&l->bar.lock, NULL);
+	pthread_cond_init(&l->bar.over, NULL);
+	l->bar.has_thread = !l->base.cli->is_quiet && isatty(STDERR_FILENO) &&
+			    !pthread_create(&l->bar.thread, NULL, draw, l);
+}
+
+static void bar_close(struct bar *b)
+{
+	pthread_mutex_lock(&b->lock);
+	b->is_over = true;
+	pthread_cond_signal(&b->over);
+	pthread_mutex_unlock(&b->lock);
+	if (b->has_thread)
+		pthread_join(b->thread, NULL);
+	pthread_cond_destroy(&b->over);
+	pthread_mutex_destroy(&b->lock);
 }
 
 /* ---- keys by what people call them ---- */
@@ -174,7 +241,7 @@ static kf_err import_shares(struct tokens *t, const struct token_names *to,
 	return provision_import_shares(&local_of(t)->provision, &targets, shares, ret);
 }
 
-static kf_err clone(struct tokens *t, const char *key, const struct token_names *to,
+static kf_err clone_key(struct tokens *t, const char *key, const struct token_names *to,
 	struct provision_report *ret)
 {
 	const struct provision_targets targets = targets_of(to);
@@ -269,6 +336,7 @@ static kf_err drift(struct tokens *t, const struct provision_drift *in)
 static void close_local(struct tokens *t)
 {
 	struct local *l = local_of(t);
+	bar_close(&l->bar);
 	pools_close(l->pools);
 	secret_free(l->pin);
 	free(l);
@@ -282,7 +350,7 @@ static const struct tokens_ops local_ops = {
 	.drain = drain,
 	.change_pin = change_pin,
 	.import_shares = import_shares,
-	.clone = clone,
+	.clone = clone_key,
 	.erase = erase,
 	.backup = backup,
 	.restore = restore,
@@ -310,13 +378,6 @@ static kf_err choose_driver(const struct cli *c, const struct tokens_options *o,
 	else
 		return KF_OK;
 	return kf_fail(INVALID_FIELD, "see --help");
-}
-
-static void show(void *arg, const char *task, size_t done, size_t of)
-{
-	struct local *l = arg;
-	l->base.progress.what = task;
-	progress_show(&l->base.progress, l->base.cli, (double)done / (double)of);
 }
 
 static kf_err open_pool(struct local *l, const struct tokens_options *o)
@@ -347,7 +408,8 @@ kf_err tokens_open_local(
 	struct local *l = calloc(1, sizeof(*l));
 	if (!l)
 		return kf_fail(NOMEM, "no memory for tokens");
-	l->base = (struct tokens){ &local_ops, c, *o, progress_start("tokens") };
+	l->base = (struct tokens){ &local_ops, c, *o };
+	bar_open(l);
 	kf_err e = KF_OK;
 	if (logs_in || o->pin_file)
 		e = tokens_read_pin(c, o->pin_file, "PIN", false, &l->pin);

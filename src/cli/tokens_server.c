@@ -441,7 +441,7 @@ kf_err tokens_open_server(
 	struct tokens *t = calloc(1, sizeof(*t));
 	if (!t)
 		return kf_fail(NOMEM, "no memory for tokens");
-	*t = (struct tokens){ &server_ops, c, *o, progress_start("tokens") };
+	*t = (struct tokens){ &server_ops, c, *o };
 	*ret = t;
 	return KF_OK;
 }

@@ -224,6 +224,8 @@ kf_err each_token(
 		one[i] = (struct one){ &round, &r->row[i], .is_due = is_due };
 		round.of += is_due;
 	}
+	if (p->show && round.of)
+		p->show(p->arg, e->task, 0, round.of);
 	pthread_mutex_init(&round.lock, NULL);
 	run_all(one, r->n);
 	pthread_mutex_destroy(&round.lock);

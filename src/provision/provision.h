@@ -38,7 +38,8 @@ struct provision_report {
 struct provision {
 	struct pools *pools;
 	const char *pool;
-	/* After every token; one call at a time, from any thread.  May be NULL. */
+	/* Before the first token (done 0) and after every one; one call at a time, from any thread.  May be
+	 * NULL. */
 	void (*show)(void *arg, const char *task, size_t done, size_t of);
 	void *arg;
 };
