@@ -316,6 +316,25 @@ TEST(a_token_taken_by_another_process_is_used_once_it_is_free)
 	pool_down();
 }
 
+TEST(a_token_that_never_answers_does_not_keep_a_pool_from_closing)
+{
+	static struct pool *left; /* what its thread may touch stays */
+	struct call c;
+	fakes_reset(1, 1 << KEC);
+	fake_conf.timeout_ms = 300;
+	OK(pool_up() && SERVING(0));
+	FAKE(fakes[0].is_deaf = fakes[0].is_held = true);
+	OK(kf_ok(call_begin(&c, KEC, 1)) && until_state(0, POOL_TOKEN_HUNG));
+	left = pools->pool[0];
+	pthread_t thread = left->slot[0]->thread;
+
+	pool_down();
+	OK(kf_is(call_end(&c), KF_E_CLOSED));
+	FAKE(fakes[0].is_held = false);
+	pthread_join(thread, NULL);
+	EQ(fakes[0].closes, 1);
+}
+
 /* ---- many at once ---- */
 
 enum { CALLERS = 4, CALLS = 60 };
