@@ -255,6 +255,22 @@ TEST(doubles_are_told_and_work)
 	token_key_facts_free(&h);
 }
 
+/* However it got there: a link that did not notice. */
+TEST(another_card_in_the_reader_gets_no_pin)
+{
+	CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm(), *w = new_vhsm();
+	CLEANUP(token_closep) struct token *t = direct_ready(v);
+	struct token *other = direct_ready(w);
+	struct token_key_facts f = { 0 };
+	OK(generate(t, ALG_P256, &f));
+	d->close(other);
+	((struct direct *)t->link)->v = w;
+	OK(kf_is(sign_and_verify(t, f.handle, &f), KF_E_TOKEN));
+	autobuf a = buf_new(VHSM_ANSWER_MAX);
+	EQ(say(w, &a, "00200081"), 0x63c3); /* nobody is logged in */
+	token_key_facts_free(&f);
+}
+
 /* ---- a card that is pulled in between ---- */
 
 static kf_err make(struct token *t, const struct token_blob *from)
