@@ -126,6 +126,7 @@ static void print(struct report *r, const struct totals *t, const struct torment
 	report_add(r, "burn-in done by another token", (double)t->retried, "", 0, 0);
 	report_none(r, "burn-in failed", t->failed);
 	report_none(r, "burn-in wrong", t->wrong);
+	report_add(r, "burn-in memory before", (double)kib[0], "KiB", 0, 0);
 	report_add(r, "burn-in memory after", (double)kib[1], "KiB",
 		(double)(kib[0] + MEMORY_SLACK_KIB), -1);
 	if (t->failed)
