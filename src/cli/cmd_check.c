@@ -108,6 +108,26 @@ static void judge_server(struct check *k, const struct buf *page)
 			"the audit log is not what was written: keyfleet audit verify");
 }
 
+/* Pools of tokens, if there are any. */
+static void judge_tokens(struct check *k, const struct buf *page)
+{
+	double all = page_sum(page, "keyfleet_pool_tokens{");
+	double serving = page_sum(page, "keyfleet_pool_tokens_serving{");
+	double wrong = page_sum(page, "keyfleet_pool_token_wrong_signatures_total{");
+	if (isnan(all))
+		return;
+	if (serving < 1)
+		check_find(k, CHECK_CRITICAL, "no token takes work: keyfleet token list");
+	else if (serving < all)
+		check_find(
+			k, CHECK_WARNING, "%.0f of %.0f tokens take work", serving, all);
+	if (wrong > 0)
+		check_find(k, CHECK_CRITICAL, "tokens made %.0f wrong signatures", wrong);
+	check_figure(k, "tokens", serving, "", no_limits);
+	check_figure(k, "token_queue", page_sum(page, "keyfleet_pool_queue_length{"), "",
+		no_limits);
+}
+
 static void show_server(
 	struct check *k, const struct buf *page, const struct check_options *o)
 {
@@ -142,6 +162,7 @@ static kf_err run_server(struct cli *c)
 		return end(c, &k);
 	}
 	judge_server(&k, &page);
+	judge_tokens(&k, &page);
 	check_certificate(&k, &page, "server", o.certificate);
 	check_certificate(&k, &page, "ca", o.certificate);
 	check_certificate(&k, &page, "crl", (struct check_limits){ 1, 0 });

@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "provision/copy.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ static void tell(const struct view *v, enum provision_drift_kind kind, const cha
 	const struct pool_key_status *key, const char *text)
 {
 	struct provision_drift_row row = { .kind = kind, .text = text };
-	strncpy(row.serial, serial, sizeof(row.serial) - 1);
+	snprintf(row.serial, sizeof(row.serial), "%s", serial);
 	if (key) {
 		memcpy(row.label, key->label, sizeof(row.label));
 		memcpy(row.key_id, key->key_id, sizeof(row.key_id));

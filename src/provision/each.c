@@ -90,7 +90,7 @@ struct provision_row *each_add(struct provision_report *r, const char *serial)
 		return NULL;
 	struct provision_row *row = &r->row[r->n++];
 	*row = (struct provision_row){ .outcome = PROVISION_DONE };
-	strncpy(row->serial, serial, sizeof(row->serial) - 1);
+	snprintf(row->serial, sizeof(row->serial), "%s", serial);
 	return row;
 }
 
