@@ -11,6 +11,7 @@
 #include "crypt/ossl.h"
 #include "crypt/x509.h"
 #include <errno.h>
+#include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -347,6 +348,28 @@ kf_err key_token_import(struct cli *c, const struct key_token_import *in)
 
 /* ---- certificate ---- */
 
+static kf_err request_to_der(struct slice pem, struct buf *ret)
+{
+	CLEANUP(ossl_bio_freep) BIO *in = BIO_new_mem_buf(pem.p, (int)pem.n);
+	CLEANUP(ossl_x509_req_freep)
+	X509_REQ *q = in ? PEM_read_bio_X509_REQ(in, NULL, NULL, NULL) : NULL;
+	unsigned char *der = NULL;
+	int n = q ? i2d_X509_REQ(q, &der) : 0;
+	if (n <= 0)
+		return ossl_fail(
+			KEY_FORMAT, "neither a certificate nor a request for one");
+	buf_add(ret, der, (size_t)n);
+	OPENSSL_free(der);
+	return buf_err(ret);
+}
+
+static kf_err to_der(struct slice pem, enum token_certificate_kind *kind, struct buf *ret)
+{
+	kf_err e = cert_to_der(pem, ret);
+	*kind = kf_ok(e) ? CERTIFICATE_OF_KEY : CERTIFICATE_REQUEST_OF_KEY;
+	return kf_ok(e) ? KF_OK : request_to_der(pem, ret);
+}
+
 static kf_err run_certificate(struct cli *c)
 {
 	struct tokens_options o = { 0 };
@@ -354,14 +377,15 @@ static kf_err run_certificate(struct cli *c)
 	CLEANUP(tokens_freep) struct tokens *t = NULL;
 	CLEANUP(mem_freep) struct provision_report *r = NULL;
 	autobuf pem = buf_new(CERT_PEM_MAX), der = buf_new(CERT_PEM_MAX);
+	enum token_certificate_kind kind;
 	KF_TRY(cli_options(c, options, COUNT(options)));
 	KF_TRY(cli_operands(c, 2, 2));
 	KF_TRY(new_report(&r));
 	KF_TRY(read_file(c, c->argv[1], &pem));
-	KF_TRY(cli_file_error(c, c->argv[1], cert_to_der(buf_slice(&pem), &der)));
+	KF_TRY(cli_file_error(c, c->argv[1], to_der(buf_slice(&pem), &kind, &der)));
 	KF_TRY(tokens_open(c, &o, true, &t));
-	KF_TRY(tokens_error(
-		c, c->argv[0], t->ops->certificate(t, c->argv[0], buf_slice(&der), r)));
+	KF_TRY(tokens_error(c, c->argv[0],
+		t->ops->certificate(t, c->argv[0], kind, buf_slice(&der), r)));
 	return tokens_print_report(c, r, NULL);
 }
 
@@ -402,6 +426,7 @@ const struct command command_key_erase = { .words = "key erase",
 	.run = run_erase };
 const struct command command_key_certificate = { .words = "key certificate",
 	.args = "KEY FILE [--local]",
-	.summary = "store a certificate beside a key, on every token that holds it",
+	.summary = "store a certificate, or a request for one, beside a key, on all its "
+		   "tokens",
 	.help = TOKENS_HELP,
 	.run = run_certificate };

@@ -74,7 +74,8 @@ struct tokens_ops {
 		struct provision_report *ret);
 	kf_err (*create)(struct tokens *t, const struct key_wish *wish,
 		struct buf *ret_id, struct provision_report *ret);
-	kf_err (*certificate)(struct tokens *t, const char *key, struct slice der,
+	kf_err (*certificate)(struct tokens *t, const char *key,
+		enum token_certificate_kind kind, struct slice der,
 		struct provision_report *ret);
 	kf_err (*drift)(struct tokens *t, const struct provision_drift *in);
 	void (*close)(struct tokens *t);

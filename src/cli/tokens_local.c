@@ -319,13 +319,12 @@ static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *
 	return e;
 }
 
-static kf_err certificate(
-	struct tokens *t, const char *key, struct slice der, struct provision_report *ret)
+static kf_err certificate(struct tokens *t, const char *key,
+	enum token_certificate_kind kind, struct slice der, struct provision_report *ret)
 {
 	uint8_t id[KEY_ID_SIZE];
 	KF_TRY(find_key(local_of(t), key, id));
-	return provision_certificate(
-		&local_of(t)->provision, id, CERTIFICATE_OF_KEY, der, ret);
+	return provision_certificate(&local_of(t)->provision, id, kind, der, ret);
 }
 
 static kf_err drift(struct tokens *t, const struct provision_drift *in)

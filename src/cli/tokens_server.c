@@ -405,10 +405,11 @@ static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *
 	return kf_ok(e) ? tell_holders(t, wish, ret) : e;
 }
 
-static kf_err certificate(
-	struct tokens *t, const char *key, struct slice der, struct provision_report *ret)
+static kf_err certificate(struct tokens *t, const char *key,
+	enum token_certificate_kind kind, struct slice der, struct provision_report *ret)
 {
 	(void)key;
+	(void)kind;
 	(void)der;
 	(void)ret;
 	cli_note(t->cli, "certificates are stored on tokens with --local");

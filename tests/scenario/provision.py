@@ -260,6 +260,15 @@ def claim_keys_of_pem_and_pkcs12_files_sign_on_tokens(lab):
     expect(sorted(r["result"] for r in rows) == ["done", "was so", "was so"], str(rows))
     for card in (1, 2, 3):
         lab.sign_and_verify(card, "shop", public)
+    lab.run(["openssl", "req", "-new", "-key", lab.path("shop.pem"), "-subj", "/CN=shop", "-out", lab.path("shop.csr")])
+    rows = lab.rows("key", "certificate", "shop", lab.path("shop.csr"))
+    expect([r["result"] for r in rows] == ["done"] * 3, str(rows))
+    rows = lab.rows("key", "certificate", "shop", lab.path("shop.crt"))
+    expect([r["result"] for r in rows] == ["was so"] * 3, str(rows))
+    result = lab.local("key", "certificate", "www", lab.path("shop.crt"), check=False)
+    expect(result.returncode == 1 and "another key" in result.stdout, result.stdout + result.stderr)
+    text = lab.pkcs11(3, "--list-objects", "--type", "data").stdout
+    expect("certificate request" in text, "its request is not on the token: " + text)
     text = lab.pkcs11(3, "--list-objects", "--type", "cert").stdout
     expect("shop" in text, "its certificate did not come along: " + text)
 
