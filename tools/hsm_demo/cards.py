@@ -69,7 +69,7 @@ class CardSet:
         self.pcscd = Pcscd(lab, self.cards, name + "-pcscd")
         os.chmod(self.pcscd.socket, 0o666)  # web servers with OpenSC's module come as their own users
         self.environment = {**self.pcscd.environment, "OPENSC_CONF": lab.path("opensc.conf")}
-        wait_until("the readers", lambda: self.tool("opensc-tool", "--list-readers").count(" Yes ") == count)
+        wait_until("the readers", lambda: self.tool("opensc-tool", "--list-readers").count(" Yes ") == count, 60)
 
     def tool(self, *argv, timeout=180):
         return self.lab.run(list(argv), env=self.environment, timeout=timeout).stdout

@@ -3,7 +3,7 @@
 from cards import KEYS, PIN
 from lab import LIB, Agent, Key, KeyServer, set_option, wait_until
 from lanes import HANDSHAKES, Lane, certify_public, page
-from web import Apache, HAProxy, Nginx
+from web import CIPHERS, Apache, HAProxy, Nginx
 
 PATIENCE_S = 100  # sixty visitors of one card wait 40 s
 WEB_SERVERS = {"keyfleet": Apache, "nginx": Nginx, "haproxy": HAProxy}
@@ -30,10 +30,15 @@ class Cluster:
         return sum(row["state"] == "serving" for row in self.server.keyfleet_json("token", "list"))
 
     def environment(self):
-        """For web servers: loads the provider."""
+        """For web servers: loads the provider, and lets RSA-1024 be (HAProxy has no keyword for that)."""
         conf = self.lab.write(self.name + ".cnf", f"""openssl_conf = openssl_init
 [openssl_init]
 providers = provider_sect
+ssl_conf = ssl_sect
+[ssl_sect]
+system_default = system_default_sect
+[system_default_sect]
+CipherString = {CIPHERS}
 [provider_sect]
 default = default_sect
 keyfleet = keyfleet_sect

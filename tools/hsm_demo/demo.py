@@ -13,8 +13,10 @@ import functools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -120,10 +122,17 @@ class Demo:
 
     def side_by_side(self, plan, cells):
         """Lanes that wait for cards, or for users, most of the time."""
+        few = threading.Semaphore(3)  # to begin is work, unlike to wait
+
         def whole(make, loads):
-            lane = make()
-            lane.run(self.results, loads, self.options.seconds, self.options.times)
-            return lane
+            try:
+                with few:
+                    lane = make()
+                lane.run(self.results, loads, self.options.seconds, self.options.times)
+                return lane
+            except Exception as e:
+                say(f"  {' '.join(str(a) for a in make.args if isinstance(a, (int, str)))}: {e}")
+                raise
         lanes = []
         with concurrent.futures.ThreadPoolExecutor(len(plan)) as pool:
             for done in concurrent.futures.as_completed([pool.submit(whole, *step) for step in plan]):
@@ -216,6 +225,7 @@ def arguments():
 
 def main():
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is stopped then, too
     why = why_not()
     began = time.monotonic()
     try:
