@@ -113,7 +113,6 @@ static void judge_tokens(struct check *k, const struct buf *page)
 {
 	double all = page_sum(page, "keyfleet_pool_tokens{");
 	double serving = page_sum(page, "keyfleet_pool_tokens_serving{");
-	double wrong = page_sum(page, "keyfleet_pool_token_wrong_signatures_total{");
 	if (isnan(all))
 		return;
 	if (serving < 1)
@@ -121,8 +120,6 @@ static void judge_tokens(struct check *k, const struct buf *page)
 	else if (serving < all)
 		check_find(
 			k, CHECK_WARNING, "%.0f of %.0f tokens take work", serving, all);
-	if (wrong > 0)
-		check_find(k, CHECK_CRITICAL, "tokens made %.0f wrong signatures", wrong);
 	check_figure(k, "tokens", serving, "", no_limits);
 	check_figure(k, "token_queue", page_sum(page, "keyfleet_pool_queue_length{"), "",
 		no_limits);

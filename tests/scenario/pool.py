@@ -184,6 +184,21 @@ def claim_a_card_that_is_pulled_under_load_fails_nothing(lab):
         load.fails_nothing()
 
 
+def claim_a_wrong_signature_never_leaves(lab):
+    needs_cards(lab)
+    with Load(lab, lab.web.port) as load:
+        load.goes_on()
+        for number in (1, 2):
+            lab.cards.tell("card", str(number), "wrong", "1")
+        wait_until("a wrong signature", lambda: "wrong" in (lab.state(1), lab.state(2)))
+        load.goes_on()
+        load.fails_nothing()
+    for number in (1, 2):
+        lab.cards.tell("card", str(number), "heal")
+        lab.admin.act(RESUME, lab.serials[number - 1])
+        lab.to_be(number, "serving")
+
+
 def claim_a_drained_card_signs_nothing(lab):
     needs_cards(lab)
     def check():
@@ -257,7 +272,7 @@ def claim_another_key_server_takes_over_what_the_first_has_no_card_for(lab):
     other.start()
     lab.serving("www", 1)
     agent = Agent(lab, "web2", [lab.server, other])
-    web = Nginx(lab, "nginx2", lab.web.keys, lab.openssl_conf(agent.socket))
+    web = Nginx(lab, "nginx2", lab.web.keys, lab.openssl_conf(agent.socket), workers=6)
     with Load(lab, web.port) as load:
         load.goes_on()
         lab.cards.tell("card", "1", "unplug")
@@ -267,6 +282,20 @@ def claim_another_key_server_takes_over_what_the_first_has_no_card_for(lab):
         lab.to_be(1, "serving")
         load.goes_on()
         load.fails_nothing()
+
+    def signatures():
+        return {s: int(t["signatures"]) for a in (lab.admin, Admin(other, lab.server)) for s, t in a.tokens().items()
+                if t["state"] == "serving"}
+    # One card here and two there, and enough to do for all: each does a third.
+    lab.cards.tell("card", "all", "time", "ec=100")
+    with Load(lab, web.port, 9) as load:
+        load.goes_on(30)
+        before = signatures()
+        load.goes_on(90)
+        did = {s: n - before[s] for s, n in signatures().items()}
+        load.fails_nothing()
+    lab.cards.tell("card", "all", "time", "ec=0")
+    expect(len(did) == 3 and 2 * min(did.values()) > max(did.values()), did)
     other.process.stop()
 
 

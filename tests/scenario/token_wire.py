@@ -20,9 +20,11 @@ def facts(items):
 
 
 class Admin:
-    def __init__(self, server):
-        self.where = (server.port, os.path.join(server.dir, "ca.pem"), os.path.join(server.dir, "admin.pem"),
-                      os.path.join(server.dir, "admin.key"))
+    def __init__(self, server, first=None):
+        """`first`: the key server of the store in whose folder the administrator's files are."""
+        where = (first or server).dir
+        self.where = (server.port, os.path.join(where, "ca.pem"), os.path.join(where, "admin.pem"),
+                      os.path.join(where, "admin.key"))
 
     def ask(self, code, payload, request_id=None):
         extension = b""
