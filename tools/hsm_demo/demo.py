@@ -27,7 +27,7 @@ import siege  # noqa: E402
 from cards import KEYS, TIMES, CardSet, Progress, install, opensc_module  # noqa: E402
 from cluster import PoolLane  # noqa: E402
 from lab import ROOT, Lab, LabError  # noqa: E402
-from lanes import LocalLane, OpenscLane, try_stock_servers  # noqa: E402
+from lanes import ENDING, LocalLane, OpenscLane, try_stock_servers  # noqa: E402
 from web import PHP_FPM, Site  # noqa: E402
 
 SOFTWARE_ONLY = ["rsa4096", "rsa8192"]
@@ -131,13 +131,18 @@ class Demo:
                 lane.run(self.results, loads, self.options.seconds, self.options.times)
                 return lane
             except Exception as e:
-                say(f"  {' '.join(str(a) for a in make.args if isinstance(a, (int, str)))}: {e}")
+                if not ENDING.is_set():
+                    say(f"  {' '.join(str(a) for a in make.args if isinstance(a, (int, str)))}: {e}")
                 raise
         lanes = []
         with concurrent.futures.ThreadPoolExecutor(len(plan)) as pool:
-            for done in concurrent.futures.as_completed([pool.submit(whole, *step) for step in plan]):
-                lanes.append(done.result())
-                self.print_lane(lanes[-1], cells)
+            try:
+                for done in concurrent.futures.as_completed([pool.submit(whole, *step) for step in plan]):
+                    lanes.append(done.result())
+                    self.print_lane(lanes[-1], cells)
+            except BaseException:
+                ENDING.set()
+                raise
         return lanes
 
     def print_lane(self, lane, cells):

@@ -6,6 +6,7 @@ matrix that took hours with real ones takes minutes.
 """
 import os
 import subprocess
+import threading
 import time
 
 import siege
@@ -14,6 +15,7 @@ from lab import Key, LabError
 from web import Apache, Balancer, HAProxy, Nginx, engine_environment, engine_uri
 
 SETTLE_S = 120
+ENDING = threading.Event()  # the demo was interrupted: nothing more is started
 HANDSHAKES = {"TLS 1.3": ["--tlsv1.3"], "TLS 1.2": ["--tlsv1.2", "--tls-max", "1.2"]}
 
 
@@ -51,8 +53,14 @@ class Lane:
     def __init__(self, lab, site, kind, hsms, key):
         self.lab, self.site, self.kind, self.hsms, self.key = lab, site, kind, hsms, key
         self.name = f"{kind}{hsms or ''}-{key}"
+        self.go_on()
         self.webs, self.cards = [], None
         self.service_s = TIMES["ec" if key == "p256" else key] / 1000 if hsms else 0.0
+
+    @staticmethod
+    def go_on():
+        if ENDING.is_set():
+            raise LabError("interrupted")
 
     def serve(self, make, keys, env, count=1):
         """`count` web servers behind HAProxy in TCP mode."""
@@ -64,12 +72,14 @@ class Lane:
         """What a run left in queues is not the next one's: until a page takes as long as it does alone."""
         end = time.monotonic() + SETTLE_S
         while page(self.lab, self.balancer.port) > 1.5 * self.service_s + 0.2:
+            self.go_on()
             if time.monotonic() > end:
                 raise LabError(f"{self.name} does not come to rest")
 
     def measure(self, cell, seconds, times):
         runs = []
         for _ in range(times):
+            self.go_on()
             go = siege.run if self.hsms or cell in siege.PACED else siege.run_counted
             runs.append(go(self.lab, self.balancer.port, cell, seconds))
             self.rest()
@@ -111,6 +121,7 @@ class OpenscLane(Lane):
 
     def rest(self):
         """Threads that wait for a card do not see that their visitor left; so a fresh start."""
+        self.go_on()
         self.stop()
         self.serve(self.make, self.keys, self.env)
 
