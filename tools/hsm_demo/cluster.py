@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """cluster: a key server whose keys are on SmartCard-HSMs, and the agent of its web hosts."""
+import os
+
 from cards import KEYS, PIN
 from lab import LIB, Agent, Key, KeyServer, set_option, wait_until
 from lanes import HANDSHAKES, Lane, certify_public, page
@@ -47,6 +49,7 @@ activate = 1
 [keyfleet_sect]
 module = {LIB}/keyfleet.so
 agent-socket = {self.agent.socket}
+agent-uid = {os.geteuid()}
 deadline-ms = {PATIENCE_S * 1000}
 activate = 1
 """)
