@@ -214,6 +214,19 @@ static kf_err init(struct tokens *t, const char *name, struct token_init *in, bo
 	return KF_OK;
 }
 
+static kf_err read_tries(const struct cli *c, const char *text, unsigned *ret)
+{
+	enum { TRIES_MAX = 10 };
+	char *end;
+	unsigned long n = text ? strtoul(text, &end, 10) : 0;
+	if (text && (text[0] < '1' || text[0] > '9' || *end || n > TRIES_MAX)) {
+		cli_note(c, "--pin-tries %s: a number from 1 to %d", text, TRIES_MAX);
+		return kf_fail(INVALID_FIELD, "see --help");
+	}
+	*ret = (unsigned)n;
+	return KF_OK;
+}
+
 static kf_err run_init(struct cli *c)
 {
 	struct tokens_options o = { 0 };
@@ -229,13 +242,17 @@ static kf_err run_init(struct cli *c)
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
 	KF_TRY(cli_operands(c, 1, 1));
 	KF_TRY(read_shares(c, shares, &in.shares));
+	KF_TRY(read_tries(c, tries, &in.pin_tries));
+	const char *pin_file = o.pin_file;
+	o.pin_file =
+		NULL; /* it is this token's from now on; the others would lose a try */
 	KF_TRY(tokens_open(c, &o, false, &t));
-	KF_TRY(tokens_read_pin(c, o.so_pin_file, "SO-PIN", false, &so_pin));
-	KF_TRY(tokens_read_pin(c, o.pin_file, "new PIN", true, &pin));
+	/* A blank token takes what is typed as its SO-PIN, for good. */
+	KF_TRY(tokens_read_pin(c, o.so_pin_file, "SO-PIN", true, &so_pin));
+	KF_TRY(tokens_read_pin(c, pin_file, "new PIN", true, &pin));
 	in.so_pin = so_pin;
 	in.pin = pin;
 	in.label = label ? label : "";
-	in.pin_tries = tries ? (unsigned)strtoul(tries, NULL, 10) : 0;
 	return init(t, c->argv[0], &in, force);
 }
 
