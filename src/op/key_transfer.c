@@ -18,12 +18,26 @@ static struct transfer_call *transfer_of(struct op_call *call)
 	return OP_REQUEST(call, struct transfer_call);
 }
 
+/* For the record, which shows the first of very many; none: all of the pool. */
+static void name_tokens(struct op_call *call, const struct key_transfer *q)
+{
+	struct buf *text = &call->scratch;
+	for (size_t i = 0; i < q->n; i++) {
+		if (i)
+			buf_add_u8(text, ' ');
+		buf_add_slice(text, q->serial[i]);
+	}
+	buf_add_u8(text, 0);
+	call->token = q->n && kf_ok(buf_err(text)) ? (const char *)text->p : NULL;
+}
+
 kf_err op_key_transfer_decode(struct op_call *call)
 {
 	struct ttlv_reader r = op_payload(call);
 	struct key_transfer q;
 	KF_TRY(key_transfer_get_request(&r, &q));
 	transfer_of(call)->kind = q.kind;
+	name_tokens(call, &q);
 	const struct kmip_uid uid = kmip_uid_text(q.uid);
 	return op_name_object(call, &uid);
 }
@@ -52,13 +66,15 @@ static kf_err read_serials(struct op_call *call, struct serials *ret)
 
 /* --- each of them --- */
 
+static void material_wipe(struct token_material *m) { explicit_bzero(m, sizeof(*m)); }
+
 /* A key that no token holds any more comes from the file that was kept, if one was. */
 static kf_err restore_kept(struct op_call *call, const struct provision *p,
 	const struct provision_targets *to, struct provision_report *report)
 {
 	autobuf material = buf_new(call->server->message_max), spki = buf_new(SPKI_MAX);
 	struct kmip_object k = { 0 };
-	struct token_material m;
+	CLEANUP(material_wipe) struct token_material m = { 0 };
 	KF_TRY(store_unseal(call->server->store, call->object, &material));
 	KF_TRY(kmip_object_parse(buf_slice(&material), &k));
 	KF_TRY(token_material_get(k.block.material, &m));

@@ -263,7 +263,8 @@ static void adopt_replay(struct op_call *call)
 	}
 }
 
-/* Somebody changed the object between our look and our commit: look again. */
+/* Somebody changed the object between our look and our commit: look again.  Not at what tokens have done,
+ * which would be done once more. */
 static enum op_next start_again(struct op_call *call)
 {
 	drop_mutations(call);
@@ -296,7 +297,7 @@ enum op_next op_committed(struct op_call *call)
 	/* It was not made before, so call->err holds.  Any other answer leaves that open. */
 	if (call->is_question && kf_is(c->err, KF_E_NOT_FOUND))
 		return call->next = OP_FAIL;
-	if (!call->is_question && kf_is(c->err, KF_E_CONFLICT) &&
+	if (!call->is_question && !call->is_slow && kf_is(c->err, KF_E_CONFLICT) &&
 		call->conflicts++ < CONFLICTS_MAX)
 		return start_again(call);
 	return call->next = op_then(call, c->err, OP_FAIL);

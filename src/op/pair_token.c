@@ -9,6 +9,7 @@
 #include "op/token_key.h"
 #include "op/token_step.h"
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,18 @@ static void keep_inactive(struct pair_call *p)
 	attrs_remove_all(&p->public_key.attrs, TAG_ACTIVATION_DATE);
 }
 
+/* How many it was made for is kept with it: who activates it later is asked for as many. */
+static void keep_copies(struct pair_call *p)
+{
+	struct buf *attrs = &p->private_key.attrs;
+	char text[16];
+	if (!p->copies || token_attribute(buf_slice(attrs), TOKEN_ATTRIBUTE_COPIES).n)
+		return;
+	snprintf(text, sizeof(text), "%u", p->copies);
+	attrs_add_vendor_text(attrs, slice_of(TOKEN_ATTRIBUTE_VENDOR),
+		slice_of(TOKEN_ATTRIBUTE_COPIES), slice_of(text));
+}
+
 static kf_err put_material(struct op_call *call, struct slice spki)
 {
 	const struct pair_call *p = pair_of(call);
@@ -136,6 +149,7 @@ static kf_err make(struct op_call *call)
 	KF_TRY(bring(call, &where, &spki, &holders));
 	if (!holders || holders < p->copies)
 		keep_inactive(p);
+	keep_copies(p);
 	KF_TRY(put_material(call, buf_slice(&spki)));
 	return pair_finish_public(call, buf_slice(&spki));
 }

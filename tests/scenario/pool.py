@@ -128,6 +128,22 @@ def claim_fewer_copies_than_wanted_are_not_used(lab):
     lab.server.keyfleet("key", "activate", key)
 
 
+def claim_as_many_copies_as_a_key_was_brought_for_are_waited_for(lab):
+    needs_cards(lab)
+    file = find(lab.admin.transfer(BACKUP, lab.admin.keys()["few"]["object"]), 0x54002F)
+    lab.cards.tell("card", "3", "unplug")
+    lab.to_be(3, "gone")
+    key = lab.admin.adopt("main", "brought", blob=file, copies=3)
+    failed = lab.server.keyfleet("key", "activate", key, check=False)
+    expect(failed.returncode != 0, "it was activated with two copies")
+    lab.cards.tell("card", "3", "replug")
+    lab.to_be(3, "serving")
+    lab.serving("few", 3)
+    lab.server.keyfleet("key", "activate", key)
+    lab.server.keyfleet("key", "revoke", key)
+    lab.server.keyfleet("key", "destroy", "--yes", key)
+
+
 def claim_a_backup_brings_a_key_back_to_cards_that_lost_it(lab):
     needs_cards(lab)
     other = lab.admin.create("main", "kept", copies=3)
@@ -136,6 +152,8 @@ def claim_a_backup_brings_a_key_back_to_cards_that_lost_it(lab):
     expect(file and len(file) > 100, "no key file")
     lab.admin.transfer(DELETE, other, lab.serials[1], lab.serials[2])
     lab.serving("kept", 1)
+    log = [line for line in lab.audit().splitlines() if "mechanism=delete" in line and "phase=allowed" in line]
+    expect(log and all(s in log[-1] for s in lab.serials[1:3]), "from which cards is not on record")
     refused("the last copy was deleted", lambda: lab.admin.transfer(DELETE, other, lab.serials[0]))
     lab.admin.transfer(CLONE, other, lab.serials[1])
     lab.serving("kept", 2)

@@ -20,6 +20,18 @@ TEST(every_row_is_found_by_its_code_and_no_other_code_finds_one)
 	OK(!op_find(0x80000000));
 }
 
+TEST(what_tokens_did_is_not_done_once_more_after_a_conflict)
+{
+	WORLD(w);
+	w.call->op = op_find(KMIP_OPERATION_CREATE_KEY_PAIR);
+	w.call->server = &w.server;
+	w.call->who = &w.who;
+	w.call->is_slow = true;
+	w.call->change.err = kf_fail(CONFLICT, "somebody was first");
+	EQ(op_committed(w.call), OP_FAIL);
+	OK(kf_is(w.call->err, KF_E_CONFLICT));
+}
+
 TEST(an_operation_newer_than_the_version_is_not_supported)
 {
 	WORLD(w);
