@@ -142,6 +142,15 @@ static kf_err fits(const struct token_facts *f, const struct token_blob *b,
 	return e;
 }
 
+void copy_take_back(
+	const struct token_driver *driver, struct token *t, unsigned handle, kf_err why)
+{
+	if (kf_is(why, KF_E_TOKEN) || kf_is(why, KF_E_CLOSED) || !driver->delete_key)
+		return;
+	kf_err gone = driver->delete_key(t, handle);
+	(void)gone; /* what is told is why it was no good */
+}
+
 /* A copy that cannot sign is worse than none: it is taken back. */
 static kf_err take_in(
 	const struct token_driver *driver, struct token *t, const struct token_blob *b)
@@ -153,11 +162,8 @@ static kf_err take_in(
 	kf_err e = memcmp(want, made.key_id, sizeof(want)) != 0
 			   ? kf_fail(CRYPTO, "the token unwrapped another key")
 			   : copy_prove(driver, t, &made);
-	if (!kf_ok(e) && !kf_is(e, KF_E_TOKEN) && !kf_is(e, KF_E_CLOSED) &&
-		driver->delete_key) {
-		kf_err gone = driver->delete_key(t, made.handle);
-		(void)gone; /* what is told is why it was no good */
-	}
+	if (!kf_ok(e))
+		copy_take_back(driver, t, made.handle, e);
 	return e;
 }
 

@@ -26,6 +26,9 @@ kf_err copy_wrap(const struct token_driver *driver, struct token *t,
 /* On the token's thread: a signature over something nobody has seen, verified. */
 kf_err copy_prove(const struct token_driver *driver, struct token *t,
 	const struct token_key_facts *key);
+/* Deletes a key that was no good, unless the token itself failed: nothing more is asked of it then. */
+void copy_take_back(
+	const struct token_driver *driver, struct token *t, unsigned handle, kf_err why);
 /* NOT_FOUND; the caller frees the list that the result points into. */
 kf_err copy_find(const struct token_driver *driver, struct token *t,
 	const uint8_t key_id[KEY_ID_SIZE], struct token_key_list *list,

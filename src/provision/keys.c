@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "provision/copy.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,10 @@ static kf_err run_generate(const struct token_driver *driver, struct token *t,
 		key.may_leave = false;
 	}
 	KF_TRY(driver->generate(t, &key, m->made));
-	return copy_prove(driver, t, m->made);
+	kf_err e = copy_prove(driver, t, m->made);
+	if (!kf_ok(e))
+		copy_take_back(driver, t, m->made->handle, e);
+	return e;
 }
 
 static int fitness(const struct pool_token_status *s, bool may_leave)
@@ -134,18 +138,32 @@ kf_err provision_clone(const struct provision *p, const uint8_t key_id[KEY_ID_SI
 
 /* ---- delete ---- */
 
+/* Other tools may have put it there more than once. */
+static kf_err delete_all(const struct token_driver *driver, struct token *t,
+	const uint8_t *key_id, unsigned *ret_n)
+{
+	enum { TIMES_MAX = 256 };
+	CLEANUP(token_key_list_free) struct token_key_list list = { 0 };
+	struct token_key_facts *key;
+	for (*ret_n = 0; *ret_n < TIMES_MAX; ++*ret_n) {
+		kf_err e = copy_find(driver, t, key_id, &list, &key);
+		if (kf_is(e, KF_E_NOT_FOUND))
+			return KF_OK;
+		KF_TRY(e);
+		KF_TRY(driver->delete_key(t, key->handle));
+	}
+	return kf_fail(TOKEN, "the token does not delete the key");
+}
+
 static kf_err run_delete(const struct token_driver *driver, struct token *t,
 	struct provision_row *row, const void *arg)
 {
-	CLEANUP(token_key_list_free) struct token_key_list list = { 0 };
-	struct token_key_facts *key;
+	unsigned n;
 	if (!driver->delete_key)
 		return kf_fail(UNSUPPORTED, "tokens of this kind delete no keys");
-	kf_err e = copy_find(driver, t, arg, &list, &key);
-	if (!kf_is(e, KF_E_NOT_FOUND)) {
-		KF_TRY(e);
-		return driver->delete_key(t, key->handle);
-	}
+	KF_TRY(delete_all(driver, t, arg, &n));
+	if (n)
+		return KF_OK;
 	row->outcome = PROVISION_WAS_SO;
 	snprintf(row->why, sizeof(row->why), "does not hold the key");
 	return KF_OK;
@@ -170,7 +188,7 @@ static bool leaves_a_copy(const struct provision *p, const uint8_t *key_id,
 	return n == 0; /* nothing is deleted */
 }
 
-kf_err provision_delete(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
+static kf_err delete_from(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
 	const struct provision_targets *from, bool force, struct provision_report *ret)
 {
 	const struct each e = { .task = "deleting a key",
@@ -181,6 +199,18 @@ kf_err provision_delete(const struct provision *p, const uint8_t key_id[KEY_ID_S
 	if (!force && !leaves_a_copy(p, key_id, ret))
 		return kf_fail(EXISTS, "these tokens hold the last copies of the key");
 	return each_token(p, &e, ret);
+}
+
+/* One at a time: two that each leave the other's copy would leave none. */
+kf_err provision_delete(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
+	const struct provision_targets *from, bool force, struct provision_report *ret)
+{
+	static pthread_mutex_t alone = PTHREAD_MUTEX_INITIALIZER;
+	if (pthread_mutex_trylock(&alone))
+		return kf_fail(BUSY, "another deletion of keys is under way");
+	kf_err e = delete_from(p, key_id, from, force, ret);
+	pthread_mutex_unlock(&alone);
+	return e;
 }
 
 /* ---- certificates ---- */

@@ -93,7 +93,7 @@ kf_err provision_generate(const struct provision *p, const struct provision_new_
 /* From any holder to others.  CONFLICT in a row: that token has another DKEK. */
 kf_err provision_clone(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
 	const struct provision_targets *to, struct provision_report *ret);
-/* EXISTS: these tokens are the only holders and `force` is not set. */
+/* EXISTS: these tokens are the only holders and `force` is not set.  BUSY: another deletion is under way. */
 kf_err provision_delete(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
 	const struct provision_targets *from, bool force, struct provision_report *ret);
 /* On every holder: a certificate, or a request for one, beside the key. */

@@ -102,7 +102,11 @@ static kf_err is_whole_already(
 {
 	if (s->in->n < f->shares)
 		return kf_fail(EXISTS, "the token has all shares of its DKEK");
-	if (!f->has_kcv || memcmp(f->kcv, s->check_value, sizeof(f->kcv)) != 0) {
+	if (!f->has_kcv)
+		return kf_fail(AUTH,
+			"whether the token has this DKEK it tells only after "
+			"a login: --pin-file");
+	if (memcmp(f->kcv, s->check_value, sizeof(f->kcv)) != 0) {
 		kf_err e = kf_fail(CONFLICT, "the token has another DKEK");
 		each_fail(row, e,
 			"only initialising it anew, which erases its keys, gives it "
@@ -125,8 +129,11 @@ static kf_err import_all(const struct token_driver *driver, struct token *t,
 			f->shares_missing, f->shares);
 		return KF_OK;
 	}
-	if (s->in->n == f->shares &&
-		(!f->has_kcv || memcmp(f->kcv, s->check_value, sizeof(f->kcv)) != 0))
+	if (!f->has_kcv)
+		snprintf(row->why, sizeof(row->why),
+			"tells its key check value only after a login: compare it");
+	if (s->in->n == f->shares && f->has_kcv &&
+		memcmp(f->kcv, s->check_value, sizeof(f->kcv)) != 0)
 		return kf_fail(CONFLICT, "the token's DKEK is not that of its shares: a "
 					 "share was imported "
 					 "before that is none of these");

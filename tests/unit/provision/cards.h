@@ -68,6 +68,31 @@ static kf_err cards_open(
 	return direct_open(cards[atoi(place->name)], ret);
 }
 
+/* Cards that do as real ones may: sign wrongly, keep their check value to themselves. */
+static _Atomic bool cards_sign_wrongly, cards_hide_check_value;
+
+static kf_err cards_sign(struct token *t, unsigned handle, struct sign_job *job)
+{
+	kf_err e = schsm_driver.sign(t, handle, job);
+	if (cards_sign_wrongly)
+		job->sig[job->sig_n / 2] ^= 1;
+	return e;
+}
+
+static const struct token_facts *cards_facts(struct token *t)
+{
+	struct token_facts *f = (struct token_facts *)(uintptr_t)schsm_driver.facts(t);
+	f->has_kcv &= !cards_hide_check_value;
+	return f;
+}
+
+static kf_err cards_import_share(struct token *t, const uint8_t share[SHARE_SIZE])
+{
+	kf_err e = schsm_driver.import_share(t, share);
+	(void)cards_facts(t);
+	return e;
+}
+
 /* The cards and a pool of them; everybody knows the PIN. */
 struct bench {
 	struct token_driver driver;
@@ -104,6 +129,9 @@ static void bench_open(struct bench *b)
 	b->driver.watch = cards_watch;
 	b->driver.wake = cards_wake;
 	b->driver.open = cards_open;
+	b->driver.sign = cards_sign;
+	b->driver.facts = cards_facts;
+	b->driver.import_share = cards_import_share;
 	if (!is_good(secret_init(1 << 18)))
 		abort();
 	b->pin = locked_pin(USER_PIN);

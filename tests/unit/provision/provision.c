@@ -112,6 +112,63 @@ TEST(a_key_is_generated_and_copied_to_as_many_as_wanted)
 	EQ(holders(&b, id), 3);
 }
 
+TEST(a_check_value_that_is_not_told_is_no_other_dkek)
+{
+	CLEANUP(bench_close) struct bench b;
+	const struct provision_shares shares = { 1, bench_share };
+	bench_open(&b);
+	cards_hide_check_value = true;
+	OK(is_good(bench_init(&b, 0, "one", 1)));
+	const struct provision_targets to = only((const char *const[]){ "one" });
+	OK(is_good(provision_import_shares(&b.p, &to, &shares, &r)));
+	OK(r.done == 1 && strstr(r.row[0].why, "after a login"));
+	OK(is_good(provision_import_shares(&b.p, &to, &shares, &r)));
+	OK(r.failed == 1 && !strstr(r.row[0].why, "another DKEK"));
+	cards_hide_check_value = false;
+}
+
+TEST(a_key_that_signs_wrongly_when_it_is_made_is_not_left_behind)
+{
+	CLEANUP(bench_close) struct bench b;
+	autobuf spki;
+	bench_ready(&b);
+	cards_sign_wrongly = true;
+	OK(kf_is(make_key(&b, "ec:P-256", 1, &spki), KF_E_CRYPTO));
+	cards_sign_wrongly = false;
+	EQ(pool_keys(b.pools, "cards", NULL, 0), 0);
+}
+
+static kf_err copy_beside(const struct token_driver *driver, struct token *t, void *arg)
+{
+	CLEANUP(token_key_list_free) struct token_key_list list = { 0 };
+	CLEANUP(token_blob_free) struct token_blob blob = { 0 };
+	CLEANUP(token_key_facts_free) struct token_key_facts made = { 0 };
+	(void)arg;
+	KF_TRY(driver->list_keys(t, &list));
+	KF_TRY(driver->wrap(t, list.key[0].handle, &blob));
+	return driver->unwrap(t, &blob, &made);
+}
+
+TEST(a_key_that_is_there_twice_is_deleted_twice)
+{
+	CLEANUP(bench_close) struct bench b;
+	autobuf spki;
+	char holder[CARDS][TOKEN_SERIAL_SIZE];
+	uint8_t id[KEY_ID_SIZE];
+	bench_ready(&b);
+	OK(is_good(make_key(&b, "ec:P-256", 2, &spki)));
+	spki_id(buf_slice(&spki), id);
+	EQ(pool_key_holders(b.pools, "cards", id, holder, CARDS), 2);
+	const struct pool_task twice = { .serial = holder[0],
+		.task = "copying",
+		.changes = true,
+		.run = copy_beside };
+	OK(is_good(pool_run(b.pools, &twice)));
+	const struct provision_targets from = only((const char *const[]){ holder[0] });
+	OK(is_good(provision_delete(&b.p, id, &from, false, &r)));
+	EQ(holders(&b, id), 1);
+}
+
 TEST(a_key_is_cloned_and_cloning_again_does_nothing)
 {
 	CLEANUP(bench_close) struct bench b;
