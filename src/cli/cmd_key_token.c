@@ -82,14 +82,20 @@ static kf_err run_erase(struct cli *c)
 	KF_TRY(cli_operands(c, 1, 1));
 	if (from.n == 0)
 		return kf_fail(INVALID_FIELD, "--from TOKEN...: of which tokens?");
+	if (force && !o.is_local)
+		return kf_fail(INVALID_FIELD,
+			"--force is for --local: a key server never deletes the last "
+			"copies");
 	KF_TRY(new_report(&r));
 	KF_TRY(tokens_open(c, &o, true, &t));
 	const struct token_names names = { from.item, from.n };
 	kf_err e = t->ops->erase(t, c->argv[0], &names, force, r);
 	if (kf_is(e, KF_E_EXISTS))
 		cli_note(c,
-			"%s: these tokens hold the last copies; make a backup, then say "
-			"--force",
+			o.is_local ? "%s: these tokens hold the last copies; make a "
+				     "backup, then say --force"
+				   : "%s: these tokens hold the last copies, which a key "
+				     "server keeps",
 			c->argv[0]);
 	KF_TRY(tokens_error(c, c->argv[0], e));
 	return tokens_print_report(c, r, NULL);
@@ -160,6 +166,18 @@ static kf_err put_on_tokens(struct cli *c, struct tokens *t, const struct key_wi
 	return key_token_told(c, wish, r, &id);
 }
 
+/* As on its token, else as its file. */
+static const char *name_of_file(
+	struct slice file, const char *path, char ret[TOKEN_LABEL_SIZE])
+{
+	CLEANUP(token_blob_free) struct token_blob b = { 0 };
+	const char *slash = strrchr(path, '/');
+	if (!kf_ok(provision_read_file(file, &b)) || !b.label[0])
+		return slash ? slash + 1 : path;
+	memcpy(ret, b.label, TOKEN_LABEL_SIZE);
+	return ret;
+}
+
 static kf_err run_restore(struct cli *c)
 {
 	struct tokens_options o = { 0 };
@@ -167,6 +185,7 @@ static kf_err run_restore(struct cli *c)
 	struct cli_list to = { 0 };
 	struct key_wish wish = { 0 };
 	const char *copies = NULL;
+	char label[TOKEN_LABEL_SIZE];
 	bool all = false;
 	const struct cli_option options[] = { TOKENS_OPTIONS(o), SHARES_OPTIONS(so),
 		{ "share", .list = &so.files }, { "to", .list = &to },
@@ -182,7 +201,7 @@ static kf_err run_restore(struct cli *c)
 	KF_TRY(read_file(c, c->argv[0], &file));
 	KF_TRY(complete(c, &so, c->argv[0], &file));
 	if (!wish.name)
-		wish.name = c->argv[0];
+		wish.name = name_of_file(buf_slice(&file), c->argv[0], label);
 	KF_TRY(tokens_open(c, &o, true, &t));
 	return put_on_tokens(c, t, &wish, buf_slice(&file), &to);
 }
@@ -411,7 +430,8 @@ const struct command command_key_restore = { .words = "key restore",
 	.help = "  --to TOKEN...       serial numbers or labels\n"
 		"  --all               every token of the pool\n"
 		"  --copies N          so many of them are enough\n"
-		"  --name NAME         of its object at the key server\n"
+		"  --name NAME         of its object at the key server [as on its "
+		"token]\n"
 		"  --share FILE...     for a file that does not say which public key it "
 		"is: "
 		"the\n"
@@ -422,7 +442,7 @@ const struct command command_key_erase = { .words = "key erase",
 	.args = "KEY --from TOKEN... [--force] [--local]",
 	.summary = "delete copies of a key from tokens",
 	.help = "  --from TOKEN...     serial numbers or labels\n"
-		"  --force             also the last copies\n" TOKENS_HELP,
+		"  --force             with --local: also the last copies\n" TOKENS_HELP,
 	.run = run_erase };
 const struct command command_key_certificate = { .words = "key certificate",
 	.args = "KEY FILE [--local]",

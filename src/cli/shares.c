@@ -122,14 +122,25 @@ static kf_err ask_number(
 	return part_number(slice_of(p->again), ret);
 }
 
+/* What was typed is not told back: it may be the part's value. */
+static kf_err ask_id(
+	const struct cli *c, const char *what, struct password *p, unsigned *ret)
+{
+	enum { ID_MAX = 255 };
+	char *end;
+	KF_TRY(ask_line(c, what, p->again, LINE_MAX_SIZE));
+	unsigned long id = strtoul(p->again, &end, 10);
+	if (p->again[0] < '1' || p->again[0] > '9' || *end || id > ID_MAX)
+		return kf_fail(INVALID_FIELD, "a share ID is a number from 1 to 255");
+	*ret = (unsigned)id;
+	return KF_OK;
+}
+
 static kf_err ask_part(const struct cli *c, unsigned i, unsigned n, struct password *p)
 {
 	char what[64];
-	unsigned long id;
 	snprintf(what, sizeof(what), "part %u of %u: share ID", i + 1, n);
-	KF_TRY(ask_line(c, what, p->again, LINE_MAX_SIZE));
-	KF_TRY(read_number(c, "share ID", p->again, 255, &id));
-	p->part[i].id = (unsigned)id;
+	KF_TRY(ask_id(c, what, p, &p->part[i].id));
 	p->part[i].prime = p->part[0].prime;
 	snprintf(what, sizeof(what), "part %u of %u: share value", i + 1, n);
 	return ask_number(c, what, p, &p->part[i].value);
@@ -237,7 +248,7 @@ static void print_hex(FILE *out, uint64_t v)
 }
 
 /* As sc-hsm-tool shows them, so that its users find them again. */
-static void print_parts(const struct password *p, unsigned threshold, unsigned total)
+static kf_err print_parts(const struct password *p, unsigned threshold, unsigned total)
 {
 	printf("Any %u of these %u parts open the share.  Each is for another person:\n",
 		threshold, total);
@@ -247,6 +258,9 @@ static void print_parts(const struct password *p, unsigned threshold, unsigned t
 		printf("Share ID    : %u\nShare value : ", p->part[i].id);
 		print_hex(stdout, p->part[i].value);
 	}
+	return fflush(stdout) || ferror(stdout)
+		       ? kf_fail(IO, "the parts cannot be shown: no share was made")
+		       : KF_OK;
 }
 
 static kf_err choose_password(const struct cli *c, const struct shares_options *o,
@@ -290,8 +304,7 @@ kf_err shares_make(struct cli *c, const struct shares_options *o, const char *fi
 	KF_TRY(choose_password(c, o, file, threshold, total, p));
 	const struct share_work work = work_with(p, iterations, &w);
 	KF_TRY(seal(c, &work, &bytes));
-	KF_TRY(cli_file_error(c, file, file_create(file, buf_slice(&bytes), 0600)));
 	if (total)
-		print_parts(p, threshold, total);
-	return KF_OK;
+		KF_TRY(print_parts(p, threshold, total));
+	return cli_file_error(c, file, file_create(file, buf_slice(&bytes), 0600));
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/call.h"
+#include "cli/shares.h"
 #include "kmip/create_key_pair.h"
 #include "kmip/token_admin.h"
 #include <stdio.h>
@@ -93,10 +94,11 @@ static void decide(struct provision_row *row, kf_err e, const char *why)
 {
 	row->outcome = kf_ok(e) ? PROVISION_DONE : PROVISION_FAILED;
 	row->err = e;
-	snprintf(row->why, sizeof(row->why), "%s",
-		why        ? why
-		: kf_ok(e) ? ""
-			   : e.site->text);
+	if (why != row->why)
+		snprintf(row->why, sizeof(row->why), "%s",
+			why        ? why
+			: kf_ok(e) ? ""
+				   : e.site->text);
 }
 
 static kf_err check_value_of(const struct provision_shares *in, uint8_t *ret)
@@ -109,24 +111,73 @@ static kf_err check_value_of(const struct provision_shares *in, uint8_t *ret)
 	return KF_OK;
 }
 
+static kf_err give_share(
+	struct tokens *t, const struct token_line *l, const uint8_t share[SHARE_SIZE])
+{
+	return act(t, &(struct token_action){ .kind = TOKEN_ACTION_IMPORT_SHARE,
+			      .serial = slice_of(l->serial),
+			      .share = { share, SHARE_SIZE } });
+}
+
+/* Tokens that know no shares take their sum; they say themselves if they have another. */
+static kf_err give_sum(
+	struct tokens *t, const struct token_line *l, const struct provision_shares *in)
+{
+	CLEANUP(shares_freep) struct shares *sum = secret_alloc(sizeof(*sum));
+	if (!sum)
+		return kf_fail(NOMEM, "no locked memory for a wrapping key");
+	for (size_t i = 0; i < in->n; i++)
+		for (size_t k = 0; k < SHARE_SIZE; k++)
+			sum->share[0][k] ^= in->share[i][k];
+	return give_share(t, l, sum->share[0]);
+}
+
+/* A share that is one too many would be taken and spoil the DKEK: counted before. */
 static kf_err give_shares(
 	struct tokens *t, const struct token_line *l, const struct provision_shares *in)
 {
+	if (l->shares == 0)
+		return give_sum(t, l, in);
+	if (in->n > l->shares_missing)
+		return kf_fail(CONFLICT, "more shares than the token still waits for: it "
+					 "has some of them, or was initialised for "
+					 "fewer");
 	for (size_t i = 0; i < in->n; i++)
-		KF_TRY(act(t, &(struct token_action){ .kind = TOKEN_ACTION_IMPORT_SHARE,
-				      .serial = slice_of(l->serial),
-				      .share = { in->share[i], SHARE_SIZE } }));
+		KF_TRY(give_share(t, l, in->share[i]));
 	return KF_OK;
+}
+
+/* What it has become: a share that was given before may be none of these. */
+static kf_err check_whole(struct tokens *t, const struct token_line *was,
+	const struct provision_shares *in, const uint8_t *check_value,
+	struct provision_row *row)
+{
+	struct token_line now;
+	if (was->shares == 0)
+		return KF_OK;
+	KF_TRY(server_line(t, was->serial, &now));
+	if (now.shares_missing)
+		snprintf(row->why, sizeof(row->why), "%u of %u shares are still missing",
+			now.shares_missing, now.shares);
+	if (in->n < now.shares || !now.has_kcv ||
+		!memcmp(now.kcv, check_value, TOKEN_KCV_SIZE))
+		return KF_OK;
+	return kf_fail(CONFLICT,
+		"the token's DKEK is not that of its shares: a share was "
+		"imported before that is none of these");
 }
 
 static void import_into(struct tokens *t, const struct token_line *l,
 	const struct provision_shares *in, const uint8_t *check_value,
 	struct provision_row *row)
 {
-	bool is_whole = l->has_kcv && !l->shares_missing;
+	bool is_whole = l->shares && l->has_kcv && !l->shares_missing;
 	bool is_same = is_whole && !memcmp(l->kcv, check_value, TOKEN_KCV_SIZE);
 	if (!is_whole) {
-		decide(row, give_shares(t, l, in), NULL);
+		kf_err e = give_shares(t, l, in);
+		if (kf_ok(e))
+			e = check_whole(t, l, in, check_value, row);
+		decide(row, e, kf_ok(e) && row->why[0] ? row->why : NULL);
 		return;
 	}
 	decide(row,
@@ -147,6 +198,18 @@ static void count(struct provision_report *r)
 			r->done++;
 }
 
+/* --all of several pools: each has a DKEK of its own. */
+static kf_err check_one_pool(const struct tokens *t, const struct token_names *to,
+	const struct token_line *l, size_t n)
+{
+	for (size_t i = 1; to->n == 0 && i < n; i++)
+		if (strcmp(l[i].pool, l[0].pool) != 0) {
+			cli_note(t->cli, "--all: of which pool?  --pool NAME");
+			return kf_fail(INVALID_FIELD, "there are several pools");
+		}
+	return KF_OK;
+}
+
 static kf_err import_shares(struct tokens *t, const struct token_names *to,
 	const struct provision_shares *shares, struct provision_report *ret)
 {
@@ -157,6 +220,7 @@ static kf_err import_shares(struct tokens *t, const struct token_names *to,
 		return kf_fail(NOMEM, "no memory for a list of tokens");
 	KF_TRY(check_value_of(shares, check_value));
 	KF_TRY(server_lines(t, to, l, &n));
+	KF_TRY(check_one_pool(t, to, l, n));
 	for (size_t i = 0; i < n; i++) {
 		struct provision_row *row = add_row(ret, l[i].serial);
 		if (!row)
@@ -257,27 +321,54 @@ static kf_err put_id(const struct kmip_uid *uid, struct buf *ret)
 /* Who holds the key of this name now. */
 struct holding {
 	const char *name;
+	bool is_active;
 	struct provision_report *report;
 };
 
-static void see_holders(void *arg, const struct key_line *k)
+static void add_words(struct provision_report *r, const char *serials, const char *lacks)
 {
-	struct holding *h = arg;
 	char serial[TOKEN_SERIAL_SIZE];
-	if (strcmp(k->object, h->name) != 0)
-		return;
-	for (const char *at = k->holders; *at; at += strspn(at, " ")) {
+	for (const char *at = serials; *at; at += strspn(at, " ")) {
 		struct slice word = { (const uint8_t *)at, strcspn(at, " ") };
 		server_text(word, serial, sizeof(serial));
-		add_row(h->report, serial);
+		struct provision_row *row = add_row(r, serial);
+		if (row && lacks)
+			decide(row, kf_fail(UNAVAILABLE, "a copy is missing"), lacks);
 		at += word.n;
 	}
 }
 
-static kf_err tell_holders(
-	struct tokens *t, const struct key_wish *wish, struct provision_report *ret)
+static void see_holders(void *arg, const struct key_line *k)
 {
-	struct holding h = { wish->name, ret };
+	struct holding *h = arg;
+	if (strcmp(k->object, h->name) != 0)
+		return;
+	add_words(h->report, k->holders, NULL);
+	if (!h->is_active)
+		add_words(h->report, k->missing,
+			"lacks the key, which is not active: `keyfleet key clone`, then "
+			"`keyfleet key activate`");
+}
+
+static kf_err is_used(
+	struct tokens *t, const struct key_wish *wish, const struct buf *id, bool *ret)
+{
+	char text[KEY_ID_TEXT];
+	uint32_t state = 0;
+	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
+	server_text(buf_slice(id), text, sizeof(text));
+	KF_TRY(key_attributes(t->cli, text, &attrs));
+	*ret = wish->is_inactive ||
+	       (attrs_get_enum(buf_slice(&attrs), TAG_STATE, &state) &&
+		       state == KMIP_STATE_ACTIVE);
+	return KF_OK;
+}
+
+static kf_err tell_holders(struct tokens *t, const struct key_wish *wish,
+	const struct buf *id, struct provision_report *ret)
+{
+	struct holding h = { .name = wish->name, .report = ret };
+	KF_TRY(is_used(t, wish, id, &h.is_active));
 	KF_TRY(server_keys(t, see_holders, &h));
 	count(ret);
 	return KF_OK;
@@ -321,7 +412,7 @@ static kf_err restore(struct tokens *t, const struct key_wish *wish, struct slic
 		.usage = usage_of_file(file),
 	};
 	KF_TRY(adopt(t, &q, ret_id));
-	return tell_holders(t, wish, ret);
+	return tell_holders(t, wish, ret_id, ret);
 }
 
 /* Two sets: of both halves, and of the private one.  A curve that is not the first of its length is said. */
@@ -402,7 +493,7 @@ static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *
 		e = send_create(t, &q, ret_id);
 	for (int i = 0; i < 3; i++)
 		buf_free(&sets[i]);
-	return kf_ok(e) ? tell_holders(t, wish, ret) : e;
+	return kf_ok(e) ? tell_holders(t, wish, ret_id, ret) : e;
 }
 
 static kf_err certificate(struct tokens *t, const char *key,

@@ -128,6 +128,18 @@ def claim_tokens_are_initialised_once(lab):
     expect({r["label"] for r in rows} == {"hsm1", "hsm2", "hsm3"}, str(rows))
 
 
+def claim_a_new_pin_costs_no_other_token_a_try(lab):
+    needs_cards(lab)
+    lab.secret("pin", "135791")
+    lab.init(3, "--force")
+    lab.secret("pin", PIN)
+    lab.init(3, "--force")
+    rows = json.loads(lab.tool(os.path.join(BIN, "keyfleet"), "token", "list", "--local", "--json").stdout)
+    expect({r["pin_tries"] for r in rows} == {"3"}, str(rows))
+    result = lab.init(3, "--force", "--pin-tries", "many", check=False)
+    expect(result.returncode != 0 and "1 to 10" in result.stderr, result.stderr)
+
+
 def claim_a_wrong_so_pin_erases_nothing_and_is_told(lab):
     needs_cards(lab)
     lab.secret("so-pin", "0000000000000000")
@@ -289,6 +301,13 @@ def claim_a_password_in_parts_opens_a_share_with_both_tools(lab):
     result = lab.local("dkek", "import", lab.path("parts.pbe"), "--to", "hsm1", "--parts", "2", "--iterations", "1000",
                           check=False, stdin=wrong)
     expect("password of the share is wrong" in result.stderr, result.stdout + result.stderr)
+    value = parts[0][1]  # typed where its number belongs
+    result = lab.local("dkek", "import", lab.path("parts.pbe"), "--to", "hsm1", "--parts", "2", check=False,
+                       stdin=f"{prime}\n{value}\n")
+    expect("from 1 to 255" in result.stderr and value not in result.stderr, result.stdout + result.stderr)
+    lab.tool("sh", "-c", f"{BIN}/keyfleet dkek create {lab.path('lost.pbe')} --split 2/3 --iterations 1000 >/dev/full",
+             check=False)
+    expect(not os.path.exists(lab.path("lost.pbe")), "a share that nobody can open")
 
 
 def claim_tokens_behind_pkcs11_are_provisioned_alike(lab):
@@ -354,13 +373,69 @@ def claim_keys_on_tokens_of_a_key_server_are_made_cloned_kept_and_brought(lab):
     keyfleet("key", "clone", "web", "--to", "hsm1")
     keyfleet("key", "import", "shop", "--p12", lab.path("shop.p12"), "--passphrase-file", lab.path("password"),
              "--share", lab.path("quick.pbe"), *lab.quick, "--pool", "main")
-    keyfleet("key", "restore", lab.path("ours.key"), "--all", "--pool", "main", "--name", "www")
+    keyfleet("key", "restore", lab.path("ours.key"), "--all", "--pool", "main")
     states = {k["name"]: k["state"] for k in ask("key", "list")}
     expect(states == {"web": "Active", "shop": "Active", "www": "Active"}, str(states))
     expect(ask("dkek", "status", "--drift") == [], "there is drift")
     for key in ("web", "shop", "www"):
         request = lab.write(key + ".csr", keyfleet("key", "csr", key, "--subject", "CN=localhost").stdout)
         lab.run(["openssl", "req", "-verify", "-noout", "-in", request])
+
+
+def claim_a_key_server_keeps_the_last_copy_and_says_how_it_goes(lab):
+    needs_cards(lab)
+    result = lab.server.keyfleet("key", "erase", "web", "--from", "hsm1", "hsm2", "hsm3", check=False)
+    expect(result.returncode == 1 and "last copies" in result.stderr and "--force" not in result.stderr, result.stderr)
+    result = lab.server.keyfleet("key", "erase", "web", "--from", "hsm1", "--force", check=False)
+    expect(result.returncode != 0 and "--local" in result.stderr, result.stderr)
+
+
+def claim_a_key_that_lacks_a_copy_is_told_to_be_inactive(lab):
+    """The third card has another DKEK: no copy gets there."""
+    needs_cards(lab)
+    keyfleet, ask = lab.server.keyfleet, lab.server.keyfleet_json
+    erase = ["token", "init", "hsm3", "--force", "--label", "hsm3", "--so-pin-file", lab.path("so-pin"), "--pin-file", lab.path("pin")]
+    lab.tool(os.path.join(BIN, "keyfleet"), "dkek", "create", lab.path("second.pbe"), *lab.quick)
+    keyfleet(*erase)
+    keyfleet("dkek", "import", lab.path("second.pbe"), *lab.quick, "--to", "hsm3")
+    result = keyfleet("key", "create", "odd", "--pool", "main", check=False)
+    expect(result.returncode == 1 and "not active" in result.stdout, result.stdout + result.stderr)
+    result = keyfleet("key", "activate", "odd", check=False)
+    expect(result.returncode == 1, "it is active with a copy too few")
+    keyfleet(*erase)
+    result = keyfleet("dkek", "import", lab.path("quick.pbe"), lab.path("second.pbe"), *lab.quick, "--password-file", lab.path("password"),
+                      "--to", "hsm3", check=False)
+    expect(result.returncode == 1, "two shares for a card of one")
+    keyfleet("dkek", "import", lab.path("quick.pbe"), *lab.quick, "--to", "hsm3")
+    for key in ("web", "shop", "www", "odd"):
+        keyfleet("key", "clone", key, "--all")
+    wait_until("the new copy to be proved", lambda: keyfleet("key", "activate", "odd", check=False).returncode == 0)
+
+
+def claim_tokens_without_shares_get_their_sum_from_a_key_server_too(lab):
+    needs_cards(lab)
+    if not SOFTHSM:
+        skip("SoftHSM2 is not installed")
+
+    def local(*argv):
+        return json.loads(lab.local(*argv, "--module", SOFTHSM, "--json").stdout)
+    blank = next(r["serial"] for r in local("token", "list") if r["state"] == "blank")
+    lab.local("token", "init", blank, "--label", "soft3", "--so-pin-file", lab.path("so-pin"), "--module", SOFTHSM)
+    lab.server.process.stop()
+    with open(os.path.join(lab.server.dir, "keyfleetd.conf"), "a") as f:
+        f.write(f"\n[pool soft]\ndriver = pkcs11\nmodule = {SOFTHSM}\npin = {lab.path('pin')}\ntokens = soft3\n")
+    lab.server.start(env={"SOFTHSM2_CONF": lab.environment["SOFTHSM2_CONF"]})
+    shares = [lab.path("quick.pbe"), lab.path("second.pbe"), *lab.quick, "--password-file", lab.path("password")]
+    ask = lab.server.keyfleet_json
+    wait_until("soft3", lambda: any(t["label"] == "soft3" and t["state"] == "serving" for t in ask("token", "list")))
+    result = lab.server.keyfleet("dkek", "import", *shares, "--all", check=False)
+    expect(result.returncode != 0 and "--pool" in result.stderr, result.stderr)
+    for _ in range(2):
+        said = ask("dkek", "import", *shares, "--all", "--pool", "soft")
+        expect([r["result"] for r in said] == ["done"], str(said))
+    lab.server.process.stop()
+    said = local("dkek", "import", *shares, "--to", "soft3")
+    expect([r["result"] for r in said] == ["was so"], "another wrapping key than by --local: " + str(said))
 
 
 if __name__ == "__main__":
