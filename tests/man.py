@@ -80,16 +80,23 @@ def example_lines():
                 yield os.path.basename(path), found[1], found[2].split()
 
 
+def inline_examples():
+    """Those within a sentence; what is no command of ours is no example."""
+    for path in TEXTS:
+        for found in re.finditer(r"`(keyfleet(?:d|-agent)?) ([a-z][^`#>|]*)`", open(path).read()):
+            yield os.path.basename(path), found[1], found[2].split()
+
+
 def claim_examples_use_commands_and_options_that_exist():
     known = commands()
     help_of = {w: output("keyfleet", *w.split(), "--help") for w in known}
     general = {p: options_of(output(p, "--help")) | {"--help"} for p in PROGRAMS}
-    for path, program, words in example_lines():
+    for is_line, (path, program, words) in [*((True, e) for e in example_lines()), *((False, e) for e in inline_examples())]:
         allowed = set(general[program])
         if program == "keyfleet":
             rest = [w for i, w in enumerate(words) if w[0] != "-" and (i == 0 or words[i - 1] != "--config")]
             found = [k for k in known if rest[:len(k.split())] == k.split()]
-            yield None if found or not rest or rest[0].isupper() or not rest[0].isalpha() else \
+            yield None if found or not is_line or not rest or rest[0].isupper() or not rest[0].isalpha() else \
                 f"{path}: keyfleet has no command {' '.join(rest[:2])}"
             allowed |= options_of(help_of[max(found, key=len)]) if found else set()
         for option in options_of(" ".join(words)) - allowed:

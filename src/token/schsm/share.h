@@ -5,8 +5,8 @@
  *     "Salted__" | salt 8 | AES-256-CBC(share 32, PKCS#7 padding)         64 bytes
  *     key | iv = EVP_BytesToKey(MD5, salt, password, 10,000,000)
  *
- * The padding is all that tells a wrong password: one in 256 passes.  Whether it was the right one, and
- * the right share, says the key check value of the DKEK.  MD5 is no weakness here, only slow: that is
+ * The padding, a whole block of it, tells a wrong password.  Whether it is the right share, says the key
+ * check value of the DKEK.  MD5 is no weakness here, only slow: that is
  * what it is for.
  *
  * Secrets are the caller's: in locked memory, wiped.  Any thread.
