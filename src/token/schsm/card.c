@@ -62,6 +62,8 @@ static kf_err fetch_rest(struct token *t, struct card_answer *ret)
 	while ((ret->sw & 0xff00) == CARD_MORE) {
 		size_t le = ret->sw & 0xff ? ret->sw & 0xff : APDU_LE_SHORT;
 		buf_add_slice(&all, ret->data);
+		if (!kf_ok(buf_err(&all)))
+			return kf_fail(TOKEN, "an answer of the card is too long");
 		KF_TRY(transmit(t, &(struct card_command){ .ins = 0xc0, .le = le }));
 		KF_TRY(answer_of(t, ret));
 		if (ret->data.n == 0 && (ret->sw & 0xff00) == CARD_MORE)

@@ -56,6 +56,18 @@ static kf_err error_of(LONG rc)
 	}
 }
 
+/* What is told alike of a reader that was away before and of one that was pulled while the card was at work:
+ * pcscd says so too when its driver fails. */
+static kf_err transmit_error(LONG rc)
+{
+	switch ((unsigned long)rc) {
+	case (unsigned long)SCARD_E_NO_SMARTCARD:
+	case (unsigned long)SCARD_E_READER_UNAVAILABLE:
+		return kf_fail(TOKEN, "the card or its reader was pulled");
+	default: return error_of(rc);
+	}
+}
+
 static struct pcsc_link *of(struct card_link *l) { return (struct pcsc_link *)l; }
 
 static kf_err link_transmit(struct card_link *link, struct slice apdu, struct buf *ret)
@@ -68,7 +80,7 @@ static kf_err link_transmit(struct card_link *link, struct slice apdu, struct bu
 		return kf_fail(NOMEM, "no memory for an answer of the card");
 	LONG rc = l->api->transmit(l->card, l->protocol, apdu.p, apdu.n, NULL, at, &n);
 	if (rc != SCARD_S_SUCCESS)
-		return error_of(rc);
+		return transmit_error(rc);
 	buf_commit(ret, n);
 	return KF_OK;
 }

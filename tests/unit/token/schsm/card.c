@@ -342,4 +342,34 @@ TEST(a_use_counter_is_told_and_runs_out)
 	d->close(t);
 }
 
+/* A card that has always more to say. */
+struct endless {
+	struct card_link link;
+	unsigned commands;
+};
+
+static kf_err endless_transmit(struct card_link *l, struct slice apdu, struct buf *ret)
+{
+	static const uint8_t part[256 + 2] = { [256] = 0x61 };
+	struct endless *e = (struct endless *)l;
+	(void)apdu;
+	if (++e->commands > 1000)
+		return kf_fail(CLOSED, "for ever");
+	buf_clear(ret);
+	buf_add(ret, part, sizeof(part));
+	return buf_err(ret);
+}
+
+static void endless_close(struct card_link *l) { (void)l; }
+
+TEST(an_answer_without_end_is_cut)
+{
+	static const struct card_link_ops ops = { .transmit = endless_transmit,
+		.close = endless_close };
+	struct endless e = { .link.ops = &ops };
+	struct token *t = NULL;
+	OK(kf_is(schsm_open_link(&e.link, &t), KF_E_TOKEN));
+	OK(e.commands < 300);
+}
+
 TEST_MAIN
