@@ -81,6 +81,7 @@ struct card {
 	struct worker *worker; /* NULL: not here */
 	bool is_drained, is_wrong;
 	bool is_pin_spent; /* a try was spent on the configured PIN, in vain */
+	int tries_asked;   /* left when the PIN was sent that was not answered; or 0 */
 	uint64_t service_ns[ALG_COUNT][OP_COUNT]; /* moving average */
 	struct {
 		uint64_t signatures, decryptions, failures, wrong, ejections, busy_ns;
@@ -258,6 +259,7 @@ kf_err worker_take_again(struct worker *w);
 bool fails_token(kf_err e); /* it must be closed and opened anew */
 
 void *worker_run(void *arg);
+void worker_refuse_tasks(struct worker *w); /* those that wait; with the lock held */
 void *watcher_run(void *arg);
 void *keeper_run(void *arg);
 void worker_free(struct worker *w);

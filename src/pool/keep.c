@@ -69,6 +69,7 @@ static void give_up(struct worker *w, struct list *failed)
 	w->is_hung = w->must_interrupt = true;
 	worker_why(w, why);
 	worker_settle(w);
+	worker_refuse_tasks(w);
 	w->job = NULL;
 	if (j)
 		j->own.failed[w->slot / 64] |= (uint64_t)1 << w->slot % 64;

@@ -35,11 +35,11 @@ static void drop_keys(struct worker *w)
 static void close_token(struct worker *w)
 {
 	struct token *t = w->token;
-	pthread_mutex_unlock(&w->pool->lock);
+	worker_begin(w, start_limit(w)); /* logging out may hang, too */
 	set_token(w, NULL);
 	if (t)
 		w->pool->driver->close(t);
-	pthread_mutex_lock(&w->pool->lock);
+	worker_end(w);
 }
 
 void worker_let_go(struct worker *w)
@@ -64,7 +64,7 @@ static enum proof proof_of(const struct worker *w, const struct token_key_facts 
 	for (size_t i = 0; i < w->held_n; i++)
 		if (w->held[i].handle == f->handle &&
 			!memcmp(w->held[i].group->key.id, f->key_id, KEY_ID_SIZE))
-			return w->held[i].proof;
+			return w->held[i].proof == PROOF_DONE ? PROOF_DONE : PROOF_DUE;
 	return PROOF_DUE;
 }
 
@@ -135,18 +135,37 @@ kf_err worker_list(struct worker *w)
 
 /* ---- opening ---- */
 
+/* It was refused; or was sent, the answer was lost, and a try is gone since. */
+static bool is_pin_spent(const struct worker *w)
+{
+	struct card *c = card_find(w->pool, w->facts.serial);
+	if (c && c->tries_asked > w->facts.pin_tries)
+		c->is_pin_spent = true;
+	return c && c->is_pin_spent;
+}
+
+static void note_tries_asked(const struct worker *w, int tries)
+{
+	struct card *c = card_find(w->pool, w->facts.serial);
+	if (c)
+		c->tries_asked = tries;
+}
+
 /* A PIN that was tried in vain is not tried again; the token stays open for tasks. */
 static kf_err log_in(struct worker *w)
 {
-	const struct card *c = card_find(w->pool, w->facts.serial);
-	if (c && c->is_pin_spent) {
+	if (is_pin_spent(w)) {
 		w->is_pin_bad = true;
+		worker_why(w, kf_fail(AUTH, "the PIN was refused: not tried again"));
 		return KF_OK;
 	}
+	note_tries_asked(w, w->facts.pin_tries);
 	worker_begin(w, start_limit(w));
 	kf_err e = w->pool->driver->login(w->token, w->pool->pin);
 	worker_end(w);
 	bool is_refused = kf_is(e, KF_E_AUTH);
+	if (kf_ok(e) || is_refused)
+		note_tries_asked(w, 0);
 	if (is_refused)
 		worker_refuse_pin(w, e);
 	/* Some things a token tells only those who are logged in. */
@@ -175,6 +194,8 @@ static kf_err open_place(struct worker *w)
 kf_err worker_enter(struct worker *w)
 {
 	w->is_listed = w->is_pin_bad = false;
+	if (w->pool->is_closing) /* and its owner may have wiped the PIN */
+		return kf_fail(CLOSED, "the pool is being closed");
 	if (w->facts.is_initialised && w->pool->pin)
 		KF_TRY(log_in(w));
 	worker_settle(w);

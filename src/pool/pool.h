@@ -84,7 +84,9 @@ struct pool_job {
 	struct sign_job *sign;
 	struct decrypt_job *decrypt;
 	uint64_t deadline_ns; /* monotonic; 0: the pool's default */
-	bool is_once; /* the key has a use counter: after an outcome that is not known, no other token */
+	/* The key has a use counter: after an outcome that is not known, no other token.  The pool says so
+	 * itself of keys whose token tells. */
+	bool is_once;
 	void (*done)(struct pool_job *j); /* on a thread of the pool's; must be quick */
 
 	/* for done(); the result itself is in sign->err or decrypt->err */
@@ -151,7 +153,7 @@ size_t pool_key_holders(struct pools *p, const char *pool,
 /* No new work; returns at once, the status says when it is idle.  Kept until resume, over replugs.  A drained
  * token is let go, so that other programs can use it, and taken for tasks only. */
 kf_err pool_drain(struct pools *p, const char *serial);
-/* Also: forgives what put it aside, a wrong PIN excepted (that needs a new PIN, or a login elsewhere). */
+/* Also: forgives what put it aside, a wrong PIN excepted (that needs a new PIN, or a new start). */
 kf_err pool_resume(struct pools *p, const char *serial);
 
 /* Runs `run` on the token's own thread between two jobs and waits for it; no deadline.  Afterwards its
@@ -160,6 +162,7 @@ kf_err pool_resume(struct pools *p, const char *serial);
 struct pool_task {
 	const char *serial, *task;
 	bool changes;
+	bool gives_pin; /* if it succeeds, the pool's PIN may be tried again */
 	kf_err (*run)(const struct token_driver *driver, struct token *t, void *arg);
 	void *arg;
 };

@@ -67,7 +67,17 @@ static void pool_free(struct pool *p)
 	free(p);
 }
 
-static void send_home(struct pool *p)
+/* A module may hang while it is asked what is plugged in. */
+static bool join_watcher(struct pool *p)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += (time_t)(p->timeout_ms + HUNG_FLOOR_MS) / 1000 + 1;
+	return pthread_clockjoin_np(p->watcher, NULL, CLOCK_MONOTONIC, &until) == 0;
+}
+
+/* False: its watcher hangs. */
+static bool send_home(struct pool *p)
 {
 	pthread_mutex_lock(&p->lock);
 	p->is_closing = true;
@@ -75,10 +85,10 @@ static void send_home(struct pool *p)
 	keeper_arm(p, 0);
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
-	if (p->has_watcher) {
-		p->driver->wake(p->source);
-		pthread_join(p->watcher, NULL);
-	}
+	if (!p->has_watcher)
+		return true;
+	p->driver->wake(p->source);
+	return join_watcher(p);
 }
 
 static bool all_hang(const struct pool *p)
@@ -106,11 +116,10 @@ static void wait_for_workers(struct pool *p)
 
 static void pool_close(struct pool *p)
 {
-	bool is_stuck;
-	send_home(p);
+	bool is_stuck = !send_home(p);
 	pthread_mutex_lock(&p->lock);
 	wait_for_workers(p);
-	is_stuck = !list_is_empty(&p->workers);
+	is_stuck |= !list_is_empty(&p->workers);
 	p->is_over = true;
 	keeper_arm(p, 0);
 	pthread_mutex_unlock(&p->lock);

@@ -234,6 +234,14 @@ kf_err pool_drain(struct pools *pools, const char *serial)
 	return KF_OK;
 }
 
+static bool has_failed_proof(const struct worker *w)
+{
+	for (size_t i = 0; i < w->held_n; i++)
+		if (w->held[i].proof == PROOF_FAILED)
+			return true;
+	return false;
+}
+
 /* What was put aside proves itself anew. */
 static void take_back(struct card *c)
 {
@@ -242,7 +250,8 @@ static void take_back(struct card *c)
 	if (!w)
 		return;
 	w->failures = w->refusals = 0;
-	w->must_restart = c->is_wrong || w->is_pin_bad || !w->is_open || w->is_released;
+	w->must_restart = c->is_wrong || w->is_pin_bad || !w->is_open || w->is_released ||
+			  has_failed_proof(w);
 	c->is_wrong = false;
 	worker_settle(w);
 }
@@ -269,7 +278,7 @@ static kf_err wait_for_run(struct card *c, struct pool *p, const struct pool_tas
 	if (task->changes && p->is_read_only)
 		return kf_fail(
 			READ_ONLY, "the pool is read only: tokens are not changed");
-	if (!c->worker || !c->worker->is_open || p->is_closing)
+	if (!c->worker || !c->worker->is_open || c->worker->is_hung || p->is_closing)
 		return kf_fail(UNAVAILABLE, "the token is not in use");
 	pool_cond_init(&r.done);
 	list_add_tail(&c->worker->runs, &r.link);

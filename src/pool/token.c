@@ -88,7 +88,7 @@ static void publish(struct worker *w, struct held *h)
 		bool was = set_next(&g->serving[op], w->slot) == w->slot;
 		bool is = h->can[op] && worker_serves(w, h);
 		set_put(&g->serving[op], w->slot, is);
-		if (was && !is && may_come_back(w))
+		if (was && !is && may_come_back(w) && h->proof != PROOF_FAILED)
 			g->hope_ns = hope;
 	}
 	if (g->waiting) {
@@ -144,7 +144,8 @@ static void make_room(struct pool *p)
 	list_each(l, &p->cards)
 	{
 		struct card *c = container_of(l, struct card, link);
-		if (c->worker || c->is_drained || c->is_wrong || c->is_pin_spent)
+		if (c->worker || c->is_drained || c->is_wrong || c->is_pin_spent ||
+			c->tries_asked)
 			continue;
 		list_remove(l);
 		free(c);

@@ -149,17 +149,16 @@ static struct outcome make_plain(
 {
 	struct decrypt_job *d = &w->decrypt;
 	struct slice em = { w->em, d->n };
-	if (memcmp(d->cipher, g->modulus, d->n) >= 0) {
+	struct outcome o = said(KF_OK);
+	if (memcmp(d->cipher, g->modulus, d->n) >= 0)
 		em.n = 0;
-	} else {
-		struct outcome o = use_private_key(w, g, handle, d->cipher);
-		if (!kf_ok(o.err))
-			return o;
-	}
+	else
+		o = use_private_key(w, g, handle, d->cipher);
 	/* What padding says is the answer, whatever the token. */
-	d->err = unpad(d, handle_of(d->key)->reject, em);
+	if (kf_ok(o.err))
+		d->err = unpad(d, handle_of(d->key)->reject, em);
 	OPENSSL_cleanse(w->em, sizeof(w->em));
-	return said(KF_OK);
+	return o;
 }
 
 /* ---- copies of jobs ---- */
@@ -269,6 +268,14 @@ static kf_err judge(struct worker *w, struct held *h, const struct outcome *o)
 	return KF_OK;
 }
 
+/* What a token says of our login, or of what it holds, is not the caller's: another key server may do it. */
+static kf_err for_caller(kf_err e)
+{
+	return kf_is(e, KF_E_AUTH) || kf_is(e, KF_E_NOT_FOUND)
+		       ? kf_fail(UNAVAILABLE, "no token lets the key be used")
+		       : e;
+}
+
 /* For another token, or back to the caller. */
 static void hand_back(struct worker *w, struct pool_job *j, const struct outcome *o)
 {
@@ -283,9 +290,7 @@ static void hand_back(struct worker *w, struct pool_job *j, const struct outcome
 		memcpy(j->token, w->card->serial, sizeof(j->token));
 	queue_forget(w->pool, j);
 	pthread_mutex_unlock(&w->pool->lock);
-	if (kf_ok(err))
-		err = copy_out(w, j);
-	job_finish(j, err);
+	job_finish(j, kf_ok(err) ? copy_out(w, j) : for_caller(err));
 	pthread_mutex_lock(&w->pool->lock);
 }
 
@@ -300,6 +305,7 @@ kf_err worker_attempt(struct worker *w, struct pool_job *j, struct held *h)
 	struct pool_key_group *g = h->group; /* held while this thread is at work */
 	enum pool_op op = op_of(j);
 	struct outcome o = said(copy_in(w, j));
+	j->is_once |= h->has_counter;
 	j->tries++;
 	j->own.begun_ns = clock_monotonic_ns();
 	j->waited_ns = j->own.begun_ns - j->own.submitted_ns;
@@ -380,6 +386,8 @@ kf_err worker_prove(struct worker *w, struct held *h)
 	if (kf_ok(o.err)) {
 		learn(w, g->key.alg, op, took);
 		h->proof = PROOF_DONE;
+	} else if (kf_is(o.err, KF_E_AUTH)) {
+		worker_refuse_pin(w, o.err);
 	} else if (!fails_token(o.err)) {
 		h->proof = PROOF_FAILED;
 		w->problems++;

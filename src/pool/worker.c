@@ -25,7 +25,7 @@ static void answer(struct run *r, kf_err err)
 	pthread_cond_signal(&r->done);
 }
 
-static void refuse_tasks(struct worker *w)
+void worker_refuse_tasks(struct worker *w)
 {
 	struct list *l;
 	while ((l = list_take(&w->runs)))
@@ -34,12 +34,12 @@ static void refuse_tasks(struct worker *w)
 }
 
 /* It may have become another token: initialised, with another PIN, with other keys. */
-static kf_err look_again(struct worker *w)
+static kf_err look_again(struct worker *w, bool has_new_pin)
 {
 	w->facts = *w->pool->driver->facts(w->token);
 	pool_select_anew(w->pool);
 	w->is_looked = false; /* pools_wait(): until its keys are proved */
-	if (w->card)
+	if (w->card && has_new_pin)
 		w->card->is_pin_spent = false;
 	return worker_enter(w);
 }
@@ -55,17 +55,23 @@ static kf_err run_task(struct worker *w, const struct pool_task *task)
 	return done;
 }
 
+/* Why it must be opened anew.  One that was let go and is another program's now is left alone. */
+static kf_err broken_by(kf_err taken, kf_err done)
+{
+	if (!kf_ok(taken))
+		return kf_is(taken, KF_E_DENIED) ? KF_OK : taken;
+	return fails_token(done) ? done : KF_OK;
+}
+
 static kf_err do_task(struct worker *w)
 {
 	struct run *r = container_of(list_take(&w->runs), struct run, link);
 	queue_wake(w->pool);
-	kf_err done = worker_take_again(w);
-	bool is_elsewhere = kf_is(done, KF_E_DENIED);
-	if (kf_ok(done))
-		done = run_task(w, r->task);
-	kf_err e = fails_token(done) ? done : KF_OK;
-	if (kf_ok(e) && r->task->changes && !is_elsewhere)
-		e = look_again(w);
+	kf_err taken = worker_take_again(w);
+	kf_err done = kf_ok(taken) ? run_task(w, r->task) : taken;
+	kf_err e = broken_by(taken, done);
+	if (kf_ok(e) && kf_ok(taken) && r->task->changes)
+		e = look_again(w, r->task->gives_pin && kf_ok(done));
 	if (!kf_ok(e)) {
 		worker_why(w, e);
 		worker_fail(w);
@@ -150,7 +156,7 @@ static void rest(struct worker *w)
 {
 	bool is_left_alone = w->is_unselected || w->is_ambiguous || w->is_twin;
 	uint64_t until = is_left_alone ? UINT64_MAX : clock_monotonic_ns() + rest_ns(w);
-	refuse_tasks(w);
+	worker_refuse_tasks(w);
 	w->is_looked = true;
 	pthread_cond_broadcast(&w->pool->changed);
 	while (is_wanted(w) && !w->must_restart && clock_monotonic_ns() < until)
@@ -183,7 +189,7 @@ void *worker_run(void *arg)
 		live(w);
 	worker_settle(w);
 	worker_release(w);
-	refuse_tasks(w);
+	worker_refuse_tasks(w);
 	w->pool->slot[w->slot] = NULL;
 	w->is_over = w->is_looked = true;
 	pool_select_anew(w->pool);

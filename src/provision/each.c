@@ -186,6 +186,7 @@ static void *run_one(void *arg)
 	const struct pool_task task = { .serial = o->row->serial,
 		.task = r->each->task,
 		.changes = r->each->changes,
+		.gives_pin = r->each->gives_pin,
 		.run = run_on_token,
 		.arg = o };
 	kf_err e = pool_run(r->p->pools, &task);

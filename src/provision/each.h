@@ -12,7 +12,7 @@ typedef kf_err each_fn(const struct token_driver *driver, struct token *t,
 
 struct each {
 	const char *task; /* in the token's status */
-	bool changes;
+	bool changes, gives_pin;
 	each_fn *run;
 	const void *arg; /* only read */
 };

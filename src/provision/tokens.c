@@ -34,9 +34,11 @@ kf_err provision_init(const struct provision *p, const char *serial,
 	const struct token_init *in, bool force)
 {
 	const struct init i = { in, force };
-	const struct each e = {
-		.task = "initialising", .changes = true, .run = run_init, .arg = &i
-	};
+	const struct each e = { .task = "initialising",
+		.changes = true,
+		.gives_pin = true,
+		.run = run_init,
+		.arg = &i };
 	return each_one(p, &e, serial);
 }
 
@@ -64,6 +66,7 @@ kf_err provision_change_pin(const struct provision *p, const char *serial,
 	const struct pins pins = { old, new };
 	const struct each e = { .task = "changing the PIN",
 		.changes = true,
+		.gives_pin = true,
 		.run = run_change_pin,
 		.arg = &pins };
 	return each_one(p, &e, serial);

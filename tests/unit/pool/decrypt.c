@@ -120,6 +120,13 @@ TEST(a_wrong_decryption_never_leaves_and_its_maker_is_put_aside)
 	MEMEQ(c.decrypt.plain, c.decrypt.plain_n, "hello");
 	OK(!strcmp(c.job.token, fakes[!first].serial));
 	OK(until_state(first, POOL_TOKEN_WRONG));
+
+	struct pool *p = pools->pool[0];
+	pthread_mutex_lock(&p->lock);
+	const struct worker *w = worker_of(p, first);
+	bool is_there = memmem(w->em, sizeof(w->em), "hell", 4) != NULL;
+	pthread_mutex_unlock(&p->lock);
+	OK(!is_there); /* with it, and the right one, the key could be found */
 	pool_down();
 }
 

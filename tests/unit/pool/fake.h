@@ -20,11 +20,14 @@ struct fake {
 	char serial[32], label[32];
 	bool is_in, is_blank, is_held, is_deaf, is_taken, refuses_pin;
 	uint64_t insertion;
-	unsigned keys;      /* bit i: it holds fake_keys[i] */
-	unsigned foreign;   /* bit i: it holds another key than it says */
-	unsigned counting;  /* bit i: the key counts its uses */
+	unsigned keys;     /* bit i: it holds fake_keys[i] */
+	unsigned foreign;  /* bit i: it holds another key than it says */
+	unsigned counting; /* bit i: the key counts its uses */
+	bool holds_open, holds_close;
+	enum kf_code open_fails;
 	enum kf_code fails; /* the next fails_n operations */
 	unsigned fails_n, wrong_n;
+	unsigned lost_n; /* logins whose answer is lost */
 	int tries;
 	int64_t cost_ns; /* an operation turns the clock by it */
 	unsigned opens, closes, logins, lists, signs, decrypts, probes, interrupts;
@@ -34,7 +37,7 @@ static struct fake fakes[FAKES];
 static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fake_changed = PTHREAD_COND_INITIALIZER;
 static uint64_t fake_generation;
-static bool fake_woken;
+static bool fake_woken, fake_holds_watch;
 static uint8_t fake_order[64]; /* the first byte of what was signed for calls */
 static unsigned fake_order_n;
 
@@ -108,6 +111,8 @@ static kf_err fake_watch(
 	FAKE_LOCK();
 	while (s->seen == fake_generation && !fake_woken)
 		pthread_cond_wait(&fake_changed, &fake_lock);
+	while (fake_holds_watch)
+		pthread_cond_wait(&fake_changed, &fake_lock);
 	s->seen = fake_generation;
 	fake_woken = false;
 	ret->n = 0;
@@ -146,10 +151,15 @@ static kf_err fake_open(
 	kf_err e = KF_OK;
 	FAKE_LOCK();
 	f->opens++;
+	pthread_cond_broadcast(&fake_changed);
+	while (f->holds_open)
+		pthread_cond_wait(&fake_changed, &fake_lock);
 	if (!f->is_in || f->insertion != place->insertion)
 		e = kf_fail(CLOSED, "pulled out");
 	else if (f->is_taken)
 		e = kf_fail(DENIED, "taken");
+	else if (f->open_fails)
+		e = (kf_err){ f->open_fails, kf_fail(TOKEN, "as written").site };
 	if (kf_ok(e)) {
 		struct token *t = calloc(1, sizeof(*t));
 		t->f = f;
@@ -169,6 +179,8 @@ static void fake_close(struct token *t)
 	FAKE_LOCK();
 	t->f->closes++;
 	pthread_cond_broadcast(&fake_changed);
+	while (t->f->holds_close)
+		pthread_cond_wait(&fake_changed, &fake_lock);
 	FAKE_UNLOCK();
 	soft_close(t->soft);
 	free(t);
@@ -197,6 +209,8 @@ static kf_err fake_login(struct token *t, const struct token_pin *pin)
 		t->f->tries--;
 		e = kf_fail(AUTH, "the PIN is wrong");
 	}
+	if (t->f->lost_n && t->f->lost_n--)
+		e = kf_fail(TOKEN, "the answer was lost");
 	fake_fill_facts(t);
 	FAKE_UNLOCK();
 	return e;
@@ -380,7 +394,7 @@ static void fakes_reset(int n, unsigned key_bits)
 	fake_keys_load();
 	memset(fakes, 0, sizeof(fakes));
 	fake_order_n = 0;
-	fake_woken = false;
+	fake_woken = fake_holds_watch = false;
 	fake_generation++;
 	for (int i = 0; i < FAKES; i++) {
 		snprintf(fakes[i].serial, sizeof(fakes[i].serial), "FAKE%d", i);

@@ -121,6 +121,62 @@ TEST(a_key_that_counts_its_uses_serves_without_a_proof)
 	pool_down();
 }
 
+TEST(the_pool_knows_by_itself_which_keys_count_their_uses)
+{
+	struct call c;
+	fakes_reset(1, 1 << KEC);
+	fakes[0].counting = 1 << KEC;
+	OK(pool_up());
+	FAKE(fakes[0].fails = KF_E_TOKEN; fakes[0].fails_n = 1);
+
+	OK(kf_is(call(&c, KEC), KF_E_TOKEN)); /* it may have been used */
+	EQ(c.job.tries, 1);
+	EQ(fakes[0].signs, 1);
+	pool_down();
+}
+
+static bool is_hoped_for(int key)
+{
+	struct pool *p = pools->pool[0];
+	pthread_mutex_lock(&p->lock);
+	const struct pool_key_group *g = group_find(p, fake_keys[key].soft->id);
+	bool is = g && g->hope_ns;
+	pthread_mutex_unlock(&p->lock);
+	return is;
+}
+
+TEST(what_tokens_say_of_themselves_is_not_said_of_the_caller)
+{
+	static const enum kf_code codes[] = { KF_E_AUTH, KF_E_NOT_FOUND };
+	for (size_t i = 0; i < 2; i++) {
+		struct call c;
+		OK(pool_with(2, 1 << KEC));
+		for (int k = 0; k < 2; k++)
+			FAKE(fakes[k].fails = codes[i]; fakes[k].fails_n = 1);
+
+		OK(kf_is(call(&c, KEC), KF_E_UNAVAILABLE));
+		EQ(c.job.tries, 2);
+		OK(!is_hoped_for(KEC)); /* and at once */
+		pool_down();
+	}
+}
+
+TEST(a_key_whose_proof_failed_is_proved_again_when_its_token_is_resumed)
+{
+	struct call c;
+	fakes_reset(1, 1 << KEC);
+	fakes[0].fails = KF_E_CRYPTO;
+	fakes[0].fails_n = 1;
+	OK(pool_up());
+	OK(kf_is(call(&c, KEC), KF_E_UNAVAILABLE));
+
+	OK(kf_ok(pool_resume(pools, "FAKE0")));
+	OK(FAKE_UNTIL(fakes[0].opens == 2) && SERVING(0));
+	OK(kf_ok(call(&c, KEC)) && is_right(&c));
+	EQ(status_of(0).keys_with_problems, 0);
+	pool_down();
+}
+
 TEST(the_only_token_is_waited_for_while_it_is_opened_anew)
 {
 	struct call c;
@@ -332,6 +388,55 @@ TEST(a_token_that_never_answers_does_not_keep_a_pool_from_closing)
 	OK(kf_is(call_end(&c), KF_E_CLOSED));
 	FAKE(fakes[0].is_held = false);
 	pthread_join(thread, NULL);
+	EQ(fakes[0].closes, 1);
+}
+
+TEST(a_token_that_hangs_while_it_is_closed_does_not_keep_a_pool_from_closing)
+{
+	static struct pool *left;
+	fakes_reset(1, 1 << KEC);
+	fake_conf.timeout_ms = 300;
+	OK(pool_up() && SERVING(0));
+	FAKE(fakes[0].holds_close = true);
+	left = pools->pool[0];
+	pthread_t thread = left->slot[0]->thread;
+
+	pool_down();
+	OK(FAKE_UNTIL(fakes[0].closes == 1));
+	FAKE(fakes[0].holds_close = false);
+	pthread_join(thread, NULL);
+}
+
+TEST(a_source_that_hangs_does_not_keep_a_pool_from_closing)
+{
+	static struct pool *left;
+	fakes_reset(1, 1 << KEC);
+	fake_conf.timeout_ms = 300;
+	OK(pool_up() && SERVING(0));
+	FAKE(fake_holds_watch = true);
+	left = pools->pool[0];
+
+	pool_down();
+	EQ(fakes[0].closes, 1);
+	FAKE(fake_holds_watch = false);
+	pthread_join(left->watcher, NULL);
+}
+
+TEST(a_token_that_answers_after_its_pool_was_closed_gets_no_pin)
+{
+	static struct pool *left;
+	fakes_reset(1, 1 << KEC);
+	fake_conf.timeout_ms = 300;
+	fakes[0].holds_open = true;
+	OK(kf_ok(pools_open(&fake_conf, 1, &pools)));
+	OK(FAKE_UNTIL(fakes[0].opens == 1));
+	left = pools->pool[0];
+	pthread_t thread = left->slot[0]->thread;
+
+	pool_down(); /* its owner may wipe the PIN now */
+	FAKE(fakes[0].holds_open = false);
+	pthread_join(thread, NULL);
+	EQ(fakes[0].logins, 0);
 	EQ(fakes[0].closes, 1);
 }
 

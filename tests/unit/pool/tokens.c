@@ -91,6 +91,70 @@ TEST(a_wrong_pin_costs_one_try_once)
 	pool_down();
 }
 
+TEST(a_pin_whose_answer_was_lost_is_sent_again_only_if_no_try_is_gone)
+{
+	for (unsigned wrong = 0; wrong < 2; wrong++) {
+		fakes_reset(1, 1 << KEC);
+		fakes[0].refuses_pin = wrong;
+		fakes[0].lost_n = 1;
+		OK(pool_up());
+		OK(until_state(0, wrong ? POOL_TOKEN_PIN : POOL_TOKEN_SERVING));
+		EQ(fakes[0].logins, 2 - wrong);
+		EQ(fakes[0].tries, 10 - wrong);
+		pool_down();
+	}
+}
+
+TEST(a_login_that_is_lost_for_good_while_keys_are_proved_is_remembered)
+{
+	fakes_reset(1, 1 << KEC);
+	fakes[0].fails = KF_E_AUTH; /* with a PIN that was changed meanwhile */
+	fakes[0].fails_n = 1;
+	OK(pool_up());
+	OK(until_state(0, POOL_TOKEN_PIN));
+
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+	plug(0);
+	OK(until_state(0, POOL_TOKEN_PIN));
+	EQ(fakes[0].logins, 1);
+	pool_down();
+}
+
+static kf_err refuse(const struct token_driver *driver, struct token *t, void *arg)
+{
+	(void)driver, (void)t, (void)arg;
+	return kf_fail(AUTH, "nobody is logged in");
+}
+
+static kf_err do_nothing(const struct token_driver *driver, struct token *t, void *arg)
+{
+	(void)driver, (void)t, (void)arg;
+	return KF_OK;
+}
+
+TEST(no_task_but_a_new_pin_has_the_pin_tried_again)
+{
+	fakes_reset(1, 1 << KEC);
+	fakes[0].refuses_pin = true;
+	OK(pool_up() && until_state(0, POOL_TOKEN_PIN));
+	struct pool_task task = {
+		.serial = "FAKE0", .task = "x", .changes = true, .run = refuse
+	};
+	OK(kf_is(pool_run(pools, &task), KF_E_AUTH));
+	task.gives_pin = true; /* and fails */
+	OK(kf_is(pool_run(pools, &task), KF_E_AUTH));
+	EQ(fakes[0].logins, 1);
+	EQ(fakes[0].tries, 9);
+
+	FAKE(fakes[0].refuses_pin = false);
+	task.run = do_nothing;
+	OK(kf_ok(pool_run(pools, &task)));
+	OK(SERVING(0));
+	EQ(fakes[0].logins, 2);
+	pool_down();
+}
+
 TEST(a_token_with_two_tries_left_is_left_alone_until_a_person_gave_it_more)
 {
 	fakes_reset(1, 1 << KEC);
@@ -303,9 +367,67 @@ TEST(a_drained_token_is_let_go_and_taken_for_tasks_only)
 	EQ(fakes[0].opens, fakes[0].closes + 1); /* the one that was denied */
 }
 
+TEST(a_token_that_was_let_go_and_cannot_be_taken_again_is_opened_anew)
+{
+	int key = KRSA;
+	OK(pool_with(1, 1 << KEC));
+	struct pool_task task = { .serial = "FAKE0",
+		.task = "x",
+		.changes = true,
+		.run = give_key,
+		.arg = &key };
+	OK(kf_ok(pool_drain(pools, "FAKE0")));
+	OK(FAKE_UNTIL(fakes[0].closes == 1));
+	FAKE(fakes[0].open_fails = KF_E_UNSUPPORTED); /* another kind of card is there */
+	OK(kf_is(pool_run(pools, &task), KF_E_UNSUPPORTED));
+	EQ(fakes[0].keys, 1 << KEC);
+
+	FAKE(fakes[0].open_fails = KF_E_NONE);
+	OK(until_state(0, POOL_TOKEN_DRAINED));
+	OK(kf_ok(pool_run(pools, &task)));
+	pool_down();
+}
+
+struct asked {
+	struct pool_task task;
+	kf_err err;
+	bool is_done;
+};
+
+static void *ask(void *arg)
+{
+	struct asked *a = arg;
+	kf_err e = pool_run(pools, &a->task);
+	FAKE(a->err = e; a->is_done = true);
+	return NULL;
+}
+
+TEST(a_task_for_a_token_that_hangs_is_refused)
+{
+	struct call c;
+	pthread_t thread;
+	struct asked a = { .task = {
+				   .serial = "FAKE0", .task = "x", .run = do_nothing } };
+	fakes_reset(1, 1 << KEC);
+	fake_conf.timeout_ms = 400;
+	OK(pool_up() && SERVING(0));
+	FAKE(fakes[0].is_deaf = fakes[0].is_held = true);
+	OK(kf_ok(call_begin(&c, KEC, 1)) && FAKE_UNTIL(fakes[0].is_at_work));
+	OK(!pthread_create(&thread, NULL, ask, &a));
+	bool is_answered = FAKE_UNTIL(a.is_done);
+
+	FAKE(fakes[0].is_held = false);
+	pthread_join(thread, NULL);
+	OK(is_answered);
+	OK(kf_is(a.err, KF_E_UNAVAILABLE));
+	OK(FAKE_UNTIL(c.done == 1)); /* in time or not */
+	pool_down();
+}
+
 static kf_err wait_for_hold(const struct token_driver *driver, struct token *t, void *arg)
 {
 	(void)driver, (void)arg;
+	FAKE(t->f->is_at_work = true);
 	return FAKE_UNTIL(!t->f->is_held) ? KF_OK : kf_fail(INTERNAL, "never");
 }
 
@@ -328,12 +450,14 @@ TEST(while_a_token_is_at_a_task_the_others_serve)
 	FAKE(fakes[0].is_held = true);
 	OK(!pthread_create(&thread, NULL, run_task, serial));
 
+	bool is_seen =
+		FAKE_UNTIL(fakes[0].is_at_work) && !strcmp(status_of(0).task, "counting");
 	for (int i = 0; i < 4; i++)
-		if (strcmp(status_of(0).task, "counting") == 0)
-			OK(kf_ok(call(&c, KEC)) && !strcmp(c.job.token, "FAKE1"));
+		is_seen =
+			is_seen && kf_ok(call(&c, KEC)) && !strcmp(c.job.token, "FAKE1");
 	FAKE(fakes[0].is_held = false);
 	pthread_join(thread, &bad);
-	OK(!bad);
+	OK(is_seen && !bad);
 	pool_down();
 }
 
