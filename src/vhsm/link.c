@@ -84,7 +84,8 @@ kf_err link_send(int fd, enum link_kind kind, struct slice bytes)
 			return kf_fail(CLOSED, "the other end of the link has gone");
 		for (size_t i = 0, left = (size_t)n; i < 2; i++) {
 			size_t done = left < parts[i].iov_len ? left : parts[i].iov_len;
-			parts[i].iov_base = (char *)parts[i].iov_base + done;
+			if (done)
+				parts[i].iov_base = (char *)parts[i].iov_base + done;
 			parts[i].iov_len -= done;
 			left -= done;
 		}
