@@ -4,7 +4,7 @@
  * first one is.
  */
 #include "token/pkcs11/public.h"
-#include "token/pkcs11/text.h"
+#include "token/text.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (first > size - 2)
 		first = size - 2;
 	struct slice a = { data + 2, first }, b = { data + 2 + first, size - 2 - first };
-	p11_text_of_field(b.p, b.n, text, sizeof(text));
+	text_of_field(b.p, b.n, text, sizeof(text));
 	if (strlen(text) >= sizeof(text))
 		abort();
 	/* What is made is a key by everybody's rules. */

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "token/pkcs11/private.h"
 #include "token/pkcs11/public.h"
-#include "token/pkcs11/text.h"
+#include "token/text.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -161,7 +161,7 @@ static kf_err read_names(struct token *t, CK_OBJECT_HANDLE o, struct token_key_f
 	CK_ATTRIBUTE a = P11_ATTRIBUTE(CKA_LABEL, label);
 	kf_err err = p11_object_get(t, o, &a);
 	if (kf_ok(err))
-		p11_text_of_field(label, a.ulValueLen, f->label, sizeof(f->label));
+		text_of_field(label, a.ulValueLen, f->label, sizeof(f->label));
 	else if (!kf_is(err, KF_E_NOT_FOUND) && !kf_is(err, KF_E_TOO_BIG))
 		return err;
 

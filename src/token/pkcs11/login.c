@@ -4,7 +4,7 @@
  */
 #include "base/mem.h"
 #include "token/pkcs11/private.h"
-#include "token/pkcs11/text.h"
+#include "token/text.h"
 #include <string.h>
 
 /* The module is given no pointer to what we keep: it may write where it should only read. */
@@ -148,7 +148,7 @@ static kf_err init_token(struct token *t, const struct token_init *in)
 	if (!copy)
 		return kf_fail(NOMEM, "no locked memory for the PIN");
 	*copy = *in->so_pin;
-	p11_text_to_field(in->label ? in->label : "", label, sizeof(label));
+	text_to_field(in->label ? in->label : "", label, sizeof(label));
 	CK_RV rv = CALL(t->module, InitToken, t->slot, copy->bytes, copy->n, label);
 	secret_free(copy);
 	return p11_outcome(rv);

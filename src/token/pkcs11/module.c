@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "token/pkcs11/module.h"
 #include "base/list.h"
-#include "token/pkcs11/text.h"
+#include "token/text.h"
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -227,7 +227,7 @@ static void name_slot(struct module *m, struct slot *s)
 	CK_SLOT_INFO info = { 0 };
 	char description[TOKEN_PLACE_SIZE] = "";
 	if (CALL(m, GetSlotInfo, s->id, &info) == CKR_OK)
-		p11_text_of_field(info.slotDescription, sizeof(info.slotDescription),
+		text_of_field(info.slotDescription, sizeof(info.slotDescription),
 			description, sizeof(description));
 	snprintf(s->name, sizeof(s->name), "slot %lu%s%.128s", (unsigned long)s->id,
 		description[0] ? ": " : "", description);

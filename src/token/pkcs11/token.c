@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 #include "token/pkcs11/private.h"
-#include "token/pkcs11/text.h"
+#include "token/text.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +20,11 @@ static void read_texts(struct token *t, const CK_TOKEN_INFO *info)
 {
 	char model[sizeof(info->model) + 1], maker[sizeof(info->manufacturerID) + 1];
 	struct token_facts *f = &t->facts;
-	p11_text_of_field(info->label, sizeof(info->label), f->label, sizeof(f->label));
-	p11_text_of_field(info->serialNumber, sizeof(info->serialNumber), f->serial,
+	text_of_field(info->label, sizeof(info->label), f->label, sizeof(f->label));
+	text_of_field(info->serialNumber, sizeof(info->serialNumber), f->serial,
 		sizeof(f->serial));
-	p11_text_of_field(info->model, sizeof(info->model), model, sizeof(model));
-	p11_text_of_field(
+	text_of_field(info->model, sizeof(info->model), model, sizeof(model));
+	text_of_field(
 		info->manufacturerID, sizeof(info->manufacturerID), maker, sizeof(maker));
 	snprintf(f->model, sizeof(f->model), "%.24s %u.%u", model[0] ? model : maker,
 		info->firmwareVersion.major, info->firmwareVersion.minor);

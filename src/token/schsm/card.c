@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/tlv.h"
 #include "token/schsm/cvc.h"
+#include "token/text.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,10 +237,9 @@ kf_err schsm_enumerate(struct token *t, struct slice *ret)
 
 static void put_text(struct slice from, char *to, size_t size)
 {
-	size_t n = from.n < size - 1 ? from.n : size - 1;
-	for (size_t i = 0; i < n; i++)
-		to[i] = from.p[i] < ' ' || from.p[i] == 0x7f ? '?' : (char)from.p[i];
-	to[n] = 0;
+	*to = 0;
+	if (from.n)
+		text_of_field(from.p, from.n, to, size);
 }
 
 static bool has_mark(struct slice atr) { return memmem(atr.p, atr.n, "HSM1", 4) != NULL; }

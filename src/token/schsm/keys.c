@@ -9,6 +9,7 @@
 #include "token/schsm/card.h"
 #include "token/schsm/cvc.h"
 #include "token/schsm/prkd.h"
+#include "token/text.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,7 +119,8 @@ static kf_err take_description(
 		guess_usage(f);
 		return KF_OK;
 	}
-	memcpy(f->label, d.label, sizeof(f->label));
+	text_of_field(
+		(const uint8_t *)d.label, sizeof(d.label), f->label, sizeof(f->label));
 	memcpy(f->id, d.id, d.id_n);
 	f->id_n = d.id_n;
 	take_usage(&d, f);

@@ -3,7 +3,7 @@
 #include "bad.h"
 #include "base/clock.h"
 #include "test.h"
-#include "token/pkcs11/text.h"
+#include "token/text.h"
 #include <poll.h>
 #include <pthread.h>
 
@@ -270,7 +270,7 @@ TEST(a_token_that_hangs_leaves_the_watcher_alone)
 static bool text_is(const char *field, size_t n, const char *want)
 {
 	char text[16];
-	p11_text_of_field((const uint8_t *)field, n, text, sizeof(text));
+	text_of_field((const uint8_t *)field, n, text, sizeof(text));
 	return !strcmp(text, want);
 }
 

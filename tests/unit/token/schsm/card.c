@@ -372,4 +372,23 @@ TEST(an_answer_without_end_is_cut)
 	OK(e.commands < 300);
 }
 
+TEST(what_cards_are_called_is_harmless_text)
+{
+	CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm();
+	struct token *t = direct_ready(v);
+	struct token_key_facts f = { 0 };
+	const struct token_pin so = pin_of(SO_PIN), pin = pin_of(USER_PIN);
+	OK(is_good(d->initialise(t, &(struct token_init){ .so_pin = &so,
+					    .pin = &pin,
+					    .shares = -1,
+					    .label = "card\x1b[2J\xff" })));
+	OK(generate(t, ALG_P256, "key\x1b[2J\xfc", &f));
+	OK(!strcmp(f.label, "key?[2J?"));
+	d->close(t);
+	OK(is_good(direct_open(v, &t)));
+	OK(!strcmp(d->facts(t)->label, "card?[2J?"));
+	token_key_facts_free(&f);
+	d->close(t);
+}
+
 TEST_MAIN

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "token/pkcs11/text.h"
+#include "token/text.h"
 #include <stdbool.h>
 #include <string.h>
 
@@ -27,7 +27,7 @@ static size_t character(const uint8_t *p, size_t n)
 	return size;
 }
 
-void p11_text_of_field(const uint8_t *field, size_t n, char *ret, size_t size)
+void text_of_field(const uint8_t *field, size_t n, char *ret, size_t size)
 {
 	size_t at = 0;
 	n = strnlen((const char *)field, n);
@@ -47,7 +47,7 @@ void p11_text_of_field(const uint8_t *field, size_t n, char *ret, size_t size)
 	ret[at] = 0;
 }
 
-void p11_text_to_field(const char *text, uint8_t *ret, size_t n)
+void text_to_field(const char *text, uint8_t *ret, size_t n)
 {
 	size_t length = strnlen(text, n);
 	memcpy(ret, text, length);
