@@ -415,6 +415,36 @@ static kf_err restore(struct tokens *t, const struct key_wish *wish, struct slic
 	return tell_holders(t, wish, ret_id, ret);
 }
 
+static bool read_key_id(const char *hex, uint8_t ret[KEY_ID_SIZE])
+{
+	unsigned v;
+	for (size_t i = 0; i < KEY_ID_SIZE; i++, ret[i - 1] = (uint8_t)v)
+		if (sscanf(hex + 2 * i, "%2x", &v) != 1)
+			return false;
+	return true;
+}
+
+kf_err server_adopt(struct tokens *t, const struct key_line *key,
+	const struct key_wish *wish, struct buf *ret_id, struct provision_report *ret)
+{
+	uint8_t id[KEY_ID_SIZE] = { 0 };
+	uint32_t usage = KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN;
+	if (!strncmp(key->algorithm, "rsa", 3))
+		usage |= KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT;
+	if (!read_key_id(key->key_id, id))
+		return kf_fail(MALFORMED, "the key server tells no key id");
+	const struct key_adopt q = {
+		.pool = slice_of(key->pool),
+		.key_id = { id, sizeof(id) },
+		.name = slice_of(wish->name),
+		.copies = (int32_t)wish->copies,
+		.is_inactive = wish->is_inactive,
+		.usage = usage,
+	};
+	KF_TRY(adopt(t, &q, ret_id));
+	return tell_holders(t, wish, ret_id, ret);
+}
+
 /* Two sets: of both halves, and of the private one.  A curve that is not the first of its length is said. */
 static void put_curve(const struct alg *alg, struct buf *set)
 {

@@ -11,6 +11,9 @@ kf_err server_list(struct tokens *t, struct token_line *ret, size_t max, size_t 
 kf_err server_keys(
 	struct tokens *t, void (*see)(void *arg, const struct key_line *k), void *arg);
 kf_err server_drift(struct tokens *t, const struct provision_drift *in);
+/* A key that tokens hold already gets an object. */
+kf_err server_adopt(struct tokens *t, const struct key_line *key,
+	const struct key_wish *wish, struct buf *ret_id, struct provision_report *ret);
 /* By serial number or label; notes why not. */
 kf_err server_line(struct tokens *t, const char *name, struct token_line *ret);
 /* Lines of those that are named, or of all. */

@@ -272,7 +272,8 @@ static void see_key_drift(void *arg, const struct key_line *k)
 	const char *at = k->holders;
 	struct slice first = next_word(&at), s;
 	if (!k->object[0])
-		tell(d->in, DRIFT_UNKNOWN_KEY, first, k->label, "belongs to no object");
+		tell(d->in, DRIFT_UNKNOWN_KEY, first, k->label,
+			"belongs to no object: `keyfleet key adopt`");
 	if (k->holders_n == 1 && k->missing[0])
 		tell(d->in, DRIFT_ONLY_COPY, first, k->label, "has the only copy");
 	for (at = k->missing; k->holders_n != 1 && (s = next_word(&at)).n;)

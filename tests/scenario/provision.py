@@ -412,6 +412,20 @@ def claim_a_key_that_lacks_a_copy_is_told_to_be_inactive(lab):
     wait_until("the new copy to be proved", lambda: keyfleet("key", "activate", "odd", check=False).returncode == 0)
 
 
+def claim_a_key_that_belongs_to_no_object_is_told_and_adopted(lab):
+    needs_cards(lab)
+    keyfleet, ask = lab.server.keyfleet, lab.server.keyfleet_json
+    keyfleet("key", "revoke", "web")
+    keyfleet("key", "destroy", "--yes", "web")
+    said = [r for r in json.loads(keyfleet("--json", "dkek", "status", "--drift", check=False).stdout) if r["key"] == "web"]
+    expect(said and "key adopt" in said[0]["drift"], str(said))
+    expect(keyfleet("key", "adopt", "www", check=False).returncode == 1, "a key that has an object got another")
+    keyfleet("key", "adopt", "web", "--copies", "3")
+    expect({k["name"]: k["state"] for k in ask("key", "list")}["web"] == "Active", "it is not used")
+    lab.write("web.csr", keyfleet("key", "csr", "web", "--subject", "CN=localhost").stdout)
+    lab.run(["openssl", "req", "-verify", "-noout", "-in", lab.path("web.csr")])
+
+
 def claim_tokens_without_shares_get_their_sum_from_a_key_server_too(lab):
     needs_cards(lab)
     if not SOFTHSM:
