@@ -18,8 +18,8 @@ struct direct {
 	uint64_t pulls;
 };
 
-/* The card is pulled at the command after so many: before it gets there, or before its answer does. */
-static struct direct_cut {
+/* This thread's card is pulled at the command after so many: before it gets there, or before its answer does. */
+static _Thread_local struct direct_cut {
 	bool is_armed;
 	int commands;
 	bool is_after;
