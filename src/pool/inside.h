@@ -212,6 +212,8 @@ static inline enum pool_op op_of(const struct pool_job *j)
 }
 /* The oldest job that the token may do, taken off its queue; NULL: none. */
 struct pool_job *queue_pull(struct worker *w, struct held **ret);
+/* Some token serves its key and has not refused it. */
+bool queue_has_taker(const struct pool_job *j);
 /* Back to the front, for another token; false: nobody may do it any more, the job is the caller's. */
 bool queue_retry(struct pool *p, struct pool_job *j, kf_err why);
 /* Somebody who was woken does something else. */

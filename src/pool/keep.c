@@ -27,16 +27,16 @@ static kf_err judge(
 	struct pool *p, const struct pool_job *j, uint64_t now, uint64_t *next)
 {
 	const struct pool_key_group *g = j->own.group;
-	enum pool_op op = op_of(j);
+	bool has_taker = queue_has_taker(j);
 	if (p->is_closing)
 		return kf_fail(CLOSED, "the key server is being stopped");
 	if (now >= j->deadline_ns)
 		return kf_fail(TIMEOUT, "no token was free before the deadline");
-	if (!group_has_hope(g, op, now))
+	if (!has_taker && now >= g->hope_ns)
 		return kf_fail(UNAVAILABLE, "no token that holds the key is in use");
 	if (j->deadline_ns < *next)
 		*next = j->deadline_ns;
-	if (set_is_empty(&g->serving[op]) && g->hope_ns < *next)
+	if (!has_taker && g->hope_ns < *next)
 		*next = g->hope_ns;
 	return KF_OK;
 }

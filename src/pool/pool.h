@@ -156,7 +156,8 @@ kf_err pool_drain(struct pools *p, const char *serial);
 /* Also: forgives what put it aside, a wrong PIN excepted (that needs a new PIN, or a new start). */
 kf_err pool_resume(struct pools *p, const char *serial);
 
-/* Runs `run` on the token's own thread between two jobs and waits for it; no deadline.  Afterwards its
+/* Runs `run` on the token's own thread between two jobs and waits for it; half an hour at most, where the driver
+ * can interrupt a token.  Afterwards its
  * keys are listed anew if `changes`.  `task` is shown in the status.  NOT_FOUND, UNAVAILABLE, or what run says;
  * READ_ONLY if it changes and the pool is read only. */
 struct pool_task {

@@ -37,6 +37,12 @@ static struct token_set candidates(const struct pool_job *j)
 	return set_is_empty(&better) ? s : better;
 }
 
+bool queue_has_taker(const struct pool_job *j)
+{
+	struct token_set s = candidates(j);
+	return !set_is_empty(&s);
+}
+
 static bool may_take(
 	const struct worker *w, const struct held *h, const struct pool_job *j)
 {
@@ -83,7 +89,7 @@ static void put_in(struct pool *p, struct pool_job *j, bool is_first)
 	p->waiting++;
 	j->own.is_waiting = true;
 	keeper_arm(p, j->deadline_ns);
-	if (set_is_empty(&g->serving[op_of(j)]))
+	if (!queue_has_taker(j))
 		keeper_arm(p, g->hope_ns);
 	wake_for(p, j);
 }

@@ -11,6 +11,8 @@
 static const uint64_t WELL_NS =
 	10000000000; /* having served so long, a failure is the first */
 
+enum { TASK_MS = 30 * 60 * 1000 }; /* making a key may take minutes */
+
 static bool is_wanted(const struct worker *w)
 {
 	return w->is_plugged && !w->pool->is_closing;
@@ -47,8 +49,7 @@ static kf_err look_again(struct worker *w, bool has_new_pin)
 static kf_err run_task(struct worker *w, const struct pool_task *task)
 {
 	w->task = task->task;
-	w->begun_ns = clock_monotonic_ns();
-	pthread_mutex_unlock(&w->pool->lock); /* for as long as it takes: nothing hangs */
+	worker_begin(w, ns_of_ms(TASK_MS));
 	kf_err done = task->run(w->pool->driver, w->token, task->arg);
 	worker_end(w);
 	w->task = NULL;

@@ -342,6 +342,25 @@ TEST(when_all_tokens_are_away_for_a_moment_jobs_wait_for_them)
 	pool_down();
 }
 
+TEST(a_job_for_which_only_tokens_are_left_that_refused_it_waits_no_longer)
+{
+	struct call c[2];
+	OK(pool_with(2, 1 << KEC));
+	int first = begin_held(&c[0], KEC);
+	OK(first >= 0);
+	OK(kf_ok(call_begin(&c[1], KEC, 2)));
+	OK(FAKE_UNTIL(fakes[!first].is_at_work));
+	FAKE(fakes[first].fails = KF_E_CRYPTO; fakes[first].fails_n = 1;
+		fakes[first].is_held = false);
+	OK(SERVING(first)); /* c[0] waits for the other one */
+
+	OK(kf_ok(pool_drain(pools, fakes[!first].serial)));
+	OK(kf_is(call_end(&c[0]), KF_E_UNAVAILABLE));
+	release();
+	OK(kf_ok(call_end(&c[1])));
+	pool_down();
+}
+
 TEST(nobody_waits_for_tokens_that_were_sent_away)
 {
 	struct call c[2];

@@ -461,4 +461,25 @@ TEST(while_a_token_is_at_a_task_the_others_serve)
 	pool_down();
 }
 
+TEST(a_task_that_hangs_is_given_up_after_half_an_hour)
+{
+	pthread_t thread;
+	char serial[] = "FAKE0";
+	OK(pool_with(1, 1 << KEC) && SERVING(0));
+	struct pool *p = pools->pool[0];
+	FAKE(fakes[0].is_held = true);
+	OK(!pthread_create(&thread, NULL, run_task, serial));
+	bool is_begun = FAKE_UNTIL(fakes[0].is_at_work);
+	clock_turn(INT64_C(1801) * 1000000000, 0);
+	pthread_mutex_lock(&p->lock);
+	keeper_arm(p, 0);
+	pthread_mutex_unlock(&p->lock);
+	bool is_given_up = FAKE_UNTIL(fakes[0].interrupts == 1);
+
+	FAKE(fakes[0].is_held = false);
+	pthread_join(thread, NULL);
+	OK(is_begun && is_given_up);
+	pool_down();
+}
+
 TEST_MAIN
