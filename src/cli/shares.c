@@ -247,6 +247,17 @@ static void print_hex(FILE *out, uint64_t v)
 		fprintf(out, "%02X%s", (unsigned)(v >> shift) & 0xff, shift ? ":" : "\n");
 }
 
+/* At a terminal one person after the other: what the one before saw is cleared, scrolled lines too. */
+static void next_person(void)
+{
+	char c;
+	puts("\nNote it, then press Enter: the screen is cleared for the next person.");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n')
+		;
+	fputs("\033[H\033[2J\033[3J", stdout);
+}
+
 /* As sc-hsm-tool shows them, so that its users find them again. */
 static kf_err print_parts(const struct password *p, unsigned threshold, unsigned total)
 {
@@ -257,6 +268,8 @@ static kf_err print_parts(const struct password *p, unsigned threshold, unsigned
 		print_hex(stdout, p->part[i].prime);
 		printf("Share ID    : %u\nShare value : ", p->part[i].id);
 		print_hex(stdout, p->part[i].value);
+		if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
+			next_person();
 	}
 	return fflush(stdout) || ferror(stdout)
 		       ? kf_fail(IO, "the parts cannot be shown: no share was made")

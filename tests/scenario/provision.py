@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import pty
 import re
 import subprocess
 
@@ -308,6 +309,23 @@ def claim_a_password_in_parts_opens_a_share_with_both_tools(lab):
     lab.tool("sh", "-c", f"{BIN}/keyfleet dkek create {lab.path('lost.pbe')} --split 2/3 --iterations 1000 >/dev/full",
              check=False)
     expect(not os.path.exists(lab.path("lost.pbe")), "a share that nobody can open")
+
+
+def claim_parts_of_a_password_are_shown_to_one_person_after_the_other(lab):
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([os.path.join(BIN, "keyfleet"), "dkek", "create", lab.path("shown.pbe"), "--split", "2/3", "--iterations",
+                              "1000"], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    for number in (b"1", b"2", b"3"):
+        seen = b""
+        while b"press Enter" not in seen:
+            seen += os.read(ours, 4096)
+        expect(seen.count(b"Share value") == 1 and b"Part " + number in seen, repr(seen))
+        expect(number == b"1" or b"\033[2J" in seen, "the screen was not cleared: " + repr(seen))
+        expect(not os.path.exists(lab.path("shown.pbe")), "a share before everybody has his part")
+        os.write(ours, b"\n")
+    expect(child.wait(30) == 0 and os.path.exists(lab.path("shown.pbe")), "no share")
+    os.close(ours)
 
 
 def claim_tokens_behind_pkcs11_are_provisioned_alike(lab):
