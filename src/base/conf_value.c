@@ -157,11 +157,13 @@ static char *copy_address(const char *dir, const char *text, char *why)
 	return NULL;
 }
 
-/* "credential:NAME" is a file of the folder that systemd makes for the service. */
+/* "credential:NAME" is a file of the folder that systemd makes for the service, "pool:NAME" no file. */
 static char *copy_path(const char *dir, const char *text, char *why)
 {
 	static const char prefix[] = "credential:";
 	const char *name = text + sizeof(prefix) - 1;
+	if (strncmp(text, "pool:", 5) == 0)
+		return strdup(text);
 	if (strncmp(text, prefix, sizeof(prefix) - 1) != 0)
 		return absolute("", dir, text);
 	const char *credentials = getenv("CREDENTIALS_DIRECTORY");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/conf.h"
 #include "base/log.h"
+#include "keyfleetd/own_key.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -189,6 +190,18 @@ static void check_pools(const struct conf *c, const char *path, struct buf *erro
 	}
 }
 
+static void check_own_key(const struct conf *c, const char *path, struct buf *errors)
+{
+	size_t n = strlen(OWN_KEY_PREFIX);
+	if (strncmp(c->key, OWN_KEY_PREFIX, n) != 0)
+		return;
+	for (size_t i = 0; i < c->pools.n; i++)
+		if (!strcmp(config_pool(c, i)->name, c->key + n))
+			return;
+	conf_complain(errors, path, "tls", "key",
+		"names a pool that has no section [pool NAME]");
+}
+
 kf_err config_read(const char *path, struct conf *ret, struct buf *errors)
 {
 	*ret = (struct conf){ 0 };
@@ -198,6 +211,7 @@ kf_err config_read(const char *path, struct conf *ret, struct buf *errors)
 		return e;
 	check_lists(ret, path, errors);
 	check_pools(ret, path, errors);
+	check_own_key(ret, path, errors);
 	return errors->n == before ? KF_OK
 				   : kf_fail(CONFIG, "configuration has mistakes");
 }

@@ -38,7 +38,7 @@ struct conf {
 	int64_t commit_timeout_ms, poll_ms, store_queue, audit_segment, audit_queue;
 	int64_t audit_checkpoint_ms, audit_witness_ms, audit_keep_ms, audit_keep_size;
 	int64_t message_size, connections, client_connections, requests;
-	int64_t connection_requests, handshakes, round_cost_ms, output;
+	int64_t connection_requests, handshakes, token_handshakes, round_cost_ms, output;
 	int64_t client_requests, client_rate, client_burst, client_refusals;
 	int64_t handshake_timeout_ms, message_timeout_ms, idle_timeout_ms, drain_ms;
 };

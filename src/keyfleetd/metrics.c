@@ -38,7 +38,7 @@ static const char *algorithm_name(size_t i) { return alg_get((enum alg_id)i)->na
 static const char *handshake_name(size_t i)
 {
 	static const char *const names[] = { "full", "resumed", "timeout", "gone",
-		"certificate", "refused", "protocol", "stranger", "limit" };
+		"certificate", "refused", "protocol", "stranger", "limit", "key" };
 	return names[i];
 }
 

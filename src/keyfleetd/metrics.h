@@ -55,6 +55,7 @@ enum metric_handshake {
 	HANDSHAKE_PROTOCOL,    /* no TLS, or nothing in common */
 	HANDSHAKE_STRANGER, /* the certificate belongs to no client, or to a revoked one */
 	HANDSHAKE_LIMIT,    /* the client has too many connections */
+	HANDSHAKE_KEY,      /* our own key, on tokens, could not sign */
 	HANDSHAKES
 };
 

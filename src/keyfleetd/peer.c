@@ -261,9 +261,12 @@ static void read_requests(struct peer *p)
 static void set_events(struct peer *p)
 {
 	uint32_t events = 0;
-	if (p->state != PEER_ENDING && !p->is_full)
+	bool is_waiting = p->stream && stream_is_waiting(p->stream);
+	if (is_waiting)
+		events |= EPOLLRDHUP;
+	else if (p->state != PEER_ENDING && !p->is_full)
 		events |= EPOLLIN;
-	if (p->stream && (stream_wants_write(p->stream) || p->out.n))
+	if (p->stream && !is_waiting && (stream_wants_write(p->stream) || p->out.n))
 		events |= EPOLLOUT;
 	if (!kf_ok(loop_change(p->io->loop, &p->watch, events)))
 		close_peer(p, "connection closed", "cannot be watched");
@@ -275,6 +278,7 @@ static enum metric_handshake failure_of(const struct stream *s)
 	case STREAM_PEER_GONE: return HANDSHAKE_GONE;
 	case STREAM_PEER_DISTRUSTED: return HANDSHAKE_CERTIFICATE;
 	case STREAM_PEER_DISTRUSTS: return HANDSHAKE_REFUSED;
+	case STREAM_KEY_AWAY: return HANDSHAKE_KEY;
 	case STREAM_BROKEN: break;
 	}
 	return HANDSHAKE_PROTOCOL;
@@ -287,11 +291,38 @@ static void handshake_done(struct peer *p, bool is_resumed)
 	histogram_add(&p->io->metrics->handshake, clock_monotonic_ns() - p->active_ns, 1);
 }
 
+/* A site of its own: it is we who are ill, and strangers must not be able to hide that. */
+static void own_key_failed(struct peer *p)
+{
+	log_warn("handshake failed: our own key", LOG_NUM("connection", p->number),
+		LOG_TEXT("why", stream_why(p->stream)));
+	close_peer(p, NULL, NULL);
+}
+
 /* Its greeting would be answered all the same, which is dear. */
 static void let_go(struct peer *p)
 {
 	count_handshake(p, HANDSHAKE_GONE);
 	close_peer(p, "connection closed", "client gave up before the handshake");
+}
+
+/* What it greeted with has come, and what it is answered is at a token: only its end is of interest. */
+static void mind_end(struct peer *p, uint32_t events)
+{
+	if (!(events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+		return;
+	count_handshake(p, HANDSHAKE_GONE);
+	close_peer(p, "connection closed", "client gave up during the handshake");
+}
+
+/* Our own key has signed, or could not. */
+static void handshake_can_go_on(void *arg)
+{
+	struct peer *p = arg;
+	if (p->state != PEER_HANDSHAKE)
+		return;
+	p->turn_ns = now(p);
+	turns_add(&p->io->turns, &p->turn, true);
 }
 
 /* Not at once: after a restart they all come together.  Of who waits longer than a round only the end is
@@ -327,7 +358,10 @@ void peer_shake_hands(struct peer *p)
 	kf_err e = stream_handshake(p->stream);
 	if (!kf_ok(e)) {
 		count_handshake(p, failure_of(p->stream));
-		close_peer(p, "handshake refused", stream_why(p->stream));
+		if (stream_fault(p->stream) == STREAM_KEY_AWAY)
+			own_key_failed(p);
+		else
+			close_peer(p, "handshake refused", stream_why(p->stream));
 		return;
 	}
 	if (!stream_is_open(p->stream)) {
@@ -356,8 +390,11 @@ static void begin_tls(struct peer *p)
 	p->tls_generation =
 		settings(p)->generation; /* or older than what it verifies with */
 	kf_err e = tls_accept(p->io->server->tls, fd, p->io->pad, &p->stream);
-	if (kf_ok(e))
+	if (kf_ok(e)) {
+		tls_wake_on(p->stream, &(struct tls_waker){ loop_post, p->io->loop,
+					       handshake_can_go_on, p });
 		return;
+	}
 	loop_remove(p->io->loop, &p->watch);
 	p->watch.fd = -1; /* tls_accept() has closed it */
 	close_peer(p, "connection closed", "no memory for TLS");
@@ -388,7 +425,12 @@ static void ready(struct loop_watch *w, uint32_t events)
 	assert(p->magic == PEER_MAGIC);
 	switch (p->state) {
 	case PEER_PROXY: read_proxy(p); break;
-	case PEER_HANDSHAKE: wait_for_turn(p, events); break;
+	case PEER_HANDSHAKE:
+		if (stream_is_waiting(p->stream))
+			mind_end(p, events);
+		else
+			wait_for_turn(p, events);
+		break;
 	case PEER_OPEN:
 		/* Nobody reads a full connection, so its end would be reported for ever. */
 		if (p->is_full && events & (EPOLLHUP | EPOLLERR))

@@ -29,7 +29,9 @@ static struct tls_files tls_files(const struct conf *c)
 
 static kf_err open_tls(struct server *s, struct buf *why)
 {
+	own_key_init(&s->own_key, s);
 	struct tls_options options = { .is_server = true,
+		.remote = &s->own_key.remote,
 		.alpn = protocols,
 		.ticket_lifetime_s = s->conf.ticket_lifetime_ms / 1000 };
 	struct tls_files files = tls_files(&s->conf);
@@ -64,6 +66,7 @@ static kf_err set_settings(struct server *s, uint64_t generation)
 	struct settings *old = atomic_exchange(&s->settings, new);
 	if (old)
 		epoch_retire(s->epoch, old, free);
+	atomic_store(&s->own_key.most, (unsigned)s->conf.token_handshakes);
 	epoch_reclaim(s->epoch);
 	return KF_OK;
 }

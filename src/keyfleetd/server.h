@@ -10,6 +10,7 @@
 #include "keyfleetd/client.h"
 #include "keyfleetd/conf.h"
 #include "keyfleetd/io.h"
+#include "keyfleetd/own_key.h"
 #include "keyfleetd/worker.h"
 #include "net/listen.h"
 #include "net/tls.h"
@@ -34,6 +35,7 @@ struct server {
 	struct heads *heads;
 	struct op_backup *backup;
 	struct tls_context *tls;
+	struct own_key own_key;
 	struct workers *workers;
 	struct workers *slow_workers; /* for what waits for tokens, perhaps for minutes */
 	struct op_slow *slow;

@@ -150,6 +150,7 @@ void stream_free(struct stream *s)
 void stream_set_pad(struct stream *s, struct stream_pad *pad) { s->pad = pad; }
 int stream_fd(const struct stream *s) { return s->fd; }
 bool stream_is_open(const struct stream *s) { return s->is_open; }
+bool stream_is_waiting(const struct stream *s) { return s->is_waiting; }
 bool stream_has_more(const struct stream *s) { return s->ops->has_more(s); }
 void stream_relax(struct stream *s) { s->ops->relax(s); }
 bool stream_wants_write(const struct stream *s) { return s->is_blocked; }

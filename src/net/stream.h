@@ -39,6 +39,9 @@ int stream_fd(const struct stream *s);
  * CLOSED: the peer has gone. */
 kf_err stream_handshake(struct stream *s);
 bool stream_is_open(const struct stream *s);
+/* The handshake waits for something of ours, not for the peer (net/tls_remote.h): neither read from nor
+ * written to until it is woken.  Must be freed by its thread. */
+bool stream_is_waiting(const struct stream *s);
 
 /* Appends what has arrived, at most up to the limit of the buf; never fails because it is full.
  * CLOSED: the peer has ended the stream, after everything it sent was appended. */
@@ -66,5 +69,6 @@ enum stream_fault {
 	STREAM_PEER_GONE,       /* it ended the connection */
 	STREAM_PEER_DISTRUSTED, /* its certificate is not believed, or it has none */
 	STREAM_PEER_DISTRUSTS,  /* it does not believe ours */
+	STREAM_KEY_AWAY,        /* our own key could not sign */
 };
 enum stream_fault stream_fault(const struct stream *s);

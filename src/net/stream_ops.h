@@ -24,6 +24,7 @@ struct stream {
 	int fd;
 	bool is_open, is_ended, is_failed;
 	bool is_blocked; /* the socket took less than we had */
+	bool is_waiting; /* the handshake: for a signature that is made elsewhere */
 	const char *why;
 	enum stream_fault fault;
 	struct buf unsent; /* of the stream's own: ciphertext the socket did not take */

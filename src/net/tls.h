@@ -14,13 +14,14 @@
  */
 #pragma once
 #include "net/stream.h"
+#include "net/tls_remote.h"
 
 struct tls_context;
 
 /* All PEM.  The texts may be wiped after the call. */
 struct tls_identity {
 	struct slice certificate; /* leaf first, then intermediates */
-	struct slice key;
+	struct slice key;         /* or a name that tls_options.remote knows */
 	struct slice authorities; /* who may have signed our peers' certificates */
 	struct slice
 		revoked; /* CRLs of every authority; empty: revocation is not checked here */
@@ -33,6 +34,8 @@ struct tls_options {
 	 * Literals: they are not copied. */
 	const char *const *alpn;
 	int64_t ticket_lifetime_s; /* server; 0: two hours */
+	const struct tls_remote
+		*remote; /* server; outlives all streams; NULL: keys are PEM */
 };
 
 /* CONFIG: `why` gets a line that says what is wrong with which part ("certificate: ..."). */
@@ -45,7 +48,8 @@ void tls_context_free(struct tls_context *c); /* streams may outlive it; NULL is
 
 /* Files of an identity, read with the checks of base/conf.h (the key file must be private). */
 struct tls_files {
-	const char *certificate, *key, *authorities, *revoked; /* revoked may be NULL */
+	/* key: or a name that tls_options.remote knows; revoked may be NULL */
+	const char *certificate, *key, *authorities, *revoked;
 };
 kf_err tls_context_open(const struct tls_options *options, const struct tls_files *files,
 	struct buf *why, struct tls_context **ret);

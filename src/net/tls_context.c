@@ -103,6 +103,57 @@ static kf_err use_key(SSL_CTX *ctx, struct slice pem, struct buf *why)
 	return KF_OK;
 }
 
+static struct tls_library *library_of(struct tls_context *c)
+{
+	pthread_mutex_lock(&c->lock);
+	if (!c->library)
+		c->library = tls_library_new();
+	struct tls_library *library = c->library;
+	pthread_mutex_unlock(&c->lock);
+	return library;
+}
+
+static bool is_remote(const struct tls_options *o, struct slice key)
+{
+	size_t n = o->remote ? strlen(o->remote->prefix) : 0;
+	return n && key.n > n && memcmp(key.p, o->remote->prefix, n) == 0;
+}
+
+static kf_err find_remote(
+	const struct tls_remote *r, const char *name, X509 *certificate, void **ret)
+{
+	unsigned char *spki = NULL;
+	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &spki);
+	if (n <= 0)
+		return kf_fail(NOMEM, "public key of the certificate");
+	kf_err e = r->find(r->arg, name, (struct slice){ spki, (size_t)n }, ret);
+	OPENSSL_free(spki);
+	return e;
+}
+
+/* It is that of the certificate: nothing else says which one. */
+static kf_err use_remote_key(
+	SSL_CTX *ctx, struct tls_context *c, struct slice named, struct buf *why)
+{
+	char name[128];
+	void *handle = NULL;
+	const struct tls_remote *r = c->options.remote;
+	X509 *certificate = SSL_CTX_get0_certificate(ctx);
+	KF_TRY(slice_to_text(named, name, sizeof(name)));
+	kf_err e = find_remote(r, name + strlen(r->prefix), certificate, &handle);
+	if (!kf_ok(e))
+		return complain(why, name, e.site->text);
+	CLEANUP(pkey_freep)
+	EVP_PKEY *key =
+		tls_remote_key(c->library, r, handle, X509_get0_pubkey(certificate));
+	if (!key)
+		r->release(handle);
+	if (!key || SSL_CTX_use_PrivateKey(ctx, key) != 1)
+		return complain(why, name, "cannot be used with the certificate's key");
+	SSL_CTX_set_mode(ctx, SSL_MODE_ASYNC);
+	return KF_OK;
+}
+
 static kf_err use_authorities(
 	SSL_CTX *ctx, struct slice pem, struct tls_expiry *ends, struct buf *why)
 {
@@ -205,10 +256,10 @@ static bool set_client(SSL_CTX *ctx, const struct tls_context *c)
 }
 
 /* Plaintext is wiped from OpenSSL's buffers when it was read, and idle connections have none. */
-static SSL_CTX *new_ctx(struct tls_context *c)
+static SSL_CTX *new_ctx(struct tls_context *c, OSSL_LIB_CTX *library)
 {
 	CLEANUP(ctx_freep)
-	SSL_CTX *ctx = SSL_CTX_new(
+	SSL_CTX *ctx = SSL_CTX_new_ex(library, NULL,
 		c->options.is_server ? TLS_server_method() : TLS_client_method());
 	if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
 		SSL_CTX_set_cipher_list(ctx, CIPHERS_1_2) != 1)
@@ -245,11 +296,15 @@ static bool hash_scope(const struct tls_identity *i, uint8_t ret[TLS_SCOPE])
 	return is_done;
 }
 
-static kf_err use_identity(SSL_CTX *ctx, const struct tls_options *o,
+static kf_err use_identity(SSL_CTX *ctx, struct tls_context *c,
 	const struct tls_identity *i, struct tls_expiry *ends, struct buf *why)
 {
+	const struct tls_options *o = &c->options;
 	KF_TRY(use_chain(ctx, o, i->certificate, ends, why));
-	KF_TRY(use_key(ctx, i->key, why));
+	if (is_remote(o, i->key))
+		KF_TRY(use_remote_key(ctx, c, i->key, why));
+	else
+		KF_TRY(use_key(ctx, i->key, why));
 	KF_TRY(use_authorities(ctx, i->authorities, ends, why));
 	return use_revoked(ctx, i->revoked, ends, why);
 }
@@ -272,11 +327,15 @@ kf_err tls_context_reload(
 	uint8_t scope[TLS_SCOPE];
 	struct tls_expiry ends = { 0 };
 	ERR_clear_error();
-	CLEANUP(ctx_freep) SSL_CTX *ctx = new_ctx(c);
+	bool remote = is_remote(&c->options, identity->key);
+	struct tls_library *library = remote ? library_of(c) : NULL;
+	CLEANUP(ctx_freep)
+	SSL_CTX *ctx =
+		remote && !library ? NULL : new_ctx(c, library ? library->context : NULL);
 	if (!ctx || !hash_scope(identity, scope) ||
 		SSL_CTX_set_session_id_context(ctx, scope, TLS_SCOPE) != 1)
 		return complain(why, "TLS", "context cannot be made");
-	KF_TRY(use_identity(ctx, &c->options, identity, &ends, why));
+	KF_TRY(use_identity(ctx, c, identity, &ends, why));
 	replace(c, ctx, scope, &ends);
 	ctx = NULL;
 	return KF_OK;
@@ -308,6 +367,7 @@ void tls_context_put(struct tls_context *c)
 	if (atomic_fetch_sub(&c->users, 1) != 1)
 		return;
 	SSL_CTX_free(c->current);
+	tls_library_free(c->library);
 	tls_tickets_free(c->tickets);
 	BIO_meth_free(c->bio_method);
 	pthread_mutex_destroy(&c->lock);
@@ -361,11 +421,21 @@ static void files_free(struct identity_files *f)
 	buf_free(&f->revoked);
 }
 
-static kf_err read_files(
-	const struct tls_files *files, struct identity_files *f, struct buf *why)
+/* A remote key's name stands for it. */
+static kf_err read_key(
+	const struct tls_options *o, const char *key, struct buf *ret, struct buf *why)
+{
+	if (!is_remote(o, slice_of(key)))
+		return conf_read_secret(key, ret, why);
+	buf_add_text(ret, key);
+	return buf_err(ret);
+}
+
+static kf_err read_files(const struct tls_options *o, const struct tls_files *files,
+	struct identity_files *f, struct buf *why)
 {
 	KF_TRY(conf_read_file(files->certificate, &f->certificate, why));
-	KF_TRY(conf_read_secret(files->key, &f->key, why));
+	KF_TRY(read_key(o, files->key, &f->key, why));
 	KF_TRY(conf_read_file(files->authorities, &f->authorities, why));
 	return files->revoked ? conf_read_file(files->revoked, &f->revoked, why) : KF_OK;
 }
@@ -386,7 +456,7 @@ static kf_err load(struct tls_context **c, const struct tls_options *options,
 	CLEANUP(files_free)
 	struct identity_files f = { buf_new(PEM_MAX), buf_new(KEY_MAX), buf_new(PEM_MAX),
 		buf_new(PEM_MAX) };
-	KF_TRY(read_files(files, &f, why));
+	KF_TRY(read_files(options ? options : &(*c)->options, files, &f, why));
 	struct tls_identity i = { buf_slice(&f.certificate), buf_slice(&f.key),
 		buf_slice(&f.authorities), buf_slice(&f.revoked) };
 	kf_err e = options ? tls_context_new(options, &i, why, c)

@@ -9,6 +9,7 @@
 
 enum { TLS_SCOPE = 32 };
 
+struct tls_library;
 struct tls_tickets; /* the keys that session tickets are sealed with */
 
 struct tls_tickets *tls_tickets_new(void); /* NULL: no randomness, no memory */
@@ -28,6 +29,8 @@ struct tls_context {
 	pthread_mutex_t lock; /* guards current, expiry and scope */
 	SSL_CTX *current;
 	struct tls_expiry expiry;
+	/* With the provider of remote keys; made when one is used. */
+	struct tls_library *library;
 	uint8_t scope
 		[TLS_SCOPE]; /* hash of what decides whether a session may be resumed */
 };
@@ -40,6 +43,8 @@ SSL_CTX *tls_context_current(struct tls_context *c);
 /* For SSL_CTX_sess_set_new_cb of clients. */
 int tls_keep_ticket(SSL *ssl, SSL_SESSION *session);
 
+struct tls_pending; /* a signature under way */
+
 struct tls_stream {
 	struct stream base;
 	struct tls_context *context;
@@ -49,10 +54,33 @@ struct tls_stream {
 		pending; /* received, and not given to OpenSSL, because the reader was full */
 	SSL_SESSION *ticket; /* client: the newest one, until it is taken */
 	unsigned reads;      /* since it was made or rested, up to a few */
+
+	/* The handshake with a remote key. */
+	struct tls_waker waker;
+	struct tls_pending *pending_signature;
+	kf_err unsigned_why; /* why the signature failed */
+	unsigned steps;      /* of the handshake */
+	bool is_abandoned;
 };
 
 /* The transport OpenSSL sees: the stream's pad. */
 BIO_METHOD *tls_bio_method(void);
+
+/* net/tls_remote.c */
+struct tls_library {
+	OSSL_LIB_CTX *context;
+	OSSL_PROVIDER *base, *remote;
+};
+struct tls_library *tls_library_new(
+	void); /* NULL: no memory, or jobs cannot pause here */
+void tls_library_free(struct tls_library *l); /* NULL is fine */
+/* NULL: not a key that can be remote, or no memory; else takes `handle`. */
+EVP_PKEY *tls_remote_key(const struct tls_library *library, const struct tls_remote *r,
+	void *handle, EVP_PKEY *public_key);
+/* SSL_do_handshake(), with signatures elsewhere. */
+int tls_remote_handshake(struct tls_stream *t);
+/* Ends a handshake that waits: its stack unwinds. */
+void tls_remote_abandon(struct tls_stream *t);
 
 /* net/tls_verify.c */
 int tls_verify_peer(X509_STORE_CTX *store, void *context);

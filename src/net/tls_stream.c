@@ -155,6 +155,14 @@ static kf_err handshake_failed(struct tls_stream *t, int result)
 	int kind = SSL_get_error(t->ssl, result);
 	if (kind == SSL_ERROR_WANT_READ)
 		return t->base.is_ended ? ended_early(&t->base) : KF_OK;
+	t->base.is_waiting = kind == SSL_ERROR_WANT_ASYNC;
+	if (t->base.is_waiting)
+		return KF_OK;
+	if (!kf_ok(t->unsigned_why)) {
+		t->base.fault = STREAM_KEY_AWAY;
+		t->base.why = t->unsigned_why.site->text;
+		return kf_fail(UNAVAILABLE, "our own key could not sign");
+	}
 	t->base.fault = tls_fault();
 	t->base.why = tls_reason(t->ssl);
 	return kf_fail(AUTH, "TLS handshake was refused");
@@ -163,14 +171,19 @@ static kf_err handshake_failed(struct tls_stream *t, int result)
 static kf_err tls_handshake(struct stream *s)
 {
 	struct tls_stream *t = of(s);
+	if (s->is_waiting)
+		return KF_OK;
 	kf_err received = t->pending.n ? KF_OK : stream_receive(s, PAD_IN);
 	if (kf_is(received, KF_E_CLOSED))
 		return ended_early(s);
 	KF_TRY(received);
 	forget_errors();
-	int result = SSL_do_handshake(t->ssl);
+	int result = tls_remote_handshake(t);
 	kf_err e = result == 1 ? KF_OK : handshake_failed(t, result);
 	s->is_open = result == 1;
+	if (s->is_open)
+		SSL_clear_mode(
+			t->ssl, SSL_MODE_ASYNC); /* no more signatures: no more jobs */
 	kf_err saved = save_rest(t), flushed = flush(s); /* an alert should go out, too */
 	KF_TRY(e);
 	KF_TRY(saved);
@@ -305,6 +318,7 @@ static void say_goodbye(struct stream *s)
 static void tls_free(struct stream *s)
 {
 	struct tls_stream *t = of(s);
+	tls_remote_abandon(t);
 	if (t->ssl)
 		say_goodbye(s);
 	/* Without a proper end OpenSSL would forbid to resume; a server that was killed is no reason. */

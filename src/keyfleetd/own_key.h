@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * own_key: the key server's own TLS key, where it lives on tokens ([tls] key = pool:NAME).
+ *
+ * Strangers can ask for such signatures, by no more than a greeting: few of them are at the pool at a
+ * time, so that they cannot fill its queue, and who goes away takes his along.
+ */
+#pragma once
+#include "net/tls_remote.h"
+#include <stdatomic.h>
+
+#define OWN_KEY_PREFIX "pool:"
+
+struct server;
+
+struct own_key {
+	struct tls_remote remote;
+	_Atomic unsigned waiting, most; /* handshakes at the pool */
+};
+
+/* Finds no key before it is asked to sign: tokens may come later. */
+void own_key_init(struct own_key *o, struct server *s);
