@@ -45,6 +45,14 @@ int tls_keep_ticket(SSL *ssl, SSL_SESSION *session);
 
 struct tls_pending; /* a signature under way */
 
+struct tls_waiting {
+	struct tls_waker waker;
+	struct tls_pending *signature; /* under way */
+	kf_err why;                    /* the signature failed */
+	unsigned steps;                /* of the handshake */
+	bool is_abandoned;
+};
+
 struct tls_stream {
 	struct stream base;
 	struct tls_context *context;
@@ -55,12 +63,7 @@ struct tls_stream {
 	SSL_SESSION *ticket; /* client: the newest one, until it is taken */
 	unsigned reads;      /* since it was made or rested, up to a few */
 
-	/* The handshake with a remote key. */
-	struct tls_waker waker;
-	struct tls_pending *pending_signature;
-	kf_err unsigned_why; /* why the signature failed */
-	unsigned steps;      /* of the handshake */
-	bool is_abandoned;
+	struct tls_waiting *waiting; /* handshake with a remote key; else NULL */
 };
 
 /* The transport OpenSSL sees: the stream's pad. */
@@ -79,8 +82,8 @@ EVP_PKEY *tls_remote_key(const struct tls_library *library, const struct tls_rem
 	void *handle, EVP_PKEY *public_key);
 /* SSL_do_handshake(), with signatures elsewhere. */
 int tls_remote_handshake(struct tls_stream *t);
-/* Ends a handshake that waits: its stack unwinds. */
-void tls_remote_abandon(struct tls_stream *t);
+/* No more signatures.  A handshake that waits for one ends: its stack unwinds. */
+void tls_remote_end(struct tls_stream *t);
 
 /* net/tls_verify.c */
 int tls_verify_peer(X509_STORE_CTX *store, void *context);

@@ -69,16 +69,21 @@ void tls_signed(struct tls_signing *s)
 
 void tls_wake_on(struct stream *s, const struct tls_waker *w)
 {
-	if (s->ops == &tls_stream_ops)
-		((struct tls_stream *)s)->waker = *w;
+	struct tls_stream *t = (struct tls_stream *)s;
+	if (s->ops != &tls_stream_ops || !(SSL_get_mode(t->ssl) & SSL_MODE_ASYNC))
+		return;
+	if (!t->waiting)
+		t->waiting = calloc(1, sizeof(*t->waiting));
+	if (t->waiting)
+		t->waiting->waker = *w;
 }
 
 /* The way back into the handshake is the next step of it; where pausing is blocked there is none. */
-static void pause_until_done(struct tls_stream *t, const struct tls_pending *p)
+static void pause_until_done(const struct tls_waiting *w, const struct tls_pending *p)
 {
-	while (!p->is_done && !t->is_abandoned) {
-		unsigned step = t->steps;
-		if (!ASYNC_pause_job() || t->steps == step)
+	while (!p->is_done && !w->is_abandoned) {
+		unsigned step = w->steps;
+		if (!ASYNC_pause_job() || w->steps == step)
 			return;
 	}
 }
@@ -121,43 +126,53 @@ static kf_err sign_and_wait(
 	const struct remote_key *k, struct tls_pending *p, struct room *ret)
 {
 	struct tls_stream *t = running;
-	if (!t || !t->waker.post || !ASYNC_get_current_job() || t->is_abandoned) {
+	struct tls_waiting *w = t ? t->waiting : NULL;
+	if (!w || !ASYNC_get_current_job() || w->is_abandoned) {
 		pending_free(p);
 		return kf_fail(
 			INTERNAL, "signature outside of a handshake that can wait");
 	}
 	p->stream = t;
-	p->waker = t->waker;
+	p->waker = w->waker;
 	kf_err e = k->remote->sign(k->handle, &p->signing);
 	if (!kf_ok(e)) {
 		pending_free(p);
 		return e;
 	}
 	p->remote = k->remote;
-	t->pending_signature = p;
-	pause_until_done(t, p);
-	t->pending_signature = NULL;
+	w->signature = p;
+	pause_until_done(w, p);
+	w->signature = NULL;
 	return take_outcome(k, p, ret);
 }
 
 int tls_remote_handshake(struct tls_stream *t)
 {
 	running = t;
-	t->steps++;
+	if (t->waiting)
+		t->waiting->steps++;
 	int result = SSL_do_handshake(t->ssl);
 	running = NULL;
 	return result;
 }
 
-void tls_remote_abandon(struct tls_stream *t)
+static void abandon(struct tls_stream *t)
 {
-	if (!t->pending_signature)
-		return;
-	t->is_abandoned = true;
+	t->waiting->is_abandoned = true;
 	t->base.is_waiting = false;
 	tls_remote_handshake(t);
 	t->base.pad->out_n = 0; /* the alert */
 	t->base.is_failed = true;
+}
+
+void tls_remote_end(struct tls_stream *t)
+{
+	if (t->waiting && t->waiting->signature)
+		abandon(t);
+	if (t->ssl)
+		SSL_clear_mode(t->ssl, SSL_MODE_ASYNC); /* jobs are for signatures */
+	free(t->waiting);
+	t->waiting = NULL;
 }
 
 /* ---- the provider: signatures ---- */
@@ -288,8 +303,8 @@ static int digest_sign(void *ctx, unsigned char *sig, size_t *sig_n, size_t size
 	struct room out = { sig, size, 0 };
 	struct tls_stream *t = running;
 	kf_err e = sign(c, (struct slice){ data, n }, &out);
-	if (t)
-		t->unsigned_why = e;
+	if (t && t->waiting)
+		t->waiting->why = e;
 	*sig_n = out.n;
 	return kf_ok(e);
 }

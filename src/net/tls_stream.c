@@ -158,9 +158,9 @@ static kf_err handshake_failed(struct tls_stream *t, int result)
 	t->base.is_waiting = kind == SSL_ERROR_WANT_ASYNC;
 	if (t->base.is_waiting)
 		return KF_OK;
-	if (!kf_ok(t->unsigned_why)) {
+	if (t->waiting && !kf_ok(t->waiting->why)) {
 		t->base.fault = STREAM_KEY_AWAY;
-		t->base.why = t->unsigned_why.site->text;
+		t->base.why = t->waiting->why.site->text;
 		return kf_fail(UNAVAILABLE, "our own key could not sign");
 	}
 	t->base.fault = tls_fault();
@@ -182,8 +182,7 @@ static kf_err tls_handshake(struct stream *s)
 	kf_err e = result == 1 ? KF_OK : handshake_failed(t, result);
 	s->is_open = result == 1;
 	if (s->is_open)
-		SSL_clear_mode(
-			t->ssl, SSL_MODE_ASYNC); /* no more signatures: no more jobs */
+		tls_remote_end(t);
 	kf_err saved = save_rest(t), flushed = flush(s); /* an alert should go out, too */
 	KF_TRY(e);
 	KF_TRY(saved);
@@ -318,7 +317,7 @@ static void say_goodbye(struct stream *s)
 static void tls_free(struct stream *s)
 {
 	struct tls_stream *t = of(s);
-	tls_remote_abandon(t);
+	tls_remote_end(t);
 	if (t->ssl)
 		say_goodbye(s);
 	/* Without a proper end OpenSSL would forbid to resume; a server that was killed is no reason. */
