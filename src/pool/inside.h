@@ -158,7 +158,7 @@ struct pool {
 	pthread_cond_t changed; /* looked at, idle, over: what somebody may wait for */
 	pthread_cond_t keep;
 	uint64_t keep_ns; /* when the keeper looks next */
-	bool is_closing, is_over, is_watched;
+	bool is_closing, is_over, is_watched, is_watch_over;
 	struct worker *slot[POOL_TOKENS_MAX];
 	struct list workers, cards;
 	size_t cards_n;

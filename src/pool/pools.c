@@ -67,13 +67,16 @@ static void pool_free(struct pool *p)
 	free(p);
 }
 
-/* A module may hang while it is asked what is plugged in. */
+/* A module may hang while it is asked what is plugged in: false. */
 static bool join_watcher(struct pool *p)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(p->timeout_ms + HUNG_FLOOR_MS) / 1000 + 1;
-	return pthread_clockjoin_np(p->watcher, NULL, CLOCK_MONOTONIC, &until) == 0;
+	uint64_t until = clock_monotonic_ns() + ns_of_ms(p->timeout_ms + HUNG_FLOOR_MS);
+	pthread_mutex_lock(&p->lock);
+	while (!p->is_watch_over && clock_monotonic_ns() < until)
+		pool_wait_until(&p->changed, &p->lock, until);
+	bool is_over = p->is_watch_over;
+	pthread_mutex_unlock(&p->lock);
+	return is_over && pthread_join(p->watcher, NULL) == 0;
 }
 
 /* False: its watcher hangs. */

@@ -113,7 +113,9 @@ void *watcher_run(void *arg)
 		uint64_t until = clock_monotonic_ns() + ns_of_ms(WATCH_AGAIN_MS);
 		while (!kf_ok(e) && !p->is_closing && clock_monotonic_ns() < until)
 			pool_wait_until(&p->changed, &p->lock, until);
-		is_over = p->is_closing;
+		is_over = p->is_watch_over = p->is_closing;
+		if (is_over)
+			pthread_cond_broadcast(&p->changed);
 		pthread_mutex_unlock(&p->lock);
 	}
 	return NULL;
