@@ -77,7 +77,7 @@ kf_err schsm_is_same(struct token *t);
 void schsm_close(struct token *t);
 /* Appends up to CARD_FILE_MAX bytes: those of its first TLV element, and perhaps more.  NOT_FOUND. */
 kf_err schsm_read_file(struct token *t, unsigned fid, struct buf *ret);
-/* Makes it anew. */
+/* From its beginning; of one that is longer the end stays. */
 kf_err schsm_write_file(struct token *t, unsigned fid, struct slice data);
 /* OK if it is not there. */
 kf_err schsm_delete_file(struct token *t, unsigned fid);

@@ -91,15 +91,25 @@ static kf_err generate(struct token *t, const struct token_new_key *in, unsigned
 		false, ret);
 }
 
-/* Cards keep the request by themselves, so far as is known. */
-static kf_err keep_request(struct token *t, unsigned number, struct slice request)
+static bool tells_key(struct slice file, const struct pubkey *key)
+{
+	CLEANUP(pubkey_freep) struct pubkey *k = NULL;
+	return kf_ok(cvc_public_key(file, &k)) &&
+	       slice_eq(pubkey_spki(k), pubkey_spki(key));
+}
+
+/* Cards keep the request by themselves, so far as is known; other tools delete a key and leave its certificate,
+ * which not every card lists: it would name the new key. */
+static kf_err keep_request(
+	struct token *t, unsigned number, struct slice request, const struct pubkey *key)
 {
 	autobuf there = buf_new(CARD_FILE_MAX);
 	kf_err e = schsm_read_file(t, FID_CERTIFICATE | number, &there);
-	if (kf_ok(e) && there.n > 0)
+	if (kf_ok(e) && tells_key(buf_slice(&there), key))
 		return KF_OK;
 	if (!kf_ok(e) && !kf_is(e, KF_E_NOT_FOUND))
 		return e;
+	KF_TRY(schsm_delete_file(t, FID_CERTIFICATE | number));
 	return schsm_write_file(t, FID_CERTIFICATE | number, request);
 }
 
@@ -126,7 +136,7 @@ static kf_err finish(struct token *t, const struct token_new_key *in, unsigned n
 	KF_TRY(cvc_public_key(request, &key));
 	if (pubkey_alg(key) != in->alg)
 		return kf_fail(TOKEN, "the card made another kind of key");
-	KF_TRY(keep_request(t, number, request));
+	KF_TRY(keep_request(t, number, request, key));
 	struct prkd d = description_of(in, key);
 	KF_TRY(make_describe(t, number, &d));
 	t->keys[number].has_counter = in->uses > 0;

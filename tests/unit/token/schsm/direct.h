@@ -36,6 +36,9 @@ static inline bool direct_is_cut(struct direct *d, bool is_after)
 	return true;
 }
 
+/* What else happens to the card when it has done a command. */
+static void (*direct_after)(struct vhsm *v, struct slice apdu);
+
 static inline bool direct_is_same(const struct direct *d)
 {
 	struct vhsm_presence p = vhsm_presence(d->v);
@@ -49,6 +52,8 @@ static inline kf_err direct_transmit(
 	if (direct_is_cut(d, false) || !direct_is_same(d))
 		return kf_fail(CLOSED, "the card is not in its reader");
 	kf_err e = vhsm_transmit(d->v, apdu, ret);
+	if (direct_after)
+		direct_after(d->v, apdu);
 	bool is_cut = direct_is_cut(d, true);
 	direct_cut.commands -= direct_cut.commands > 0;
 	if (!kf_ok(e) || is_cut)

@@ -271,6 +271,46 @@ TEST(another_card_in_the_reader_gets_no_pin)
 	token_key_facts_free(&f);
 }
 
+/* The certificate of the first key is where that of the second belongs, as on a card that keeps no requests and
+ * does not list what was left of a key. */
+static void leave_certificate(struct vhsm *v, struct slice apdu)
+{
+	autobuf a = buf_new(VHSM_ANSWER_MAX), write = buf_new(VHSM_ANSWER_MAX),
+		left = buf_new(VHSM_ANSWER_MAX);
+	if (apdu.p[1] != 0x46)
+		return;
+	EQ(say(v, &a,
+		   "00B1CE0100000454020000"
+		   "0000"),
+		0x9000);
+	size_t n = a.n;
+	buf_add(&write, "\x00\xd7\xce\x02\x00", 5);
+	buf_add_u8(&write, (uint8_t)((n + 8) >> 8));
+	buf_add_u8(&write, (uint8_t)(n + 8));
+	buf_add(&write, "\x54\x02\x00\x00\x53\x82", 6);
+	buf_add_u8(&write, (uint8_t)(n >> 8));
+	buf_add_u8(&write, (uint8_t)n);
+	buf_add(&write, a.p, n);
+	OK(is_good(vhsm_transmit(v, buf_slice(&write), &left)));
+	MEMEQ(left.p, left.n, "\x90\x00");
+}
+
+TEST(what_was_left_of_another_key_does_not_name_a_new_one)
+{
+	CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm();
+	CLEANUP(token_closep) struct token *t = direct_ready(v);
+	struct token_key_facts f = { 0 }, g = { 0 };
+	OK(generate(t, ALG_P256, &f));
+	direct_after = leave_certificate;
+	bool is_made = generate(t, ALG_P256, &g);
+	direct_after = NULL;
+	OK(is_made);
+	OK(memcmp(f.key_id, g.key_id, KEY_ID_SIZE));
+	OK(is_good(sign_and_verify(t, g.handle, &g)));
+	token_key_facts_free(&f);
+	token_key_facts_free(&g);
+}
+
 /* ---- a card that is pulled in between ---- */
 
 static kf_err make(struct token *t, const struct token_blob *from)
