@@ -198,6 +198,17 @@ static void count(struct provision_report *r)
 			r->done++;
 }
 
+/* Of --all those that can take a share: blank ones and those that are away are not meant. */
+static bool is_meant(const struct token_names *to, const struct token_line *l)
+{
+	static const enum pool_token_state away[] = { POOL_TOKEN_GONE, POOL_TOKEN_TAKEN,
+		POOL_TOKEN_AMBIGUOUS };
+	bool is_here = l->is_initialised;
+	for (size_t i = 0; i < sizeof(away) / sizeof(*away); i++)
+		is_here &= strcmp(l->state, pool_token_state_text(away[i])) != 0;
+	return to->n || is_here;
+}
+
 /* --all of several pools: each has a DKEK of its own. */
 static kf_err check_one_pool(const struct tokens *t, const struct token_names *to,
 	const struct token_line *l, size_t n)
@@ -222,6 +233,8 @@ static kf_err import_shares(struct tokens *t, const struct token_names *to,
 	KF_TRY(server_lines(t, to, l, &n));
 	KF_TRY(check_one_pool(t, to, l, n));
 	for (size_t i = 0; i < n; i++) {
+		if (!is_meant(to, &l[i]))
+			continue;
 		struct provision_row *row = add_row(ret, l[i].serial);
 		if (!row)
 			return kf_fail(TOO_BIG, "more tokens than a pool can have");
@@ -233,7 +246,7 @@ static kf_err import_shares(struct tokens *t, const struct token_names *to,
 
 /* ---- keys ---- */
 
-/* Pairs: "token" SERIAL, "result" ok or why not. */
+/* Pairs: "token" SERIAL, "result" ok, was so, or why not. */
 static void read_results(struct slice facts, struct provision_report *ret)
 {
 	struct ttlv_reader r = ttlv_read(facts);
@@ -246,9 +259,12 @@ static void read_results(struct slice facts, struct provision_report *ret)
 			row = add_row(ret, serial);
 		} else if (row && slice_is(p.name, "result")) {
 			server_text(p.value, why, sizeof(why));
-			bool is_ok = slice_is(p.value, "ok");
+			bool was_so = slice_is(p.value, "was so");
+			bool is_ok = was_so || slice_is(p.value, "ok");
 			decide(row, is_ok ? KF_OK : kf_fail(TOKEN, "the token failed"),
 				is_ok ? "" : why);
+			if (was_so)
+				row->outcome = PROVISION_WAS_SO;
 		}
 	}
 	count(ret);

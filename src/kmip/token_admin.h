@@ -80,7 +80,7 @@ struct key_transfer {
 void key_transfer_put_request(struct ttlv_writer *w, const struct key_transfer *q);
 kf_err key_transfer_get_request(struct ttlv_reader *r, struct key_transfer *ret);
 
-/* Pairs: "token" SERIAL and, behind it, "result": ok, or why not. */
+/* Pairs: "token" SERIAL and, behind it, "result": ok, was so, or why not. */
 struct key_transfer_response {
 	struct slice blob;  /* BACKUP; else empty */
 	struct slice facts; /* status pairs */

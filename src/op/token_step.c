@@ -194,8 +194,10 @@ void op_token_report(struct buf *items, const struct provision_report *r)
 				  : row->err.site ? row->err.site->text
 						  : "failed";
 		op_token_fact(items, "token", row->serial);
-		op_token_fact(
-			items, "result", row->outcome == PROVISION_FAILED ? why : "ok");
+		op_token_fact(items, "result",
+			row->outcome == PROVISION_FAILED   ? why
+			: row->outcome == PROVISION_WAS_SO ? "was so"
+							   : "ok");
 	}
 }
 
