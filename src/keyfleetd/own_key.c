@@ -17,9 +17,18 @@ struct job {
 	struct own_key *own;
 };
 
+/* Pools are opened at the start only, after the TLS context: a reload can name one that is not in use. */
+static kf_err check_pool(const struct server *s, const char *name)
+{
+	if (!s->io || (s->pools && kf_ok(pool_check(s->pools, name, false))))
+		return KF_OK;
+	return kf_fail(CONFIG, "this pool is in use from the next start on only");
+}
+
 static kf_err find(void *arg, const char *name, struct slice spki, void **ret)
 {
 	struct pool_key in = { .spki = spki };
+	KF_TRY(check_pool(arg, name));
 	struct key *k = calloc(1, sizeof(*k));
 	if (!k)
 		return kf_fail(NOMEM, "key of this server");

@@ -147,6 +147,8 @@ def claim_a_certificate_s_key_is_found_on_the_card(lab):
     expect(checked.returncode == 1 and "names a pool that has no section" in checked.stderr, checked)
     lab.identity("own.pem", "pool:main")
     lab.server.start()
+    told = lab.keyfleet("--json", "doctor", "--server-config", lab.conf, check=False).stdout
+    expect("it is on tokens, which the key server uses" in told, told)
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         before = lab.signatures()
         shake(lab, quick_context(lab, version))
@@ -163,6 +165,13 @@ def claim_a_reload_takes_another_key_rsa_with_both_paddings(lab):
     done = lab.run(["openssl", "s_client", "-connect", lab.server.address, "-tls1_2", "-sigalgs", "RSA+SHA256", "-CAfile",
                     lab.admin.where[1], "-cert", lab.admin.where[2], "-key", lab.admin.where[3]], stdin="", check=False)
     expect("Verify return code: 0" in done.stdout and "signature type: RSA\n" in done.stdout, done)
+    with open(lab.conf, "a") as f:
+        f.write(f"\n[pool later]\npin = {lab.pin}\nsocket = {lab.pcscd.socket}\ntokens = nobody\n")
+    lab.identity("own.pem", "pool:later")
+    lab.server.process.signal(signal.SIGHUP)
+    wait_until("a refusal", lambda: "this pool is in use from the next start on only" in lab.log())
+    shake(lab, context)
+    lab.write("keys/keyfleetd.conf", open(lab.conf).read().split("\n[pool later]")[0] + "\n")
     lab.identity("server.pem", "server.key")
     lab.reload()
     shake(lab, context)
