@@ -140,7 +140,23 @@ struct worker {
 	EVP_MD_CTX *md_ctx;
 };
 
+/* refusal.c: of all pools; its lock is taken last. */
+struct refusal {
+	char serial[TOKEN_SERIAL_SIZE];
+	const struct token_pin *pin; /* a pool's */
+};
+struct refusals {
+	pthread_mutex_t lock;
+	size_t n;
+	struct refusal of[CARDS_MAX];
+};
+bool refusal_is_known(
+	struct refusals *r, const char *serial, const struct token_pin *pin);
+void refusal_note(struct refusals *r, const char *serial, const struct token_pin *pin);
+void refusal_forget(struct refusals *r, const char *serial);
+
 struct pool {
+	struct refusals *refusals;
 	char name[POOL_NAME_SIZE];
 	const struct token_driver *driver;
 	struct token_source_conf source_conf;
@@ -173,6 +189,7 @@ struct pool {
 struct pools {
 	size_t n;
 	struct pool *pool[POOLS_MAX];
+	struct refusals refusals;
 };
 
 /* key.c */

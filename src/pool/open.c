@@ -141,7 +141,8 @@ static bool is_pin_spent(const struct worker *w)
 	struct card *c = card_find(w->pool, w->facts.serial);
 	if (c && c->tries_asked > w->facts.pin_tries)
 		c->is_pin_spent = true;
-	return c && c->is_pin_spent;
+	return (c && c->is_pin_spent) ||
+	       refusal_is_known(w->pool->refusals, w->facts.serial, w->pool->pin);
 }
 
 static void note_tries_asked(const struct worker *w, int tries)

@@ -117,7 +117,8 @@ static void wait_for_workers(struct pool *p)
 	}
 }
 
-static void pool_close(struct pool *p)
+/* False: something of it is stuck. */
+static bool pool_close(struct pool *p)
 {
 	bool is_stuck = !send_home(p);
 	pthread_mutex_lock(&p->lock);
@@ -129,16 +130,21 @@ static void pool_close(struct pool *p)
 	if (p->has_keeper)
 		pthread_join(p->keeper, NULL);
 	if (is_stuck)
-		return; /* a thread is in the driver and may come back: all that it may touch stays */
+		return false; /* a thread is in the driver and may come back: all that it may touch stays */
 	if (p->source)
 		p->driver->close_source(p->source);
 	pool_free(p);
+	return true;
 }
 
 void pools_close(struct pools *pools)
 {
+	bool is_done = true;
 	for (size_t i = 0; pools && i < pools->n; i++)
-		pool_close(pools->pool[i]);
+		is_done &= pool_close(pools->pool[i]);
+	if (!pools || !is_done)
+		return;
+	pthread_mutex_destroy(&pools->refusals.lock);
 	free(pools);
 }
 
@@ -204,6 +210,7 @@ static kf_err add(struct pools *pools, const struct pool_conf *conf)
 	if (!p)
 		return kf_fail(NOMEM, "pool");
 	pools->pool[pools->n++] = p;
+	p->refusals = &pools->refusals;
 	KF_TRY(copy_conf(p, conf));
 	return start(p);
 }
@@ -214,6 +221,7 @@ kf_err pools_open(const struct pool_conf *conf, size_t n, struct pools **ret)
 	struct pools *pools = calloc(1, sizeof(*pools));
 	if (!pools)
 		return kf_fail(NOMEM, "pools");
+	pthread_mutex_init(&pools->refusals.lock, NULL);
 	for (size_t i = 0; kf_ok(e) && i < n; i++)
 		e = add(pools, &conf[i]);
 	if (kf_ok(e))

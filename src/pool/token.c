@@ -159,6 +159,8 @@ void worker_refuse_pin(struct worker *w, kf_err e)
 {
 	struct card *c = card_find(w->pool, w->facts.serial);
 	w->is_pin_bad = true;
+	if (token_may_try_pin(&w->facts))
+		refusal_note(w->pool->refusals, w->facts.serial, w->pool->pin);
 	if (c)
 		c->is_pin_spent |= token_may_try_pin(&w->facts);
 	worker_why(w, e);

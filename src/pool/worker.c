@@ -41,6 +41,8 @@ static kf_err look_again(struct worker *w, bool has_new_pin)
 	w->facts = *w->pool->driver->facts(w->token);
 	pool_select_anew(w->pool);
 	w->is_looked = false; /* pools_wait(): until its keys are proved */
+	if (has_new_pin)
+		refusal_forget(w->pool->refusals, w->facts.serial);
 	if (w->card && has_new_pin)
 		w->card->is_pin_spent = false;
 	return worker_enter(w);

@@ -23,7 +23,8 @@ struct fake {
 	unsigned keys;     /* bit i: it holds fake_keys[i] */
 	unsigned foreign;  /* bit i: it holds another key than it says */
 	unsigned counting; /* bit i: the key counts its uses */
-	bool holds_open, holds_close;
+	bool holds_open, holds_close, is_exclusive;
+	unsigned held; /* how often it is open */
 	enum kf_code open_fails;
 	enum kf_code fails; /* the next fails_n operations */
 	unsigned fails_n, wrong_n;
@@ -100,6 +101,7 @@ static void fake_wake(struct token_source *s)
 	(void)s;
 	FAKE_LOCK();
 	fake_woken = true;
+	fake_generation++; /* for every source */
 	pthread_cond_broadcast(&fake_changed);
 	FAKE_UNLOCK();
 }
@@ -156,7 +158,7 @@ static kf_err fake_open(
 		pthread_cond_wait(&fake_changed, &fake_lock);
 	if (!f->is_in || f->insertion != place->insertion)
 		e = kf_fail(CLOSED, "pulled out");
-	else if (f->is_taken)
+	else if (f->is_taken || (f->is_exclusive && f->held))
 		e = kf_fail(DENIED, "taken");
 	else if (f->open_fails)
 		e = (kf_err){ f->open_fails, kf_fail(TOKEN, "as written").site };
@@ -164,6 +166,7 @@ static kf_err fake_open(
 		struct token *t = calloc(1, sizeof(*t));
 		t->f = f;
 		t->insertion = place->insertion;
+		f->held++;
 		fake_fill_facts(t);
 		if (!kf_ok(soft_open(&t->soft)))
 			abort();
@@ -178,6 +181,7 @@ static void fake_close(struct token *t)
 {
 	FAKE_LOCK();
 	t->f->closes++;
+	t->f->held--;
 	pthread_cond_broadcast(&fake_changed);
 	while (t->f->holds_close)
 		pthread_cond_wait(&fake_changed, &fake_lock);

@@ -155,6 +155,20 @@ TEST(no_task_but_a_new_pin_has_the_pin_tried_again)
 	pool_down();
 }
 
+TEST(a_pin_that_one_pool_tried_in_vain_is_not_tried_by_another)
+{
+	fakes_reset(1, 1 << KEC);
+	fakes[0].refuses_pin = fakes[0].is_exclusive = true;
+	struct pool_conf two[] = { fake_conf, fake_conf };
+	two[1].name = "other";
+	OK(kf_ok(pools_open(two, 2, &pools)));
+
+	OK(FAKE_UNTIL(fakes[0].closes == 2)); /* each had it and let it go */
+	EQ(fakes[0].logins, 1);
+	EQ(fakes[0].tries, 9);
+	pool_down();
+}
+
 TEST(a_token_with_two_tries_left_is_left_alone_until_a_person_gave_it_more)
 {
 	fakes_reset(1, 1 << KEC);
