@@ -325,11 +325,21 @@ def claim_a_read_only_pool_is_never_written_to(lab):
     lab.serving("www", 1)
     signed = lab.admin.tokens()[lab.serials[0]]
     expect(signed["read-only"] == "yes", signed)
-    refused("made a key", lambda: lab.admin.create("main", "no"))
-    refused("copied a key", lambda: lab.admin.transfer(CLONE, lab.key_id))
-    refused("erased a card", lambda: lab.admin.init(lab.serials[0], "no", force=True))
-    refused("changed the PIN", lambda: lab.admin.act(CHANGE_PIN, lab.serials[0], octets(0x540027, b"648219"),
-                                                     octets(0x540028, b"111111")))
+    file = find(lab.admin.transfer(BACKUP, lab.key_id), 0x54002F)
+    why = {
+        refused("made a key", lambda: lab.admin.create("main", "no")),
+        refused("took a key in", lambda: lab.admin.adopt("main", "no", blob=file)),
+        refused("copied a key", lambda: lab.admin.transfer(CLONE, lab.key_id)),
+        refused("deleted a key", lambda: lab.admin.transfer(DELETE, lab.key_id, lab.serials[0])),
+        refused("erased a card", lambda: lab.admin.init(lab.serials[0], "no", force=True)),
+        refused("gave a share", lambda: lab.admin.act(IMPORT_SHARE, lab.serials[0], octets(0x54002C, SHARE))),
+        refused("changed the PIN", lambda: lab.admin.act(CHANGE_PIN, lab.serials[0], octets(0x540027, b"648219"),
+                                                         octets(0x540028, b"111111"))),
+    }
+    expect(len(why) == 1, f"refused for other reasons: {why}")
+    lab.server.keyfleet("key", "revoke", lab.key_id)
+    lab.server.keyfleet("key", "destroy", "--yes", lab.key_id)
+    lab.server.keyfleet("key", "adopt", "www")
     lab.admin.act(DRAIN, lab.serials[0])
     lab.admin.act(RESUME, lab.serials[0])
 
