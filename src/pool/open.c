@@ -135,13 +135,12 @@ kf_err worker_list(struct worker *w)
 
 /* ---- opening ---- */
 
-/* It was refused; or was sent, the answer was lost, and a try is gone since. */
+/* It was refused; or was sent, the answer was lost, and a try is gone since: that may also come of a card that
+ * was pulled while it compared the right one, so that people may say that it is to be tried again. */
 static bool is_pin_spent(const struct worker *w)
 {
-	struct card *c = card_find(w->pool, w->facts.serial);
-	if (c && c->tries_asked > w->facts.pin_tries)
-		c->is_pin_spent = true;
-	return (c && c->is_pin_spent) ||
+	const struct card *c = card_find(w->pool, w->facts.serial);
+	return (c && (c->is_pin_spent || c->tries_asked > w->facts.pin_tries)) ||
 	       refusal_is_known(w->pool->refusals, w->facts.serial, w->pool->pin);
 }
 

@@ -247,6 +247,7 @@ static void take_back(struct card *c)
 {
 	struct worker *w = c->worker;
 	c->is_drained = false;
+	c->tries_asked = 0;
 	if (!w)
 		return;
 	w->failures = w->refusals = 0;

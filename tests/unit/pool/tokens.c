@@ -101,6 +101,14 @@ TEST(a_pin_whose_answer_was_lost_is_sent_again_only_if_no_try_is_gone)
 		OK(until_state(0, wrong ? POOL_TOKEN_PIN : POOL_TOKEN_SERVING));
 		EQ(fakes[0].logins, 2 - wrong);
 		EQ(fakes[0].tries, 10 - wrong);
+		pull(0);
+		OK(until_state(0, POOL_TOKEN_GONE));
+		plug(0);
+		OK(until_state(0, wrong ? POOL_TOKEN_PIN : POOL_TOKEN_SERVING));
+		EQ(fakes[0].logins, wrong ? 1 : 3);
+		FAKE(fakes[0].refuses_pin = false); /* it was pulled, not wrong */
+		OK(kf_ok(pool_resume(pools, "FAKE0")));
+		OK(SERVING(0));
 		pool_down();
 	}
 }
