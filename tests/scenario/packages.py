@@ -104,10 +104,10 @@ class Fleet(Lab):
         self.share(m, "pg")
         store = f"--store 'postgresql:{postgresql.conninfo}' --listen 127.0.0.1:{port}"
         if join:
-            shutil.copytree(join.root + "/etc/keyfleet", m.root + "/root/other", symlinks=True)
-            for path in glob.glob(m.root + "/root/other/*"):
+            shutil.copytree(join.root + "/etc/keyfleet", m.root + "/srv/other", symlinks=True)
+            for path in glob.glob(m.root + "/srv/other/*"):
                 os.lchown(path, 0, 0)
-        m.run(f"keyfleet init /etc/keyfleet {store} {'--join /root/other' if join else ''}")
+        m.run(f"keyfleet init /etc/keyfleet {store} {'--join /srv/other' if join else ''}")
         m.run("systemctl start keyfleetd")
         return m
 
@@ -115,14 +115,14 @@ class Fleet(Lab):
         """nginx with a key that it does not have, by the way that an operator goes."""
         web = self.machine("web", "nginx")
         web.apt("install", "/debs/keyfleet-agent_*.deb", "/debs/keyfleet-provider_*.deb")
-        key_server.run("keyfleet key create www --type ec:P-256 && keyfleet client add web1 --out /root &&"
+        key_server.run("keyfleet key create www --type ec:P-256 && keyfleet client add web1 --out /srv &&"
                        " keyfleet grant add web1 www sign --tls-only")
         csr = self.write("www.csr", key_server.run("keyfleet key csr www --subject CN=localhost").stdout)
         web.write("/etc/keyfleet/www.ref", key_server.run("keyfleet key ref www").stdout)
         web.write("/etc/keyfleet/www.pem", open(self.certify(csr, "www.pem")).read())
         web.write("/etc/keyfleet/ca.pem", key_server.read("/etc/keyfleet/ca.pem"))
         for ending, mode in ((".pem", 0o644), (".key", 0o600)):
-            web.write("/etc/keyfleet/web1" + ending, key_server.read("/root/web1" + ending), mode)
+            web.write("/etc/keyfleet/web1" + ending, key_server.read("/srv/web1" + ending), mode)
         web.write("/etc/keyfleet/agent.conf", f"""[client]
 servers = {", ".join(f"127.0.0.1:{p}" for p in ports)}
 server_name = keyfleetd
