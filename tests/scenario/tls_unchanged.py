@@ -75,6 +75,8 @@ def testssl(lab, port, name):
     """testssl.sh's own findings, without what is the time's, the port's or the service's, and without resumption, of
     which it says one thing or another of the same server from run to run."""
     out = lab.path(name + ".json")
+    if os.path.exists(out):
+        os.unlink(out)
     subprocess.run(["testssl", "--quiet", "--fast", "--color", "0", "--warnings", "off", "-p", "-S", "-f", "-P", "-s",
                     "--jsonfile", out, f"127.0.0.1:{port}"], capture_output=True, timeout=280,
                    stdin=subprocess.DEVNULL)
@@ -83,13 +85,20 @@ def testssl(lab, port, name):
 
 
 def claim_testssl_finds_no_difference(lab):
+    """A difference is what every comparison shows: on a busy machine testssl.sh's own probes time out now and then."""
     if subprocess.run(["which", "testssl"], capture_output=True).returncode:
         skip("testssl.sh is not installed")
     local = Nginx(lab, "nginx-t-local", lab.local, None)
     remote = Nginx(lab, "nginx-t-remote", lab.remote, lab.conf)
-    a, b = testssl(lab, local.port, "local"), testssl(lab, remote.port, "remote")
-    expect(len(a) > 10, f"testssl.sh found only {len(a)} things")
-    expect(a == b, f"differences: {sorted(a ^ b)}")
+    differences = None
+    for _ in range(3):
+        a, b = testssl(lab, local.port, "local"), testssl(lab, remote.port, "remote")
+        expect(len(a) > 10, f"testssl.sh found only {len(a)} things")
+        differences = a ^ b if differences is None else differences & (a ^ b)
+        if not differences:
+            return
+        print(f"# testssl.sh differs, once more: {sorted(differences)}")
+    expect(False, f"differences: {sorted(differences)}")
 
 
 if __name__ == "__main__":
