@@ -101,10 +101,14 @@ static kf_err check_state(const struct object *o, int64_t now_s, enum op_use use
 
 kf_err op_check_use(const struct op_call *call, enum op_use use, uint32_t usage)
 {
-	const struct object *o = call->object;
+	return op_check_use_of(call->object, call->now_s, use, usage);
+}
 
-	KF_TRY(op_check_material(o, call->now_s));
-	KF_TRY(check_state(o, call->now_s, use));
+kf_err op_check_use_of(
+	const struct object *o, int64_t now_s, enum op_use use, uint32_t usage)
+{
+	KF_TRY(op_check_material(o, now_s));
+	KF_TRY(check_state(o, now_s, use));
 	if (!(o->usage_mask & usage))
 		return kf_fail(USAGE, "Cryptographic Usage Mask does not allow this");
 	return KF_OK;

@@ -47,6 +47,9 @@ kf_err op_check_secrecy(const struct object *o);
  * goes on after deactivation and compromise (KMIP 2.1, State). */
 enum op_use { OP_PROTECT, OP_PROCESS };
 kf_err op_check_use(const struct op_call *call, enum op_use use, uint32_t usage);
+/* The same for another object that the request names. */
+kf_err op_check_use_of(
+	const struct object *o, int64_t now_s, enum op_use use, uint32_t usage);
 
 /* INVALID_FIELD for private keys of algorithms that are too weak, unless the server allows them. */
 kf_err op_check_legacy(const struct op_call *call, const struct alg *alg);
