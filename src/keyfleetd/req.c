@@ -253,7 +253,7 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 		a.token = r->job.token;
 	else
 		a.token = c->token;
-	if (phase == AUDIT_ALLOWED && r->next == OP_SIGN)
+	if (phase == AUDIT_ALLOWED && op_aim(&r->call) == OP_SIGN)
 		a.digest = hasher_job(&r->io->hasher, &c->job, digest);
 	return audit_add(r->io->server->audit, r->io->number, &a, &r->ticket);
 }

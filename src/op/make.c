@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/make.h"
+#include "op/usage.h"
 #include <openssl/sha.h>
 #include <string.h>
 
@@ -54,15 +55,13 @@ static kf_err check_dates(struct slice attrs)
 	return KF_OK;
 }
 
-kf_err make_check(const struct op_call *call, const struct make *m)
+kf_err make_check(const struct op_call *call, struct make *m)
 {
-	const struct slice attrs = buf_slice(&m->attrs);
-
 	KF_TRY(buf_err(&m->attrs));
-	KF_TRY(attrs_check_new(attrs));
-	/* To take a limit and not to keep it would be worse than to refuse it. */
-	if (attrs_count(attrs, TAG_USAGE_LIMITS))
-		return kf_fail(FEATURE, "usage limits");
+	KF_TRY(attrs_check_new(buf_slice(&m->attrs)));
+	KF_TRY(usage_begin(&m->attrs));
+	KF_TRY(buf_err(&m->attrs));
+	const struct slice attrs = buf_slice(&m->attrs);
 	KF_TRY(check_dates(attrs));
 	return check_names(call, attrs);
 }

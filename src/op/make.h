@@ -29,8 +29,9 @@ struct make {
 struct make make_new(const struct op_call *call, enum object_type type);
 void make_free(struct make *m);
 
-/* The client's attributes: known, well formed, settable, consistent, and the names are free. */
-kf_err make_check(const struct op_call *call, const struct make *m);
+/* The client's attributes: known, well formed, settable, consistent, and the names are free.  The Count of
+ * Usage Limits is set. */
+kf_err make_check(const struct op_call *call, struct make *m);
 
 /* SHA-256 of the key material, the certificate or the data: the Digest attribute. */
 void make_digest(struct make *m, struct slice bytes);

@@ -9,6 +9,8 @@ enum {
 	STANDARD_CODES = 0x40,
 	VENDOR_CODES = 0x10,
 	CONFLICTS_MAX = 4,
+	/* Uses that are counted at once get in each other's way, and one of them gets through each time. */
+	SPENDING_CONFLICTS_MAX = 1000,
 };
 
 #define by_permission NULL
@@ -227,12 +229,21 @@ static enum op_next check_next(struct op_call *call, enum op_next next)
 	else if (next == OP_WORK && is_to_be_asked_first(call)) {
 		call->was_asked = true;
 		next = ask_for_repetition(call);
+	} else if (next == OP_COMMIT && call->spends) {
+		/* Each use counts, and its answer is made afterwards: no request id. */
+		call->change.has_request_id = false;
 	} else if (next == OP_COMMIT) {
 		name_change(call);
 		next = op_then(call, record_answer(call), OP_COMMIT);
 	}
 	call->next = next;
 	return next;
+}
+
+enum op_next op_aim(const struct op_call *call)
+{
+	return call->next == OP_COMMIT && call->spends ? call->after_spending
+						       : call->next;
 }
 
 enum op_next op_start(struct op_call *call)
@@ -269,6 +280,7 @@ static enum op_next start_again(struct op_call *call)
 {
 	drop_mutations(call);
 	release(call);
+	buf_clear(&call->scratch);
 	if (call->object) {
 		object_unref(call->object);
 		call->object = NULL;
@@ -280,6 +292,13 @@ static enum op_next start_again(struct op_call *call)
 	return kf_ok(err) ? op_start(call) : op_then(call, err, OP_FAIL);
 }
 
+static bool may_start_again(struct op_call *call)
+{
+	const unsigned most = call->spends ? SPENDING_CONFLICTS_MAX : CONFLICTS_MAX;
+	return !call->is_question && !call->is_slow &&
+	       kf_is(call->change.err, KF_E_CONFLICT) && call->conflicts++ < most;
+}
+
 enum op_next op_committed(struct op_call *call)
 {
 	struct change *c = &call->change;
@@ -287,7 +306,7 @@ enum op_next op_committed(struct op_call *call)
 	if (kf_ok(c->err) && c->is_replay)
 		adopt_replay(call);
 	if (kf_ok(c->err))
-		return call->next = OP_ANSWER;
+		return call->next = call->spends ? call->after_spending : OP_ANSWER;
 	if (call->is_question && call->was_asked && kf_ok(call->err) &&
 		kf_is(c->err, KF_E_NOT_FOUND)) {
 		drop_mutations(call);
@@ -297,8 +316,7 @@ enum op_next op_committed(struct op_call *call)
 	/* It was not made before, so call->err holds.  Any other answer leaves that open. */
 	if (call->is_question && kf_is(c->err, KF_E_NOT_FOUND))
 		return call->next = OP_FAIL;
-	if (!call->is_question && !call->is_slow && kf_is(c->err, KF_E_CONFLICT) &&
-		call->conflicts++ < CONFLICTS_MAX)
+	if (may_start_again(call))
 		return start_again(call);
 	return call->next = op_then(call, c->err, OP_FAIL);
 }
@@ -324,7 +342,7 @@ void op_clear(struct op_call *call)
 		sign_job_clear(&call->job);
 	if (call->next == OP_DECRYPT)
 		decrypt_job_clear(&call->decrypt);
-	if (call->op && call->op->changes_store) {
+	if (call->op && (call->op->changes_store || call->spends)) {
 		drop_mutations(call);
 		buf_free(&call->change.answer);
 		call->change = (struct change){ 0 };
@@ -340,7 +358,7 @@ void op_clear(struct op_call *call)
 	call->err = KF_OK;
 	call->next = OP_ANSWER;
 	call->conflicts = 0;
-	call->is_question = call->is_slow = call->was_asked = false;
+	call->is_question = call->is_slow = call->was_asked = call->spends = false;
 	call->mechanism = NULL;
 	call->decision = (struct decision){ 0 };
 }

@@ -92,9 +92,11 @@ struct op_call {
 
 	/* by op_start */
 	kf_err err;
-	enum op_next next;  /* what was said last */
-	bool was_asked;     /* whether this slow request was carried out before */
-	bool is_question;   /* the change only asks whether it was made before */
+	enum op_next next; /* what was said last */
+	bool was_asked;    /* whether this slow request was carried out before */
+	bool is_question;  /* the change only asks whether it was made before */
+	bool spends; /* the change counts a use (op/usage.h), and after_spending follows */
+	enum op_next after_spending;
 	unsigned conflicts; /* times the object was changed under our feet */
 	enum op_next (*work)(struct op_call *call); /* OP_WORK: see op_worked() */
 	unsigned slow_place;                        /* op/slow.h; 0: none */
@@ -138,6 +140,8 @@ const struct op *op_each(size_t i);      /* NULL after the last */
 kf_err op_decode(struct op_call *call);
 /* NOT_FOUND for what the client must not know of; DENIED where there is nothing to know. */
 kf_err op_authorise(struct op_call *call);
+/* What it comes to, when a use must be counted first. */
+enum op_next op_aim(const struct op_call *call);
 enum op_next op_start(struct op_call *call);
 enum op_next op_worked(struct op_call *call);
 /* When change.done() has come home.  OP_COMMIT: somebody else was faster; submit once more. */

@@ -6,6 +6,7 @@
 #include "op/material.h"
 #include "op/parameters.h"
 #include "op/step.h"
+#include "op/usage.h"
 #include "policy/tls_shape.h"
 #include <openssl/evp.h>
 #include <string.h>
@@ -188,9 +189,16 @@ static kf_err prepare(struct op_call *call)
 	return fill_job(call, s);
 }
 
+static uint64_t protected_bytes(struct op_call *call)
+{
+	const struct sign_request *q = &OP_REQUEST(call, struct sign_call)->q;
+	return q->has_digested_data ? q->digested_data.n : q->data.n;
+}
+
 enum op_next op_sign_start(struct op_call *call)
 {
-	return op_then(call, prepare(call), OP_SIGN);
+	const enum op_next next = op_then(call, prepare(call), OP_SIGN);
+	return op_spend_usage(call, protected_bytes(call), next);
 }
 
 void op_sign_answer(struct op_call *call, struct ttlv_writer *w)

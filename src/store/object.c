@@ -28,6 +28,7 @@ static void decode_item(struct object *o, const struct ttlv_item *it)
 	case TAG_INITIAL_DATE: o->initial_date = ttlv_item_long(it); break;
 	case TAG_DESTROY_DATE: o->destroy_date = ttlv_item_long(it); break;
 	case TAG_ARCHIVE_DATE: o->is_archived = true; break;
+	case TAG_USAGE_LIMITS: o->is_limited = true; break;
 	case TAG_CRYPTOGRAPHIC_USAGE_MASK: o->usage_mask = (uint32_t)ttlv_item_int(it); break;
 	case TAG_CRYPTOGRAPHIC_ALGORITHM: o->algorithm = (uint32_t)ttlv_item_int(it); break;
 	case TAG_CRYPTOGRAPHIC_LENGTH: o->length = (uint32_t)ttlv_item_int(it); break;

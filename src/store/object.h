@@ -63,6 +63,7 @@ struct object {
 	int64_t initial_date, destroy_date;
 	uint32_t usage_mask, algorithm, length;
 	bool is_sensitive, is_extractable, is_archived;
+	bool is_limited; /* has Usage Limits: op/usage.h */
 
 	/* private keys that the engine holds; owned reference, set before publication */
 	struct token_key *key;
