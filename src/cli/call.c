@@ -114,20 +114,34 @@ static kf_err locate(struct cli *c, const struct buf *attrs, struct buf *answer,
 	return KF_OK;
 }
 
-/* The ids of private keys with the name: at most one is expected. */
-kf_err key_has_name(struct cli *c, const char *name, struct key_ids *ret)
+/* At most one is expected.  `type` 0: of any. */
+static kf_err locate_name(
+	struct cli *c, const char *name, uint32_t type, struct key_ids *ret)
 {
 	autobuf attrs = buf_new(4096), answer = buf_new(CALL_PAYLOAD_MAX);
-	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_PRIVATE_KEY);
+	if (type)
+		attrs_add_enum(&attrs, TAG_OBJECT_TYPE, type);
 	attrs_add_name(&attrs, slice_of(name));
 	struct ttlv_reader uids;
 	KF_TRY(locate(c, &attrs, &answer, &uids));
 	struct slice id, another;
 	if (!locate_next_uid(&uids, &id))
-		return kf_fail(NOT_FOUND, "no private key has this name");
+		return kf_fail(NOT_FOUND, "no key has this name");
 	if (locate_next_uid(&uids, &another))
 		return kf_fail(CONFLICT, "several keys have this name; say the id");
 	return slice_to_text(id, ret->private_key, sizeof(ret->private_key));
+}
+
+kf_err key_has_name(struct cli *c, const char *name, struct key_ids *ret)
+{
+	return locate_name(c, name, KMIP_OBJECT_TYPE_PRIVATE_KEY, ret);
+}
+
+/* The private key if there is one: its public key may have the same name. */
+static kf_err find_name(struct cli *c, const char *name, struct key_ids *ret)
+{
+	kf_err e = key_has_name(c, name, ret);
+	return kf_is(e, KF_E_NOT_FOUND) ? locate_name(c, name, 0, ret) : e;
 }
 
 static void add_digest(struct buf *attrs, struct slice bytes)
@@ -190,7 +204,7 @@ kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret)
 		KF_TRY(slice_to_text(
 			slice_of(name_or_id), ids.private_key, sizeof(ids.private_key)));
 	} else {
-		kf_err e = key_has_name(c, name_or_id, &ids);
+		kf_err e = find_name(c, name_or_id, &ids);
 		if (!kf_ok(e)) {
 			cli_note(c, "%s: %s", name_or_id, e.site->text);
 			return e;

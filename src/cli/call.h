@@ -27,10 +27,10 @@ struct ttlv_reader answer_reader(const struct buf *answer);
 
 enum { KEY_ID_TEXT = 129 };
 
-/* A private key by its name or id. */
+/* A private key by its name or id, or what else has this name or id: a symmetric key, secret data, ... */
 struct key_ids {
-	char private_key[KEY_ID_TEXT],
-		public_key[KEY_ID_TEXT]; /* public_key may be empty */
+	char private_key[KEY_ID_TEXT],   /* or of the other object */
+		public_key[KEY_ID_TEXT]; /* may be empty */
 };
 /* NOT_FOUND with a note if there is no such key, CONFLICT if several have the name. */
 kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret);
