@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/own_key.h"
+#include "base/clock.h"
 #include "keyfleetd/server.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,7 +109,10 @@ static kf_err sign(void *key, struct tls_signing *s)
 		.is_digest = true,
 		.n = s->n };
 	memcpy(j->sign.data, s->digest, s->n);
-	j->pool = (struct pool_job){ .sign = &j->sign, .done = done };
+	j->pool = (struct pool_job){ .sign = &j->sign,
+		.yields = true,
+		.deadline_ns = clock_monotonic_ns() + atomic_load(&j->own->timeout_ns),
+		.done = done };
 	kf_err e = pool_submit(k->server->pools, &j->pool);
 	if (!kf_ok(e))
 		forget(s);

@@ -3,7 +3,8 @@
  * own_key: the key server's own TLS key, where it lives on tokens ([tls] key = pool:NAME).
  *
  * Strangers can ask for such signatures, by no more than a greeting: few of them are at the pool at a
- * time, so that they cannot fill its queue, and who goes away takes his along.
+ * time, they yield to what clients ask for, and who goes away takes his along.  A handshake whose turn would
+ * come too late fails at once, so that its client tries another key server.
  */
 #pragma once
 #include "net/tls_remote.h"
@@ -16,6 +17,7 @@ struct server;
 struct own_key {
 	struct tls_remote remote;
 	_Atomic unsigned waiting, most; /* handshakes at the pool */
+	_Atomic uint64_t timeout_ns;    /* of a handshake */
 };
 
 /* Finds no key before it is asked to sign: tokens may come later. */

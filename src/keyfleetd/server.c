@@ -67,6 +67,7 @@ static kf_err set_settings(struct server *s, uint64_t generation)
 	if (old)
 		epoch_retire(s->epoch, old, free);
 	atomic_store(&s->own_key.most, (unsigned)s->conf.token_handshakes);
+	atomic_store(&s->own_key.timeout_ns, new->handshake_timeout_ns);
 	epoch_reclaim(s->epoch);
 	return KF_OK;
 }

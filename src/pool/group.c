@@ -148,7 +148,8 @@ static bool has_idle(struct pool *p, const struct token_set *s)
 
 /* Of all that waits, what falls to the tokens of this key; a job of another key as far as its tokens are the
  * same.  What is at work is half done, on average. */
-uint64_t group_wait_ns(struct pool *p, const struct pool_key_group *g, enum pool_op op)
+uint64_t group_wait_ns(
+	struct pool *p, const struct pool_key_group *g, enum pool_op op, bool yields)
 {
 	const struct token_set *own = &g->serving[op];
 	unsigned tokens, shared;
@@ -163,7 +164,8 @@ uint64_t group_wait_ns(struct pool *p, const struct pool_key_group *g, enum pool
 			container_of(l, struct pool_key_group, busy);
 		rate = rate_of(p, k, own, &shared);
 		if (shared)
-			wait += k->waiting / rate * shared / tokens;
+			wait += (k->waiting - (yields ? 0 : k->yielding)) / rate *
+				shared / tokens;
 	}
 	return (uint64_t)wait;
 }

@@ -29,6 +29,7 @@ enum {
 		10000, /* jobs wait so long for a token that left without having been sent away */
 	OUTSIDE_MAX =
 		1 << 26,     /* what is signed and has no digest; messages are shorter */
+	YIELD_TO = 4,        /* later jobs, for each that waits and yields */
 	DEADLINE_FACTOR = 3, /* times the timeout: jobs without a deadline */
 };
 
@@ -58,9 +59,9 @@ struct pool_key_group {
 	char label[TOKEN_LABEL_SIZE];
 	struct pubkey *pubkey; /* immutable, as is the modulus; no lock */
 	uint8_t modulus[JOB_CIPHER_MAX];
-	struct list jobs; /* oldest first */
-	unsigned waiting;
-	unsigned refs; /* by what tokens hold, and by jobs */
+	struct list jobs;           /* oldest first */
+	unsigned waiting, yielding; /* of them */
+	unsigned refs;              /* by what tokens hold, and by jobs */
 	struct token_set serving[OP_COUNT];
 	uint64_t hope_ns; /* until then one of its tokens may come back */
 };
@@ -180,7 +181,7 @@ struct pool {
 	size_t cards_n;
 	struct map groups; /* struct pool_key_group by id */
 	struct list busy;
-	unsigned waiting; /* jobs in all groups */
+	unsigned waiting, yielding; /* jobs in all groups; of them */
 	uint64_t order;
 
 	struct token_places places; /* the watcher's own */
@@ -219,7 +220,9 @@ void groups_sweep(
 	struct pool *p, bool all); /* drops those that nobody has; all: at the end */
 /* One of its tokens serves it, or may again soon. */
 bool group_has_hope(const struct pool_key_group *g, enum pool_op op, uint64_t now);
-uint64_t group_wait_ns(struct pool *p, const struct pool_key_group *g, enum pool_op op);
+/* `yields`: of a job that yields to all that waits. */
+uint64_t group_wait_ns(
+	struct pool *p, const struct pool_key_group *g, enum pool_op op, bool yields);
 uint64_t service_of(const struct worker *w, const struct alg *alg, enum pool_op op);
 
 /* queue.c; all with the lock held, but for job_finish() */

@@ -87,6 +87,9 @@ struct pool_job {
 	/* The key has a use counter: after an outcome that is not known, no other token.  The pool says so
 	 * itself of keys whose token tells. */
 	bool is_once;
+	/* Strangers asked for it: what clients ask for later goes before, four for each that waits so, and does not
+	 * count it when it looks for room or time. */
+	bool yields;
 	void (*done)(struct pool_job *j); /* on a thread of the pool's; must be quick */
 
 	/* for done(); the result itself is in sign->err or decrypt->err */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * queue: what waits.  A FIFO a key; a token takes the oldest job of all the keys that it serves.  Nothing
+ * queue: what waits.  A queue a key; a token takes the first job of all the keys that it serves: the oldest,
+ * where nobody yields.  Nothing
  * is bound to a token before the token is free: a queue a token would wait behind the slowest.
  */
 #include "base/clock.h"
@@ -77,16 +78,36 @@ void queue_wake(struct pool *p)
 	}
 }
 
+/* Regular ones have even numbers; one that yields has a place among those to come. */
+static uint64_t next_order(struct pool *p, const struct pool_job *j)
+{
+	if (j->yields)
+		return p->order + 2 * (uint64_t)YIELD_TO * (p->yielding + 1) + 1;
+	return p->order += 2;
+}
+
+/* Its place is at the end, or before some that yield. */
+static void put_by_order(struct pool_key_group *g, struct pool_job *j)
+{
+	struct list *at = g->jobs.prev;
+	while (at != &g->jobs &&
+		container_of(at, struct pool_job, own.link)->own.order > j->own.order)
+		at = at->prev;
+	list_insert(at, &j->own.link);
+}
+
 static void put_in(struct pool *p, struct pool_job *j, bool is_first)
 {
 	struct pool_key_group *g = j->own.group;
 	if (is_first)
 		list_add_head(&g->jobs, &j->own.link);
 	else
-		list_add_tail(&g->jobs, &j->own.link);
+		put_by_order(g, j);
 	if (!g->waiting++)
 		list_add_tail(&p->busy, &g->busy);
 	p->waiting++;
+	g->yielding += j->yields;
+	p->yielding += j->yields;
 	j->own.is_waiting = true;
 	keeper_arm(p, j->deadline_ns);
 	if (!queue_has_taker(j))
@@ -101,6 +122,8 @@ void queue_take_off(struct pool *p, struct pool_job *j)
 	if (!--g->waiting)
 		list_remove(&g->busy);
 	p->waiting--;
+	g->yielding -= j->yields;
+	p->yielding -= j->yields;
 	j->own.is_waiting = false;
 }
 
@@ -186,13 +209,14 @@ static kf_err admit(
 	struct pool *p, const struct pool_job *j, const struct pool_key_group *g)
 {
 	uint64_t now = j->own.submitted_ns, wait;
+	unsigned before = p->waiting - (j->yields ? 0 : p->yielding);
 	if (p->is_closing)
 		return kf_fail(CLOSED, "the key server is being stopped");
 	if (!g || !group_has_hope(g, op_of(j), now))
 		return kf_fail(UNAVAILABLE, "no token that holds the key is in use");
-	if (p->waiting >= p->queue)
+	if (before >= p->queue)
 		return kf_fail(BUSY, "too many operations wait for tokens");
-	wait = group_wait_ns(p, g, op_of(j));
+	wait = group_wait_ns(p, g, op_of(j), j->yields);
 	if (wait != UINT64_MAX && (now >= j->deadline_ns || wait > j->deadline_ns - now))
 		return kf_fail(BUSY, "its turn would come after its deadline");
 	return KF_OK;
@@ -204,7 +228,7 @@ static kf_err submit(struct pool *p, struct pool_job *j)
 	KF_TRY(admit(p, j, g));
 	g->refs++;
 	j->own.group = g;
-	j->own.order = p->order++;
+	j->own.order = next_order(p, j);
 	put_in(p, j, false);
 	return KF_OK;
 }
@@ -254,8 +278,9 @@ uint64_t pool_expected_wait_ns(struct pools *pools, const struct token_key *key)
 	pthread_mutex_lock(&p->lock);
 	const struct pool_key_group *g = group_find(p, key->id);
 	bool decrypts_only = g && set_is_empty(&g->serving[OP_SIGN]);
-	uint64_t wait = g ? group_wait_ns(p, g, decrypts_only ? OP_DECRYPT : OP_SIGN)
-			  : UINT64_MAX;
+	uint64_t wait =
+		g ? group_wait_ns(p, g, decrypts_only ? OP_DECRYPT : OP_SIGN, false)
+		  : UINT64_MAX;
 	pthread_mutex_unlock(&p->lock);
 	return wait;
 }

@@ -63,6 +63,17 @@ class Tokens(Lab):
         self.server.process.signal(signal.SIGHUP)
         wait_until("the reload", lambda: self.log().count("reloaded") > before)
 
+    def option(self, name, value):
+        """Of [limits], taken at once."""
+        lines = [line for line in open(self.conf).read().splitlines() if not line.startswith(name + " =")]
+        at = lines.index("[limits]") if "[limits]" in lines else None
+        if at is None:
+            lines += ["[limits]"]
+            at = len(lines) - 1
+        lines.insert(at + 1, f"{name} = {value}")
+        self.write("keys/keyfleetd.conf", "\n".join(lines) + "\n")
+        self.reload()
+
     def log(self):
         return self.server.process.tail(10000)
 
@@ -140,6 +151,7 @@ def claim_a_certificate_s_key_is_found_on_the_card(lab):
     lab.admin.create("main", "own-rsa", bits=2048)
     lab.certify_server("own", "own.pem")
     lab.certify_server("own-rsa", "own-rsa.pem")
+    lab.on_card = lab.admin.create("main", "web")
     lab.soft = lab.server.keyfleet("key", "create", "soft", "--type", "ec:P-256").stdout.split()[0]
     lab.identity("own.pem", "pool:nobody")
     lab.server.process.stop()
@@ -189,7 +201,12 @@ def claim_a_resumed_session_asks_no_card(lab):
     expect(lab.signatures() == before, "the card signed")
 
 
-def sign_soft(wire, key):
+def waiting_for(lab):
+    """Jobs at the pool."""
+    return sum(int(n) for n in re.findall(r'^keyfleet_pool_queue_length\{[^}]*\} (\d+)', lab.metrics(), re.M))
+
+
+def sign(wire, key):
     parameters = struct_(0x42002B, enum(0x420038, 6), enum(0x4200AE, 0x0E))
     began = time.monotonic()
     answer = items_of(wire.ask(request(SIGN, text(0x420094, key) + parameters + octets(0x4200C2, b"data"))))[0]
@@ -214,7 +231,7 @@ def claim_handshakes_wait_and_nobody_else(lab):
         for thread in waiting:
             thread.start()
         while any(thread.is_alive() for thread in waiting):
-            took.append(sign_soft(wire, lab.soft))
+            took.append(sign(wire, lab.soft))
         spent = time.monotonic() - began
     lab.slow(0)
     expect(not failed, failed)
@@ -229,7 +246,7 @@ def claim_who_leaves_meanwhile_leaves_no_work(lab):
         before, gone = lab.signatures(), lab.handshakes("gone")
         lab.slow(SLOW_S)
         left = [greet_and_leave(lab) for _ in range(30)]
-        sign_soft(wire, lab.soft)
+        sign(wire, lab.soft)
         for raw in left:
             raw.close()
         wait_until("all to be gone", lambda: lab.handshakes("gone") >= gone + 30)
@@ -239,8 +256,42 @@ def claim_who_leaves_meanwhile_leaves_no_work(lab):
         expect(done < 15, f"{done} signatures, for nobody")
 
 
+def claim_handshakes_of_strangers_yield_to_signatures_of_clients(lab):
+    needs_cards(lab)
+    with lab.connect() as wire:
+        sign(wire, lab.on_card)
+        lab.slow(SLOW_S)
+        left = [greet_and_leave(lab) for _ in range(25)]
+        wait_until("all to wait", lambda: waiting_for(lab) >= 20)
+        took = sign(wire, lab.on_card)
+        expect(waiting_for(lab) >= 10, "the handshakes did not wait")
+        expect(took < 6 * SLOW_S, f"a signature waited for {took} s behind strangers")
+        for raw in left:
+            raw.close()
+        lab.slow(0)
+
+
+def claim_a_handshake_whose_turn_would_come_too_late_fails_at_once(lab):
+    needs_cards(lab)
+    lab.option("handshake_timeout", "2s")
+    lab.connect().tls.close()
+    lab.slow(SLOW_S)
+    lab.connect().tls.close()
+    before, late = lab.handshakes("key"), lab.handshakes("timeout")
+    gone = [greet_and_leave(lab) for _ in range(20)]
+    wait_until("refusals", lambda: lab.handshakes("key") >= before + 5)
+    expect("its turn would come after its deadline" in lab.log(), lab.log()[-2000:])
+    expect(lab.handshakes("timeout") == late, "handshakes waited in vain")
+    for raw in gone:
+        raw.close()
+    lab.slow(0)
+    lab.option("handshake_timeout", "10s")
+    lab.connect().tls.close()
+
+
 def claim_more_than_may_wait_fail_at_once(lab):
     needs_cards(lab)
+    lab.option("handshake_timeout", "60s")
     lab.slow(SLOW_S)
     before = lab.handshakes("key")
     left = [greet_and_leave(lab) for _ in range(80)]
@@ -249,6 +300,7 @@ def claim_more_than_may_wait_fail_at_once(lab):
     for raw in left:
         raw.close()
     lab.slow(0)
+    lab.option("handshake_timeout", "10s")
     lab.connect().tls.close()
 
 
@@ -268,11 +320,11 @@ def claim_without_the_card_handshakes_fail_clearly_and_the_rest_lives_on(lab):
         wait_until("a quick failure", lambda: fails(lab) < 1)
         expect(lab.handshakes("key") > before, "not counted")
         expect('handshake failed: our own key' in lab.log(), lab.log()[-2000:])
-        sign_soft(wire, lab.soft)
+        sign(wire, lab.soft)
         lab.server.process.must_run()
         lab.cards.tell("card", "1", "replug")
         wait_until("the card to serve again", lambda: works(lab))
-        sign_soft(wire, lab.soft)
+        sign(wire, lab.soft)
 
 
 def claim_a_server_that_starts_without_the_card_waits_for_it(lab):

@@ -117,6 +117,57 @@ TEST(jobs_of_all_keys_are_served_in_the_order_in_which_they_came)
 	pool_down();
 }
 
+TEST(what_yields_lets_four_that_come_later_pass)
+{
+	struct call c[9];
+	static const uint8_t expected[] = { 1, 4, 5, 6, 7, 2, 8, 9, 3 };
+	OK(pool_with(1, 1 << KEC | 1 << KRSA));
+	FAKE(fakes[0].is_held = true);
+	OK(kf_ok(call_begin(&c[0], KEC, 1)));
+	OK(FAKE_UNTIL(fakes[0].is_at_work));
+	FAKE(fake_order_n = 0);
+	for (int i = 1; i < 9; i++) {
+		call_sign_init(&c[i], i & 1 ? KEC : KRSA, (uint8_t)(i + 1));
+		c[i].job.yields = i < 3;
+		OK(kf_ok(pool_submit(pools, &c[i].job)));
+	}
+
+	FAKE(fakes[0].is_held = false);
+	for (int i = 0; i < 9; i++)
+		OK(kf_ok(call_end(&c[i])));
+	for (int i = 0; i < 9; i++)
+		EQ(fake_order[i], expected[i]);
+	pool_down();
+}
+
+TEST(what_yields_takes_nobodys_room_nor_time)
+{
+	struct call c[5];
+	fakes_reset(0, 1 << KEC);
+	fakes[0].cost_ns = 100000000000;
+	fake_conf.timeout_ms = 3600000;
+	fake_conf.queue = 2;
+	OK(pool_up());
+	plug(0);
+	OK(SERVING(0));
+	FAKE(fakes[0].is_held = true);
+	OK(kf_ok(call_begin(&c[0], KEC, 1)) && FAKE_UNTIL(fakes[0].is_at_work));
+	for (int i = 1; i < 5; i++)
+		call_sign_init(&c[i], KEC, 1);
+	c[1].job.yields = c[2].job.yields = c[3].job.yields = true;
+
+	OK(kf_ok(pool_submit(pools, &c[1].job)) && kf_ok(pool_submit(pools, &c[2].job)));
+	OK(kf_is(pool_submit(pools, &c[3].job), KF_E_BUSY));
+	EQ(pool_expected_wait_ns(pools, keys[KEC]) / 1000000000, 50);
+	c[4].job.deadline_ns = clock_monotonic_ns() + 160000000000;
+	OK(kf_ok(pool_submit(pools, &c[4].job)));
+	OK(pool_cancel(pools, &c[1].job) && pool_cancel(pools, &c[2].job));
+
+	FAKE(fakes[0].is_held = false);
+	OK(kf_ok(call_end(&c[0])) && kf_ok(call_end(&c[4])));
+	pool_down();
+}
+
 TEST(of_several_idle_tokens_the_fastest_is_taken_for_each_kind_of_key)
 {
 	struct call c;
