@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/numbers.h"
+#include "base/mem.h"
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
 
@@ -19,7 +20,9 @@ static bool square_to_one(
 /* A factor of n from k = d * e - 1 (NIST SP 800-56B, appendix C): every second number gives one. */
 static bool find_factor(const BIGNUM *n, const BIGNUM *k, BIGNUM *p, BN_CTX *ctx)
 {
-	CLEANUP(ossl_bn_freep) BIGNUM *r = BN_new(), *g = BN_new(), *y = BN_new();
+	CLEANUP(ossl_bn_freep)
+	BIGNUM *r = BN_secure_new(),
+	       *g = BN_secure_new(), *y = BN_secure_new();
 	int twos = 0;
 	while (!BN_is_bit_set(k, twos))
 		twos++;
@@ -36,6 +39,16 @@ static bool find_factor(const BIGNUM *n, const BIGNUM *k, BIGNUM *p, BN_CTX *ctx
 	return false;
 }
 
+/* In memory that is locked and wiped, and so are the parameters that are made of it. */
+static BIGNUM *secret_number(struct slice s)
+{
+	BIGNUM *n = BN_secure_new();
+	if (n && BN_bin2bn(s.p, (int)s.n, n))
+		return n;
+	BN_clear_free(n);
+	return NULL;
+}
+
 struct rsa_numbers {
 	BIGNUM *n, *e, *d, *p, *q, *dp, *dq, *qi;
 };
@@ -50,14 +63,14 @@ static void rsa_numbers_free(struct rsa_numbers *r)
 /* The CRT parts, without which OpenSSL would sign three times slower. */
 static bool add_crt(struct rsa_numbers *r, BN_CTX *ctx)
 {
-	CLEANUP(ossl_bn_freep) BIGNUM *one_less = BN_new();
-	r->dp = BN_new(), r->dq = BN_new();
-	if (!one_less || !r->dp || !r->dq)
+	CLEANUP(ossl_bn_freep) BIGNUM *one_less = BN_secure_new();
+	r->dp = BN_secure_new(), r->dq = BN_secure_new(), r->qi = BN_secure_new();
+	if (!one_less || !r->dp || !r->dq || !r->qi)
 		return false;
 	if (BN_cmp(r->p, r->q) < 0)
 		BN_swap(r->p, r->q);
-	r->qi = BN_mod_inverse(NULL, r->q, r->p, ctx);
-	return r->qi && BN_sub(one_less, r->p, BN_value_one()) &&
+	return BN_mod_inverse(r->qi, r->q, r->p, ctx) &&
+	       BN_sub(one_less, r->p, BN_value_one()) &&
 	       BN_mod(r->dp, r->d, one_less, ctx) &&
 	       BN_sub(one_less, r->q, BN_value_one()) &&
 	       BN_mod(r->dq, r->d, one_less, ctx);
@@ -66,8 +79,8 @@ static bool add_crt(struct rsa_numbers *r, BN_CTX *ctx)
 /* The rest from n, e and d. */
 static bool complete(struct rsa_numbers *r, BN_CTX *ctx)
 {
-	CLEANUP(ossl_bn_freep) BIGNUM *k = BN_new();
-	r->p = BN_new(), r->q = BN_new();
+	CLEANUP(ossl_bn_freep) BIGNUM *k = BN_secure_new();
+	r->p = BN_secure_new(), r->q = BN_secure_new();
 	if (!k || !r->p || !r->q)
 		return false;
 	if (!BN_mul(k, r->d, r->e, ctx) || !BN_sub_word(k, 1) || BN_is_zero(k) ||
@@ -79,10 +92,12 @@ static bool complete(struct rsa_numbers *r, BN_CTX *ctx)
 static bool build(const char *type, OSSL_PARAM_BLD *bld, EVP_PKEY **ret)
 {
 	OSSL_PARAM *params = OSSL_PARAM_BLD_to_param(bld);
+	mem_wipe_freed(true); /* drafts of the provider's */
 	CLEANUP(ossl_pkey_ctx_freep)
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
 	bool good = params && ctx && EVP_PKEY_fromdata_init(ctx) == 1 &&
 		    EVP_PKEY_fromdata(ctx, ret, EVP_PKEY_KEYPAIR, params) == 1;
+	mem_wipe_freed(false);
 	OSSL_PARAM_free(params);
 	return good;
 }
@@ -121,7 +136,7 @@ kf_err numbers_rsa(struct slice n, struct slice e, struct slice d, EVP_PKEY **re
 	CLEANUP(rsa_numbers_free)
 	struct rsa_numbers r = { .n = BN_bin2bn(n.p, (int)n.n, NULL),
 		.e = BN_bin2bn(e.p, (int)e.n, NULL),
-		.d = BN_bin2bn(d.p, (int)d.n, NULL) };
+		.d = secret_number(d) };
 	if (!r.n || !r.e || !r.d || BN_num_bits(r.n) < NUMBERS_RSA_BITS_MIN ||
 		!BN_is_odd(r.n) || BN_is_zero(r.e) || BN_is_zero(r.d) ||
 		BN_cmp(r.d, r.n) >= 0)
@@ -136,14 +151,13 @@ kf_err numbers_rsa(struct slice n, struct slice e, struct slice d, EVP_PKEY **re
 static bool from_primes(struct rsa_numbers *r, BN_CTX *ctx)
 {
 	CLEANUP(ossl_bn_freep) BIGNUM *phi = BN_secure_new(), *q1 = BN_secure_new();
-	r->n = BN_new();
-	if (!phi || !q1 || !r->n || !BN_mul(r->n, r->p, r->q, ctx) ||
+	r->n = BN_new(), r->d = BN_secure_new();
+	if (!phi || !q1 || !r->n || !r->d || !BN_mul(r->n, r->p, r->q, ctx) ||
 		BN_num_bits(r->n) < NUMBERS_RSA_BITS_MIN || !BN_is_odd(r->n) ||
 		!BN_sub(phi, r->p, BN_value_one()) || !BN_sub(q1, r->q, BN_value_one()) ||
 		!BN_mul(phi, phi, q1, ctx))
 		return false;
-	r->d = BN_mod_inverse(NULL, r->e, phi, ctx);
-	return r->d && add_crt(r, ctx);
+	return BN_mod_inverse(r->d, r->e, phi, ctx) && add_crt(r, ctx);
 }
 
 kf_err numbers_rsa_primes(struct slice p, struct slice q, struct slice e, EVP_PKEY **ret)
@@ -151,8 +165,8 @@ kf_err numbers_rsa_primes(struct slice p, struct slice q, struct slice e, EVP_PK
 	if (p.n > NUMBERS_RSA_BITS_MAX / 8 || q.n > NUMBERS_RSA_BITS_MAX / 8 || e.n > 8)
 		return kf_fail(INVALID_FIELD, "an RSA number is too long");
 	CLEANUP(rsa_numbers_free)
-	struct rsa_numbers r = { .p = BN_bin2bn(p.p, (int)p.n, NULL),
-		.q = BN_bin2bn(q.p, (int)q.n, NULL),
+	struct rsa_numbers r = { .p = secret_number(p),
+		.q = secret_number(q),
 		.e = BN_bin2bn(e.p, (int)e.n, NULL) };
 	if (!r.p || !r.q || !r.e || BN_num_bits(r.p) < 2 || BN_num_bits(r.q) < 2 ||
 		BN_num_bits(r.e) < 2)
@@ -188,7 +202,7 @@ kf_err numbers_ec(const struct curve *curve, struct slice scalar, EVP_PKEY **ret
 	if (scalar.n > curve_size(curve) + 1)
 		return kf_fail(
 			INVALID_FIELD, "a private scalar is longer than its curve");
-	d = BN_bin2bn(scalar.p, (int)scalar.n, NULL);
+	d = secret_number(scalar);
 	if (!q || !d || BN_is_zero(d) || BN_cmp(d, EC_GROUP_get0_order(group)) >= 0)
 		return ossl_fail(INVALID_FIELD, "this number is no private scalar");
 	BN_set_flags(d, BN_FLG_CONSTTIME);

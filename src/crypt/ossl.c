@@ -96,12 +96,14 @@ bool ossl_make_canonical(EVP_PKEY *pkey)
 kf_err ossl_encode(
 	const EVP_PKEY *pkey, int selection, const char *structure, struct buf *ret)
 {
-	OSSL_ENCODER_CTX *ctx =
-		OSSL_ENCODER_CTX_new_for_pkey(pkey, selection, "DER", structure, NULL);
 	unsigned char *der = NULL;
 	size_t n = 0;
+	mem_wipe_freed(true); /* the encoder's drafts */
+	OSSL_ENCODER_CTX *ctx =
+		OSSL_ENCODER_CTX_new_for_pkey(pkey, selection, "DER", structure, NULL);
 	int done = ctx && OSSL_ENCODER_to_data(ctx, &der, &n);
 	OSSL_ENCODER_CTX_free(ctx);
+	mem_wipe_freed(false);
 	if (!done)
 		return ossl_fail(KEY_FORMAT, "this key has no such encoding");
 	buf_add(ret, der, n);
