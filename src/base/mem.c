@@ -152,10 +152,11 @@ struct secret_use secret_use(void)
 	return use;
 }
 
-/* Under a limit, locking succeeds now and allocating fails later: asked of a mapping that costs nothing. */
+/* Under a limit, however high, locking succeeds now and allocating fails later: asked of a mapping that costs
+ * nothing and is larger than any memory. */
 bool mem_lock_all(void)
 {
-	const size_t room = (size_t)1 << 30;
+	const size_t room = (size_t)1 << (sizeof(size_t) > 4 ? 42 : 30);
 	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
 		return false;
 	void *trial = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -187,6 +188,10 @@ void mem_library_free(void *p, const char *file, int line)
 
 void *mem_library_realloc(void *p, size_t n, const char *file, int line)
 {
+	if (!n) {
+		mem_library_free(p, file, line);
+		return NULL;
+	}
 	if (!wipes_freed || !p)
 		return realloc(p, n);
 	const size_t had = malloc_usable_size(p);

@@ -2,6 +2,11 @@
 #include "base/mem.h"
 #include "test.h"
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { ARENA = 65536 };
 
@@ -70,5 +75,46 @@ TEST(nonsense_is_refused)
 	OK(!secret_alloc(ARENA + 1));
 	OK(!secret_alloc(SIZE_MAX));
 	secret_free(NULL);
+}
+
+/* Of a child with a limit far above what it has, and without the rights of root. */
+static bool can_go_on_allocating(void)
+{
+	const rlim_t limit = (rlim_t)16 << 30;
+	const struct rlimit high = { limit, limit };
+	(void)!setrlimit(RLIMIT_MEMLOCK, &high); /* or what there is */
+	if (geteuid() == 0 && setuid(65534) < 0)
+		return false;
+	if (!mem_lock_all())
+		return true; /* nothing is locked */
+	return mmap(NULL, 2 * limit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+	       MAP_FAILED;
+}
+
+TEST(a_limit_that_is_high_does_not_end_in_memory_that_cannot_be_had)
+{
+	int status = -1;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(can_go_on_allocating() ? 0 : 1);
+	OK(child > 0 && waitpid(child, &status, 0) == child);
+	EQ(status, 0);
+}
+
+TEST(a_librarys_memory_that_shrinks_to_nothing_is_freed)
+{
+	for (int on = 0; on < 2; on++) {
+		mem_wipe_freed(on);
+		void *p = mem_library_malloc(10, NULL, 0);
+		OK(p);
+		OK(!mem_library_realloc(p, 0, NULL, 0)); /* sanitizers see what is lost */
+		p = mem_library_realloc(NULL, 10, NULL, 0);
+		OK(p);
+		memset(p, 7, 10);
+		p = mem_library_realloc(p, 100000, NULL, 0);
+		OK(p && ((uint8_t *)p)[9] == 7);
+		mem_library_free(p, NULL, 0);
+		mem_wipe_freed(false);
+	}
 }
 TEST_MAIN
