@@ -357,12 +357,10 @@ static kf_err apply_one(const struct change *c, const struct change_file *f)
 			: file_write(f->path, buf_slice(&t.new), 0644);
 }
 
-static kf_err undo_one(const struct change *c, const struct change_file *f)
+static kf_err restore(const struct change *c, const struct change_file *f)
 {
 	CLEANUP(three_free) struct three t = { 0 };
 	bool is_there;
-	file_clean(f->path);
-	shred_aside(f->path);
 	KF_TRY(read_three(c, f, &is_there, &t));
 	if (is_there == f->was_there && slice_eq(buf_slice(&t.now), buf_slice(&t.old)))
 		return KF_OK;
@@ -372,6 +370,15 @@ static kf_err undo_one(const struct change *c, const struct change_file *f)
 	if (f->was_there)
 		return put_old(f, is_there, &t.old);
 	return unlink(f->path) ? file_failed(errno) : KF_OK;
+}
+
+/* The bytes beside a key go when it is back, not before: who cannot read the record has them. */
+static kf_err undo_one(const struct change *c, const struct change_file *f)
+{
+	file_clean(f->path);
+	KF_TRY(restore(c, f));
+	shred_aside(f->path);
+	return KF_OK;
 }
 
 kf_err change_apply(const struct change *c, struct buf *why)

@@ -247,6 +247,22 @@ TEST(a_key_that_goes_back_leaves_no_other_copy)
 	end(&c);
 }
 
+TEST(a_key_that_cannot_go_back_is_not_overwritten)
+{
+	struct change c;
+	autobuf why = buf_new(8192);
+	int fd = begin_key(&c);
+	char copy[4096];
+	OK(kf_ok(change_apply(&c, &why)));
+	OK(kf_ok(path_join(c.dir, "0.old", copy, sizeof(copy))) && !unlink(copy));
+	OK(!kf_ok(change_undo(&c, &why)));
+	OK(still_holds_key(fd) && is_there(".site.keyfleet-old"));
+	change_forget(&c);
+	OK(!still_holds_key(fd) && !is_there(".site.keyfleet-old"));
+	close(fd);
+	end(&c);
+}
+
 TEST(a_key_whose_second_name_is_all_that_was_made_is_not_touched)
 {
 	struct change c;
