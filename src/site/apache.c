@@ -82,6 +82,11 @@ static void take_module(struct apache *a, const struct words *w)
 	a->modules = k;
 }
 
+static enum apache_switch switched(const struct words *w)
+{
+	return strcasecmp(words_text(w, 1), "off") ? SWITCH_IS_ON : SWITCH_IS_OFF;
+}
+
 static void take_directive(struct apache *a, const struct words *w)
 {
 	struct vhost *h = a->host;
@@ -92,7 +97,11 @@ static void take_directive(struct apache *a, const struct words *w)
 	else if (is(w, "SSLCertificateKeyFile"))
 		add_path(a, &h->keys, w);
 	else if (is(w, "SSLEngine"))
-		h->ssl = strcasecmp(words_text(w, 1), "off") ? SSL_IS_ON : SSL_IS_OFF;
+		h->ssl = switched(w);
+	else if (is(w, "RemoteIPProxyProtocol"))
+		h->proxy = switched(w);
+	else if (is(w, "RemoteIPProxyProtocolExceptions"))
+		a->has_proxy_exceptions = true;
 	else if (is(w, "ServerName") && w->n > 1)
 		add_name(a, w, 1);
 	else if (is(w, "ServerAlias"))
@@ -214,6 +223,34 @@ static const char *why_not(
 	return NULL;
 }
 
+static bool is_at(const struct vhost *h, const char *address)
+{
+	for (size_t i = 0; i < h->addresses.n; i++)
+		if (!strcmp(h->addresses.item[i].text, address))
+			return true;
+	return false;
+}
+
+/* The PROXY protocol is an address's, whichever of its hosts says so. */
+static enum site_opening opening_at(const struct apache *a, const char *address)
+{
+	enum apache_switch proxy = a->main.proxy;
+	for (const struct vhost *h = a->hosts; h; h = h->next)
+		if (h->proxy != SWITCH_IS_UNSAID && is_at(h, address))
+			proxy = h->proxy;
+	if (proxy != SWITCH_IS_ON)
+		return SITE_TLS;
+	return a->has_proxy_exceptions ? SITE_OTHER_PROTOCOL : SITE_PROXY_LINE;
+}
+
+static void add_listen(
+	struct apache *a, struct site_pair *p, const struct vhost *h, size_t i)
+{
+	struct site_value address = h->addresses.item[i];
+	address.opening = opening_at(a, address.text);
+	reading_listen(a->r, p, address, &h->names);
+}
+
 static void add_pair(struct apache *a, const struct vhost *h, size_t i)
 {
 	const struct site_value *certificate =
@@ -227,14 +264,14 @@ static void add_pair(struct apache *a, const struct vhost *h, size_t i)
 								 : SITE_SEPARATE;
 	p->why_not = why_not(certificate, key ? key : &inside);
 	for (size_t k = 0; k < h->addresses.n; k++)
-		reading_listen(a->r, p, h->addresses.item[k], &h->names);
+		add_listen(a, p, h, k);
 	for (size_t k = 0; k < h->names.n; k++)
 		reading_add_once(a->r, &p->names, h->names.item[k]);
 }
 
 static void add_pairs(struct apache *a, const struct vhost *h)
 {
-	if ((h->ssl == SSL_IS_UNSAID ? a->main.ssl : h->ssl) != SSL_IS_ON)
+	if ((h->ssl == SWITCH_IS_UNSAID ? a->main.ssl : h->ssl) != SWITCH_IS_ON)
 		return;
 	for (size_t i = 0; at(&h->certificates, &a->main.certificates, i); i++)
 		add_pair(a, h, i);
@@ -249,7 +286,7 @@ void apache_read(struct reading *r, const char *file)
 	apache_read_envvars(&a);
 	apache_read_file(&a, file, &nobody);
 	/* With virtual hosts the main server's own listeners are theirs. */
-	if (a.main.ssl == SSL_IS_ON && !a.hosts)
+	if (a.main.ssl == SWITCH_IS_ON && !a.hosts)
 		add_pairs(&a, &a.main);
 	for (const struct vhost *h = a.hosts; h && kf_ok(r->err); h = h->next)
 		add_pairs(&a, h);

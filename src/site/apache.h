@@ -6,12 +6,12 @@
 #pragma once
 #include "site/private.h"
 
-enum ssl_engine { SSL_IS_UNSAID, SSL_IS_OFF, SSL_IS_ON };
+enum apache_switch { SWITCH_IS_UNSAID, SWITCH_IS_OFF, SWITCH_IS_ON };
 
 struct vhost {
 	struct vhost *next;
 	struct site_values certificates, keys, names, addresses;
-	enum ssl_engine ssl;
+	enum apache_switch ssl, proxy; /* SSLEngine, RemoteIPProxyProtocol */
 };
 
 /* A define and its value, or a module and its file. */
@@ -25,6 +25,7 @@ struct apache {
 	const char *dir, *server_root;
 	struct vhost main, *host; /* host: that is being read */
 	struct vhost *hosts, **last_host;
+	bool has_proxy_exceptions; /* some may come without a PROXY line: perhaps we */
 	struct known *defines, *modules, *environment;
 };
 

@@ -185,6 +185,13 @@ APACHE_SITE = """<IfModule mod_ssl.c>
 \tSSLCertificateKeyFile\t/etc/ssl/private/a-rsa.key
 \tSSLCertificateFile\t/etc/ssl/private/a-both.pem
 </VirtualHost>
+<VirtualHost *:8444>
+\tServerName localhost
+\tSSLEngine on
+\tRemoteIPProxyProtocol On
+\tSSLCertificateFile\t/etc/ssl/private/a-rsa.pem
+\tSSLCertificateKeyFile\t/etc/ssl/private/a-rsa.key
+</VirtualHost>
 </IfModule>
 """
 
@@ -195,9 +202,9 @@ def start_apache(lab):
     with open("/etc/ssl/private/a-both.pem", "ab") as f:
         f.write(read("/etc/ssl/private/a-both.key"))
     os.remove("/etc/ssl/private/a-both.key")
-    lab.put("/etc/apache2/ports.conf", "Listen 8443\n")
+    lab.put("/etc/apache2/ports.conf", "Listen 8443\nListen 8444\n")
     lab.put("/etc/apache2/sites-available/000-default.conf", APACHE_SITE)
-    for module in ("ssl.load", "ssl.conf", "socache_shmcb.load"):
+    for module in ("ssl.load", "ssl.conf", "socache_shmcb.load", "remoteip.load"):
         if not os.path.exists(f"/etc/apache2/mods-enabled/{module}"):
             os.symlink(f"../mods-available/{module}", f"/etc/apache2/mods-enabled/{module}")
     lab.run(["apache2ctl", "start"])

@@ -55,6 +55,44 @@ TEST(pairs_of_virtual_hosts_are_found)
 	OK(!p->why_not);
 }
 
+static const struct file balanced[] = {
+	{ "/etc/apache2/apache2.conf",
+		"SSLCertificateFile /a.pem\nSSLEngine on\n"
+		"<VirtualHost *:443>\nServerName a.example.org\n</VirtualHost>\n"
+		"<VirtualHost *:443>\nRemoteIPProxyProtocol On\n</VirtualHost>\n"
+		"<VirtualHost *:444>\n</VirtualHost>\n" },
+};
+
+TEST(the_proxy_protocol_is_that_of_an_address)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_APACHE, FILES(balanced), &s)));
+
+	EQ(s.n_pairs, 1);
+	EQ(s.pairs[0].listens.n, 2);
+	EQ(s.pairs[0].listens.item[0].opening, SITE_PROXY_LINE);
+	EQ(s.pairs[0].listens.item[1].opening, SITE_TLS);
+}
+
+static const struct file excepted[] = {
+	{ "/etc/apache2/apache2.conf",
+		"SSLCertificateFile /a.pem\nSSLEngine on\nRemoteIPProxyProtocol On\n"
+		"<VirtualHost *:443>\nRemoteIPProxyProtocolExceptions 127.0.0.1\n"
+		"</VirtualHost>\n"
+		"<VirtualHost *:444>\nRemoteIPProxyProtocol off\n</VirtualHost>\n" },
+};
+
+TEST(where_a_proxy_line_may_be_missing_nobody_is_asked)
+{
+	autosite s = { 0 };
+
+	OK(kf_ok(world_site(SITE_APACHE, FILES(excepted), &s)));
+
+	EQ(s.pairs[0].listens.item[0].opening, SITE_OTHER_PROTOCOL);
+	EQ(s.pairs[0].listens.item[1].opening, SITE_TLS);
+}
+
 TEST(a_certificate_without_a_key_holds_it)
 {
 	autosite s = { 0 };
