@@ -6,7 +6,8 @@
  *
  * Values are quoted and cut here, so text of a peer may be passed as it is; secrets may not be passed
  * at all.  One site writes 20 lines at once and one a second from then on, however many ask for
- * them: no flood fills a disk.  What was left out is counted in the site's next line.  Under systemd (JOURNAL_STREAM) lines start with the <N> of their level.  For programs only, any
+ * them: no flood fills a disk.  What was left out is counted in the site's next line.
+ * Under systemd (JOURNAL_STREAM) lines start with the <N> of their level.  For programs only, any
  * thread; the folders of the lower floors return errors instead.
  */
 #pragma once
