@@ -137,16 +137,31 @@ static kf_err change_files(struct adopt *a, struct server *s, struct change *cha
 	return e;
 }
 
+/* Several places may name one key. */
+static size_t count_keys(const struct adopt *a)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < a->n_items; i++) {
+		size_t k = 0;
+		while (k < i && (a->items[k].why_not ||
+					strcmp(a->items[k].id, a->items[i].id) != 0))
+			k++;
+		n += !a->items[i].why_not && k == i;
+	}
+	return n;
+}
+
 static void say_done(const struct adopt *a, const struct change *change)
 {
 	if (a->cli->is_quiet || a->cli->is_json)
 		return;
 	const char *id = strrchr(change->dir, '/');
+	const size_t keys = count_keys(a);
 	id = id ? id + 1 : change->dir;
 	printf("%zu key%s moved.  The old key files are still there.\n"
 	       "  keyfleet adopt rollback %s    everything as it was\n"
 	       "  keyfleet adopt finish %s      destroys the old key files\n",
-		a->moving, a->moving == 1 ? "" : "s", id, id);
+		keys, keys == 1 ? "" : "s", id, id);
 }
 
 static kf_err move(struct adopt *a, struct server *s)
