@@ -41,6 +41,7 @@ enum op_audit {
 
 struct op_backup;
 struct op_call;
+struct op_ids;
 
 struct op {
 	uint32_t code; /* KMIP Operation */
@@ -72,8 +73,10 @@ struct op_call {
 	struct slice payload;
 	const struct who *who;
 	struct slice request_id; /* 16 bytes, or empty */
-	/* KMIP ID Placeholder of the batch; operations set it */
+	/* KMIP ID Placeholder of the batch; Locate and Check set it, the driver (op/ids.h) that of whatever
+	 * was made */
 	char placeholder[OBJECT_ID_SIZE];
+	const struct op_ids *ids; /* of the batch; NULL: a single item */
 	uint16_t tls_client_version,
 		tls_negotiated_version; /* vendor fields of Decrypt */
 	int64_t now_s;

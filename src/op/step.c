@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/step.h"
+#include "op/ids.h"
 #include <assert.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -33,6 +34,14 @@ static kf_err take_placeholder(struct op_call *call)
 	return KF_OK;
 }
 
+/* What a repeated request must mean again. */
+static kf_err asked_for(struct op_call *call, kf_err err)
+{
+	if (kf_ok(err))
+		memcpy(call->asked_id, call->object_id, sizeof(call->asked_id));
+	return err;
+}
+
 static kf_err take_id(struct op_call *call, const struct kmip_uid *uid)
 {
 	switch (uid->kind) {
@@ -40,8 +49,11 @@ static kf_err take_id(struct op_call *call, const struct kmip_uid *uid)
 	case KMIP_UID_ENUM:
 		if (uid->number == KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER)
 			return take_placeholder(call);
-		return kf_fail(FEATURE, "this enumeration of Unique Identifier");
-	case KMIP_UID_INT: return kf_fail(FEATURE, "Unique Identifier as a number");
+		return asked_for(call, op_ids_last(call->ids, (uint32_t)uid->number,
+					       call->object_id));
+	case KMIP_UID_INT:
+		return asked_for(
+			call, op_ids_nth(call->ids, uid->number, call->object_id));
 	case KMIP_UID_TEXT: break;
 	}
 	/* What does not fit is no identifier of ours: not found, like any other. */
