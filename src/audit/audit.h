@@ -45,8 +45,8 @@ struct audit_conf {
 };
 
 /* ALLOWED is written before the act; DONE says more about it afterwards (which token made it), FAILED that nothing
- * came of it. */
-enum audit_phase { AUDIT_ALLOWED, AUDIT_DENIED, AUDIT_FAILED, AUDIT_DONE };
+ * came of it, UNDONE that it was taken back with the rest of its batch. */
+enum audit_phase { AUDIT_ALLOWED, AUDIT_DENIED, AUDIT_FAILED, AUDIT_DONE, AUDIT_UNDONE };
 
 /* All slices are copied.  Peer text is escaped. */
 struct audit_record {

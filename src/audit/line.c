@@ -140,6 +140,7 @@ static const char *phase_text(enum audit_phase phase)
 		[AUDIT_DENIED] = "denied",
 		[AUDIT_FAILED] = "failed",
 		[AUDIT_DONE] = "done",
+		[AUDIT_UNDONE] = "undone",
 	};
 	return text[phase];
 }

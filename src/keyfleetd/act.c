@@ -4,6 +4,7 @@
 #include "keyfleetd/answer.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/server.h"
+#include "op/undo.h"
 #include <assert.h>
 
 /* ---- workers ---- */
@@ -155,6 +156,8 @@ static void come_home_committed(struct loop_message *m)
 	assert(r->magic == REQ_MAGIC);
 	histogram_add(&r->io->metrics->stage[STAGE_STORE],
 		loop_now_ns(r->io->loop) - r->waits_ns, 1);
+	if (r->undo && kf_ok(r->call.change.err) && !r->call.change.is_replay)
+		op_undo_keep(r->undo);
 	r->next = op_committed(&r->call);
 	req_resume(r);
 }
@@ -170,7 +173,9 @@ static enum step_result to_store(struct req *r)
 		c->deadline_ns = r->deadline_ns;
 	r->home.deliver = come_home_committed;
 
-	kf_err e = store_submit(r->io->server->store, c);
+	kf_err e = r->undo ? op_undo_expect(r->undo, c, r->call.op->name) : KF_OK;
+	if (kf_ok(e))
+		e = store_submit(r->io->server->store, c);
 	if (kf_ok(e))
 		return STEP_PARKED;
 	r->call.err = e;

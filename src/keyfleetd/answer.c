@@ -5,9 +5,9 @@
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
+#include "keyfleetd/undo.h"
+#include "op/ids.h"
 #include <string.h>
-
-enum { ANSWER_MAX = 64 << 20 }; /* of a batch; the client's own limit is usually lower */
 
 static struct kmip_response_header header_of(const struct req *r)
 {
@@ -101,10 +101,81 @@ static void begin_batch(struct req *r)
 	kmip_put_response_header(&r->writer, &h, &r->count_at);
 }
 
-static enum step_result end_batch(struct req *r)
+static kf_err close_batch(struct req *r)
 {
 	kf_err e = kmip_put_response_end(&r->writer);
 	kmip_set_batch_count(&r->answer, r->count_at, r->answered);
+	return e;
+}
+
+static bool wants_undo(const struct req *r)
+{
+	return r->header.batch_error_continuation ==
+	       KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO;
+}
+
+static enum step_result end_batch(struct req *r)
+{
+	kf_err e = close_batch(r);
+	if (!kf_ok(e)) {
+		r->is_refused = true;
+		r->err = e;
+		return req_to_send(r);
+	}
+	if (kf_ok(r->err) || !wants_undo(r))
+		return req_to_send(r);
+	return undo_is_due(r) ? req_to_undo(r) : answer_undone(r, true);
+}
+
+/* ---- a batch that was undone ---- */
+
+static bool names_object(const struct ttlv_item *it)
+{
+	return it->tag == TAG_UNIQUE_IDENTIFIER ||
+	       it->tag == TAG_PRIVATE_KEY_UNIQUE_IDENTIFIER ||
+	       it->tag == TAG_PUBLIC_KEY_UNIQUE_IDENTIFIER;
+}
+
+/* Which objects it was about, and nothing else: no secret leaves by what was taken back. */
+static void put_undone(struct ttlv_writer *w, const struct kmip_response_item *item)
+{
+	autobuf kept = buf_new(ANSWER_MAX);
+	struct ttlv_reader r = ttlv_read(item->payload);
+	struct ttlv_item it;
+	while (ttlv_next(&r, &it))
+		if (names_object(&it))
+			buf_add_slice(&kept, it.whole);
+	kmip_put_response_undone(w, item->operation, item->batch_id, buf_slice(&kept));
+}
+
+/* The last one is what failed. */
+static kf_err copy_undone(struct req *r, struct slice was)
+{
+	struct ttlv_reader from = ttlv_read(was);
+	struct kmip_response_header h;
+	struct kmip_response_item item;
+	struct ttlv_item whole;
+	KF_TRY(kmip_get_response_header(&from, &h));
+	for (int32_t i = 1; i < h.batch_count; i++) {
+		KF_TRY(kmip_get_response_item(&from, &item));
+		put_undone(&r->writer, &item);
+	}
+	if (ttlv_next(&from, &whole))
+		ttlv_put_items(&r->writer, whole.whole);
+	return from.err;
+}
+
+static kf_err rewrite(struct req *r)
+{
+	autobuf was = r->answer;
+	begin_batch(r);
+	KF_TRY(copy_undone(r, buf_slice(&was)));
+	return close_batch(r);
+}
+
+enum step_result answer_undone(struct req *r, bool is_undone)
+{
+	kf_err e = is_undone ? rewrite(r) : KF_OK;
 	if (!kf_ok(e)) {
 		r->is_refused = true;
 		r->err = e;
@@ -118,13 +189,26 @@ static bool stops(const struct req *r)
 					 KMIP_BATCH_ERROR_CONTINUATION_OPTION_CONTINUE;
 }
 
+/* What later items may refer to. */
+static void note_item(struct req *r, size_t at)
+{
+	struct ttlv_reader reader =
+		ttlv_read((struct slice){ r->answer.p + at, r->answer.n - at });
+	struct kmip_response_item item = { 0 };
+	if (kf_ok(buf_err(&r->answer)) && kf_ok(r->err))
+		(void)kf_ok(kmip_get_response_item(&reader, &item));
+	op_ids_note(r->ids, &r->call, r->item.operation, item.payload);
+}
+
 static enum step_result end_item(struct req *r)
 {
 	if (r->header.batch_count == 1)
 		return req_to_send(r);
 	if (r->answered++ == 0)
 		begin_batch(r);
+	const size_t at = r->answer.n;
 	put_item(r, &r->writer, NULL, 0);
+	note_item(r, at);
 	if (stops(r) || r->items_left == 0 || r->is_last)
 		return end_batch(r);
 	return req_next_item(r);

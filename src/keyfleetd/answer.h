@@ -12,5 +12,7 @@
 enum step_result answer_fail(struct req *r, kf_err e);
 /* Step: the item is done, or will have been once its answer is written. */
 enum step_result answer_item(struct req *r);
+/* An item of a batch has failed that is undone in such a case; that was tried. */
+enum step_result answer_undone(struct req *r, bool is_undone);
 /* The whole response into the peer's buffer. */
 void answer_write(struct req *r);

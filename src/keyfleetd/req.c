@@ -8,6 +8,9 @@
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
+#include "keyfleetd/undo.h"
+#include "op/ids.h"
+#include "op/undo.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +45,17 @@ void req_free_all(struct list *free_reqs)
 		destroy(container_of(l, struct req, run));
 }
 
+static void end_batch(struct req *r)
+{
+	if (!r->ids)
+		return;
+	op_ids_free(r->ids);
+	free(r->ids);
+	op_undo_free(r->undo);
+	r->ids = NULL;
+	r->undo = NULL;
+}
+
 static void detach(struct req *r)
 {
 	list_remove(&r->link);
@@ -61,6 +75,7 @@ static void finish(struct req *r)
 	explicit_bzero(r->bytes, r->size < sizeof(r->bytes) ? r->size : sizeof(r->bytes));
 	buf_free(&r->large);
 	buf_free(&r->answer);
+	end_batch(r);
 	if (io->free_n >= REQ_KEEP) {
 		destroy(r);
 		return;
@@ -108,16 +123,25 @@ static kf_err check_envelope(const struct req *r)
 	return r->header.batch_count > 1 ? ttlv_check(req_message(r)) : KF_OK;
 }
 
-/* KMIP 1.4, Batch Error Continuation Option: a server that cannot undo refuses the whole request. */
 static kf_err check_header(const struct req *r)
 {
-	if (r->header.batch_count > 1 &&
-		r->header.batch_error_continuation ==
-			KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO)
-		return kf_fail(FEATURE, "batches are not undone");
 	if (r->header.is_asynchronous && kmip_is_2(r->header.version))
 		return kf_fail(FEATURE, "nothing is asynchronous here");
 	return KF_OK;
+}
+
+static kf_err begin_batch(struct req *r)
+{
+	if (r->header.batch_count == 1)
+		return KF_OK;
+	r->ids = malloc(sizeof(*r->ids));
+	if (!r->ids)
+		return kf_fail(NOMEM, "what a batch names");
+	op_ids_init(r->ids, ANSWER_MAX);
+	if (r->header.batch_error_continuation !=
+		KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO)
+		return KF_OK;
+	return op_undo_new(r->io->server->op.catalog, &r->undo);
 }
 
 static enum step_result step_header(struct req *r)
@@ -129,6 +153,8 @@ static enum step_result step_header(struct req *r)
 	if (!kf_ok(e))
 		return refuse(r, e, true);
 	e = check_header(r);
+	if (kf_ok(e))
+		e = begin_batch(r);
 	if (!kf_ok(e))
 		return refuse(r, e, false);
 	r->items_left = r->header.batch_count;
@@ -179,10 +205,21 @@ static void set_call(struct req *r)
 	c->payload = r->item.payload;
 	r->who = r->peer->who;
 	c->who = &r->who;
-	c->request_id = r->item.extension.request_id;
+	c->ids = r->ids;
+	/* What is recorded as done for ever cannot be taken back. */
+	c->request_id = r->undo ? (struct slice){ 0 } : r->item.extension.request_id;
 	c->tls_client_version = r->item.extension.tls_client_version;
 	c->tls_negotiated_version = r->item.extension.tls_negotiated_version;
 	c->now_s = io_now_s(r->io);
+}
+
+/* Rights, tokens and backups are not taken back. */
+static kf_err check_undo(const struct req *r)
+{
+	const struct op *op = r->call.op;
+	return r->undo && op->permission == PERM_ADMINISTER && op->audit == AUDIT_FIRST
+		       ? kf_fail(FEATURE, "not in a batch that is undone")
+		       : KF_OK;
 }
 
 static kf_err decode_item(struct req *r)
@@ -196,6 +233,7 @@ static kf_err decode_item(struct req *r)
 	r->call.op = op_find(r->item.operation);
 	if (!r->call.op)
 		return kf_fail(UNSUPPORTED, "no such operation here");
+	KF_TRY(check_undo(r));
 	set_deadline(r);
 	set_call(r);
 	return op_decode(&r->call);
@@ -309,6 +347,10 @@ static enum step_result step_start(struct req *r)
 		return answer_fail(r, e);
 	}
 	r->next = op_start(&r->call);
+	if (r->undo && r->call.is_slow && r->next != OP_FAIL) {
+		r->next = OP_FAIL;
+		r->call.err = kf_fail(FEATURE, "what tokens do is not undone");
+	}
 	if (r->next != OP_FAIL)
 		return STEP_NEXT;
 	if (r->call.op->audit != AUDIT_NOT)
@@ -377,7 +419,7 @@ static enum step_result step_send(struct req *r)
 
 /* ---- the table ---- */
 
-enum { ROW_HEADER, ROW_DECODE, ROW_SEND = 8 };
+enum { ROW_HEADER, ROW_DECODE, ROW_SEND = 8, ROW_UNDO };
 
 static const struct step steps[] = {
 	[ROW_HEADER] = { "header", step_header },
@@ -389,6 +431,8 @@ static const struct step steps[] = {
 	{ "act", act_step },
 	{ "answer", answer_item },
 	[ROW_SEND] = { "send", step_send },
+	[ROW_UNDO] = { "undo", undo_step },
+	{ "undone", undo_done },
 };
 
 enum step_result req_next_item(struct req *r)
@@ -401,8 +445,16 @@ enum step_result req_next_item(struct req *r)
 	return STEP_AGAIN;
 }
 
+enum step_result req_to_undo(struct req *r)
+{
+	r->step = &steps[ROW_UNDO];
+	return STEP_AGAIN;
+}
+
 enum step_result req_to_send(struct req *r)
 {
+	if (undo_is_due(r))
+		return req_to_undo(r);
 	r->step = &steps[ROW_SEND];
 	return STEP_AGAIN;
 }

@@ -17,12 +17,15 @@
 #include "pool/pool.h"
 
 struct io;
+struct op_ids;
+struct op_undo;
 struct peer;
 
 enum {
 	REQ_MAGIC = 0x72657121,
 	REQ_INLINE_MAX = 4096, /* larger messages are allocated */
 	REQ_KEEP = 512,        /* free requests an io keeps */
+	ANSWER_MAX = 64 << 20, /* of a batch; the client's own limit is usually lower */
 };
 
 enum step_result { STEP_NEXT, STEP_AGAIN, STEP_PARKED, STEP_DONE };
@@ -74,6 +77,10 @@ struct req {
 	struct ttlv_writer writer;
 	size_t count_at;
 	int32_t answered;
+	struct op_ids *ids;   /* that they have named */
+	struct op_undo *undo; /* what they have changed; NULL: it stays */
+	struct change *undoing;
+	kf_err undo_err; /* it could not be begun */
 
 	/* for its journeys to other threads; one at a time */
 	struct work work;
@@ -105,4 +112,5 @@ void req_free_all(struct list *free_reqs);
 struct slice req_message(const struct req *r);
 enum step_result req_next_item(struct req *r);
 enum step_result req_to_send(struct req *r);
+enum step_result req_to_undo(struct req *r);
 void req_record_result(struct req *r, enum audit_phase phase, kf_err why);

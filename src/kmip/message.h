@@ -157,9 +157,9 @@ void kmip_put_response_item_end(
 /* A failure, whole.  The Result Message is the text of the code (err.def), never more. */
 void kmip_put_response_failure(struct ttlv_writer *w, uint32_t operation,
 	struct slice batch_id, enum kf_code code, const struct kmip_extension *ext);
-/* Batch Undo: an earlier success that was taken back. */
-void kmip_put_response_undone(
-	struct ttlv_writer *w, uint32_t operation, struct slice batch_id);
+/* Batch Undo: an earlier success that was taken back.  `payload` is the content of its payload. */
+void kmip_put_response_undone(struct ttlv_writer *w, uint32_t operation,
+	struct slice batch_id, struct slice payload);
 kf_err kmip_put_response_end(struct ttlv_writer *w);
 
 /* The whole answer to a message that cannot be answered in its own terms: it cannot be parsed, is

@@ -56,10 +56,13 @@ void kmip_put_response_failure(struct ttlv_writer *w, uint32_t operation,
 	ttlv_end(w);
 }
 
-void kmip_put_response_undone(
-	struct ttlv_writer *w, uint32_t operation, struct slice batch_id)
+void kmip_put_response_undone(struct ttlv_writer *w, uint32_t operation,
+	struct slice batch_id, struct slice payload)
 {
 	put_head(w, operation, batch_id, KMIP_RESULT_STATUS_OPERATION_UNDONE);
+	ttlv_begin(w, TAG_RESPONSE_PAYLOAD);
+	ttlv_put_items(w, payload);
+	ttlv_end(w);
 	ttlv_end(w);
 }
 

@@ -134,8 +134,7 @@ kf_err op_ids_nth(const struct op_ids *ids, int32_t number, char ret[OBJECT_ID_S
 	const int64_t have = ids ? (int64_t)(ids->all.n / OBJECT_ID_SIZE) : 0;
 	const int64_t at = number < 0 ? have + number : number;
 	if (at < 0 || at >= have)
-		return kf_fail(
-			NOT_FOUND, "the response has no so many identifiers yet");
+		return kf_fail(NOT_FOUND, "the response has no so many identifiers yet");
 	memcpy(ret, ids->all.p + (size_t)at * OBJECT_ID_SIZE, OBJECT_ID_SIZE);
 	return KF_OK;
 }

@@ -71,7 +71,7 @@ static void put_capabilities(struct ttlv_writer *w)
 	ttlv_put_bool(w, TAG_STREAMING_CAPABILITY, false);
 	ttlv_put_bool(w, TAG_ASYNCHRONOUS_CAPABILITY, false);
 	ttlv_put_bool(w, TAG_ATTESTATION_CAPABILITY, false);
-	ttlv_put_bool(w, TAG_BATCH_UNDO_CAPABILITY, false);
+	ttlv_put_bool(w, TAG_BATCH_UNDO_CAPABILITY, true);
 	ttlv_put_bool(w, TAG_BATCH_CONTINUE_CAPABILITY, true);
 	ttlv_put_enum(w, TAG_DESTROY_ACTION, KMIP_DESTROY_ACTION_KEY_MATERIAL_DELETED);
 	ttlv_end(w);

@@ -49,8 +49,8 @@ static kf_err take_id(struct op_call *call, const struct kmip_uid *uid)
 	case KMIP_UID_ENUM:
 		if (uid->number == KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER)
 			return take_placeholder(call);
-		return asked_for(call, op_ids_last(call->ids, (uint32_t)uid->number,
-					       call->object_id));
+		return asked_for(call,
+			op_ids_last(call->ids, (uint32_t)uid->number, call->object_id));
 	case KMIP_UID_INT:
 		return asked_for(
 			call, op_ids_nth(call->ids, uid->number, call->object_id));

@@ -71,17 +71,18 @@ static kf_err prepare(struct store *s, struct mutation *m)
 
 kf_err change_prepare(struct store *s, struct change *c)
 {
-	if (c->n > CHANGE_MUTATIONS)
+	if (c->n > (c->more ? CHANGE_MUTATIONS_MAX : CHANGE_MUTATIONS))
 		return kf_fail(INTERNAL, "too many mutations in a change");
 	for (size_t i = 0; i < c->n; i++)
-		KF_TRY(prepare(s, &c->m[i]));
+		KF_TRY(prepare(s, change_mutation(c, i)));
 	return KF_OK;
 }
 
 void change_release(struct change *c)
 {
-	for (size_t i = 0; i < c->n && i < CHANGE_MUTATIONS; i++) {
-		struct mutation *m = &c->m[i];
+	const size_t n = c->more || c->n < CHANGE_MUTATIONS ? c->n : CHANGE_MUTATIONS;
+	for (size_t i = 0; i < n; i++) {
+		struct mutation *m = change_mutation(c, i);
 		if (m->kind != PUT_OBJECT)
 			continue;
 		buf_free(&m->object.material);
@@ -218,7 +219,7 @@ static kf_err apply_all(struct store *s, struct item *item)
 	if (item->is_replay)
 		return KF_OK;
 	for (size_t i = 0; i < c->n; i++)
-		KF_TRY(apply(s, &c->m[i]));
+		KF_TRY(apply(s, change_mutation(c, i)));
 	return c->has_request_id ? remember(s, c, &row) : KF_OK;
 }
 
@@ -265,5 +266,5 @@ static void publish(struct store *s, struct mutation *m)
 void change_publish(struct store *s, struct change *c)
 {
 	for (size_t i = 0; i < c->n; i++)
-		publish(s, &c->m[i]);
+		publish(s, change_mutation(c, i));
 }

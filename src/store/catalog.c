@@ -126,7 +126,9 @@ static struct node *find(const struct catalog *c, struct slice id)
 const struct object *catalog_find(const struct catalog *c, struct slice id)
 {
 	struct node *n = find(c, id);
-	return n ? atomic_load_explicit(&n->object, memory_order_acquire) : NULL;
+	const struct object *o =
+		n ? atomic_load_explicit(&n->object, memory_order_acquire) : NULL;
+	return o && !object_is_void(o) ? o : NULL;
 }
 
 static bool is_called(const struct name *have, const char *owner, struct slice name)
@@ -191,10 +193,12 @@ void catalog_each(const struct catalog *c,
 {
 	const struct order *order = atomic_load_explicit(&c->order, memory_order_acquire);
 	size_t n = atomic_load_explicit(&order->n, memory_order_acquire);
-	while (n-- > 0)
-		if (!visit(arg, atomic_load_explicit(
-					&order->node[n]->object, memory_order_acquire)))
+	while (n-- > 0) {
+		const struct object *o = atomic_load_explicit(
+			&order->node[n]->object, memory_order_acquire);
+		if (!object_is_void(o) && !visit(arg, o))
 			return;
+	}
 }
 
 size_t catalog_count(const struct catalog *c)

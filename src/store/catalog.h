@@ -63,7 +63,7 @@ struct rights {
 kf_err catalog_new(struct epoch *epoch, struct catalog **ret);
 void catalog_free(struct catalog *c);
 
-/* readers */
+/* readers; nobody is shown void objects */
 const struct object *catalog_find(const struct catalog *c, struct slice id);
 /* Newest object of this owner's scope with the name.  NULL owner: any owner. */
 const struct object *catalog_find_name(

@@ -105,6 +105,10 @@ void object_set_key(struct object *o, struct token_key *take);
 
 void object_opened_free(struct object_opened *p); /* wipes secrets; NULL is fine */
 
+/* Not there for anybody: its making was undone, or its row was found to be wrong.  A real one has
+ * attributes.  The row stays as a tombstone. */
+static inline bool object_is_void(const struct object *o) { return !o->attrs.n; }
+
 static inline bool object_is_destroyed(const struct object *o)
 {
 	return o->stored_state == STATE_DESTROYED ||

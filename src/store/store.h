@@ -60,7 +60,8 @@ struct mutation {
 	uint64_t expected_version;
 	union {
 		/* The new object; the store takes the reference.  `material` is the plaintext to be
-		 * sealed, or empty: then the sealed bytes of `was` are bound to the new row. */
+		 * sealed, or empty: then the sealed bytes of `was` are bound to the new row.
+		 * Without attributes: whoever made it takes it back (object_is_void()). */
 		struct {
 			struct object *object;
 			const struct object *was; /* owned reference, or NULL */
@@ -71,13 +72,15 @@ struct mutation {
 	};
 };
 
-enum { CHANGE_MUTATIONS = 4 };
+enum { CHANGE_MUTATIONS = 4, CHANGE_MUTATIONS_MAX = 8192 };
 
 /* All mutations or none.  Owned by whoever submitted it again once done() was called. */
 struct change {
 	struct change *next; /* the queue's */
 	size_t n;
 	struct mutation m[CHANGE_MUTATIONS];
+	struct mutation *
+		more; /* those from CHANGE_MUTATIONS on, the owner's; NULL: there are none */
 
 	/* Idempotency: the same client's same request id with the same hash gets the recorded
 	 * answer and changes nothing; with another hash it is refused (INVALID_FIELD). */
@@ -93,6 +96,11 @@ struct change {
 	void (*done)(struct change *c); /* on the store worker; posts home */
 	void *arg;
 };
+
+static inline struct mutation *change_mutation(struct change *c, size_t i)
+{
+	return i < CHANGE_MUTATIONS ? &c->m[i] : &c->more[i - CHANGE_MUTATIONS];
+}
 
 /* Opens, migrates, verifies and loads everything into a new catalog.  TAMPERED rows are refused one
  * by one and counted; a wrong master key, a foreign or rolled-back store refuse to start.

@@ -242,7 +242,8 @@ static kf_err write_response(struct buf *out, uint16_t version)
 		&w, KMIP_OPERATION_ACTIVATE, (struct slice){ id16, 4 });
 	activate_put_response(&w, &a);
 	kmip_put_response_item_end(&w, &ext);
-	kmip_put_response_undone(&w, KMIP_OPERATION_SIGN, (struct slice){ 0 });
+	kmip_put_response_undone(
+		&w, KMIP_OPERATION_SIGN, (struct slice){ 0 }, (struct slice){ 0 });
 	kmip_put_response_failure(
 		&w, 0x80123456, (struct slice){ id16, 1 }, KF_E_SENSITIVE, &ext);
 	kmip_set_batch_count(out, count_at, 3);

@@ -48,8 +48,8 @@ TEST(an_enumeration_means_what_such_an_operation_made)
 	OK(kf_ok(activate_as(&w, form(KMIP_UID_ENUM, KMIP_UNIQUE_IDENTIFIER_CREATE))));
 	EQ(state_of(&w, &aes), STATE_ACTIVE);
 	EQ(state_of(&w, &pair.private_key), STATE_PRE_ACTIVE);
-	OK(kf_ok(activate_as(&w, form(KMIP_UID_ENUM,
-		KMIP_UNIQUE_IDENTIFIER_CREATE_KEY_PAIR_PUBLIC_KEY))));
+	OK(kf_ok(activate_as(&w,
+		form(KMIP_UID_ENUM, KMIP_UNIQUE_IDENTIFIER_CREATE_KEY_PAIR_PUBLIC_KEY))));
 	EQ(state_of(&w, &pair.public_key), STATE_ACTIVE);
 	EQ(state_of(&w, &pair.private_key), STATE_PRE_ACTIVE);
 	OK(kf_ok(activate_as(

@@ -21,6 +21,7 @@
 #include "kmip/sign.h"
 #include "op/material.h"
 #include "op/op.h"
+#include "op/undo.h"
 #include "test.h"
 #include <semaphore.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ struct world {
 	bool has_request_id;
 	uint16_t tls_client_version;
 	void (*before_commit)(struct world *w); /* once: somebody else comes first */
+	struct op_undo *undo;                   /* what a batch changes; or NULL */
 	char rule[OBJECT_ID_SIZE];              /* of the last decision */
 };
 
@@ -107,26 +109,40 @@ static void world_close(struct world *w)
 
 static void wake(struct change *c) { sem_post(c->arg); }
 
-static kf_err commit(struct world *w)
+static void submit_and_wait(struct world *w, struct change *c, kf_err *ret)
 {
 	sem_t done;
+
+	sem_init(&done, 0, 0);
+	c->done = wake;
+	c->arg = &done;
+	*ret = store_submit(w->store, c);
+	if (kf_ok(*ret)) {
+		/* Nobody else reads: let the store's worker free what it retires. */
+		epoch_offline(w->reader);
+		while (sem_wait(&done))
+			;
+		epoch_online(w->reader);
+	}
+	sem_destroy(&done);
+}
+
+static kf_err commit(struct world *w)
+{
+	struct change *c = &w->call->change;
+	kf_err err;
 
 	if (w->before_commit) {
 		void (*interlude)(struct world *) = w->before_commit;
 		w->before_commit = NULL;
 		interlude(w);
 	}
-	sem_init(&done, 0, 0);
-	w->call->change.done = wake;
-	w->call->change.arg = &done;
-	KF_TRY(store_submit(w->store, &w->call->change));
-	/* Nobody else reads: let the store's worker free what it retires. */
-	epoch_offline(w->reader);
-	while (sem_wait(&done))
-		;
-	epoch_online(w->reader);
-	sem_destroy(&done);
-	return KF_OK;
+	if (w->undo)
+		KF_TRY(op_undo_expect(w->undo, c, w->call->op->name));
+	submit_and_wait(w, c, &err);
+	if (w->undo && kf_ok(err) && kf_ok(c->err) && !c->is_replay)
+		op_undo_keep(w->undo);
+	return err;
 }
 
 static kf_err steps(struct world *w)

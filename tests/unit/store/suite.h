@@ -123,6 +123,86 @@ TEST(a_change_is_all_or_nothing)
 	fixture_close(&f);
 }
 
+/* A new version without attributes. */
+static kf_err make_void(struct store *s, const char *id, uint64_t expected)
+{
+	struct change c = { .n = 1,
+		.m = { { .kind = PUT_OBJECT, .expected_version = expected } } };
+	const struct object_parts parts = { .id = slice_of(id),
+		.owner = SLICE_LIT("alice"),
+		.type = OBJECT_SECRET_DATA,
+		.version = expected + 1 };
+	KF_TRY(object_new(&parts, &c.m[0].object.object));
+	return submit_and_wait(s, &c);
+}
+
+static bool sees(void *arg, const struct object *o)
+{
+	bool *is_seen = arg;
+	*is_seen |= strcmp(o->id, "gone") == 0;
+	return true;
+}
+
+static bool is_seen(struct store *s)
+{
+	bool is_found = false;
+	const struct catalog *c = store_catalog(s);
+	catalog_each(c, sees, &is_found);
+	(void)catalog_each_named(c, SLICE_LIT("www"), sees, &is_found);
+	return is_found || catalog_find(c, SLICE_LIT("gone")) ||
+	       catalog_find_name(c, NULL, SLICE_LIT("www"));
+}
+
+TEST(a_void_object_is_not_there_and_its_id_is_not_used_again)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	struct spec spec = { .id = "gone", .name = "www", .material = "secret" };
+	OK(kf_ok(put(f.store, &spec)));
+	OK(is_seen(f.store));
+
+	OK(kf_ok(make_void(f.store, "gone", 1)));
+
+	OK(!is_seen(f.store));
+	OK(kf_is(put(f.store, &spec), KF_E_EXISTS));
+	struct spec heir = { .id = "heir", .name = "www", .material = "other" };
+	OK(kf_ok(put(f.store, &heir)));
+	if (strcmp(where, "memory:") != 0) {
+		fixture_close(&f);
+		OK(kf_ok(fixture_open(&f, where, KEY_A)));
+		OK(!catalog_find(store_catalog(f.store), SLICE_LIT("gone")));
+		OK(holds(f.store, "heir", "other"));
+	}
+	fixture_close(&f);
+}
+
+enum { MANY_MUTATIONS = CHANGE_MUTATIONS + 7 };
+
+TEST(a_change_may_be_of_many_objects)
+{
+	struct fixture f = { 0 };
+	char id[MANY_MUTATIONS][8];
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct change c = { .more = calloc(
+				    MANY_MUTATIONS - CHANGE_MUTATIONS, sizeof(*c.more)) };
+	for (size_t i = 0; i < MANY_MUTATIONS; i++) {
+		snprintf(id[i], sizeof(id[i]), "m%zu", i);
+		struct mutation *m = change_mutation(&c, c.n++);
+		*m = (struct mutation){ .kind = PUT_OBJECT };
+		OK(kf_ok(make_object(&(struct spec){ .id = id[i] }, &m->object.object)));
+		m->object.material = buf_new(64);
+		buf_add_text(&m->object.material, id[i]);
+	}
+
+	OK(kf_ok(submit_and_wait(f.store, &c)));
+
+	for (size_t i = 0; i < MANY_MUTATIONS; i++)
+		OK(holds(f.store, id[i], id[i]));
+	free(c.more);
+	fixture_close(&f);
+}
+
 TEST(a_refused_change_spoils_no_neighbour_of_its_group)
 {
 	enum { N = 40 };
