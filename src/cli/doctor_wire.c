@@ -79,13 +79,20 @@ static int dial(const struct addrinfo *a, int timeout_ms)
 	return -1;
 }
 
-static void make_blocking(int fd)
+static void set_patience(int fd, int64_t ms)
 {
-	struct timeval t = { .tv_sec = ANSWER_TIMEOUT_MS / 1000 };
-	int one = 1;
-	fcntl(fd, F_SETFL, 0);
+	struct timeval t = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+}
+
+void wire_set_patience(struct wire *w, int64_t ms) { set_patience(w->fd, ms); }
+
+static void make_blocking(int fd)
+{
+	int one = 1;
+	fcntl(fd, F_SETFL, 0);
+	set_patience(fd, ANSWER_TIMEOUT_MS);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
@@ -222,7 +229,7 @@ static kf_err read_message(struct wire *w, struct buf *ret)
 	size_t n;
 	if (!read_exactly(w, ret, KMIP_HEAD))
 		return kf_fail(CLOSED, "the key server ended the connection");
-	KF_TRY(kmip_message_length(ret->p, ANSWER_MAX, &n));
+	KF_TRY(kmip_message_length(ret->p, ret->limit, &n));
 	if (!read_exactly(w, ret, n - KMIP_HEAD))
 		return kf_fail(CLOSED, "the key server ended the connection");
 	return buf_err(ret);
@@ -241,6 +248,16 @@ static kf_err read_answer(struct wire_answer *ret)
 	return KF_OK;
 }
 
+kf_err wire_exchange(struct wire *w, struct slice message, struct buf *ret)
+{
+	errno = 0;
+	if (SSL_write(w->ssl, message.p, (int)message.n) <= 0) {
+		say_tls(w);
+		return kf_fail(CLOSED, "the key server ended the connection");
+	}
+	return read_message(w, ret);
+}
+
 kf_err wire_ask(
 	struct wire *w, uint32_t operation, struct slice payload, struct wire_answer *ret)
 {
@@ -254,12 +271,7 @@ kf_err wire_ask(
 	KF_TRY(kmip_put_request_end(&out));
 	ret->bytes = buf_new(ANSWER_MAX);
 	uint64_t start = clock_monotonic_ns();
-	errno = 0;
-	if (SSL_write(w->ssl, message.p, (int)message.n) <= 0) {
-		say_tls(w);
-		return kf_fail(CLOSED, "the key server ended the connection");
-	}
-	KF_TRY(read_message(w, &ret->bytes));
+	KF_TRY(wire_exchange(w, buf_slice(&message), &ret->bytes));
 	ret->ms = ms_since(start);
 	return read_answer(ret);
 }

@@ -27,6 +27,11 @@ struct wire {
 void wire_open(struct wire *w, const struct settings *s, const char *address);
 void wire_close(struct wire *w);
 
+/* A message and the answer to it, at most `ret`'s limit.  CLOSED: see w->why. */
+kf_err wire_exchange(struct wire *w, struct slice message, struct buf *ret);
+/* How long to wait for an answer; 5 s unless told. */
+void wire_set_patience(struct wire *w, int64_t ms);
+
 /* A request of one item.  CLOSED: the peer ended the connection, perhaps with an alert: w->why. */
 struct wire_answer {
 	struct buf bytes;

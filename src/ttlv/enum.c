@@ -108,7 +108,7 @@ static bool counts(int c)
 }
 
 /* Letters and digits are equal, whatever stands between them. */
-static bool same_words(struct slice a, const char *b)
+bool table_same_words(struct slice a, const char *b)
 {
 	size_t i = 0;
 	for (;;) {
@@ -134,7 +134,7 @@ bool ttlv_value_find(enum ttlv_kind kind, struct slice text, uint32_t *ret)
 	if (kind >= TTLV_KINDS)
 		return false;
 	for (size_t i = kinds[kind].first; i < kinds[kind + 1].first; i++) {
-		if (same_words(text, values[i].text)) {
+		if (table_same_words(text, values[i].text)) {
 			*ret = values[i].value;
 			return true;
 		}

@@ -38,3 +38,5 @@ static inline bool tag_is_in(const struct ttlv_tag_info *info, uint16_t version)
 /* Known to the table and newer or older than the version.  Values that we do not know pass. */
 bool ttlv_value_out(enum ttlv_kind kind, uint32_t value, uint16_t version);
 bool ttlv_kind_is_mask(enum ttlv_kind kind);
+/* Letters and digits are equal, without case, whatever stands between them. */
+bool table_same_words(struct slice a, const char *b);

@@ -54,3 +54,11 @@ uint32_t ttlv_tag_find(struct slice text)
 	}
 	return 0;
 }
+
+uint32_t ttlv_tag_find_words(struct slice text)
+{
+	for (size_t i = 0; i < sizeof(ttlv_table) / sizeof(ttlv_table[0]); i++)
+		if (ttlv_table[i].text && table_same_words(text, ttlv_table[i].text))
+			return tag_at(i);
+	return 0;
+}

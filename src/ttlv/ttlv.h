@@ -57,6 +57,8 @@ struct ttlv_tag_info {
 const struct ttlv_tag_info *ttlv_tag(uint32_t tag);
 bool ttlv_tag_in(uint32_t tag, uint16_t version); /* known to that version */
 uint32_t ttlv_tag_find(struct slice text);        /* by the standard's name; 0: unknown */
+/* By its letters and digits only, without case: "IVCounterNonce", as in KMIP's XML. */
+uint32_t ttlv_tag_find_words(struct slice text);
 
 const char *ttlv_value_text(enum ttlv_kind kind, uint32_t value);
 /* Compares letters and digits only, without case: "AES", "Cryptographic-Usage mask". */
