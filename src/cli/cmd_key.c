@@ -159,11 +159,14 @@ static kf_err run_import(struct cli *c)
 		{ "passphrase-file", &in.passphrase_file, NULL },
 		{ "inactive", NULL, &in.is_inactive }, { "pem", &q.pem, NULL },
 		{ "p12", &q.p12, NULL }, { "certificate", &q.certificate, NULL },
-		{ "copies", &copies, NULL }, { "to", .list = &q.to } };
+		{ "copies", &copies, NULL }, { "to", .list = &q.to },
+		{ "overflow-copy", NULL, &q.has_overflow_copy } };
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
 	KF_TRY(cli_operands(c, 1, 2));
 	KF_TRY(check_name(c->argv[0]));
 	KF_TRY(choose_file(c, &q, &file));
+	if (q.has_overflow_copy && !q.tokens.pool)
+		return kf_fail(INVALID_FIELD, "--overflow-copy goes with --pool NAME");
 	if (!q.tokens.pool && !q.tokens.is_local)
 		return file ? import_software(c, &in, file)
 			    : kf_fail(INVALID_FIELD, "--p12 is for tokens: --pool NAME");
@@ -351,8 +354,9 @@ const struct command command_key_import = {
 		"  --p12 FILE          PKCS#12: the key, and its certificate\n"
 		"  --certificate FILE  goes to the tokens with the key\n"
 		"  --copies N          so many tokens shall hold it [all of the pool]\n"
-		"  --to TOKEN...       with --local: these tokens [all]\n" SHARES_HELP
-			TOKENS_HELP
+		"  --to TOKEN...       with --local: these tokens [all]\n"
+		"  --overflow-copy     the key server keeps the key itself, too: see "
+		"`key overflow`\n" SHARES_HELP TOKENS_HELP
 		"\nRemove the file from the web servers afterwards.\n",
 	.run = run_import,
 };

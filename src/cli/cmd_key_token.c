@@ -7,17 +7,13 @@
 #include "base/mem.h"
 #include "cli/key_import.h"
 #include "cli/key_token.h"
-#include "crypt/keygen.h"
 #include "crypt/ossl.h"
 #include "crypt/x509.h"
 #include <errno.h>
 #include <openssl/pem.h>
-#include <openssl/pkcs12.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FILE_SIZE_MAX = 1 << 20 };
 
 #define COUNT(options) (sizeof(options) / sizeof(*(options)))
 
@@ -239,130 +235,51 @@ kf_err key_token_create(
 
 /* ---- import ---- */
 
-struct source {
-	struct cli *cli;
-	const struct key_token_import *in;
-	struct keypair pair;
-	struct buf certificate; /* DER; empty: none */
-};
-
-static void source_clear(struct source *s)
-{
-	keypair_free(&s->pair);
-	buf_free(&s->certificate);
-}
-
-/* The pass phrase of a PKCS#12 file, in locked memory. */
-struct phrase {
-	char text[1024];
-};
-static void phrase_freep(struct phrase **p) { secret_free(*p); }
-
-static void pkcs12_freep(PKCS12 **p) { PKCS12_free(*p); }
-
-static kf_err take_pkcs12(struct source *s, EVP_PKEY *pkey, X509 *x)
-{
-	autobuf der = buf_new(PKCS8_MAX);
-	KF_TRY(ossl_encode(pkey, EVP_PKEY_KEYPAIR, "PrivateKeyInfo", &der));
-	KF_TRY(keypair_import(buf_slice(&der), NULL, NULL, &s->pair));
-	unsigned char *p = NULL;
-	int n = x ? i2d_X509(x, &p) : 0;
-	if (n > 0)
-		buf_add(&s->certificate, p, (size_t)n);
-	OPENSSL_free(p);
-	return buf_err(&s->certificate);
-}
-
-static kf_err open_pkcs12(struct source *s, PKCS12 *p12, const char *phrase)
-{
-	CLEANUP(ossl_pkey_freep) EVP_PKEY *pkey = NULL;
-	CLEANUP(ossl_x509_freep) X509 *x = NULL;
-	if (!PKCS12_parse(p12, phrase, &pkey, &x, NULL))
-		return ossl_fail(AUTH, "wrong pass phrase, or the file is damaged");
-	if (!pkey)
-		return ossl_fail(KEY_FORMAT, "there is no private key in it");
-	return take_pkcs12(s, pkey, x);
-}
-
-static kf_err read_pkcs12(struct source *s, struct slice file)
-{
-	const uint8_t *p = file.p;
-	CLEANUP(pkcs12_freep) PKCS12 *p12 = d2i_PKCS12(NULL, &p, (long)file.n);
-	CLEANUP(phrase_freep) struct phrase *phrase = secret_alloc(sizeof(*phrase));
-	if (!p12)
-		return ossl_fail(KEY_FORMAT, "this is no PKCS#12 file");
-	if (!phrase)
-		return kf_fail(NOMEM, "no locked memory for a pass phrase");
-	int n = key_passphrase(
-		s->cli, s->in->passphrase_file, phrase->text, sizeof(phrase->text) - 1);
-	if (n < 0)
-		return kf_fail(AUTH, "the file is encrypted, a pass phrase is needed");
-	phrase->text[n] = 0;
-	return open_pkcs12(s, p12, phrase->text);
-}
-
-static int ask(void *arg, char *into, int size)
-{
-	const struct source *s = arg;
-	return key_passphrase(s->cli, s->in->passphrase_file, into, size);
-}
-
-static kf_err read_source(struct source *s)
-{
-	const char *path = s->in->p12 ? s->in->p12 : s->in->pem;
-	autobuf file = buf_new(FILE_SIZE_MAX), why = buf_new(4096);
-	kf_err e = conf_read_secret(path, &file, &why);
-	if (!kf_ok(e)) {
-		cli_note_lines(s->cli, &why);
-		return e;
-	}
-	e = s->in->p12 ? read_pkcs12(s, buf_slice(&file))
-		       : keypair_import(buf_slice(&file), ask, s, &s->pair);
-	return cli_file_error(s->cli, path, e);
-}
-
-static kf_err read_certificate(struct source *s)
-{
-	autobuf pem = buf_new(CERT_PEM_MAX);
-	if (!s->in->certificate)
-		return KF_OK;
-	buf_clear(&s->certificate);
-	KF_TRY(read_file(s->cli, s->in->certificate, &pem));
-	return cli_file_error(s->cli, s->in->certificate,
-		cert_to_der(buf_slice(&pem), &s->certificate));
-}
-
-static kf_err seal(struct source *s, struct buf *ret_file)
+static kf_err seal(const struct key_source *s, const struct key_token_import *in,
+	struct buf *ret_file)
 {
 	CLEANUP(shares_freep) struct shares *shares = NULL;
 	CLEANUP(dkek_freep) struct dkek *d = NULL;
 	const struct provision_software_key key = {
 		.pkcs8 = buf_slice(&s->pair.pkcs8),
-		.certificate = buf_slice(&s->certificate),
-		.label = s->in->wish.name,
+		.certificate = buf_slice(&s->der),
+		.label = in->wish.name,
 	};
-	KF_TRY(shares_read(s->cli, &s->in->shares, &shares));
+	KF_TRY(shares_read(s->cli, &in->shares, &shares));
 	KF_TRY(shares_dkek(shares, &d));
 	return cli_file_error(
-		s->cli, s->in->wish.name, provision_seal_key(d, &key, ret_file));
+		s->cli, in->wish.name, provision_seal_key(d, &key, ret_file));
+}
+
+static kf_err check_overflow(const struct key_token_import *in)
+{
+	return in->has_overflow_copy && in->tokens.is_local
+		       ? kf_fail(INVALID_FIELD,
+				 "--overflow-copy is for a key server: --pool NAME")
+		       : KF_OK;
 }
 
 kf_err key_token_import(struct cli *c, const struct key_token_import *in)
 {
-	CLEANUP(source_clear)
-	struct source s = { c, in, .certificate = buf_new(CERT_PEM_MAX) };
+	CLEANUP(key_source_clear)
+	struct key_source s = { c, in->pem, in->p12, in->certificate,
+		in->passphrase_file };
 	CLEANUP(tokens_freep) struct tokens *t = NULL;
 	autobuf file = buf_new(PROVISION_FILE_MAX);
 	if (in->shares.files.n == 0)
 		return kf_fail(INVALID_FIELD, "--share FILE...: the tokens' DKEK shares, "
 					      "for the key is wrapped "
 					      "here");
+	KF_TRY(check_overflow(in));
 	KF_TRY(tokens_secrets());
-	KF_TRY(read_source(&s));
-	KF_TRY(read_certificate(&s));
-	KF_TRY(seal(&s, &file));
+	KF_TRY(key_source_read(&s));
+	KF_TRY(seal(&s, in, &file));
 	KF_TRY(tokens_open(c, &in->tokens, true, &t));
-	return put_on_tokens(c, t, &in->wish, buf_slice(&file), &in->to);
+	kf_err e = put_on_tokens(c, t, &in->wish, buf_slice(&file), &in->to);
+	if (!in->has_overflow_copy || (!kf_ok(e) && !kf_is(e, KF_E_UNAVAILABLE)))
+		return e;
+	KF_TRY(key_overflow_give(c, in->wish.name, &s));
+	return e;
 }
 
 /* ---- certificate ---- */

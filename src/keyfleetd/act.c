@@ -79,12 +79,41 @@ static kf_err as_seen_from_afar(kf_err e)
 	return e;
 }
 
+/* Tokens cannot do it in time, but the key has a copy for this, and the pool is told that it may be used. */
+static bool overflows(const struct req *r, kf_err why)
+{
+	const struct pool_job *j = &r->job;
+	bool is_for_want_of_tokens = kf_is(why, KF_E_BUSY) ||
+				     kf_is(why, KF_E_UNAVAILABLE) ||
+				     kf_is(why, KF_E_TIMEOUT) || kf_is(why, KF_E_TOKEN);
+	return is_for_want_of_tokens && j->overflows && !j->is_once && !req_is_late(r);
+}
+
+/* From here on it is a job like those of software keys; the audit and the metrics tell of it. */
+static void take_copy(struct req *r, kf_err why)
+{
+	struct token_key *copy = pool_key_overflow(key_of(r));
+	if (r->next == OP_SIGN)
+		r->call.job.key = copy;
+	else
+		r->call.decrypt.key = copy;
+	*result_of(r) = KF_OK;
+	r->is_overflow = true;
+	r->waits_ns = io_latest_ns(r->io);
+	metrics_count_overflow(r, why);
+}
+
 static void come_home_from_pool(struct loop_message *m)
 {
 	struct req *r = container_of(m, struct req, home);
 	assert(r->magic == REQ_MAGIC);
 	r->is_at_pool = false;
 	metrics_count_pool_job(r);
+	if (overflows(r, *result_of(r))) {
+		take_copy(r, *result_of(r));
+		req_resume(r);
+		return;
+	}
 	*result_of(r) = as_seen_from_afar(*result_of(r));
 	if (kf_ok(*result_of(r)))
 		req_record_result(r, AUDIT_DONE, KF_OK);
@@ -114,6 +143,10 @@ static enum step_result to_pool(struct req *r)
 	if (kf_ok(e))
 		return STEP_PARKED;
 	r->is_at_pool = false;
+	if (overflows(r, e)) {
+		take_copy(r, e);
+		return STEP_AGAIN;
+	}
 	r->call.err = as_seen_from_afar(e);
 	r->next = OP_FAIL;
 	return STEP_AGAIN;
@@ -183,10 +216,20 @@ static enum step_result to_store(struct req *r)
 	return STEP_AGAIN;
 }
 
+/* Beside the record that it was allowed: which of the two did it. */
+static void record_overflow(struct req *r)
+{
+	if (!r->is_overflow)
+		return;
+	bool is_decryption = r->call.op->code == KMIP_OPERATION_DECRYPT;
+	if (kf_ok(is_decryption ? r->call.decrypt.err : r->call.job.err))
+		req_record_result(r, AUDIT_DONE, KF_OK);
+}
+
 enum step_result act_step(struct req *r)
 {
 	switch (r->next) {
-	case OP_ANSWER: return STEP_NEXT;
+	case OP_ANSWER: record_overflow(r); return STEP_NEXT;
 	case OP_SIGN:
 	case OP_DECRYPT: return to_batch(r);
 	case OP_WORK: return to_worker(r);

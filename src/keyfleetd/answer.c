@@ -226,8 +226,7 @@ enum step_result answer_item(struct req *r) { return end_item(r); }
 
 static int32_t expected_wait_us(const struct req *r)
 {
-	const struct token_key *key =
-		r->job.sign ? r->job.sign->key : r->job.decrypt->key;
+	const struct token_key *key = r->call.object->key;
 	uint64_t us = pool_expected_wait_ns(r->io->server->pools, key) / 1000;
 	return us < INT32_MAX ? (int32_t)us : INT32_MAX;
 }

@@ -12,6 +12,7 @@ static const char *const audit_sync_words[] = { "fsync", "write", NULL };
 static const char *const audit_export_words[] = { "none", "syslog", "journal", NULL };
 static const char *const audit_export_lines_words[] = { "all", "checkpoints", NULL };
 static const char *const pool_driver_words[] = { "smartcard-hsm", "pkcs11", NULL };
+static const char *const pool_overflow_words[] = { "never", "software", NULL };
 static const char *const proxy_words[] = { "off", "v2", NULL };
 
 static const struct conf_section sections[] = {

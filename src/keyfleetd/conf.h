@@ -15,14 +15,15 @@ enum { ADMINS_MAX = 16, TRUSTED_MAX = 32 };
 /* [pool NAME] */
 struct pool_options {
 	char *name;
-	int driver;
+	int driver, overflow;
 	char *module, *socket, *pin;
 	struct conf_list tokens;
-	int64_t queue, timeout_ms;
+	int64_t queue, timeout_ms, overflow_wait_ms;
 	bool is_read_only;
 };
 
 enum { CONF_DRIVER_SMARTCARD_HSM, CONF_DRIVER_PKCS11 };
+enum { CONF_OVERFLOW_NEVER, CONF_OVERFLOW_SOFTWARE };
 
 /* As in option.def, the types of base/conf.h. */
 struct conf {

@@ -55,6 +55,12 @@ static const char *limit_name(size_t i)
 	return names[i];
 }
 
+static const char *overflow_name(size_t i)
+{
+	static const char *const names[] = { "wait", "no-token", "failed" };
+	return names[i];
+}
+
 static const char *direction_name(size_t i) { return i ? "out" : "in"; }
 
 /* NULL: a request whose operation is not known. */
@@ -146,6 +152,15 @@ void server_pace(const struct server *s, struct server_pace *ret)
 	ret->sign = metric_summarise(&sums);
 }
 
+uint64_t server_overflows(const struct server *s)
+{
+	uint64_t sum = 0;
+	for (unsigned i = 0; i < s->ios; i++)
+		for (size_t j = 0; j < OVERFLOWS; j++)
+			sum += count_get(&s->io[i]->metrics->overflows[j]);
+	return sum;
+}
+
 void metrics_count_work(struct req *r)
 {
 	struct metrics *m = r->io->metrics;
@@ -175,6 +190,14 @@ void metrics_count_pool_job(struct req *r)
 	count_add(&m->tokens[TOKEN_POOL][key->alg->id], 1);
 	if (!kf_ok(j->sign ? j->sign->err : j->decrypt->err))
 		count_add(&m->token_errors[TOKEN_POOL], 1);
+}
+
+void metrics_count_overflow(struct req *r, kf_err why)
+{
+	enum metric_overflow reason = kf_is(why, KF_E_BUSY)          ? OVERFLOW_WAIT
+				      : kf_is(why, KF_E_UNAVAILABLE) ? OVERFLOW_TOKENS
+								     : OVERFLOW_FAILED;
+	count_add(&r->io->metrics->overflows[reason], 1);
 }
 
 /* ---- what is asked when somebody prints ---- */

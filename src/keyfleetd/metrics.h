@@ -43,6 +43,14 @@ enum metric_stage {
 
 enum { RECENT_S = 10 };
 enum metric_token { TOKEN_SOFT, TOKEN_POOL, TOKENS };
+/* Why software does what tokens should. */
+enum metric_overflow {
+	OVERFLOW_WAIT,   /* it would have waited too long for a token, or did */
+	OVERFLOW_TOKENS, /* no token has the key in use */
+	OVERFLOW_FAILED, /* the tokens that tried failed */
+	OVERFLOWS
+};
+
 enum metric_direction { DIRECTION_IN, DIRECTION_OUT, DIRECTIONS };
 
 enum metric_handshake {
@@ -108,6 +116,7 @@ void metrics_count_work(struct req *r);
 
 /* ... from a token. */
 void metrics_count_pool_job(struct req *r);
+void metrics_count_overflow(struct req *r, kf_err why); /* of the tokens */
 
 /* By each loop once a second. */
 void metrics_count_second(struct metrics *m);
@@ -118,6 +127,8 @@ struct server_pace {
 	struct metric_summary sign; /* in the last ten to twenty */
 };
 void server_pace(const struct server *s, struct server_pace *ret);
+/* What copies in software did instead of tokens. */
+uint64_t server_overflows(const struct server *s);
 
 void metrics_manual(struct buf *to);
 /* Everything, in the format asked for.  On the health thread. */

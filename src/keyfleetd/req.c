@@ -288,7 +288,7 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 		.connection = r->peer ? r->peer->number : 0,
 	};
 	if (phase == AUDIT_DONE)
-		a.token = r->job.token;
+		a.token = r->is_overflow ? "software" : r->job.token;
 	else
 		a.token = c->token;
 	if (phase == AUDIT_ALLOWED && op_aim(&r->call) == OP_SIGN)
@@ -440,6 +440,7 @@ enum step_result req_next_item(struct req *r)
 	op_clear(&r->call);
 	limit_end_item(r);
 	r->err = KF_OK;
+	r->is_overflow = false;
 	r->waits_ns = io_latest_ns(r->io);
 	r->step = &steps[ROW_DECODE];
 	return STEP_AGAIN;
@@ -512,6 +513,7 @@ static struct req *attach(struct peer *p)
 	p->in_flight++;
 	p->io->in_flight++;
 	r->is_busy = r->is_refused = r->is_last = r->is_ready = r->is_pooled = false;
+	r->is_overflow = false;
 	r->err = KF_OK;
 	r->ticket = r->deadline_ns = 0;
 	r->answered = r->items_left = 0;

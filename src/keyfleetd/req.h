@@ -70,6 +70,7 @@ struct req {
 	uint64_t worked_ns; /* what a worker took for it */
 	bool is_job;        /* ... which was a token's */
 	bool is_pooled;     /* its key is on tokens */
+	bool is_overflow;   /* ... but its copy in software is used */
 	bool is_at_pool;    /* ... and waits for one of them, or is at work there */
 
 	/* of batches: the items answered so far */

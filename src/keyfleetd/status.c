@@ -79,6 +79,8 @@ void server_status(struct server *s, struct buf *ret)
 	print(ret, "connections", atomic_load(&s->connections));
 	print_pace(s, ret);
 	tokens_status(s->tokens, ret);
+	if (s->pools)
+		print(ret, "pool-overflows", server_overflows(s));
 	print_audit(s, ret);
 }
 

@@ -89,6 +89,9 @@ static kf_err describe(struct tokens *t, const struct pool_options *o, struct bu
 		.queue = (unsigned)o->queue,
 		.timeout_ms = (unsigned)o->timeout_ms,
 		.is_read_only = o->is_read_only,
+		.overflow_ms = o->overflow == CONF_OVERFLOW_SOFTWARE
+				       ? (unsigned)o->overflow_wait_ms
+				       : 0,
 	};
 	return KF_OK;
 }
@@ -180,6 +183,7 @@ size_t tokens_totals(struct tokens *t, struct pool_totals *ret, size_t n)
 		ret[i] = (struct pool_totals){ .name = t->name[i],
 			.queue = t->conf[i].queue,
 			.is_read_only = t->conf[i].is_read_only,
+			.overflow_ms = t->conf[i].overflow_ms,
 			.waiting = waiting_in(t, t->name[i]) };
 		for (size_t k = 0; k < rows_n; k++) {
 			if (strcmp(rows[k].pool, t->name[i]) != 0)
@@ -202,6 +206,8 @@ void tokens_status(struct tokens *t, struct buf *ret)
 		buf_printf(ret, "pool.%s.waiting=%u\n", p->name, p->waiting);
 		buf_printf(ret, "pool.%s.read-only=%s\n", p->name,
 			p->is_read_only ? "yes" : "no");
+		buf_printf(ret, "pool.%s.overflow=%s\n", p->name,
+			p->overflow_ms ? "software" : "never");
 	}
 }
 

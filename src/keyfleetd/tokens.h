@@ -34,6 +34,7 @@ struct pool_totals {
 	unsigned tokens, serving; /* known; that take jobs */
 	unsigned waiting;         /* jobs */
 	unsigned queue;           /* jobs that may wait */
+	unsigned overflow_ms;     /* 0: never */
 	bool is_read_only;
 };
 size_t tokens_totals(struct tokens *t, struct pool_totals *ret, size_t n);

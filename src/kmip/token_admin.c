@@ -206,3 +206,32 @@ kf_err key_adopt_get_request(struct ttlv_reader *r, struct key_adopt *ret)
 		ttlv_refuse(r, kf_fail(INVALID_FIELD, "either a key id or a key file"));
 	return ttlv_done(r);
 }
+
+/* --- copies in software --- */
+
+void key_overflow_put_request(struct ttlv_writer *w, const struct key_overflow *q)
+{
+	put_begin(w);
+	kmip_put_uid(w, TAG_UNIQUE_IDENTIFIER, &q->uid);
+	wire_put_bytes(w, TAG_TOKEN_OVERFLOW, q->key);
+	put_end(w);
+}
+
+kf_err key_overflow_get_request(struct ttlv_reader *r, struct key_overflow *ret)
+{
+	*ret = (struct key_overflow){ 0 };
+	kmip_get_uid(r, TAG_UNIQUE_IDENTIFIER, &ret->uid);
+	ttlv_opt_bytes(r, TAG_TOKEN_OVERFLOW, &ret->key);
+	return ttlv_done(r);
+}
+
+void key_overflow_put_response(struct ttlv_writer *w, const struct key_overflow *a)
+{
+	kmip_put_uid(w, TAG_UNIQUE_IDENTIFIER, &a->uid);
+}
+
+kf_err key_overflow_get_response(struct ttlv_reader *r, struct key_overflow *ret)
+{
+	*ret = (struct key_overflow){ 0 };
+	return wire_get_only_uid(r, &ret->uid);
+}

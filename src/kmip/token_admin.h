@@ -32,7 +32,7 @@ bool token_row_next(struct ttlv_reader *r, struct token_row *ret);
  *
  * Facts: label, algorithm, holders (serial numbers, blanks between), serving, waiting, tokens (in use, of
  * the pool), object (id of the private key, or absent: nobody may use it), name, missing (tokens in use that
- * could hold it and do not: serial numbers) */
+ * could hold it and do not: serial numbers), overflow (yes: its object has a copy in software; or absent) */
 struct token_key_row {
 	struct slice pool;
 	struct slice key_id; /* SHA-256 of the SubjectPublicKeyInfo */
@@ -106,6 +106,17 @@ struct key_adopt {
 void key_adopt_put_request(struct ttlv_writer *w, const struct key_adopt *q);
 kf_err key_adopt_get_request(struct ttlv_reader *r, struct key_adopt *ret);
 
+/* Key Overflow: gives the object of a key on tokens a copy in software, which signs when tokens cannot in time and
+ * [pool] overflow of the key server says so (DENIED: it does not), or takes it away. */
+struct key_overflow {
+	struct kmip_uid uid; /* of the private key; in the answer, too */
+	struct slice key;    /* the same private key, PKCS#8; empty: no copy any more */
+};
+void key_overflow_put_request(struct ttlv_writer *w, const struct key_overflow *q);
+kf_err key_overflow_get_request(struct ttlv_reader *r, struct key_overflow *ret);
+void key_overflow_put_response(struct ttlv_writer *w, const struct key_overflow *a);
+kf_err key_overflow_get_response(struct ttlv_reader *r, struct key_overflow *ret);
+
 /* Create Key Pair makes the key on a token, and copies of it on others, if it brings vendor attributes in
  * its Private Key (or Common) Attributes, all as text:
  *
@@ -119,3 +130,5 @@ kf_err key_adopt_get_request(struct ttlv_reader *r, struct key_adopt *ret);
 #define TOKEN_ATTRIBUTE_POOL   "pool"
 #define TOKEN_ATTRIBUTE_COPIES "copies"
 #define TOKEN_ATTRIBUTE_LABEL  "label"
+/* Of a private key with a copy in software: "software".  It tells; what counts is the copy. */
+#define TOKEN_ATTRIBUTE_OVERFLOW "overflow"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/token_key.h"
+#include "crypt/keygen.h"
+#include "token/soft/engine.h"
 #include <string.h>
 
 static void put_u16(struct buf *to, size_t v)
@@ -11,11 +13,11 @@ static void put_u16(struct buf *to, size_t v)
 void token_material_put(struct buf *to, const struct token_material *m)
 {
 	if (m->pool.n >= POOL_NAME_SIZE || m->spki.n > SPKI_MAX ||
-		m->file.n > TOKEN_FILE_MAX) {
+		m->file.n > TOKEN_FILE_MAX || m->overflow.n > PKCS8_MAX) {
 		to->err = kf_fail(TOO_BIG, "description of a key on tokens");
 		return;
 	}
-	buf_add_u8(to, TOKEN_MATERIAL_VERSION);
+	buf_add_u8(to, m->overflow.n ? TOKEN_MATERIAL_OVERFLOW : TOKEN_MATERIAL_VERSION);
 	buf_add_u8(to, (uint8_t)m->pool.n);
 	buf_add_slice(to, m->pool);
 	buf_add(to, m->reject, sizeof(m->reject));
@@ -23,6 +25,10 @@ void token_material_put(struct buf *to, const struct token_material *m)
 	buf_add_slice(to, m->spki);
 	buf_add_u32(to, (uint32_t)m->file.n);
 	buf_add_slice(to, m->file);
+	if (!m->overflow.n)
+		return;
+	put_u16(to, m->overflow.n);
+	buf_add_slice(to, m->overflow);
 }
 
 /* Takes n bytes from the front; what is not there leaves `is_short`. */
@@ -51,16 +57,38 @@ kf_err token_material_get(struct slice bytes, struct token_material *ret)
 {
 	bool is_short = false;
 	*ret = (struct token_material){ 0 };
-	if (take_number(&bytes, 1, &is_short) != TOKEN_MATERIAL_VERSION)
+	const size_t version = take_number(&bytes, 1, &is_short);
+	if (version != TOKEN_MATERIAL_VERSION && version != TOKEN_MATERIAL_OVERFLOW)
 		return kf_fail(KEY_FORMAT, "a key on tokens, of another release");
 	ret->pool = take(&bytes, take_number(&bytes, 1, &is_short), &is_short);
 	struct slice reject = take(&bytes, sizeof(ret->reject), &is_short);
 	ret->spki = take(&bytes, take_number(&bytes, 2, &is_short), &is_short);
 	ret->file = take(&bytes, take_number(&bytes, 4, &is_short), &is_short);
+	if (version == TOKEN_MATERIAL_OVERFLOW) {
+		ret->overflow =
+			take(&bytes, take_number(&bytes, 2, &is_short), &is_short);
+		is_short |= !ret->overflow.n;
+	}
 	if (is_short || bytes.n || !ret->pool.n || ret->pool.n >= POOL_NAME_SIZE ||
 		memchr(ret->pool.p, 0, ret->pool.n))
 		return kf_fail(KEY_FORMAT, "description of a key on tokens is damaged");
 	memcpy(ret->reject, reject.p, sizeof(ret->reject));
+	return KF_OK;
+}
+
+/* Answers of tokens and of software must be the same, also to what is no ciphertext. */
+static kf_err load_overflow(const struct token_material *m, struct token_key **ret)
+{
+	struct token_key *copy = NULL;
+	if (!m->overflow.n)
+		return KF_OK;
+	KF_TRY(soft_key_new(m->overflow, &copy));
+	if (!slice_eq(soft_key_spki(copy), m->spki)) {
+		token_key_put(copy);
+		return kf_fail(KEY_FORMAT, "the copy in software is of another key");
+	}
+	soft_key_set_reject(copy, m->reject);
+	*ret = copy;
 	return KF_OK;
 }
 
@@ -71,7 +99,10 @@ kf_err token_material_load(struct slice bytes, struct token_key **ret)
 	struct pool_key key = { .spki = m.spki };
 	memcpy(key.pool, m.pool.p, m.pool.n);
 	memcpy(key.reject, m.reject, sizeof(key.reject));
-	kf_err e = pool_key_new(&key, ret);
+	kf_err e = load_overflow(&m, &key.overflow);
+	if (kf_ok(e))
+		e = pool_key_new(&key, ret);
+	token_key_put(key.overflow);
 	explicit_bzero(&key, sizeof(key));
 	explicit_bzero(&m, sizeof(m));
 	return e;

@@ -3,19 +3,26 @@
  * token_key: the sealed material of a private key that tokens hold: a Key Block of Key Format Type Token
  * (0x806b6601) whose bytes say where the key is, never what it is:
  *
- *     version 1 | pool: 1 byte length, text | 32 bytes reject | SPKI: 2 bytes length, DER | file: 4 bytes length
+ *     version | pool: 1 byte length, text | 32 bytes reject | SPKI: 2 bytes length, DER | file: 4 bytes length
+ *     version 2: | overflow: 2 bytes length, PKCS#8
  *
- * `reject` is the secret of implicit rejection (token/unpad.h), the same at every key server.  `file` is
+ * `overflow` is the one case in which it does say what the key is: its owner imported a copy for software (Key
+ * Overflow), which may sign when tokens cannot in time and [pool] overflow of the key server says so.  `reject` is the secret of implicit rejection (token/unpad.h), the same at every key server.  `file` is
  * the key wrapped for tokens (provision's key file), kept for restoring it onto a new one; may be empty.
  */
 #pragma once
 #include "base/buf.h"
 #include "pool/pool.h"
 
-enum { TOKEN_MATERIAL_VERSION = 1, TOKEN_FILE_MAX = 65535 };
+enum {
+	TOKEN_MATERIAL_VERSION = 1,
+	TOKEN_MATERIAL_OVERFLOW = 2, /* the version with a copy for software */
+	TOKEN_FILE_MAX = 65535
+};
 
 struct token_material {
 	struct slice pool, spki, file;
+	struct slice overflow; /* PKCS#8; empty: tokens alone have the key */
 	uint8_t reject[32];
 };
 

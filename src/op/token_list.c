@@ -81,6 +81,8 @@ static void add_object(
 	op_token_fact(facts, "object", f.found->id);
 	if (object_name(f.found, 0, &name))
 		status_pair_add(facts, &(struct status_pair){ slice_of("name"), name });
+	if (pool_key_overflow(f.found->key))
+		op_token_fact(facts, "overflow", "yes");
 }
 
 static void add_word(struct buf *words, const char *word)

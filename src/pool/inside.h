@@ -164,7 +164,7 @@ struct pool {
 	char *module, *socket, **tokens;
 	size_t tokens_n;
 	const struct token_pin *pin;
-	unsigned queue, timeout_ms, retry_ms;
+	unsigned queue, timeout_ms, retry_ms, overflow_ms;
 	bool is_read_only;
 
 	struct token_source *source;
@@ -199,6 +199,7 @@ struct pool_key_handle {
 	char pool[POOL_NAME_SIZE];
 	uint8_t reject[32];
 	struct pubkey *pub;
+	struct token_key *overflow; /* a reference, or NULL */
 };
 static inline const struct pool_key_handle *handle_of(const struct token_key *key)
 {
@@ -230,6 +231,8 @@ static inline enum pool_op op_of(const struct pool_job *j)
 {
 	return j->sign ? OP_SIGN : OP_DECRYPT;
 }
+/* It waits until then, and no longer. */
+uint64_t queue_patience_ns(const struct pool *p, const struct pool_job *j);
 /* The oldest job that the token may do, taken off its queue; NULL: none. */
 struct pool_job *queue_pull(struct worker *w, struct held **ret);
 /* Some token serves its key and has not refused it. */

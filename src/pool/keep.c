@@ -27,17 +27,21 @@ static kf_err judge(
 	struct pool *p, const struct pool_job *j, uint64_t now, uint64_t *next)
 {
 	const struct pool_key_group *g = j->own.group;
+	const uint64_t patience = queue_patience_ns(p, j);
+	const uint64_t hope = j->overflows ? 0 : g->hope_ns;
 	bool has_taker = queue_has_taker(j);
 	if (p->is_closing)
 		return kf_fail(CLOSED, "the key server is being stopped");
 	if (now >= j->deadline_ns)
 		return kf_fail(TIMEOUT, "no token was free before the deadline");
-	if (!has_taker && now >= g->hope_ns)
+	if (!has_taker && now >= hope)
 		return kf_fail(UNAVAILABLE, "no token that holds the key is in use");
-	if (j->deadline_ns < *next)
-		*next = j->deadline_ns;
-	if (!has_taker && g->hope_ns < *next)
-		*next = g->hope_ns;
+	if (now >= patience)
+		return kf_fail(BUSY, "no token was free in time: it overflows");
+	if (patience < *next)
+		*next = patience;
+	if (!has_taker && hope < *next)
+		*next = hope;
 	return KF_OK;
 }
 

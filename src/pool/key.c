@@ -8,6 +8,7 @@ static void key_free(struct token_key *key)
 	struct pool_key_handle *k = (struct pool_key_handle *)(void *)key;
 	explicit_bzero(k->reject, sizeof(k->reject));
 	pubkey_free(k->pub);
+	token_key_put(k->overflow);
 	free(k);
 }
 
@@ -17,6 +18,11 @@ struct slice pool_key_spki(const struct token_key *key)
 }
 
 const char *pool_key_pool(const struct token_key *key) { return handle_of(key)->pool; }
+
+struct token_key *pool_key_overflow(const struct token_key *key)
+{
+	return handle_of(key)->overflow;
+}
 
 const struct token_ops pool_token = { .name = "pool", .free_key = key_free };
 
@@ -36,6 +42,7 @@ kf_err pool_key_new(const struct pool_key *in, struct token_key **ret)
 	memcpy(k->pool, in->pool, sizeof(k->pool));
 	k->pool[sizeof(k->pool) - 1] = 0;
 	memcpy(k->reject, in->reject, sizeof(k->reject));
+	k->overflow = token_key_get(in->overflow);
 	k->pub = pub;
 	pub = NULL;
 	*ret = &k->base;

@@ -36,6 +36,9 @@ struct pool_conf {
 	 * to 64 times as long; 0: 250 */
 	unsigned retry_ms;
 	bool is_read_only; /* nothing that writes to a token is done */
+	/* Keys that have a copy in software (struct pool_key) need not wait for longer than this, nor at all
+	 * while no token serves them; 0: they wait as all others do */
+	unsigned overflow_ms;
 };
 
 /* NOMEM and the like.  Tokens that are away, have another PIN or fail are no error: they are in the
@@ -57,6 +60,8 @@ struct pool_key {
 	char pool[POOL_NAME_SIZE];
 	struct slice spki;
 	uint8_t reject[32];
+	/* The same key in software, which the handle keeps a reference to; NULL: tokens alone have it */
+	struct token_key *overflow;
 };
 kf_err pool_key_new(const struct pool_key *k, struct token_key **ret);
 extern const struct token_ops pool_token; /* its sign and decrypt are never called */
@@ -64,6 +69,8 @@ bool pool_key_is(const struct token_key *key);
 /* Of a pool's handle only; they live as long as it. */
 struct slice pool_key_spki(const struct token_key *key);
 const char *pool_key_pool(const struct token_key *key); /* name of its pool */
+/* Its copy in software, or NULL. */
+struct token_key *pool_key_overflow(const struct token_key *key);
 
 /* ---- jobs ---- */
 
@@ -92,6 +99,10 @@ struct pool_job {
 	bool yields;
 	void (*done)(struct pool_job *j); /* on a thread of the pool's; must be quick */
 
+	/* Said by pool_submit(): the key's copy in software may do what no token does in time, for the pool is told so.
+	 * That is what BUSY, UNAVAILABLE, TIMEOUT and TOKEN mean then, be it of pool_submit() or done(). */
+	bool overflows;
+
 	/* for done(); the result itself is in sign->err or decrypt->err */
 	char token[TOKEN_SERIAL_SIZE]; /* that made it; "" if none */
 	unsigned tries;
@@ -105,7 +116,8 @@ kf_err pool_submit(struct pools *p, struct pool_job *j);
 /* Takes back what has not begun: false, it is too late (done() comes or has come). */
 bool pool_cancel(struct pools *p, struct pool_job *j);
 
-/* What a job for this key would wait now, without its own time; UINT64_MAX: nobody here has the key. */
+/* What a job for this key would wait now, without its own time; UINT64_MAX: nobody here has the key.  No longer
+ * than until it overflows. */
 uint64_t pool_expected_wait_ns(struct pools *p, const struct token_key *key);
 
 /* ---- tokens ---- */
@@ -146,6 +158,8 @@ size_t pool_keys(
 	struct pools *p, const char *pool, struct pool_key_status *ret, size_t n);
 /* NOT_FOUND: no pool of this name; READ_ONLY: it is, and `changes` tokens. */
 kf_err pool_check(struct pools *p, const char *pool, bool changes);
+/* Keys of this pool may have a copy in software that is used; false: there is no such pool here, either. */
+bool pool_overflows(struct pools *p, const char *pool);
 /* The SubjectPublicKeyInfo of a key that tokens of the pool hold, appended; NOT_FOUND. */
 kf_err pool_find_spki(struct pools *p, const char *pool,
 	const uint8_t key_id[KEY_ID_SIZE], struct buf *ret);

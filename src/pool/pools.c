@@ -167,6 +167,7 @@ static kf_err copy_conf(struct pool *p, const struct pool_conf *c)
 	p->timeout_ms = c->timeout_ms;
 	p->retry_ms = c->retry_ms ? c->retry_ms : RETRY_MS;
 	p->is_read_only = c->is_read_only;
+	p->overflow_ms = c->overflow_ms;
 	p->source_conf.module = p->module = copy(c->source.module, &ok);
 	p->source_conf.socket = p->socket = copy(c->source.socket, &ok);
 	p->tokens = calloc(c->tokens_n + 1, sizeof(*p->tokens));

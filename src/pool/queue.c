@@ -96,6 +96,12 @@ static void put_by_order(struct pool_key_group *g, struct pool_job *j)
 	list_insert(at, &j->own.link);
 }
 
+uint64_t queue_patience_ns(const struct pool *p, const struct pool_job *j)
+{
+	uint64_t enough = j->own.submitted_ns + ns_of_ms(p->overflow_ms);
+	return j->overflows && enough < j->deadline_ns ? enough : j->deadline_ns;
+}
+
 static void put_in(struct pool *p, struct pool_job *j, bool is_first)
 {
 	struct pool_key_group *g = j->own.group;
@@ -109,7 +115,7 @@ static void put_in(struct pool *p, struct pool_job *j, bool is_first)
 	g->yielding += j->yields;
 	p->yielding += j->yields;
 	j->own.is_waiting = true;
-	keeper_arm(p, j->deadline_ns);
+	keeper_arm(p, queue_patience_ns(p, j));
 	if (!queue_has_taker(j))
 		keeper_arm(p, g->hope_ns);
 	wake_for(p, j);
@@ -178,7 +184,8 @@ bool queue_retry(struct pool *p, struct pool_job *j, kf_err why)
 	bool is_none_left = set_is_empty(&g->serving[op_of(j)]);
 	if (p->is_closing || !may_go_elsewhere(j, why) || now >= j->deadline_ns)
 		return false;
-	if (set_is_empty(&s) && !(is_none_left && group_has_hope(g, op_of(j), now)))
+	bool has_hope = !j->overflows && is_none_left && group_has_hope(g, op_of(j), now);
+	if (set_is_empty(&s) && !has_hope)
 		return false;
 	put_in(p, j, true);
 	return true;
@@ -205,6 +212,14 @@ static kf_err check(struct pool *p, const struct pool_job *j)
 	return unpad_check(j->decrypt);
 }
 
+/* A token that may come back soon is waited for, unless software can do it. */
+static bool is_worth_waiting(
+	const struct pool_job *j, const struct pool_key_group *g, uint64_t now)
+{
+	return j->overflows ? !set_is_empty(&g->serving[op_of(j)])
+			    : group_has_hope(g, op_of(j), now);
+}
+
 static kf_err admit(
 	struct pool *p, const struct pool_job *j, const struct pool_key_group *g)
 {
@@ -212,11 +227,13 @@ static kf_err admit(
 	unsigned before = p->waiting - (j->yields ? 0 : p->yielding);
 	if (p->is_closing)
 		return kf_fail(CLOSED, "the key server is being stopped");
-	if (!g || !group_has_hope(g, op_of(j), now))
+	if (!g || !is_worth_waiting(j, g, now))
 		return kf_fail(UNAVAILABLE, "no token that holds the key is in use");
 	if (before >= p->queue)
 		return kf_fail(BUSY, "too many operations wait for tokens");
 	wait = group_wait_ns(p, g, op_of(j), j->yields);
+	if (j->overflows && wait > ns_of_ms(p->overflow_ms))
+		return kf_fail(BUSY, "tokens would take too long: it overflows");
 	if (wait != UINT64_MAX && (now >= j->deadline_ns || wait > j->deadline_ns - now))
 		return kf_fail(BUSY, "its turn would come after its deadline");
 	return KF_OK;
@@ -242,6 +259,7 @@ kf_err pool_submit(struct pools *pools, struct pool_job *j)
 		return kf_fail(UNAVAILABLE, "there is no such pool here");
 	KF_TRY(check(p, j));
 	memset(&j->own, 0, sizeof(j->own));
+	j->overflows = p->overflow_ms && handle_of(key_of(j))->overflow;
 	j->own.submitted_ns = clock_monotonic_ns();
 	j->token[0] = 0;
 	j->tries = 0;
@@ -282,5 +300,8 @@ uint64_t pool_expected_wait_ns(struct pools *pools, const struct token_key *key)
 		g ? group_wait_ns(p, g, decrypts_only ? OP_DECRYPT : OP_SIGN, false)
 		  : UINT64_MAX;
 	pthread_mutex_unlock(&p->lock);
-	return wait;
+	uint64_t most = p->overflow_ms && handle_of(key)->overflow
+				? ns_of_ms(p->overflow_ms)
+				: UINT64_MAX;
+	return wait < most ? wait : most;
 }

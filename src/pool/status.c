@@ -166,6 +166,12 @@ kf_err pool_check(struct pools *pools, const char *pool, bool changes)
 	return KF_OK;
 }
 
+bool pool_overflows(struct pools *pools, const char *pool)
+{
+	const struct pool *p = pools_find(pools, pool);
+	return p && p->overflow_ms;
+}
+
 kf_err pool_find_spki(struct pools *pools, const char *pool,
 	const uint8_t key_id[KEY_ID_SIZE], struct buf *ret)
 {

@@ -15,6 +15,9 @@
 
 /* Makes a handle from PKCS#8 DER; NOMEM when that memory is used up; the bytes are copied, the caller wipes its own. */
 kf_err soft_key_new(struct slice pkcs8, struct token_key **ret);
+/* The secret of implicit rejection (token/unpad.h) of a key that is elsewhere, too: whoever sees both answers to one
+ * ciphertext must not be able to tell them apart.  Before anybody else has the handle. */
+void soft_key_set_reject(struct token_key *key, const uint8_t secret[32]);
 struct slice soft_key_spki(const struct token_key *key);
 
 kf_err soft_open(struct token_session **ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/keygen.h"
 #include "token/soft/soft.h"
+#include <assert.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
@@ -90,6 +91,12 @@ kf_err soft_key_new(struct slice pkcs8, struct token_key **ret)
 	*ret = &k->base;
 	k = NULL;
 	return KF_OK;
+}
+
+void soft_key_set_reject(struct token_key *key, const uint8_t secret[32])
+{
+	static_assert(REJECT_SECRET_SIZE == 32, "as the caller's");
+	memcpy(soft_key_of(key)->reject, secret, REJECT_SECRET_SIZE);
 }
 
 struct slice soft_key_spki(const struct token_key *key)

@@ -646,6 +646,14 @@ TEST(operations_on_tokens_go_round)
 		OK(t.n == 2 && slice_is(t.serial[1], "B") && slice_is(t.uid, "some-id"));
 		ROUND(key_adopt_put_request(&w, &adopt), key_adopt_get_request(&r, &k));
 		OK(k.key_id.n == 32 && !k.blob.n && k.copies == 3 && k.usage == 1);
+		struct key_overflow o, copy = { .uid = kmip_uid_text(slice_of("some-id")),
+			.key = slice_of("a private key") };
+		ROUND(key_overflow_put_request(&w, &copy),
+			key_overflow_get_request(&r, &o));
+		OK(slice_is(o.uid.text, "some-id") && slice_is(o.key, "a private key"));
+		ROUND(key_overflow_put_response(&w, &copy),
+			key_overflow_get_response(&r, &o));
+		OK(slice_is(o.uid.text, "some-id") && !o.key.n);
 		ROUND(key_transfer_put_response(&w, &out),
 			key_transfer_get_response(&r, &x));
 		OK(slice_is(x.blob, "file") && !x.facts.n);

@@ -48,6 +48,52 @@ TEST(a_handle_knows_its_public_key_and_its_pool)
 	token_key_put(key);
 }
 
+/* The same with a copy for software. */
+static kf_err describe_mixed(struct buf *ret, struct keypair *pair, struct slice copy)
+{
+	struct token_material m = {
+		.pool = slice_of("main"), .spki = buf_slice(&pair->spki), .overflow = copy
+	};
+	token_material_put(ret, &m);
+	return buf_err(ret);
+}
+
+TEST(a_copy_for_software_goes_round_and_is_loaded)
+{
+	MATERIAL(bytes, pair);
+	autobuf mixed = buf_new(4096);
+	struct token_material m;
+	struct token_key *key = NULL;
+	OK(kf_ok(token_material_load(buf_slice(&bytes), &key)));
+	OK(!pool_key_overflow(key));
+	token_key_put(key);
+
+	OK(kf_ok(describe_mixed(&mixed, &pair, buf_slice(&pair.pkcs8))));
+	OK(kf_ok(token_material_get(buf_slice(&mixed), &m)));
+	OK(slice_eq(m.overflow, buf_slice(&pair.pkcs8)));
+	OK(kf_ok(token_material_load(buf_slice(&mixed), &key)));
+
+	OK(pool_key_is(key) && pool_key_overflow(key));
+	OK(!memcmp(pool_key_overflow(key)->id, key->id, KEY_ID_SIZE));
+	token_key_put(key);
+	for (size_t n = 0; n < mixed.n; n++)
+		OK(kf_is(token_material_get((struct slice){ mixed.p, n }, &m),
+			KF_E_KEY_FORMAT));
+}
+
+TEST(a_copy_of_another_key_is_none)
+{
+	MATERIAL(bytes, pair);
+	CLEANUP(keypair_free) struct keypair other = { 0 };
+	autobuf mixed = buf_new(4096);
+	struct token_key *key = NULL;
+	OK(kf_ok(keypair_generate(alg_get(ALG_P256), &other)));
+	OK(kf_ok(describe_mixed(&mixed, &pair, buf_slice(&other.pkcs8))));
+
+	OK(kf_is(token_material_load(buf_slice(&mixed), &key), KF_E_KEY_FORMAT));
+	OK(!key);
+}
+
 TEST(every_cut_is_noticed)
 {
 	MATERIAL(bytes, pair);

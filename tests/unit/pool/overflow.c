@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fake.h"
+
+/* The key's handle gets a copy in software, and the pool may use it. */
+static bool pool_that_overflows(int n, unsigned overflow_ms)
+{
+	fakes_reset(n, 1 << KEC);
+	fake_conf.overflow_ms = overflow_ms;
+	if (!pool_up())
+		return false;
+	struct pool_key k = { .pool = "pool",
+		.spki = soft_key_spki(fake_keys[KEC].soft),
+		.overflow = fake_keys[KEC].soft };
+	token_key_put(keys[KEC]);
+	keys[KEC] = NULL;
+	return kf_ok(pool_key_new(&k, &keys[KEC]));
+}
+
+TEST(a_token_that_is_free_comes_first)
+{
+	struct call c;
+	OK(pool_that_overflows(1, 1000));
+
+	OK(kf_ok(call(&c, KEC)));
+
+	OK(is_right(&c) && !strcmp(c.job.token, "FAKE0"));
+	OK(pool_key_overflow(keys[KEC]) == fake_keys[KEC].soft);
+	pool_down();
+}
+
+TEST(without_any_token_it_overflows_at_once)
+{
+	struct call c;
+	OK(pool_that_overflows(1, 60000));
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+
+	kf_err e = call_begin(&c, KEC, 1);
+
+	OK(kf_is(e, KF_E_UNAVAILABLE) && c.job.overflows);
+	EQ(pool_expected_wait_ns(pools, keys[KEC]), 60000ull * 1000000);
+	pool_down();
+}
+
+TEST(what_waits_for_too_long_overflows)
+{
+	struct call first, second;
+	OK(pool_that_overflows(1, 10));
+	OK(until_state(0, POOL_TOKEN_SERVING));
+	FAKE(fakes[0].is_held = true);
+	call_sign_init(&first, KEC, 1);
+	first.sign.key = keys[KEC];
+	OK(kf_ok(pool_submit(pools, &first.job)));
+	OK(FAKE_UNTIL(fakes[0].is_at_work));
+
+	kf_err e = call_begin(&second, KEC, 2);
+	if (kf_ok(e))
+		e = call_end(&second);
+
+	OK(kf_is(e, KF_E_BUSY) && second.job.overflows);
+	FAKE(fakes[0].is_held = false);
+	OK(kf_ok(call_end(&first)));
+	pool_down();
+}
+
+TEST(what_fails_on_every_token_overflows)
+{
+	struct call c;
+	OK(pool_that_overflows(2, 60000));
+	OK(until_state(0, POOL_TOKEN_SERVING) && until_state(1, POOL_TOKEN_SERVING));
+	FAKE(for (int i = 0; i < 2; i++) {
+		fakes[i].fails = KF_E_TOKEN;
+		fakes[i].fails_n = 100;
+	});
+
+	kf_err e = call(&c, KEC);
+
+	OK(kf_is(e, KF_E_TOKEN) || kf_is(e, KF_E_UNAVAILABLE));
+	OK(c.job.overflows);
+	pool_down();
+}
+
+TEST(a_key_without_a_copy_never_does_nor_one_of_a_pool_that_must_not)
+{
+	struct call c;
+	struct call other;
+	OK(pool_that_overflows(1, 10));
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+	kf_err e = call_begin(&c, KRSA, 1);
+	OK(!kf_ok(e) && !c.job.overflows);
+	OK(pool_overflows(pools, "pool") && !pool_overflows(pools, "none"));
+	pool_down();
+
+	OK(pool_that_overflows(1, 0));
+	OK(!pool_overflows(pools, "pool"));
+	FAKE(fakes[0].is_held = true);
+	OK(kf_ok(call_begin(&c, KEC, 1)));
+	OK(kf_ok(call_begin(&other, KEC, 2)) && !other.job.overflows);
+	FAKE(fakes[0].is_held = false);
+	OK(kf_ok(call_end(&c)) && kf_ok(call_end(&other)));
+	pool_down();
+}
+
+/* Whoever could tell them apart would learn which ciphertexts are good (Bleichenbacher). */
+TEST(to_a_bad_ciphertext_both_give_the_same_answer)
+{
+	struct call c = { 0 };
+	struct decrypt_job d;
+	struct token_session *soft = NULL;
+	struct token_key *copy = NULL;
+	uint8_t reject[32];
+	autobuf der = buf_new(4096);
+	OK(pool_with(1, 1 << KRSA));
+	pem_to_der(rsa_pem, &der);
+	memset(reject, 7, sizeof(reject)); /* as pool_up() */
+	OK(kf_ok(soft_key_new(buf_slice(&der), &copy)) && kf_ok(soft_open(&soft)));
+	c.job.done = call_done;
+	c.job.decrypt = &c.decrypt;
+	c.decrypt.key = keys[KRSA];
+	c.decrypt.scheme = DECRYPT_PKCS1;
+	c.decrypt.n = copy->alg->sig_max;
+	memset(c.decrypt.cipher, 1, c.decrypt.n);
+	d = c.decrypt;
+	d.key = copy;
+
+	OK(kf_ok(pool_submit(pools, &c.job)) && kf_ok(call_end(&c)));
+	soft_decrypt(soft, &d);
+	OK(kf_ok(d.err));
+	OK(d.plain_n != c.decrypt.plain_n ||
+		memcmp(d.plain, c.decrypt.plain, d.plain_n) != 0);
+	soft_key_set_reject(copy, reject);
+	soft_decrypt(soft, &d);
+
+	EQ(d.plain_n, c.decrypt.plain_n);
+	OK(!memcmp(d.plain, c.decrypt.plain, d.plain_n));
+	soft_close(soft);
+	token_key_put(copy);
+	pool_down();
+}
+
+TEST_MAIN
