@@ -57,6 +57,7 @@ struct audit_record {
 	const char *rule;         /* that allowed it */
 	const char *mechanism;    /* "ecdsa-sha256", or "-" */
 	const char *why;          /* error text, NULL: none */
+	const char *with;         /* id of another key that took part, NULL: none */
 	const char *token;        /* serial number of the one that did it, NULL: none */
 	struct slice digest;      /* SHA-256 of what is signed, or empty */
 	struct slice correlation; /* Client Correlation Value, or empty */

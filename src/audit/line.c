@@ -165,6 +165,10 @@ static void put_options(struct line *l, const struct audit_record *r)
 		PUT_LITERAL(l, " uid=");
 		put_number(l, r->uid);
 	}
+	if (r->with) {
+		PUT_LITERAL(l, " with=");
+		put_text(l, r->with);
+	}
 	if (r->token) {
 		PUT_LITERAL(l, " token=");
 		put_text(l, r->token);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/key_block.h"
+#include "kmip/key_wrapping.h"
 #include "kmip/wire.h"
 
 static void get_material(struct ttlv_reader *r, struct key_block *kb)
@@ -21,6 +22,23 @@ static void get_material(struct ttlv_reader *r, struct key_block *kb)
 	}
 }
 
+kf_err key_value_parse(struct slice item, uint16_t version, struct key_block *kb)
+{
+	struct ttlv_reader r = ttlv_read_as(item, version, false);
+	struct key_block got = *kb;
+	KF_TRY(ttlv_check(item));
+	got.attributes = (struct slice){ 0 };
+	ttlv_open(&r, TAG_KEY_VALUE);
+	get_material(&r, &got);
+	ttlv_close(&r);
+	KF_TRY(ttlv_done(&r));
+	got.has_value = true;
+	got.is_encoded = false;
+	got.value = item;
+	*kb = got;
+	return KF_OK;
+}
+
 /* A structure, or the bytes of a wrapped one. */
 static void get_value(struct ttlv_reader *r, struct key_block *kb)
 {
@@ -29,6 +47,7 @@ static void get_value(struct ttlv_reader *r, struct key_block *kb)
 	if (!ttlv_ok(r))
 		return;
 	kb->has_value = true;
+	kb->value = it.whole;
 	kb->is_encoded = it.type == TTLV_BYTES;
 	if (kb->is_encoded) {
 		kb->material = it.value;
@@ -70,18 +89,34 @@ void key_block_get(struct ttlv_reader *r, struct key_block *ret)
 		*ret = kb;
 }
 
-static void put_value(struct ttlv_writer *w, const struct key_block *kb)
+void key_value_put(struct ttlv_writer *w, const struct key_block *kb)
 {
-	if (kb->is_encoded) {
-		ttlv_put_bytes(w, TAG_KEY_VALUE, kb->material);
-		return;
-	}
 	ttlv_begin(w, TAG_KEY_VALUE);
 	if (kb->is_transparent)
 		ttlv_put_items(w, kb->material);
 	else
 		ttlv_put_bytes(w, TAG_KEY_MATERIAL, kb->material);
+	if (kb->writes_attributes)
+		ttlv_put_items(w, kb->attributes);
 	ttlv_end(w);
+}
+
+static void put_value(struct ttlv_writer *w, const struct key_block *kb)
+{
+	if (kb->is_encoded)
+		ttlv_put_bytes(w, TAG_KEY_VALUE, kb->material);
+	else
+		key_value_put(w, kb);
+}
+
+/* What was registered in a newer version may have fields that this one does not know. */
+static void put_wrapping_data(struct ttlv_writer *w, struct slice item)
+{
+	struct key_wrapping k;
+	if (w->version == 0 || ttlv_fits(item, w->version))
+		ttlv_put_items(w, item);
+	else if (kf_ok(key_wrapping_data_parse(item, 0, &k)))
+		key_wrapping_data_put(w, &k);
 }
 
 void key_block_put(struct ttlv_writer *w, const struct key_block *kb)
@@ -97,6 +132,6 @@ void key_block_put(struct ttlv_writer *w, const struct key_block *kb)
 		ttlv_put_enum(w, TAG_CRYPTOGRAPHIC_ALGORITHM, kb->algorithm);
 	if (kb->length)
 		ttlv_put_int(w, TAG_CRYPTOGRAPHIC_LENGTH, kb->length);
-	ttlv_put_items(w, kb->wrapping_data);
+	put_wrapping_data(w, kb->wrapping_data);
 	ttlv_end(w);
 }

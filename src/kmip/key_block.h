@@ -20,17 +20,23 @@ struct key_block {
 	struct slice material;
 	bool is_transparent;
 	struct slice attributes; /* items behind Key Material: Attribute* or Attributes */
-	struct slice wrapping_data; /* the whole item */
+	bool writes_attributes;  /* for key_block_put(): they were asked for */
+	struct slice value, wrapping_data; /* the whole items; `value` is only read */
 };
 
 void key_block_get(struct ttlv_reader *r, struct key_block *ret);
-/* Writes no attributes: nothing unasked for inside Key Value. */
+/* The Key Value item that was wrapped. */
+kf_err key_value_parse(struct slice item, uint16_t version, struct key_block *kb);
+void key_value_put(struct ttlv_writer *w, const struct key_block *kb);
+/* Writes no attributes unless it is told to: nothing unasked for inside Key Value. */
 void key_block_put(struct ttlv_writer *w, const struct key_block *kb);
 
 /* A managed object: Symmetric Key, Certificate, ... */
 struct kmip_object {
-	uint32_t type;             /* KMIP_OBJECT_TYPE_... */
-	struct slice item;         /* the whole object, as it came */
+	uint32_t type;     /* KMIP_OBJECT_TYPE_... */
+	struct slice item; /* the whole object, as it came */
+	/* Of a stored object that came wrapped and was unwrapped: as it came; else empty. */
+	struct slice registered;
 	struct key_block block;    /* types that have one */
 	uint32_t certificate_type; /* Certificate (and its Request) */
 	struct slice
@@ -41,7 +47,7 @@ struct kmip_object {
 
 /* The object that comes next must be of this type. */
 void kmip_object_get(struct ttlv_reader *r, uint32_t type, struct kmip_object *ret);
-/* Parses an item that was stored. */
+/* Parses what was stored: an object, and perhaps behind it the same as it was registered. */
 kf_err kmip_object_parse(struct slice item, struct kmip_object *ret);
 /* Writes the fields of `o` (not o->item) for the writer's version. */
 void kmip_object_put(struct ttlv_writer *w, const struct kmip_object *o);

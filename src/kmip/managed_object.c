@@ -107,6 +107,11 @@ kf_err kmip_object_parse(struct slice item, struct kmip_object *ret)
 	if (!ttlv_next(&ahead, &it))
 		return kf_fail(MALFORMED, "an object is missing");
 	kmip_object_get(&r, type_of(it.tag), ret);
+	if (ttlv_ok(&r) && ttlv_at(&r, (enum ttlv_tag)it.tag)) {
+		ttlv_get_item(&r, (enum ttlv_tag)it.tag, &it);
+		if (ttlv_ok(&r))
+			ret->registered = it.whole;
+	}
 	return ttlv_done(&r);
 }
 

@@ -107,8 +107,8 @@ static bool is_known_format(uint32_t format)
 	       format == KEY_X509 || format == KEY_EC_PRIVATE;
 }
 
-kf_err material_convert(const struct kmip_object *k, uint32_t format,
-	const struct alg *alg, struct buf *ret)
+static kf_err convert(const struct kmip_object *k, uint32_t format, const struct alg *alg,
+	struct buf *ret)
 {
 	if (!k->block.has_value || k->block.is_wrapped || k->block.is_transparent ||
 		!is_known_format(format) || !is_known_format(k->block.format))
@@ -118,6 +118,16 @@ kf_err material_convert(const struct kmip_object *k, uint32_t format,
 	if (k->type == OBJECT_PUBLIC_KEY)
 		return convert_public(k, format, alg, ret);
 	return kf_fail(KEY_FORMAT, "the object is not available in this format");
+}
+
+kf_err material_convert(
+	struct kmip_object *k, uint32_t format, const struct alg *alg, struct buf *ret)
+{
+	KF_TRY(convert(k, format, alg, ret));
+	KF_TRY(buf_err(ret));
+	k->block.format = format;
+	k->block.material = buf_slice(ret);
+	return KF_OK;
 }
 
 struct slice material_key_spki(const struct token_key *key)

@@ -24,9 +24,9 @@ struct slice material_key_spki(const struct token_key *key);
 kf_err material_public(
 	struct slice material, const struct object *o, struct pubkey **ret);
 
-/* Key material in another format.  KEY_FORMAT where there is none. */
-kf_err material_convert(const struct kmip_object *k, uint32_t format,
-	const struct alg *alg, struct buf *ret);
+/* The object's key in another format, its bytes in `ret`.  KEY_FORMAT where there is none. */
+kf_err material_convert(
+	struct kmip_object *k, uint32_t format, const struct alg *alg, struct buf *ret);
 
 /* A managed object around key material, ready to be sealed. */
 struct material_key {

@@ -351,6 +351,7 @@ void op_clear(struct op_call *call)
 	op_slow_end(call->server ? call->server->slow : NULL, call->slow_place);
 	call->slow_place = 0;
 	call->token = NULL;
+	call->with[0] = '\0';
 	object_unref(call->object);
 	call->object = NULL;
 	buf_clear(&call->scratch);

@@ -104,6 +104,8 @@ struct op_call {
 	enum op_next (*work)(struct op_call *call); /* OP_WORK: see op_worked() */
 	unsigned slow_place;                        /* op/slow.h; 0: none */
 	const char *token; /* for the audit record: its serial number; NULL: none */
+	/* for the audit record: the key that wraps, or that was derived from; "" none */
+	char with[OBJECT_ID_SIZE];
 	bool is_slow; /* the work waits for tokens, perhaps for minutes; recorded before it begins */
 	void (*release)(struct op_call *call); /* what `request` owns; or NULL */
 	struct buf scratch; /* plaintext, key blocks, answers: wiped by op_clear() */

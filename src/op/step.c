@@ -62,6 +62,28 @@ static kf_err take_id(struct op_call *call, const struct kmip_uid *uid)
 	return KF_OK;
 }
 
+kf_err op_find_named(
+	const struct op_call *call, const struct kmip_uid *uid, const struct object **ret)
+{
+	char id[OBJECT_ID_SIZE] = "-";
+
+	switch (uid->kind) {
+	case KMIP_UID_ABSENT: return kf_fail(MISSING, "no Unique Identifier");
+	case KMIP_UID_ENUM:
+		if (uid->number == KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER)
+			memcpy(id, call->placeholder, sizeof(id));
+		else
+			KF_TRY(op_ids_last(call->ids, (uint32_t)uid->number, id));
+		break;
+	case KMIP_UID_INT: KF_TRY(op_ids_nth(call->ids, uid->number, id)); break;
+	case KMIP_UID_TEXT:
+		*ret = catalog_find(call->server->catalog, uid->text);
+		return KF_OK;
+	}
+	*ret = catalog_find(call->server->catalog, slice_of(id));
+	return KF_OK;
+}
+
 kf_err op_name_object(struct op_call *call, const struct kmip_uid *uid)
 {
 	KF_TRY(take_id(call, uid));
@@ -90,6 +112,11 @@ kf_err op_check_secrecy(const struct object *o)
 {
 	if (o->is_sensitive)
 		return kf_fail(SENSITIVE, "the object is sensitive");
+	return op_check_secrecy_wrapped(o);
+}
+
+kf_err op_check_secrecy_wrapped(const struct object *o)
+{
 	if (!o->is_extractable)
 		return kf_fail(NOT_EXTRACTABLE, "the object is not extractable");
 	return KF_OK;

@@ -32,6 +32,10 @@ void op_start_payload(const struct op_call *call, struct ttlv_reader *ret);
 /* Takes the object that the request names, or the ID Placeholder if it names none.  An object that is
  * not there is no error yet: op_authorise() answers for it. */
 kf_err op_name_object(struct op_call *call, const struct kmip_uid *uid);
+/* Another object that the request names besides its own; NULL: it is not there.  Borrowed: it lives until
+ * the loop's round is over. */
+kf_err op_find_named(const struct op_call *call, const struct kmip_uid *uid,
+	const struct object **ret);
 struct kmip_uid op_uid(const struct op_call *call); /* of the call's object */
 
 /* `next`, or OP_FAIL with the error. */
@@ -42,6 +46,8 @@ kf_err op_check_material(const struct object *o, int64_t now_s);
 
 /* SENSITIVE or NOT_EXTRACTABLE: its value never leaves. */
 kf_err op_check_secrecy(const struct object *o);
+/* The same when it would leave encrypted: sensitive objects may. */
+kf_err op_check_secrecy_wrapped(const struct object *o);
 
 /* Protecting (signing) wants an active key before Protect Stop; processing (decrypting, verifying)
  * goes on after deactivation and compromise (KMIP 2.1, State). */

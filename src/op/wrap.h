@@ -17,6 +17,15 @@
 #include "kmip/key_wrapping.h"
 #include "op/op.h"
 
+static inline bool wrap_encrypts(const struct key_wrapping *how)
+{
+	return how->method != KMIP_WRAPPING_METHOD_MAC_SIGN;
+}
+static inline bool wrap_macs(const struct key_wrapping *how)
+{
+	return how->method != KMIP_WRAPPING_METHOD_ENCRYPT;
+}
+
 /* Replaces the Key Value of a block that is not wrapped by the wrapped one, and adds the Key Wrapping
  * Data.  What the block then points to is in `bytes`, which must not be where it pointed before.
  * call->object is the key that is wrapped: its attributes are what Attribute Names mean.
@@ -37,4 +46,7 @@ kf_err op_unwrap_find(struct op_call *call, const struct key_block *kb,
  * not what was wrapped with this key. */
 kf_err op_unwrap(struct op_call *call, const struct unwrapping *u, struct key_block *kb,
 	struct buf *bytes);
+/* A key that tokens hold unwraps on a worker that may wait for them; an AES key takes microseconds. */
+bool unwrapping_waits_for_tokens(const struct unwrapping *u);
+bool unwrapping_is_quick(const struct unwrapping *u);
 void unwrapping_clear(struct unwrapping *u);

@@ -138,7 +138,7 @@ TEST(a_public_key_comes_in_the_format_asked_for)
 	EQ(a.object.block.length, 2048);
 }
 
-TEST(wrapping_is_a_feature_that_is_not_there)
+TEST(wrapping_without_a_wrapping_key_is_refused)
 {
 	WORLD(w);
 	struct id id;
@@ -153,7 +153,7 @@ TEST(wrapping_is_a_feature_that_is_not_there)
 	struct ttlv_writer q = question(&w);
 	get_put_request(&q, &(struct get_request){ .uid = uid(&id),
 				    .key_wrapping_specification = buf_slice(&spec) });
-	OK(kf_is(ask(&w, KMIP_OPERATION_GET), KF_E_FEATURE));
+	OK(kf_is(ask(&w, KMIP_OPERATION_GET), KF_E_MISSING));
 }
 
 TEST(the_halves_of_a_pair_link_to_each_other)

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * On the hot path (Get of what is given out as it is) nothing is copied: the value is written from where
+ * the store has it open (store_material()), or is unsealed into the call's own memory.
+ */
+#include "op/give.h"
+#include "op/material.h"
+#include "op/step.h"
+#include "op/wrap.h"
+
+/* The call keeps the bytes that the object points to from now on. */
+static void keep(struct op_call *call, struct buf *bytes)
+{
+	const struct buf was = call->scratch;
+	call->scratch = *bytes;
+	*bytes = was; /* the caller's cleanup wipes it */
+}
+
+/* --- as it was registered, or not --- */
+
+static bool wants_registered(const struct get_request *q)
+{
+	return q->key_wrap_type != KMIP_KEY_WRAP_TYPE_NOT_WRAPPED &&
+	       !q->key_wrapping_specification.n && !q->key_format_type &&
+	       !q->key_compression_type;
+}
+
+/* The key that wraps it was not known when it was registered; it may be now. */
+static kf_err unwrap(struct op_call *call, struct key_block *kb)
+{
+	CLEANUP(unwrapping_clear) struct unwrapping u = { 0 };
+	autobuf bytes = buf_new(call->server->message_max);
+	bool is_known = false;
+
+	KF_TRY(op_unwrap_find(call, kb, &u, &is_known));
+	if (!is_known || !unwrapping_is_quick(&u))
+		return kf_fail(WRAP_TYPE, "the key is wrapped by a key that is not here");
+	KF_TRY(op_unwrap(call, &u, kb, &bytes));
+	if (wrap_encrypts(&u.how))
+		keep(call, &bytes);
+	return KF_OK;
+}
+
+static kf_err choose(
+	struct op_call *call, const struct get_request *q, struct kmip_object *o)
+{
+	if (wants_registered(q))
+		return o->registered.n ? kmip_object_parse(o->registered, o) : KF_OK;
+	return o->block.is_wrapped ? unwrap(call, &o->block) : KF_OK;
+}
+
+/* --- secrecy --- */
+
+static bool leaves_encrypted(const struct op_call *call, const struct get_request *q,
+	const struct kmip_object *o)
+{
+	struct key_wrapping how;
+
+	if (!q->key_wrapping_specification.n)
+		return o->block.is_wrapped && o->block.is_encoded;
+	return kf_ok(key_wrapping_specification_parse(
+		       q->key_wrapping_specification, call->version, &how)) &&
+	       wrap_encrypts(&how);
+}
+
+static kf_err check_secrecy(const struct op_call *call, const struct get_request *q,
+	const struct kmip_object *o)
+{
+	if (call->object->is_sensitive && !leaves_encrypted(call, q, o))
+		return kf_fail(SENSITIVE, "the object is sensitive");
+	return KF_OK;
+}
+
+/* --- the forms --- */
+
+/* The converted key replaces the registered one in the answer. */
+static kf_err convert(struct op_call *call, uint32_t format, struct kmip_object *k)
+{
+	autobuf other = buf_new(call->server->message_max);
+
+	if (!format || format == k->block.format)
+		return KF_OK;
+	KF_TRY(material_convert(k, format, material_alg(call->object), &other));
+	keep(call, &other);
+	return KF_OK;
+}
+
+static kf_err wrap(
+	struct op_call *call, struct slice specification, struct kmip_object *k)
+{
+	autobuf bytes = buf_new(call->server->message_max);
+
+	if (!specification.n)
+		return KF_OK;
+	if (!k->block.format)
+		return kf_fail(OBJECT_TYPE, "objects of this type are not wrapped");
+	KF_TRY(op_wrap(call, specification, &k->block, &bytes));
+	keep(call, &bytes);
+	return KF_OK;
+}
+
+static kf_err shape(
+	struct op_call *call, const struct get_request *q, struct kmip_object *k)
+{
+	KF_TRY(convert(call, q->key_format_type, k));
+	if (q->key_compression_type)
+		return kf_fail(KEY_COMPRESSION, "key compression");
+	return wrap(call, q->key_wrapping_specification, k);
+}
+
+kf_err op_give(struct op_call *call, const struct get_request *q, struct kmip_object *ret)
+{
+	const struct object *o = call->object;
+	struct slice material;
+
+	KF_TRY(op_check_material(o, call->now_s));
+	if (!o->is_extractable)
+		return q->key_wrapping_specification.n ? op_check_secrecy_wrapped(o)
+						       : op_check_secrecy(o);
+	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));
+	KF_TRY(kmip_object_parse(material, ret));
+	if (ret->block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
+		return kf_fail(SENSITIVE, "the key is on tokens");
+	KF_TRY(choose(call, q, ret));
+	KF_TRY(check_secrecy(call, q, ret));
+	return wants_registered(q) ? KF_OK : shape(call, q, ret);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crypt/prf.h"
+#include "op/secret.h"
+#include "op/wrap.h"
+#include "op/wrap_key.h"
+#include <openssl/crypto.h>
+#include <semaphore.h>
+#include <string.h>
+
+void unwrapping_clear(struct unwrapping *u)
+{
+	object_unref(u->encryption);
+	object_unref(u->mac);
+	*u = (struct unwrapping){ 0 };
+}
+
+/* --- which keys --- */
+
+/* A key that is not here, or that is not for this, leaves the object wrapped. */
+static bool find(struct op_call *call, const struct key_information *i, uint32_t usage,
+	struct object **ret)
+{
+	const struct object *o = NULL;
+
+	if (!kf_ok(wrap_key_find(call, &i->uid, PERM_UNWRAP, &o)) ||
+		!kf_ok(wrap_key_check(o, call->now_s, OP_PROCESS, usage)) ||
+		o->type == OBJECT_PUBLIC_KEY)
+		return false;
+	*ret = object_ref(o);
+	return true;
+}
+
+static bool find_both(struct op_call *call, struct unwrapping *u)
+{
+	return (!wrap_encrypts(&u->how) ||
+		       find(call, &u->how.encryption,
+			       KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY,
+			       &u->encryption)) &&
+	       (!wrap_macs(&u->how) ||
+		       find(call, &u->how.mac, KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY,
+			       &u->mac));
+}
+
+kf_err op_unwrap_find(struct op_call *call, const struct key_block *kb,
+	struct unwrapping *ret, bool *ret_is_known)
+{
+	struct unwrapping u = { 0 };
+
+	*ret_is_known = false;
+	KF_TRY(key_wrapping_data_parse(kb->wrapping_data, 0, &u.how));
+	if (!kb->has_value || !kf_ok(wrap_check_method(&u.how)))
+		return KF_OK;
+	*ret_is_known = find_both(call, &u);
+	if (*ret_is_known)
+		*ret = u;
+	else
+		unwrapping_clear(&u);
+	return KF_OK;
+}
+
+bool unwrapping_waits_for_tokens(const struct unwrapping *u)
+{
+	return u->encryption && u->encryption->key && pool_key_is(u->encryption->key);
+}
+
+bool unwrapping_is_quick(const struct unwrapping *u)
+{
+	return !u->encryption || u->encryption->type == OBJECT_SYMMETRIC_KEY;
+}
+
+/* --- RSA --- */
+
+struct waiting {
+	struct pool_job job;
+	sem_t done;
+};
+
+static void wake(struct pool_job *j) { sem_post(&((struct waiting *)(void *)j)->done); }
+
+/* On a worker for what takes long: whichever token is free. */
+static void decrypt_on_token(struct op_call *call, struct decrypt_job *job)
+{
+	struct waiting w = { .job = { .decrypt = job, .done = wake } };
+
+	static_assert(
+		offsetof(struct waiting, job) == 0, "wake() takes one for the other");
+	sem_init(&w.done, 0, 0);
+	job->err = pool_submit(call->server->pools, &w.job);
+	while (kf_ok(job->err) && sem_wait(&w.done))
+		;
+	sem_destroy(&w.done);
+}
+
+static void decrypt_here(struct decrypt_job *job)
+{
+	struct token_session *session = NULL;
+	job->err = soft_open(&session);
+	if (!kf_ok(job->err))
+		return;
+	soft_decrypt(session, job);
+	soft_close(session);
+}
+
+static kf_err hash_of(uint32_t kmip, enum hash_id otherwise, enum hash_id *ret)
+{
+	const struct hash *hash = kmip ? hash_by_kmip(kmip) : hash_get(otherwise);
+	if (!hash)
+		return kf_fail(BAD_PARAMETERS, "this hash is not for OAEP");
+	*ret = hash->id;
+	return KF_OK;
+}
+
+static kf_err fill_job(
+	const struct keywrap_oaep *how, struct slice sealed, struct decrypt_job *job)
+{
+	job->scheme = DECRYPT_OAEP;
+	KF_TRY(hash_of(how->hash, HASH_SHA1, &job->hash));
+	KF_TRY(hash_of(how->mask_hash, job->hash, &job->mask_hash));
+	if (sealed.n > sizeof(job->cipher) || how->label.n > sizeof(job->label))
+		return kf_fail(CRYPTO, "more data than the key can have encrypted");
+	memcpy(job->cipher, sealed.p, sealed.n);
+	job->n = sealed.n;
+	if (how->label.n)
+		memcpy(job->label, how->label.p, how->label.n);
+	job->label_n = how->label.n;
+	return KF_OK;
+}
+
+static kf_err decrypt(struct op_call *call, const struct object *key,
+	const struct keywrap_oaep *how, struct slice sealed, struct decrypt_job *job)
+{
+	if (!key->key || key->key->alg->family != FAMILY_RSA)
+		return kf_fail(BAD_PARAMETERS, "only private keys of RSA unwrap");
+	KF_TRY(op_check_legacy(call, key->key->alg));
+	job->key = key->key;
+	KF_TRY(fill_job(how, sealed, job));
+	if (pool_key_is(key->key))
+		decrypt_on_token(call, job);
+	else
+		decrypt_here(job);
+	return job->err;
+}
+
+static kf_err open_by_private(struct op_call *call, const struct object *key,
+	const struct cryptographic_parameters *p, struct slice sealed, struct buf *ret)
+{
+	struct decrypt_job job = { 0 };
+	struct keywrap_oaep how;
+
+	KF_TRY(wrap_key_oaep(p, &how));
+	const kf_err err = decrypt(call, key, &how, sealed, &job);
+	if (kf_ok(err))
+		buf_add(ret, job.plain, job.plain_n);
+	job.key = NULL;
+	decrypt_job_clear(&job);
+	KF_TRY(err);
+	return buf_err(ret);
+}
+
+/* --- AES and MAC --- */
+
+static kf_err open_by_secret(struct op_call *call, const struct unwrapping *u,
+	const struct cryptographic_parameters *p, struct slice sealed, struct buf *ret)
+{
+	autobuf scratch = buf_new(call->server->message_max);
+	struct slice secret;
+	struct keywrap how;
+	const char *name = NULL;
+
+	KF_TRY(op_secret_open(call, u->encryption, &scratch, &secret));
+	KF_TRY(wrap_key_cipher(u->encryption, p, secret, &how, &name));
+	call->mechanism = name;
+	return keywrap_open(&how, u->how.iv, sealed, ret);
+}
+
+static kf_err open_sealed(struct op_call *call, const struct unwrapping *u,
+	const struct key_block *kb, struct buf *ret)
+{
+	struct cryptographic_parameters p;
+
+	if (!kb->is_encoded)
+		return kf_fail(INVALID_FIELD, "a wrapped Key Value is bytes");
+	KF_TRY(wrap_key_parameters(u->encryption, &u->how.encryption, &p));
+	return u->encryption->type == OBJECT_PRIVATE_KEY
+		       ? open_by_private(call, u->encryption, &p, kb->material, ret)
+		       : open_by_secret(call, u, &p, kb->material, ret);
+}
+
+static kf_err verify(
+	struct op_call *call, const struct unwrapping *u, const struct key_block *kb)
+{
+	autobuf scratch = buf_new(call->server->message_max), mac = buf_new(PRF_SIZE_MAX);
+	const bool is_bare = u->how.encoding == KMIP_ENCODING_OPTION_NO_ENCODING;
+	struct cryptographic_parameters p;
+	struct slice secret;
+
+	KF_TRY(wrap_key_parameters(u->mac, &u->how.mac, &p));
+	KF_TRY(op_secret_open(call, u->mac, &scratch, &secret));
+	KF_TRY(wrap_key_mac(u->mac, &p, secret,
+		kb->is_encoded || is_bare ? kb->material : kb->value, &mac));
+	if (mac.n != u->how.mac_signature.n ||
+		CRYPTO_memcmp(mac.p, u->how.mac_signature.p, mac.n))
+		return kf_fail(CRYPTO, "the MAC of the wrapped key is another one");
+	return KF_OK;
+}
+
+/* --- the block --- */
+
+static kf_err take(const struct unwrapping *u, struct slice plain, struct key_block *kb)
+{
+	if (u->how.encoding != KMIP_ENCODING_OPTION_NO_ENCODING)
+		return key_value_parse(plain, 0, kb);
+	kb->material = plain;
+	kb->is_transparent = kb->is_encoded = false;
+	return KF_OK;
+}
+
+kf_err op_unwrap(struct op_call *call, const struct unwrapping *u, struct key_block *kb,
+	struct buf *bytes)
+{
+	struct key_block plain = *kb;
+
+	if (wrap_macs(&u->how))
+		KF_TRY(verify(call, u, kb));
+	if (wrap_encrypts(&u->how)) {
+		KF_TRY(open_sealed(call, u, kb, bytes));
+		KF_TRY(take(u, buf_slice(bytes), &plain));
+	}
+	if (!plain.material.n)
+		return kf_fail(INVALID_FIELD, "an empty key");
+	plain.is_wrapped = false;
+	plain.wrapping_data = (struct slice){ 0 };
+	*kb = plain;
+	return KF_OK;
+}

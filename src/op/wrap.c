@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/wrap.h"
+#include "crypt/prf.h"
+#include "op/material.h"
+#include "op/secret.h"
+#include "op/wrap_key.h"
+
+/* What is being made, before it goes into the caller's buffer as a whole. */
+struct wrapping {
+	struct key_wrapping how;
+	struct buf value; /* the Key Value, or what its bytes become */
+	struct buf iv, mac;
+};
+
+static void wrapping_free(struct wrapping *w)
+{
+	buf_free(&w->value);
+	buf_free(&w->iv);
+	buf_free(&w->mac);
+}
+
+/* --- what is wrapped --- */
+
+static kf_err add_named(struct op_call *call, const struct key_wrapping *how,
+	struct slice all, struct buf *set)
+{
+	struct ttlv_reader r = ttlv_read_as(how->attributes, call->version, false);
+	struct attr_ref ref;
+	struct ttlv_item it;
+
+	while (attr_ref_get(&r, &ref))
+		for (size_t n = 0; ref.tag && attrs_find_ref(all, &ref, n, &it); n++)
+			attrs_add_item(set, it.whole);
+	KF_TRY(ttlv_done(&r));
+	return buf_err(set);
+}
+
+/* The attributes that the specification names, as this version has them inside Key Value. */
+static kf_err put_attributes(
+	struct op_call *call, const struct key_wrapping *how, struct buf *ret)
+{
+	autobuf all = buf_new(call->server->message_max);
+	autobuf named = buf_new(call->server->message_max);
+	struct ttlv_writer w = ttlv_write(ret, call->version);
+
+	op_attrs_now(call->object, call->now_s, &all);
+	KF_TRY(buf_err(&all));
+	KF_TRY(add_named(call, how, buf_slice(&all), &named));
+	attrs_put_list(&w, buf_slice(&named));
+	return ttlv_written(&w);
+}
+
+static kf_err put_encoded(struct op_call *call, struct key_block *kb,
+	struct buf *attributes, struct buf *ret)
+{
+	struct ttlv_writer w = ttlv_write(ret, call->version);
+
+	kb->attributes = buf_slice(attributes);
+	kb->writes_attributes = attributes->n > 0;
+	key_value_put(&w, kb);
+	return ttlv_written(&w);
+}
+
+static kf_err put_value(struct op_call *call, const struct key_wrapping *how,
+	struct key_block *kb, struct buf *attributes, struct buf *ret)
+{
+	const bool is_bare = how->encoding == KMIP_ENCODING_OPTION_NO_ENCODING;
+
+	if (is_bare && how->attributes_n)
+		return kf_fail(ENCODING_OPTION,
+			"attributes are wrapped with TTLV Encoding only");
+	if (is_bare && kb->is_transparent)
+		return kf_fail(ENCODING_OPTION, "a structure needs TTLV Encoding");
+	if (is_bare) {
+		buf_add_slice(ret, kb->material);
+		return buf_err(ret);
+	}
+	if (how->attributes_n)
+		KF_TRY(put_attributes(call, how, attributes));
+	return put_encoded(call, kb, attributes, ret);
+}
+
+/* --- wrapping it --- */
+
+static kf_err seal_by_public(struct op_call *call, const struct object *key,
+	const struct cryptographic_parameters *p, struct wrapping *w)
+{
+	autobuf material = buf_new(call->server->message_max);
+	autobuf out = buf_new(call->server->message_max);
+	CLEANUP(pubkey_freep) struct pubkey *public = NULL;
+	struct keywrap_oaep how;
+	struct slice bytes;
+
+	KF_TRY(wrap_key_oaep(p, &how));
+	KF_TRY(store_material(call->server->store, key, &material, &bytes));
+	KF_TRY(material_public(bytes, key, &public));
+	KF_TRY(keywrap_seal_oaep(pubkey_spki(public), &how, buf_slice(&w->value), &out));
+	buf_clear(&w->value);
+	buf_add_slice(&w->value, buf_slice(&out));
+	call->mechanism = "RSA_OAEP";
+	return buf_err(&w->value);
+}
+
+static kf_err seal_by_secret(struct op_call *call, const struct object *key,
+	const struct cryptographic_parameters *p, struct wrapping *w)
+{
+	autobuf scratch = buf_new(call->server->message_max);
+	autobuf out = buf_new(call->server->message_max);
+	struct slice secret;
+	struct keywrap how;
+
+	KF_TRY(op_secret_open(call, key, &scratch, &secret));
+	KF_TRY(wrap_key_cipher(key, p, secret, &how, &call->mechanism));
+	KF_TRY(keywrap_seal(&how, buf_slice(&w->value), &w->iv, &out));
+	buf_clear(&w->value);
+	buf_add_slice(&w->value, buf_slice(&out));
+	return buf_err(&w->value);
+}
+
+static kf_err seal(struct op_call *call, struct wrapping *w)
+{
+	const struct object *key = NULL;
+	struct cryptographic_parameters p;
+
+	KF_TRY(wrap_key_find(call, &w->how.encryption.uid, PERM_WRAP, &key));
+	if (key->type != OBJECT_SYMMETRIC_KEY && key->type != OBJECT_PUBLIC_KEY)
+		return kf_fail(OBJECT_TYPE, "keys of this type do not wrap");
+	KF_TRY(wrap_key_check(
+		key, call->now_s, OP_PROTECT, KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY));
+	KF_TRY(wrap_key_parameters(key, &w->how.encryption, &p));
+	return key->type == OBJECT_PUBLIC_KEY ? seal_by_public(call, key, &p, w)
+					      : seal_by_secret(call, key, &p, w);
+}
+
+static kf_err authenticate(struct op_call *call, struct wrapping *w)
+{
+	autobuf scratch = buf_new(call->server->message_max);
+	const struct object *key = NULL;
+	struct cryptographic_parameters p;
+	struct slice secret;
+
+	KF_TRY(wrap_key_find(call, &w->how.mac.uid, PERM_WRAP, &key));
+	if (key->type == OBJECT_PRIVATE_KEY)
+		return kf_fail(FEATURE, "wrapped keys with a signature");
+	if (key->type != OBJECT_SYMMETRIC_KEY)
+		return kf_fail(OBJECT_TYPE, "keys of this type do not authenticate");
+	KF_TRY(wrap_key_check(key, call->now_s, OP_PROTECT,
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_GENERATE));
+	KF_TRY(wrap_key_parameters(key, &w->how.mac, &p));
+	KF_TRY(op_secret_open(call, key, &scratch, &secret));
+	if (!call->mechanism)
+		call->mechanism = "MAC";
+	return wrap_key_mac(key, &p, secret, buf_slice(&w->value), &w->mac);
+}
+
+/* --- the block --- */
+
+/* Everything that the block will point to; the writer of the answer looks at it later. */
+static kf_err fill(struct op_call *call, struct wrapping *w, const struct buf *attributes,
+	struct key_block *kb, struct buf *bytes)
+{
+	const bool is_sealed = wrap_encrypts(&w->how);
+	const struct slice value = is_sealed ? buf_slice(&w->value) : kb->material;
+	struct ttlv_writer out = ttlv_write(bytes, call->version);
+
+	w->how.iv = buf_slice(&w->iv);
+	w->how.mac_signature = buf_slice(&w->mac);
+	key_wrapping_data_put(&out, &w->how);
+	const size_t data_n = bytes->n;
+	buf_add_slice(bytes, value);
+	buf_add_slice(bytes, buf_slice(attributes));
+	KF_TRY(buf_err(bytes));
+	kb->is_wrapped = true;
+	kb->is_encoded = is_sealed;
+	kb->wrapping_data = (struct slice){ bytes->p, data_n };
+	kb->material = (struct slice){ bytes->p + data_n, value.n };
+	kb->attributes = (struct slice){ bytes->p + data_n + value.n,
+		is_sealed ? 0 : attributes->n };
+	kb->writes_attributes = kb->attributes.n > 0;
+	return KF_OK;
+}
+
+static kf_err wrap(
+	struct op_call *call, struct wrapping *w, struct key_block *kb, struct buf *bytes)
+{
+	autobuf attributes = buf_new(call->server->message_max);
+
+	KF_TRY(put_value(call, &w->how, kb, &attributes, &w->value));
+	if (wrap_encrypts(&w->how))
+		KF_TRY(seal(call, w));
+	if (wrap_macs(&w->how))
+		KF_TRY(authenticate(call, w));
+	return fill(call, w, &attributes, kb, bytes);
+}
+
+kf_err op_wrap(struct op_call *call, struct slice specification, struct key_block *kb,
+	struct buf *bytes)
+{
+	const size_t most = call->server->message_max;
+	CLEANUP(wrapping_free)
+	struct wrapping w = {
+		.value = buf_new(most),
+		.iv = buf_new(KEYWRAP_IV_MAX),
+		.mac = buf_new(PRF_SIZE_MAX),
+	};
+
+	KF_TRY(key_wrapping_specification_parse(specification, call->version, &w.how));
+	KF_TRY(wrap_check_method(&w.how));
+	if (kb->is_wrapped || kb->is_encoded)
+		return kf_fail(WRAP_TYPE, "the key is wrapped by a key that is not here");
+	if (!kb->has_value)
+		return kf_fail(NO_VALUE, "there is no Key Value here");
+	return wrap(call, &w, kb, bytes);
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Key wrapping on Get; what leaves is opened here by itself, with OpenSSL alone.
+ */
+#include "../hex.h"
+#include "crypt/keygen.h"
+#include "kmip/key_wrapping.h"
+#include "world.h"
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+enum {
+	USAGE_WRAP = 0x10,
+	USAGE_UNWRAP = 0x20,
+	USAGE_MAC = 0x80,
+	USAGE_MAC_VERIFY = 0x100,
+	AES = 3,
+	HMAC_SHA256 = 9,
+};
+
+static const uint8_t kek_bytes[32] = { 7, 7, 7, 1, 2, 3 };
+static const uint8_t key_bytes[32] = { 1, 2, 3, 4, 5 };
+
+struct wish {
+	uint32_t type, algorithm;
+	int32_t usage;
+	struct slice bytes;
+	struct cryptographic_parameters parameters;
+	bool is_sensitive, is_locked_in, is_inactive;
+};
+
+static void add_parameters(struct buf *attrs, const struct cryptographic_parameters *p)
+{
+	struct ttlv_writer w = ttlv_write(attrs, 0);
+	cryptographic_parameters_put(&w, p);
+}
+
+static kf_err put(struct world *w, const struct wish *k, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+
+	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, k->algorithm);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, (int32_t)k->bytes.n * 8);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, k->usage);
+	if (!k->is_inactive)
+		attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
+	if (k->parameters.block_cipher_mode || k->parameters.hashing_algorithm)
+		add_parameters(&attrs, &k->parameters);
+	if (k->is_sensitive)
+		attrs_add_bool(&attrs, TAG_SENSITIVE, true);
+	if (k->is_locked_in)
+		attrs_add_bool(&attrs, TAG_EXTRACTABLE, false);
+	struct ttlv_writer q = question(w);
+	register_put_request(
+		&q, &(struct register_request){ .attributes = buf_slice(&attrs),
+			    .object = { .type = OBJECT_SYMMETRIC_KEY,
+				    .block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
+					    .algorithm = k->algorithm,
+					    .length = (int32_t)k->bytes.n * 8,
+					    .has_value = true,
+					    .material = k->bytes } } });
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
+	struct register_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(register_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+static kf_err put_kek(struct world *w, uint32_t mode, struct id *ret)
+{
+	return put(w,
+		&(struct wish){ .algorithm = AES,
+			.usage = USAGE_WRAP | USAGE_UNWRAP,
+			.bytes = { kek_bytes, 32 },
+			.parameters = { .block_cipher_mode = mode,
+				.padding_method = mode == KMIP_BLOCK_CIPHER_MODE_CBC
+							  ? KMIP_PADDING_METHOD_PKCS5
+							  : 0 } },
+		ret);
+}
+
+static kf_err put_key(struct world *w, struct id *ret)
+{
+	return put(w,
+		&(struct wish){
+			.algorithm = AES, .usage = 12, .bytes = { key_bytes, 32 } },
+		ret);
+}
+
+static kf_err get_wrapped(struct world *w, const struct id *id,
+	const struct key_wrapping *how, struct get_response *ret)
+{
+	autobuf item = buf_new(4096);
+	struct ttlv_writer s = ttlv_write(&item, w->version);
+
+	key_wrapping_specification_put(&s, how);
+	KF_TRY(ttlv_written(&s));
+	struct ttlv_writer q = question(w);
+	get_put_request(&q, &(struct get_request){ .uid = uid(id),
+				    .key_wrapping_specification = buf_slice(&item) });
+	KF_TRY(ask(w, KMIP_OPERATION_GET));
+	struct ttlv_reader r = answer(w);
+	return get_get_response(&r, ret);
+}
+
+static struct key_wrapping by(const struct id *kek, uint32_t mode, uint32_t encoding)
+{
+	return (struct key_wrapping){
+		.method = KMIP_WRAPPING_METHOD_ENCRYPT,
+		.encryption = { .is_there = true,
+			.uid = uid(kek),
+			.has_parameters = mode != 0,
+			.parameters = { .block_cipher_mode = mode } },
+		.encoding = encoding,
+	};
+}
+
+static bool unwraps(const char *cipher, struct slice iv, struct slice in, struct buf *ret)
+{
+	EVP_CIPHER *c = EVP_CIPHER_fetch(NULL, cipher, NULL);
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	uint8_t out[512];
+	int n = 0, last = 0;
+	bool is_good = false;
+
+	EVP_CIPHER_CTX_set_flags(ctx, EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+	is_good = EVP_DecryptInit_ex2(ctx, c, kek_bytes, iv.n ? iv.p : NULL, NULL) &&
+		  EVP_DecryptUpdate(ctx, out, &n, in.p, (int)in.n) > 0 &&
+		  EVP_DecryptFinal_ex(ctx, out + n, &last);
+	if (is_good)
+		buf_add(ret, out, (size_t)(n + last));
+	EVP_CIPHER_CTX_free(ctx);
+	EVP_CIPHER_free(c);
+	return is_good;
+}
+
+/* Key Value { Key Material }, as a client sees it after unwrapping. */
+static bool holds_key(struct slice value, struct key_block *kb)
+{
+	return kf_ok(key_value_parse(value, 0, kb)) &&
+	       slice_eq(kb->material, (struct slice){ key_bytes, 32 });
+}
+
+TEST(a_wrapped_key_is_its_key_value_under_the_wrapping_key)
+{
+	const uint16_t versions[] = { KMIP_1_0, KMIP_1_1, KMIP_1_2, KMIP_1_3, KMIP_1_4,
+		KMIP_2_0, KMIP_2_1 };
+	for (size_t i = 0; i < sizeof(versions) / sizeof(*versions); i++) {
+		WORLD(w);
+		autobuf plain = buf_new(1024);
+		struct key_block kb = { 0 };
+		struct key_wrapping data;
+		struct id kek, key;
+		struct get_response a;
+		OK(kf_ok(let_alice_create(&w)));
+		OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+		OK(kf_ok(put_key(&w, &key)));
+		w.version = versions[i];
+
+		const struct key_wrapping how =
+			by(&kek, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, 0);
+		OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+
+		const struct key_block *b = &a.object.block;
+		OK(b->is_wrapped && b->is_encoded);
+		EQ(b->algorithm, AES);
+		EQ(b->length, 256);
+		OK(unwraps("AES-256-WRAP", (struct slice){ 0 }, b->material, &plain));
+		OK(holds_key(buf_slice(&plain), &kb));
+		EQ(kb.attributes.n, 0);
+		OK(kf_ok(key_wrapping_data_parse(b->wrapping_data, w.version, &data)));
+		EQ(data.method, KMIP_WRAPPING_METHOD_ENCRYPT);
+		OK(slice_is(data.encryption.uid.text, kek.text));
+		EQ(data.encryption.parameters.block_cipher_mode,
+			KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP);
+		OK(!data.iv.n && !data.encoding && !data.mac.is_there);
+	}
+}
+
+TEST(without_encoding_the_bare_key_is_wrapped)
+{
+	WORLD(w);
+	autobuf plain = buf_new(1024);
+	struct id kek, key;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	OK(kf_ok(put_key(&w, &key)));
+
+	/* no parameters: the key's first ones */
+	const struct key_wrapping how = by(&kek, 0, KMIP_ENCODING_OPTION_NO_ENCODING);
+	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+
+	EQ(a.object.block.material.n, 40);
+	OK(unwraps("AES-256-WRAP", (struct slice){ 0 }, a.object.block.material, &plain));
+	OK(slice_eq(buf_slice(&plain), (struct slice){ key_bytes, 32 }));
+}
+
+TEST(cbc_and_padded_key_wrap_open_with_their_iv)
+{
+	static const struct {
+		uint32_t mode;
+		const char *cipher;
+		size_t iv;
+	} rows[] = { { KMIP_BLOCK_CIPHER_MODE_CBC, "AES-256-CBC", 16 },
+		{ KMIP_BLOCK_CIPHER_MODE_AESKEYWRAPPADDING, "AES-256-WRAP-PAD", 0 } };
+	for (size_t i = 0; i < 2; i++) {
+		WORLD(w);
+		autobuf plain = buf_new(1024);
+		struct key_block kb = { 0 };
+		struct key_wrapping data;
+		struct id kek, key;
+		struct get_response a;
+		OK(kf_ok(let_alice_create(&w)));
+		OK(kf_ok(put_kek(&w, rows[i].mode, &kek)));
+		OK(kf_ok(put_key(&w, &key)));
+
+		const struct key_wrapping how = by(&kek, 0, 0);
+		OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+
+		OK(kf_ok(key_wrapping_data_parse(
+			a.object.block.wrapping_data, w.version, &data)));
+		EQ(data.iv.n, rows[i].iv);
+		OK(unwraps(rows[i].cipher, data.iv, a.object.block.material, &plain));
+		OK(holds_key(buf_slice(&plain), &kb));
+	}
+}
+
+TEST(attributes_that_were_named_are_wrapped_too)
+{
+	const uint16_t versions[] = { KMIP_1_0, KMIP_1_4, KMIP_2_1 };
+	for (size_t i = 0; i < 3; i++) {
+		WORLD(w);
+		autobuf plain = buf_new(1024), names = buf_new(256), text = buf_new(4096);
+		struct key_block kb = { 0 };
+		struct id kek, key;
+		struct get_response a;
+		OK(kf_ok(let_alice_create(&w)));
+		OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+		OK(kf_ok(put_key(&w, &key)));
+		w.version = versions[i];
+		struct ttlv_writer n = ttlv_write(&names, 0);
+		ttlv_put_text(
+			&n, TAG_ATTRIBUTE_NAME, slice_of("Cryptographic Usage Mask"));
+		ttlv_put_text(&n, TAG_ATTRIBUTE_NAME, slice_of("x-unknown"));
+		struct key_wrapping how = by(&kek, 0, 0);
+		how.attributes = buf_slice(&names);
+
+		OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+
+		OK(unwraps("AES-256-WRAP", (struct slice){ 0 }, a.object.block.material,
+			&plain));
+		OK(holds_key(buf_slice(&plain), &kb));
+		OK(kf_ok(ttlv_print(kb.attributes, false, &text)));
+		OK(memmem(text.p, text.n, "Encrypt | Decrypt", 17));
+		OK(!memmem(text.p, text.n, "unknown", 7));
+
+		how.encoding = KMIP_ENCODING_OPTION_NO_ENCODING;
+		OK(versions[i] == KMIP_1_0 ||
+			kf_is(get_wrapped(&w, &key, &how, &a), KF_E_ENCODING_OPTION));
+	}
+}
+
+static kf_err put_mac_key(struct world *w, struct id *ret)
+{
+	return put(w,
+		&(struct wish){ .algorithm = HMAC_SHA256,
+			.usage = USAGE_MAC | USAGE_MAC_VERIFY,
+			.bytes = { kek_bytes, 32 },
+			.parameters = { .hashing_algorithm =
+						KMIP_HASHING_ALGORITHM_SHA_256 } },
+		ret);
+}
+
+static bool is_mac_of(struct slice mac, struct slice data)
+{
+	uint8_t want[32];
+	HMAC(EVP_sha256(), kek_bytes, 32, data.p, data.n, want, NULL);
+	return slice_eq(mac, (struct slice){ want, 32 });
+}
+
+TEST(encrypt_then_mac_covers_what_was_encrypted)
+{
+	WORLD(w);
+	struct id kek, mac, key;
+	struct get_response a;
+	struct key_wrapping data;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_CBC, &kek)));
+	OK(kf_ok(put_mac_key(&w, &mac)));
+	OK(kf_ok(put_key(&w, &key)));
+	struct key_wrapping how = by(&kek, 0, 0);
+	how.method = KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN;
+	how.mac = (struct key_information){ .is_there = true, .uid = uid(&mac) };
+
+	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+
+	OK(kf_ok(
+		key_wrapping_data_parse(a.object.block.wrapping_data, w.version, &data)));
+	OK(a.object.block.is_encoded);
+	OK(is_mac_of(data.mac_signature, a.object.block.material));
+}
+
+TEST(a_mac_alone_leaves_the_key_readable)
+{
+	WORLD(w);
+	struct id mac, key, secret;
+	struct get_response a;
+	struct key_wrapping data;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_mac_key(&w, &mac)));
+	OK(kf_ok(put_key(&w, &key)));
+	const struct key_wrapping how = { .method = KMIP_WRAPPING_METHOD_MAC_SIGN,
+		.mac = { .is_there = true, .uid = uid(&mac) } };
+
+	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+
+	OK(kf_ok(
+		key_wrapping_data_parse(a.object.block.wrapping_data, w.version, &data)));
+	OK(!a.object.block.is_encoded);
+	OK(slice_eq(a.object.block.material, (struct slice){ key_bytes, 32 }));
+	OK(is_mac_of(data.mac_signature, a.object.block.value));
+
+	/* so it is no way out for what is sensitive */
+	OK(kf_ok(put(&w,
+		&(struct wish){ .algorithm = AES,
+			.usage = 12,
+			.bytes = { key_bytes, 32 },
+			.is_sensitive = true },
+		&secret)));
+	OK(kf_is(get_wrapped(&w, &secret, &how, &a), KF_E_SENSITIVE));
+}
+
+TEST(sensitive_keys_leave_wrapped_and_locked_in_ones_never)
+{
+	WORLD(w);
+	struct id kek, secret, stays;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	struct wish wish = { .algorithm = AES,
+		.usage = 12,
+		.bytes = { key_bytes, 32 },
+		.is_sensitive = true };
+	OK(kf_ok(put(&w, &wish, &secret)));
+	wish.is_locked_in = true;
+	OK(kf_ok(put(&w, &wish, &stays)));
+	const struct key_wrapping how = by(&kek, 0, 0);
+
+	OK(kf_is(get(&w, &secret, &a), KF_E_SENSITIVE));
+	OK(kf_ok(get_wrapped(&w, &secret, &how, &a)));
+	OK(kf_is(get_wrapped(&w, &stays, &how, &a), KF_E_NOT_EXTRACTABLE));
+	OK(kf_is(get(&w, &stays, &a), KF_E_SENSITIVE));
+}
+
+TEST(only_an_active_key_for_wrapping_wraps)
+{
+	WORLD(w);
+	struct id kek, key;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_key(&w, &key)));
+	struct wish wish = { .algorithm = AES,
+		.usage = USAGE_UNWRAP,
+		.bytes = { kek_bytes, 32 },
+		.parameters = {
+			.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP } };
+	struct key_wrapping how;
+
+	OK(kf_ok(put(&w, &wish, &kek)));
+	how = by(&kek, 0, 0);
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_USAGE));
+	wish.usage = USAGE_WRAP;
+	wish.is_inactive = true;
+	OK(kf_ok(put(&w, &wish, &kek)));
+	how = by(&kek, 0, 0);
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_STATE));
+	OK(kf_ok(activate(&w, &kek)));
+	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+	OK(kf_ok(revoke(&w, &kek, 1)));
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_STATE));
+	OK(kf_ok(destroy(&w, &kek)));
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_WRAP_DESTROYED));
+}
+
+TEST(the_wrapping_keys_own_parameters_decide)
+{
+	WORLD(w);
+	struct id kek, key;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	OK(kf_ok(put_key(&w, &key)));
+	struct key_wrapping how = by(&kek, KMIP_BLOCK_CIPHER_MODE_CBC, 0);
+
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_WRAP_PARAMETERS));
+	how = by(&key, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, 0);
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_STATE) ||
+		kf_is(get_wrapped(&w, &key, &how, &a), KF_E_USAGE));
+	how = by(&kek, 0, 0);
+	how.method = KMIP_WRAPPING_METHOD_MAC_SIGN_THEN_ENCRYPT;
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_FEATURE));
+	how.method = KMIP_WRAPPING_METHOD_TR_31;
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_FEATURE));
+	how.method = KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN;
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_INVALID_FIELD));
+	struct id nobody = { "00000000-0000-4000-8000-000000000000" };
+	how = by(&nobody, 0, 0);
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_WRAP_NOT_FOUND));
+}
+
+TEST(whoever_wraps_needs_leave_for_both_keys)
+{
+	WORLD(w);
+	struct id kek, key;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	OK(kf_ok(put_key(&w, &key)));
+	const struct key_wrapping how = by(&kek, 0, 0);
+
+	be(&w, "bob", false);
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_NOT_FOUND));
+	OK(kf_ok(add_grant(&w, "bob", key.text, PERM_GET, 0)));
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_WRAP_NOT_FOUND));
+	OK(kf_ok(add_grant(&w, "bob", kek.text, PERM_GET, 0)));
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_WRAP_NOT_FOUND));
+	OK(kf_ok(add_grant(&w, "bob", kek.text, PERM_WRAP, 0)));
+	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+}
+
+TEST_MAIN
