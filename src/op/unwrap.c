@@ -16,15 +16,37 @@ void unwrapping_clear(struct unwrapping *u)
 
 /* --- which keys --- */
 
+/* What a public key has wrapped its private key unwraps. */
+static kf_err find_private(struct op_call *call, const struct object **o)
+{
+	struct slice id;
+
+	if ((*o)->type != OBJECT_PUBLIC_KEY)
+		return KF_OK;
+	if (!attrs_get_link((*o)->attrs, KMIP_LINK_TYPE_PRIVATE_KEY_LINK, &id))
+		return kf_fail(WRAP_NOT_FOUND, "a public key does not unwrap");
+	const struct kmip_uid uid = kmip_uid_text(id);
+	return wrap_key_find(call, &uid, PERM_UNWRAP, o);
+}
+
+static kf_err find_allowed(struct op_call *call, const struct key_information *i,
+	uint32_t usage, const struct object **ret)
+{
+	struct cryptographic_parameters p;
+
+	KF_TRY(wrap_key_find(call, &i->uid, PERM_UNWRAP, ret));
+	KF_TRY(find_private(call, ret));
+	KF_TRY(wrap_key_check(*ret, call->now_s, OP_PROCESS, usage));
+	return wrap_key_parameters(*ret, i, &p);
+}
+
 /* A key that is not here, or that is not for this, leaves the object wrapped. */
 static bool find(struct op_call *call, const struct key_information *i, uint32_t usage,
 	struct object **ret)
 {
 	const struct object *o = NULL;
 
-	if (!kf_ok(wrap_key_find(call, &i->uid, PERM_UNWRAP, &o)) ||
-		!kf_ok(wrap_key_check(o, call->now_s, OP_PROCESS, usage)) ||
-		o->type == OBJECT_PUBLIC_KEY)
+	if (!kf_ok(find_allowed(call, i, usage, &o)))
 		return false;
 	*ret = object_ref(o);
 	return true;

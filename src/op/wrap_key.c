@@ -63,6 +63,30 @@ static bool matches(const struct cryptographic_parameters *want,
 		       have->mask_generator_hashing_algorithm);
 }
 
+static void say(uint32_t *have, uint32_t wanted)
+{
+	if (wanted)
+		*have = wanted;
+}
+
+/* What the request leaves open the key's parameters say. */
+static struct cryptographic_parameters merge(
+	struct cryptographic_parameters p, const struct cryptographic_parameters *want)
+{
+	say(&p.cryptographic_algorithm, want->cryptographic_algorithm);
+	say(&p.mask_generator, want->mask_generator);
+	say(&p.mask_generator_hashing_algorithm, want->mask_generator_hashing_algorithm);
+	if (want->p_source.n)
+		p.p_source = want->p_source;
+	if (want->has_iv_length)
+		p.iv_length = want->iv_length;
+	if (want->has_tag_length)
+		p.tag_length = want->tag_length;
+	p.has_iv_length |= want->has_iv_length;
+	p.has_tag_length |= want->has_tag_length;
+	return p;
+}
+
 kf_err wrap_key_parameters(const struct object *o, const struct key_information *i,
 	struct cryptographic_parameters *ret)
 {
@@ -75,8 +99,9 @@ kf_err wrap_key_parameters(const struct object *o, const struct key_information 
 		cryptographic_parameters_get(&r, &have);
 		if (i->has_parameters && !matches(&i->parameters, &have))
 			continue;
-		*ret = i->has_parameters ? i->parameters : have;
-		return ttlv_done(&r);
+		KF_TRY(ttlv_done(&r));
+		*ret = i->has_parameters ? merge(have, &i->parameters) : have;
+		return KF_OK;
 	}
 	return kf_fail(WRAP_PARAMETERS,
 		"the wrapping key's Cryptographic Parameters do not say so");

@@ -431,4 +431,207 @@ TEST(whoever_wraps_needs_leave_for_both_keys)
 	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
 }
 
+/* --- Register --- */
+
+static kf_err put_object(struct world *w, const struct kmip_object *o, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
+	struct ttlv_writer q = question(w);
+	register_put_request(&q, &(struct register_request){
+					 .attributes = buf_slice(&attrs), .object = *o });
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
+	struct register_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(register_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+static kf_err get_unwrapped(
+	struct world *w, const struct id *id, struct get_response *ret)
+{
+	struct ttlv_writer q = question(w);
+	get_put_request(&q, &(struct get_request){ .uid = uid(id),
+				    .key_wrap_type = KMIP_KEY_WRAP_TYPE_NOT_WRAPPED });
+	KF_TRY(ask(w, KMIP_OPERATION_GET));
+	struct ttlv_reader r = answer(w);
+	return get_get_response(&r, ret);
+}
+
+/* The answer of a Get, kept while others are asked. */
+static kf_err get_and_keep(struct world *w, const struct id *id,
+	const struct key_wrapping *how, struct buf *kept, struct get_response *ret)
+{
+	struct get_response a;
+	KF_TRY(how ? get_wrapped(w, id, how, &a) : get(w, id, &a));
+	buf_clear(kept);
+	buf_add_slice(kept, buf_slice(&w->answer));
+	struct ttlv_reader r = ttlv_read_as(buf_slice(kept), w->version, false);
+	return get_get_response(&r, ret);
+}
+
+static bool is_key(const struct key_block *b)
+{
+	return !b->is_wrapped && slice_eq(b->material, (struct slice){ key_bytes, 32 });
+}
+
+TEST(a_wrapped_key_comes_home_and_is_kept_both_ways)
+{
+	const uint32_t modes[] = { KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP,
+		KMIP_BLOCK_CIPHER_MODE_AESKEYWRAPPADDING, KMIP_BLOCK_CIPHER_MODE_GCM,
+		KMIP_BLOCK_CIPHER_MODE_CBC };
+	for (size_t i = 0; i < 8; i++) {
+		WORLD(w);
+		autobuf kept = buf_new(4096), back = buf_new(4096);
+		struct id kek, mac, key, again;
+		struct get_response a, b;
+		struct ttlv_item digest;
+		OK(kf_ok(let_alice_create(&w)));
+		OK(kf_ok(put_kek(&w, modes[i / 2], &kek)));
+		OK(kf_ok(put_mac_key(&w, &mac)));
+		OK(kf_ok(put_key(&w, &key)));
+		struct key_wrapping how =
+			by(&kek, 0, i % 2 ? KMIP_ENCODING_OPTION_NO_ENCODING : 0);
+		if (i / 2 == 3) {
+			how.method = KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN;
+			how.mac = (struct key_information){ .is_there = true,
+				.uid = uid(&mac) };
+		}
+		OK(kf_ok(get_and_keep(&w, &key, &how, &kept, &a)));
+
+		OK(kf_ok(put_object(&w, &a.object, &again)));
+
+		OK(kf_ok(get_unwrapped(&w, &again, &b)));
+		OK(is_key(&b.object.block));
+		OK(kf_ok(get_and_keep(&w, &again, NULL, &back, &b)));
+		OK(slice_eq(b.object.item, a.object.item));
+		OK(kf_ok(get_as(&w, &again, KMIP_KEY_FORMAT_TYPE_RAW, &b)));
+		OK(is_key(&b.object.block));
+		/* wrapped anew, by another way */
+		how = by(&kek, 0, 0);
+		OK(kf_ok(get_wrapped(&w, &again, &how, &b)));
+		OK(kf_ok(attributes(&w, &again)));
+		OK(attrs_find(buf_slice(&w.attrs), TAG_DIGEST, 0, &digest));
+		OK(memmem(digest.value.p, digest.value.n, "\x42\x00\x35", 3));
+	}
+}
+
+TEST(a_wrapped_key_that_was_changed_is_not_taken)
+{
+	WORLD(w);
+	autobuf kept = buf_new(4096);
+	struct id kek, key, again;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	OK(kf_ok(put_key(&w, &key)));
+	const struct key_wrapping how = by(&kek, 0, 0);
+	OK(kf_ok(get_and_keep(&w, &key, &how, &kept, &a)));
+
+	((uint8_t *)(uintptr_t)a.object.block.material.p)[5] ^= 1;
+
+	OK(kf_is(put_object(&w, &a.object, &again), KF_E_CRYPTO));
+}
+
+TEST(what_cannot_be_unwrapped_is_kept_as_it_came)
+{
+	WORLD(w);
+	autobuf kept = buf_new(4096);
+	struct id kek, key, again;
+	struct get_response a, b;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_REGISTER, 0)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	OK(kf_ok(put_key(&w, &key)));
+	const struct key_wrapping how = by(&kek, 0, 0);
+	OK(kf_ok(get_and_keep(&w, &key, &how, &kept, &a)));
+
+	be(&w, "bob", false); /* may not unwrap with alice's key */
+	OK(kf_ok(put_object(&w, &a.object, &again)));
+
+	OK(kf_is(get_unwrapped(&w, &again, &b), KF_E_WRAP_TYPE));
+	OK(kf_ok(get(&w, &again, &b)));
+	OK(slice_eq(b.object.item, a.object.item));
+	OK(kf_ok(add_grant(&w, "bob", kek.text, PERM_UNWRAP, 0)));
+	OK(kf_ok(get_unwrapped(&w, &again, &b)));
+	OK(is_key(&b.object.block));
+}
+
+static struct key_wrapping by_rsa(const struct id *key, uint32_t hash)
+{
+	return (struct key_wrapping){
+		.method = KMIP_WRAPPING_METHOD_ENCRYPT,
+		.encryption = { .is_there = true,
+			.uid = uid(key),
+			.has_parameters = hash != 0,
+			.parameters = { .padding_method = KMIP_PADDING_METHOD_OAEP,
+				.hashing_algorithm = hash } },
+	};
+}
+
+static kf_err create_rsa(struct world *w, struct pair *ret)
+{
+	autobuf common = buf_new(4096), private_key = buf_new(4096),
+		public_key = buf_new(4096);
+	const struct cryptographic_parameters oaep = { .padding_method =
+							       KMIP_PADDING_METHOD_OAEP,
+		.hashing_algorithm = KMIP_HASHING_ALGORITHM_SHA_256 };
+
+	attrs_add_enum(&common, TAG_CRYPTOGRAPHIC_ALGORITHM, 4);
+	attrs_add_int(&common, TAG_CRYPTOGRAPHIC_LENGTH, 2048);
+	attrs_add_date(&common, TAG_ACTIVATION_DATE, w->now_s);
+	add_parameters(&common, &oaep);
+	attrs_add_int(&private_key, TAG_CRYPTOGRAPHIC_USAGE_MASK, USAGE_UNWRAP);
+	attrs_add_int(&public_key, TAG_CRYPTOGRAPHIC_USAGE_MASK, USAGE_WRAP);
+	struct ttlv_writer q = question(w);
+	create_key_pair_put_request(
+		&q, &(struct create_key_pair_request){ buf_slice(&common),
+			    buf_slice(&private_key), buf_slice(&public_key) });
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_CREATE_KEY_PAIR));
+	struct create_key_pair_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(create_key_pair_get_response(&r, &a));
+	keep_id(&a.private_key, &ret->private_key);
+	keep_id(&a.public_key, &ret->public_key);
+	return KF_OK;
+}
+
+TEST(a_public_key_wraps_and_its_private_key_unwraps)
+{
+	WORLD(w);
+	autobuf kept = buf_new(4096);
+	struct pair rsa;
+	struct id key, again;
+	struct get_response a, b;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_rsa(&w, &rsa)));
+	OK(kf_ok(put_key(&w, &key)));
+	const struct key_wrapping how = by_rsa(&rsa.public_key, 0);
+	OK(kf_ok(get_and_keep(&w, &key, &how, &kept, &a)));
+	EQ(a.object.block.material.n, 256);
+	OK(kf_ok(put_object(&w, &a.object, &again)));
+	OK(kf_ok(get_unwrapped(&w, &again, &b)));
+	OK(is_key(&b.object.block));
+	/* who unwraps may name the private key */
+	autobuf data = buf_new(4096);
+	struct ttlv_writer d = ttlv_write(&data, w.version);
+	const struct key_wrapping home =
+		by_rsa(&rsa.private_key, KMIP_HASHING_ALGORITHM_SHA_256);
+	key_wrapping_data_put(&d, &home);
+	OK(kf_ok(ttlv_written(&d)));
+	a.object.block.wrapping_data = buf_slice(&data);
+
+	OK(kf_ok(put_object(&w, &a.object, &again)));
+
+	OK(kf_ok(get_unwrapped(&w, &again, &b)));
+	OK(is_key(&b.object.block));
+	const struct key_wrapping sha1 =
+		by_rsa(&rsa.public_key, KMIP_HASHING_ALGORITHM_SHA_1);
+	OK(kf_is(get_wrapped(&w, &key, &sha1, &b), KF_E_WRAP_PARAMETERS));
+}
+
 TEST_MAIN
