@@ -14,18 +14,8 @@ enum { NAMESAKES_MAX = 64 };
 /* An id for ever: objects are destroyed, their ids are not used again. */
 struct node {
 	struct entry entry;
-	size_t order; /* place in the order of making */
 	_Atomic(struct object *) object;
-	struct name *names; /* the writer's */
-};
-
-struct name {
-	struct entry entry;
-	struct node *node;
-	struct name *next; /* of this node; the writer's */
-	char owner[CLIENT_NAME_SIZE];
-	size_t n;
-	uint8_t text[];
+	uint32_t place; /* in the order of making */
 };
 
 /* Oldest first.  Readers see the first n; more are appended behind their back. */
@@ -35,10 +25,21 @@ struct order {
 	struct node *node[];
 };
 
+/* Which values there ever were, of dates and usage masks: what is asked for by range or by a part of it. */
+struct ranges {
+	struct {
+		_Atomic int64_t first, last; /* first > last: none */
+	} date[TERM_DATES];
+	_Atomic uint32_t mask[CATALOG_MASKS];
+	_Atomic uint32_t masks; /* more than fit: CATALOG_MASKS + 1 */
+};
+
 struct catalog {
 	struct epoch *epoch;
 	uint64_t seed[2];
-	struct table ids, names;
+	struct table ids;
+	struct postings index;
+	struct ranges ranges;
 	_Atomic(struct order *) order;
 	struct rights_writer rights;
 };
@@ -53,13 +54,22 @@ static struct order *order_new(size_t cap)
 	return o;
 }
 
+static void ranges_init(struct ranges *r)
+{
+	for (size_t i = 0; i < TERM_DATES; i++) {
+		atomic_init(&r->date[i].first, INT64_MAX);
+		atomic_init(&r->date[i].last, INT64_MIN);
+	}
+}
+
 static kf_err fill(struct catalog *c, struct epoch *epoch)
 {
 	c->epoch = epoch;
 	if (getrandom(c->seed, sizeof(c->seed), 0) != sizeof(c->seed))
 		return kf_fail(INTERNAL, "no random numbers");
 	KF_TRY(table_init(&c->ids, epoch));
-	KF_TRY(table_init(&c->names, epoch));
+	KF_TRY(postings_init(&c->index, epoch));
+	ranges_init(&c->ranges);
 	KF_TRY(rights_init(&c->rights, epoch));
 	struct order *order = order_new(64);
 	if (!order)
@@ -84,11 +94,6 @@ kf_err catalog_new(struct epoch *epoch, struct catalog **ret)
 
 static void node_free(struct node *n)
 {
-	while (n->names) {
-		struct name *name = n->names;
-		n->names = name->next;
-		free(name);
-	}
 	object_unref(atomic_load(&n->object));
 	free(n);
 }
@@ -102,7 +107,7 @@ void catalog_free(struct catalog *c)
 		node_free(order->node[i]);
 	free(order);
 	table_clear(&c->ids);
-	table_clear(&c->names);
+	postings_clear(&c->index);
 	rights_clear(&c->rights);
 	free(c);
 }
@@ -123,63 +128,126 @@ static struct node *find(const struct catalog *c, struct slice id)
 	return NULL;
 }
 
-const struct object *catalog_find(const struct catalog *c, struct slice id)
+/* NULL: nobody is to see it. */
+static const struct object *seen_at(const struct node *n)
 {
-	struct node *n = find(c, id);
-	const struct object *o =
-		n ? atomic_load_explicit(&n->object, memory_order_acquire) : NULL;
-	return o && !object_is_void(o) ? o : NULL;
+	const struct object *o = atomic_load_explicit(&n->object, memory_order_acquire);
+	return object_is_void(o) ? NULL : o;
 }
 
-static bool is_called(const struct name *have, const char *owner, struct slice name)
+const struct object *catalog_find(const struct catalog *c, struct slice id)
 {
-	return slice_eq((struct slice){ have->text, have->n }, name) &&
-	       (!owner || strcmp(have->owner, owner) == 0);
+	const struct node *n = find(c, id);
+	return n ? seen_at(n) : NULL;
+}
+
+static const struct object *object_at(const struct order *order, uint32_t place)
+{
+	return seen_at(order->node[place]);
+}
+
+/* Of a posting that was read before: what is in it is in the order. */
+const struct object *catalog_at(const struct catalog *c, uint32_t place)
+{
+	return object_at(atomic_load_explicit(&c->order, memory_order_acquire), place);
+}
+
+bool catalog_place(const struct catalog *c, struct slice id, uint32_t *ret)
+{
+	const struct node *n = find(c, id);
+	if (n)
+		*ret = n->place;
+	return n != NULL;
+}
+
+struct term_space catalog_terms(const struct catalog *c, bool is_gone)
+{
+	return (struct term_space){ { c->seed[0], c->seed[1] }, is_gone };
+}
+
+void catalog_having(const struct catalog *c, uint64_t term, struct posting *ret)
+{
+	postings_find(&c->index, term, ret);
+}
+
+bool catalog_periods(const struct catalog *c, uint32_t tag, int64_t *first, int64_t *last)
+{
+	const int i = term_date_number(tag);
+	if (i < 0)
+		return false;
+	*first = atomic_load_explicit(&c->ranges.date[i].first, memory_order_relaxed);
+	*last = atomic_load_explicit(&c->ranges.date[i].last, memory_order_relaxed);
+	return *first <= *last;
+}
+
+bool catalog_masks(const struct catalog *c, uint32_t ret[CATALOG_MASKS], size_t *ret_n)
+{
+	const uint32_t n = atomic_load_explicit(&c->ranges.masks, memory_order_acquire);
+	if (n > CATALOG_MASKS)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		ret[i] = atomic_load_explicit(&c->ranges.mask[i], memory_order_relaxed);
+	*ret_n = n;
+	return true;
+}
+
+static bool is_called(const struct object *o, struct slice name)
+{
+	struct slice have;
+	for (size_t i = 0; !object_is_destroyed(o) && object_name(o, i, &have); i++)
+		if (slice_eq(have, name))
+			return true;
+	return false;
+}
+
+static void find_named(const struct catalog *c, struct slice name, struct posting *ret)
+{
+	const struct term_space s = catalog_terms(c, false);
+	catalog_having(c, term_of_name(&s, name), ret);
 }
 
 const struct object *catalog_find_name(
 	const struct catalog *c, const char *owner, struct slice name)
 {
-	const struct node *newest = NULL;
-	struct table_walk w;
-	struct entry *e = table_first(&c->names, map_siphash(c->seed, name), &w);
-	for (; e; e = table_next(&w)) {
-		const struct name *have = (const struct name *)e;
-		if (is_called(have, owner, name) &&
-			(!newest || have->node->order > newest->order))
-			newest = have->node;
+	const struct object *newest = NULL;
+	uint32_t newest_place = 0;
+	struct posting p;
+	find_named(c, name, &p);
+	for (size_t i = p.n; i-- > 0 && !(newest && p.is_sorted);) {
+		const uint32_t place = posting_at(&p, i);
+		const struct object *o = catalog_at(c, place);
+		if (o && is_called(o, name) && (!owner || !strcmp(o->owner, owner)) &&
+			(!newest || place > newest_place)) {
+			newest = o;
+			newest_place = place;
+		}
 	}
-	return newest ? atomic_load_explicit(&newest->object, memory_order_acquire)
-		      : NULL;
+	return newest;
 }
 
 static int newest_first(const void *a, const void *b)
 {
-	const struct node *x = *(const struct node *const *)a;
-	const struct node *y = *(const struct node *const *)b;
-	return (x->order < y->order) - (x->order > y->order);
+	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return (x < y) - (x > y);
 }
 
 bool catalog_each_named(const struct catalog *c, struct slice name,
 	bool (*visit)(void *arg, const struct object *o), void *arg)
 {
-	const struct node *found[NAMESAKES_MAX];
-	size_t n = 0;
-	struct table_walk w;
-	struct entry *e = table_first(&c->names, map_siphash(c->seed, name), &w);
-	for (; e; e = table_next(&w)) {
-		const struct name *have = (const struct name *)e;
-		if (!is_called(have, NULL, name))
-			continue;
-		if (n == NAMESAKES_MAX)
-			return false;
-		found[n++] = have->node;
-	}
-	qsort(found, n, sizeof(*found), newest_first);
-	for (size_t i = 0; i < n; i++)
-		if (!visit(arg, atomic_load_explicit(
-					&found[i]->object, memory_order_acquire)))
+	uint32_t found[NAMESAKES_MAX];
+	struct posting p;
+	find_named(c, name, &p);
+	if (p.n > NAMESAKES_MAX)
+		return false;
+	for (size_t i = 0; i < p.n; i++)
+		found[i] = posting_at(&p, i);
+	qsort(found, p.n, sizeof(*found), newest_first);
+	for (size_t i = 0; i < p.n; i++) {
+		const struct object *o = catalog_at(c, found[i]);
+		bool is_new = i == 0 || found[i] != found[i - 1];
+		if (o && is_new && is_called(o, name) && !visit(arg, o))
 			break;
+	}
 	return true;
 }
 
@@ -194,9 +262,8 @@ void catalog_each(const struct catalog *c,
 	const struct order *order = atomic_load_explicit(&c->order, memory_order_acquire);
 	size_t n = atomic_load_explicit(&order->n, memory_order_acquire);
 	while (n-- > 0) {
-		const struct object *o = atomic_load_explicit(
-			&order->node[n]->object, memory_order_acquire);
-		if (!object_is_void(o) && !visit(arg, o))
+		const struct object *o = object_at(order, (uint32_t)n);
+		if (o && !visit(arg, o))
 			return;
 	}
 }
@@ -215,6 +282,8 @@ static kf_err append(struct catalog *c, struct node *n)
 {
 	struct order *o = atomic_load_explicit(&c->order, memory_order_relaxed);
 	size_t have = atomic_load_explicit(&o->n, memory_order_relaxed);
+	if (have == UINT32_MAX)
+		return kf_fail(LIMIT, "more objects than there are places");
 	if (have == o->cap) {
 		struct order *bigger = order_new(2 * o->cap);
 		if (!bigger)
@@ -225,7 +294,7 @@ static kf_err append(struct catalog *c, struct node *n)
 		epoch_retire(c->epoch, o, free);
 		o = bigger;
 	}
-	n->order = have;
+	n->place = (uint32_t)have;
 	o->node[have] = n;
 	atomic_store_explicit(&o->n, have + 1, memory_order_release);
 	return KF_OK;
@@ -247,67 +316,97 @@ static kf_err add_node(struct catalog *c, struct object *o, struct node **ret)
 	return table_add(&c->ids, &n->entry);
 }
 
-static kf_err add_name(struct catalog *c, struct node *n, struct slice text)
+/* --- the index --- */
+
+static void note_date(struct ranges *r, const struct ttlv_item *it)
 {
-	const struct object *o = atomic_load_explicit(&n->object, memory_order_relaxed);
-	struct name *name = calloc(1, sizeof(*name) + text.n);
-	if (!name)
-		return kf_fail(NOMEM, "adding a name");
-	name->entry.hash = map_siphash(c->seed, text);
-	name->node = n;
-	memcpy(name->owner, o->owner, sizeof(name->owner));
-	name->n = text.n;
-	if (text.n)
-		memcpy(name->text, text.p, text.n);
-	name->next = n->names;
-	n->names = name;
-	return table_add(&c->names, &name->entry);
+	const int i = term_date_number(it->tag);
+	const int64_t period = term_period(ttlv_item_long(it));
+	if (period < atomic_load_explicit(&r->date[i].first, memory_order_relaxed))
+		atomic_store_explicit(&r->date[i].first, period, memory_order_relaxed);
+	if (period > atomic_load_explicit(&r->date[i].last, memory_order_relaxed))
+		atomic_store_explicit(&r->date[i].last, period, memory_order_relaxed);
 }
 
-static void drop_names(struct catalog *c, struct node *n)
+static void note_mask(struct ranges *r, uint32_t mask)
 {
-	while (n->names) {
-		struct name *name = n->names;
-		n->names = name->next;
-		table_remove(&c->names, &name->entry);
-		epoch_retire(c->epoch, name, free);
+	const uint32_t n = atomic_load_explicit(&r->masks, memory_order_relaxed);
+	for (uint32_t i = 0; i < n && i < CATALOG_MASKS; i++)
+		if (atomic_load_explicit(&r->mask[i], memory_order_relaxed) == mask)
+			return;
+	if (n < CATALOG_MASKS)
+		atomic_store_explicit(&r->mask[n], mask, memory_order_relaxed);
+	if (n <= CATALOG_MASKS)
+		atomic_store_explicit(&r->masks, n + 1, memory_order_release);
+}
+
+/* Before the object can be found: who asks for a range then looks wherever it may be. */
+static void note_ranges(struct ranges *r, const struct object *o)
+{
+	struct ttlv_reader reader = ttlv_read(o->attrs);
+	struct ttlv_item it;
+	while (ttlv_next(&reader, &it)) {
+		if (it.type == TTLV_DATE && term_date_number(it.tag) >= 0)
+			note_date(r, &it);
+		if (it.tag == TAG_CRYPTOGRAPHIC_USAGE_MASK)
+			note_mask(r, (uint32_t)ttlv_item_int(&it));
 	}
 }
 
-static kf_err add_names(struct catalog *c, struct node *n, const struct object *o)
+static kf_err add_terms(struct catalog *c, uint32_t place, const struct terms *now,
+	const struct terms *was)
 {
-	struct slice text;
-	for (size_t i = 0; object_name(o, i, &text); i++)
-		KF_TRY(add_name(c, n, text));
+	for (size_t i = 0, k = 0; i < now->n; i++) {
+		while (k < was->n && was->p[k] < now->p[i])
+			k++;
+		if (k == was->n || was->p[k] != now->p[i])
+			KF_TRY(postings_add(&c->index, now->p[i], place));
+	}
 	return KF_OK;
 }
 
-static bool has_same_names(const struct object *a, const struct object *b)
+static kf_err drop_terms(struct catalog *c, uint32_t place, const struct terms *now,
+	const struct terms *was)
 {
-	if (strcmp(a->owner, b->owner) != 0 ||
-		object_is_destroyed(a) != object_is_destroyed(b))
-		return false;
-	for (size_t i = 0;; i++) {
-		struct slice x = { 0 }, y = { 0 };
-		bool has_x = object_name(a, i, &x);
-		bool has_y = object_name(b, i, &y);
-		if (has_x != has_y || (has_x && !slice_eq(x, y)))
-			return false;
-		if (!has_x)
-			return true;
+	for (size_t i = 0, k = 0; i < was->n; i++) {
+		while (k < now->n && now->p[k] < was->p[i])
+			k++;
+		if (k == now->n || now->p[k] != was->p[i])
+			KF_TRY(postings_drop(&c->index, was->p[i], place));
 	}
+	return KF_OK;
 }
 
+static kf_err change_terms(struct catalog *c, uint32_t place, struct terms *now,
+	struct terms *was, const struct object *old)
+{
+	if (old)
+		terms_of_object(c->seed, old, was);
+	KF_TRY(now->err);
+	KF_TRY(was->err);
+	KF_TRY(add_terms(c, place, now, was));
+	return drop_terms(c, place, now, was);
+}
+
+/* `old`: what the place held before, or NULL. */
+static kf_err index_terms(struct catalog *c, const struct node *n, const struct object *o,
+	const struct object *old)
+{
+	CLEANUP(terms_free) struct terms now, was;
+	terms_init(&now);
+	terms_init(&was);
+	note_ranges(&c->ranges, o);
+	terms_of_object(c->seed, o, &now);
+	return change_terms(c, n->place, &now, &was, old);
+}
+
+/* The new one can be seen before it is in the index, the old one is in the index until it cannot: who has a term
+ * all the time is found by it all the time. */
 static kf_err replace(struct catalog *c, struct node *n, struct object *o)
 {
 	struct object *old =
 		atomic_exchange_explicit(&n->object, object_ref(o), memory_order_acq_rel);
-	kf_err err = KF_OK;
-	if (!has_same_names(old, o)) {
-		drop_names(c, n);
-		if (!object_is_destroyed(o))
-			err = add_names(c, n, o);
-	}
+	kf_err err = index_terms(c, n, o, old);
 	epoch_retire(c->epoch, old, unref);
 	return err;
 }
@@ -319,7 +418,7 @@ kf_err catalog_put(struct catalog *c, struct object *take)
 	if (n)
 		return replace(c, n, o);
 	KF_TRY(add_node(c, o, &n));
-	return object_is_destroyed(o) ? KF_OK : add_names(c, n, o);
+	return index_terms(c, n, o, NULL);
 }
 
 kf_err catalog_put_client(struct catalog *c, const struct client_row *row)

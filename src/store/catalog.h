@@ -9,6 +9,8 @@
  */
 #pragma once
 #include "store/object.h"
+#include "store/postings.h"
+#include "store/term.h"
 
 struct epoch;
 struct catalog;
@@ -72,6 +74,7 @@ const struct rights *catalog_rights(const struct catalog *c);
 const struct client_row *rights_client(const struct rights *r, const char *name);
 const struct client_row *rights_certificate(
 	const struct rights *r, const uint8_t fingerprint[32]);
+size_t catalog_count(const struct catalog *c);
 /* Newest first.  `visit` says false to stop. */
 void catalog_each(const struct catalog *c,
 	bool (*visit)(void *arg, const struct object *o), void *arg);
@@ -79,7 +82,23 @@ void catalog_each(const struct catalog *c,
  * if there are so many of them that catalog_each() is the better way. */
 bool catalog_each_named(const struct catalog *c, struct slice name,
 	bool (*visit)(void *arg, const struct object *o), void *arg);
-size_t catalog_count(const struct catalog *c);
+
+/* --- the index: terms (store/term.h) and places ---
+ *
+ * An object keeps its place, a number below catalog_count(): newer ones have greater places.  NULL: it is void. */
+const struct object *catalog_at(const struct catalog *c, uint32_t place);
+bool catalog_place(const struct catalog *c, struct slice id, uint32_t *ret);
+/* For terms of this catalog. */
+struct term_space catalog_terms(const struct catalog *c, bool is_gone);
+/* Who has the term, and perhaps some that had it. */
+void catalog_having(const struct catalog *c, uint64_t term, struct posting *ret);
+
+/* From the earliest to the latest period of this date (term_period()) that any object ever had; false: none. */
+bool catalog_periods(
+	const struct catalog *c, uint32_t tag, int64_t *first, int64_t *last);
+/* The usage masks that there ever were; false: too many to be listed. */
+enum { CATALOG_MASKS = 256 };
+bool catalog_masks(const struct catalog *c, uint32_t ret[CATALOG_MASKS], size_t *ret_n);
 
 /* the writer */
 

@@ -38,6 +38,16 @@ static struct slots *own(const struct table *t)
 	return atomic_load_explicit(&t->slots, memory_order_relaxed);
 }
 
+void table_each(const struct table *t, void (*visit)(struct entry *e))
+{
+	struct slots *s = own(t);
+	for (size_t i = 0; s && i < s->cap; i++) {
+		struct entry *e = atomic_load_explicit(&s->slot[i], memory_order_relaxed);
+		if (e && e != &gone)
+			visit(e);
+	}
+}
+
 /* There is always a free slot: at most 3/4 are used. */
 static void place(struct slots *s, struct entry *e)
 {

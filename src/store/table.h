@@ -30,6 +30,9 @@ struct table {
 kf_err table_init(struct table *t, struct epoch *epoch);
 void table_clear(struct table *t); /* no readers any more; entries are the caller's */
 
+/* The writer's. */
+void table_each(const struct table *t, void (*visit)(struct entry *e));
+
 kf_err table_add(struct table *t, struct entry *e);
 /* Readers may hold the entry until their next quiescent point. */
 void table_remove(struct table *t, struct entry *e);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * postings: which objects have a term (store/term.h), by their places in the order of making.
+ *
+ * One writer, any number of readers without a lock.  An object that has lost a term may still be found
+ * by it, and one that has got it back be found twice: readers look at what they find.  Never more than
+ * half of a list is of that kind.  Four bytes an object and term; a term of one object takes 32.
+ */
+#pragma once
+#include "store/table.h"
+
+struct postings {
+	struct table terms;
+	struct epoch *epoch;
+};
+
+kf_err postings_init(struct postings *p, struct epoch *epoch);
+void postings_clear(struct postings *p); /* no readers any more */
+
+/* What readers may walk through; good until their next quiescent point. */
+struct posting {
+	const _Atomic uint32_t *at; /* NULL: there are none */
+	uint32_t n;
+	uint32_t one;   /* room for a single one */
+	bool is_sorted; /* ascending, each once */
+};
+void postings_find(const struct postings *p, uint64_t term, struct posting *ret);
+uint32_t posting_at(const struct posting *p, size_t i);
+
+/* --- the writer --- */
+
+kf_err postings_add(struct postings *p, uint64_t term, uint32_t place);
+/* The object has lost the term, which it had. */
+kf_err postings_drop(struct postings *p, uint64_t term, uint32_t place);
