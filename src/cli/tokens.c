@@ -23,7 +23,7 @@ kf_err tokens_open(
 	KF_TRY(tokens_secrets());
 	if (o->is_local)
 		return tokens_open_local(c, o, logs_in, ret);
-	if (o->driver || o->module || o->socket || o->token) {
+	if (o->driver || o->module || o->sockets.n || o->token) {
 		cli_note(c, "--driver, --module, --socket and --token are for --local");
 		return kf_fail(INVALID_FIELD, "see --help");
 	}

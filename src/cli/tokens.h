@@ -84,11 +84,13 @@ struct tokens_ops {
 /* Options that every command about tokens takes. */
 struct tokens_options {
 	bool is_local;
-	const char *driver, *module, *socket, *pool, *token, *pin_file, *so_pin_file;
+	struct cli_list sockets;
+	const char *driver, *module, *pool, *token, *pin_file, *so_pin_file;
 };
 #define TOKENS_OPTIONS(o)                                                                \
 	{ "local", NULL, &(o).is_local }, { "driver", &(o).driver, NULL },               \
-		{ "module", &(o).module, NULL }, { "socket", &(o).socket, NULL },        \
+		{ "module", &(o).module, NULL },                                         \
+		{ "socket", .list = &(o).sockets, .takes_one = true },                   \
 		{ "pool", &(o).pool, NULL }, { "token", &(o).token, NULL },              \
 		{ "pin-file", &(o).pin_file, NULL },                                     \
 	{                                                                                \
@@ -99,7 +101,8 @@ struct tokens_options {
 	"  --local             tokens plugged in here, without any key server\n"         \
 	"  --driver NAME       with --local: smartcard-hsm or pkcs11 [smartcard-hsm]\n"  \
 	"  --module FILE       with --driver pkcs11: the module\n"                       \
-	"  --socket FILE       with --local: another pcscd's socket\n"                   \
+	"  --socket FILE       with --local: another pcscd's; once for each of "         \
+	"several\n"                                                                      \
 	"  --token TOKEN       with --local: this one only, by serial number or label\n" \
 	"  --pin-file FILE     user PIN, mode 0600; else it is asked for\n"
 

@@ -386,7 +386,9 @@ static kf_err open_pool(struct local *l, const struct tokens_options *o)
 	const struct pool_conf conf = {
 		.name = pool_name,
 		.driver = driver,
-		.source = { .module = o->module, .socket = o->socket },
+		.source = { .module = o->module },
+		.sockets = o->sockets.item,
+		.sockets_n = o->sockets.n,
 		.tokens = &l->base.options.token,
 		.tokens_n = o->token ? 1 : 0,
 		.pin = l->pin,

@@ -168,6 +168,29 @@ static bool is_pool_name(const char *name)
 			    "0123456789._-") == n;
 }
 
+static bool has_twice(const struct conf_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (!strcmp(l->item[i], l->item[k]))
+				return true;
+	return false;
+}
+
+/* Each is another pcscd: its cards would come twice. */
+static void check_sockets(const struct pool_options *p, const char *path,
+	const char *section, struct buf *errors)
+{
+	if (p->driver == CONF_DRIVER_PKCS11 && p->socket.n)
+		conf_complain(errors, path, section, "socket",
+			"is for driver = smartcard-hsm only");
+	if (p->socket.n > POOL_SOURCES_MAX)
+		conf_complain(
+			errors, path, section, "socket", "names more than 8 pcscds");
+	if (has_twice(&p->socket))
+		conf_complain(errors, path, section, "socket", "names a socket twice");
+}
+
 static void check_pools(const struct conf *c, const char *path, struct buf *errors)
 {
 	char section[96];
@@ -182,9 +205,7 @@ static void check_pools(const struct conf *c, const char *path, struct buf *erro
 		if (p->driver == CONF_DRIVER_PKCS11 && !p->module)
 			conf_complain(errors, path, section, "module",
 				"is missing; name the PKCS#11 module");
-		if (p->driver == CONF_DRIVER_PKCS11 && p->socket)
-			conf_complain(errors, path, section, "socket",
-				"is for driver = smartcard-hsm only");
+		check_sockets(p, path, section, errors);
 		if (p->driver != CONF_DRIVER_PKCS11 && p->module)
 			conf_complain(errors, path, section, "module",
 				"is for driver = pkcs11 only");

@@ -16,8 +16,8 @@ enum { ADMINS_MAX = 16, TRUSTED_MAX = 32 };
 struct pool_options {
 	char *name;
 	int driver, overflow;
-	char *module, *socket, *pin;
-	struct conf_list tokens;
+	char *module, *pin;
+	struct conf_list tokens, socket;
 	int64_t queue, timeout_ms, overflow_wait_ms;
 	bool is_read_only;
 };

@@ -82,7 +82,9 @@ static kf_err describe(struct tokens *t, const struct pool_options *o, struct bu
 	t->conf[i] = (struct pool_conf){
 		.name = t->name[i],
 		.driver = driver_of(o),
-		.source = { .module = o->module, .socket = o->socket },
+		.source = { .module = o->module },
+		.sockets = (const char *const *)o->socket.item,
+		.sockets_n = o->socket.n,
 		.tokens = (const char *const *)o->tokens.item,
 		.tokens_n = o->tokens.n,
 		.pin = t->pin[i],

@@ -2,7 +2,7 @@
  *
  * inside: what the files of this folder know of each other.
  *
- * A pool has a watcher thread (what is plugged in: watch.c), a keeper thread (what takes too long:
+ * A pool has a watcher thread a source (what is plugged in: watch.c), a keeper thread (what takes too long:
  * keep.c) and a worker thread a token (worker.c).  One lock a pool guards everything here that is
  * not said to be a thread's own.  It is never held while a token or a driver works, nor while
  * done() runs.
@@ -98,9 +98,21 @@ struct run { /* of pool_run(), on the caller's stack */
 	pthread_cond_t done;
 };
 
+/* Where tokens are plugged in, and the thread that looks there. */
+struct watch {
+	struct pool *pool;
+	struct token_source_conf conf; /* texts: the pool's */
+	struct token_source *source;
+	pthread_t thread;
+	bool has_thread;
+	bool is_looked, is_over;
+	struct token_places places; /* the thread's own */
+};
+
 struct worker {
 	struct list link;
 	struct pool *pool;
+	const struct watch *watch;
 	unsigned slot;
 	struct token_place place;
 	pthread_t thread;
@@ -160,22 +172,22 @@ struct pool {
 	struct refusals *refusals;
 	char name[POOL_NAME_SIZE];
 	const struct token_driver *driver;
-	struct token_source_conf source_conf;
-	char *module, *socket, **tokens;
-	size_t tokens_n;
+	char *module, **tokens, **sockets;
+	size_t tokens_n, sockets_n;
 	const struct token_pin *pin;
 	unsigned queue, timeout_ms, retry_ms, overflow_ms;
 	bool is_read_only;
 
-	struct token_source *source;
-	pthread_t watcher, keeper;
-	bool has_watcher, has_keeper;
+	struct watch *watch;
+	size_t watches_n;
+	pthread_t keeper;
+	bool has_keeper;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* looked at, idle, over: what somebody may wait for */
 	pthread_cond_t keep;
 	uint64_t keep_ns; /* when the keeper looks next */
-	bool is_closing, is_over, is_watched, is_watch_over;
+	bool is_closing, is_over;
 	struct worker *slot[POOL_TOKENS_MAX];
 	struct list workers, cards;
 	size_t cards_n;
@@ -183,8 +195,6 @@ struct pool {
 	struct list busy;
 	unsigned waiting, yielding; /* jobs in all groups; of them */
 	uint64_t order;
-
-	struct token_places places; /* the watcher's own */
 };
 
 struct pools {

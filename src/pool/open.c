@@ -177,7 +177,7 @@ static kf_err open_place(struct worker *w)
 {
 	struct token *t = NULL;
 	worker_begin(w, start_limit(w));
-	kf_err e = w->pool->driver->open(w->pool->source, &w->place, &t);
+	kf_err e = w->pool->driver->open(w->watch->source, &w->place, &t);
 	if (kf_ok(e))
 		set_token(w, t);
 	worker_end(w);

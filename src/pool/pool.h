@@ -3,7 +3,7 @@
  * pool: tokens in use.  Keys are found on them by public key; a job waits in one queue for whichever
  * token that holds its key is free first; what fails goes to another token and the caller sees nothing.
  *
- * A pool has one source and one kind of token.  Each token has a thread of its own: no lock is held
+ * A pool has one kind of token, and one source or several.  Each token has a thread of its own: no lock is held
  * while a token works.  A token serves a key only after it has signed a challenge with it; every
  * signature is verified with the public key before it leaves; a token that signs wrongly, hangs or
  * fails is put aside, probed, and taken back.  (Keys that count their uses are not asked to prove
@@ -17,12 +17,15 @@
 
 struct pools;
 
-enum { POOL_NAME_SIZE = 65, POOL_TOKENS_MAX = 128, POOLS_MAX = 16 };
+enum { POOL_NAME_SIZE = 65, POOL_TOKENS_MAX = 128, POOLS_MAX = 16, POOL_SOURCES_MAX = 8 };
 
 struct pool_conf {
 	const char *name;
 	const struct token_driver *driver;
 	struct token_source_conf source;
+	/* smartcard-hsm: several pcscds, each a source of tokens (one has 16 readers at most); none: source.socket */
+	const char *const *sockets;
+	size_t sockets_n;
 	/* Serial numbers, or labels if unique; none: every token that is plugged in.  What is not selected
 	 * is not opened for more than to read its serial number.  A label that fits two is an error of both. */
 	const char *const *tokens;

@@ -51,16 +51,22 @@ kf_err pool_thread(pthread_t *ret, const char *name, void *(*run)(void *arg), vo
 
 /* ---- closing ---- */
 
+static void free_texts(char **text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(text[i]);
+	free(text);
+}
+
 static void pool_free(struct pool *p)
 {
 	list_each_safe(l, &p->cards) free(container_of(l, struct card, link));
 	groups_sweep(p, true);
 	map_free(&p->groups);
-	for (size_t i = 0; i < p->tokens_n; i++)
-		free(p->tokens[i]);
-	free(p->tokens);
+	free_texts(p->tokens, p->tokens_n);
+	free_texts(p->sockets, p->sockets_n);
+	free(p->watch);
 	free(p->module);
-	free(p->socket);
 	pthread_cond_destroy(&p->keep);
 	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->lock);
@@ -68,30 +74,35 @@ static void pool_free(struct pool *p)
 }
 
 /* A module may hang while it is asked what is plugged in: false. */
-static bool join_watcher(struct pool *p)
+static bool join_watcher(struct watch *w)
 {
+	struct pool *p = w->pool;
 	uint64_t until = clock_monotonic_ns() + ns_of_ms(p->timeout_ms + HUNG_FLOOR_MS);
 	pthread_mutex_lock(&p->lock);
-	while (!p->is_watch_over && clock_monotonic_ns() < until)
+	while (!w->is_over && clock_monotonic_ns() < until)
 		pool_wait_until(&p->changed, &p->lock, until);
-	bool is_over = p->is_watch_over;
+	bool is_over = w->is_over;
 	pthread_mutex_unlock(&p->lock);
-	return is_over && pthread_join(p->watcher, NULL) == 0;
+	return is_over && pthread_join(w->thread, NULL) == 0;
 }
 
-/* False: its watcher hangs. */
+/* False: a watcher hangs. */
 static bool send_home(struct pool *p)
 {
+	bool is_home = true;
 	pthread_mutex_lock(&p->lock);
 	p->is_closing = true;
 	list_each(l, &p->workers) worker_settle(container_of(l, struct worker, link));
 	keeper_arm(p, 0);
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
-	if (!p->has_watcher)
-		return true;
-	p->driver->wake(p->source);
-	return join_watcher(p);
+	for (size_t i = 0; i < p->watches_n; i++)
+		if (p->watch[i].has_thread)
+			p->driver->wake(p->watch[i].source);
+	for (size_t i = 0; i < p->watches_n; i++)
+		if (p->watch[i].has_thread)
+			is_home &= join_watcher(&p->watch[i]);
+	return is_home;
 }
 
 static bool all_hang(const struct pool *p)
@@ -131,8 +142,9 @@ static bool pool_close(struct pool *p)
 		pthread_join(p->keeper, NULL);
 	if (is_stuck)
 		return false; /* a thread is in the driver and may come back: all that it may touch stays */
-	if (p->source)
-		p->driver->close_source(p->source);
+	for (size_t i = 0; i < p->watches_n; i++)
+		if (p->watch[i].source)
+			p->driver->close_source(p->watch[i].source);
 	pool_free(p);
 	return true;
 }
@@ -157,9 +169,37 @@ static char *copy(const char *text, bool *ok)
 	return c;
 }
 
+static kf_err copy_texts(const char *const *from, size_t n, char ***ret, size_t *ret_n)
+{
+	bool ok = true;
+	*ret = calloc(n + 1, sizeof(**ret));
+	for (size_t i = 0; *ret && ok && i < n; i++, ++*ret_n)
+		(*ret)[i] = copy(from[i], &ok);
+	return *ret && ok ? KF_OK : kf_fail(NOMEM, "pool");
+}
+
+/* One source without a socket, or one a socket. */
+static kf_err make_watches(struct pool *p)
+{
+	size_t n = p->sockets_n ? p->sockets_n : 1;
+	if (n > POOL_SOURCES_MAX)
+		return kf_fail(CONFIG, "a pool has 8 sockets at most");
+	p->watch = calloc(n, sizeof(*p->watch));
+	if (!p->watch)
+		return kf_fail(NOMEM, "pool");
+	for (size_t i = 0; i < n; i++) {
+		p->watch[i].pool = p;
+		p->watch[i].conf.module = p->module;
+		p->watch[i].conf.socket = p->sockets[i]; /* NULL behind the last */
+	}
+	p->watches_n = n;
+	return KF_OK;
+}
+
 static kf_err copy_conf(struct pool *p, const struct pool_conf *c)
 {
 	bool ok = true;
+	const char *const one[] = { c->source.socket };
 	snprintf(p->name, sizeof(p->name), "%s", c->name);
 	p->driver = c->driver;
 	p->pin = c->pin;
@@ -168,13 +208,14 @@ static kf_err copy_conf(struct pool *p, const struct pool_conf *c)
 	p->retry_ms = c->retry_ms ? c->retry_ms : RETRY_MS;
 	p->is_read_only = c->is_read_only;
 	p->overflow_ms = c->overflow_ms;
-	p->source_conf.module = p->module = copy(c->source.module, &ok);
-	p->source_conf.socket = p->socket = copy(c->source.socket, &ok);
-	p->tokens = calloc(c->tokens_n + 1, sizeof(*p->tokens));
-	ok = ok && p->tokens;
-	for (size_t i = 0; ok && i < c->tokens_n; i++, p->tokens_n++)
-		p->tokens[i] = copy(c->tokens[i], &ok);
-	return ok ? KF_OK : kf_fail(NOMEM, "pool");
+	p->module = copy(c->source.module, &ok);
+	if (!ok)
+		return kf_fail(NOMEM, "pool");
+	KF_TRY(copy_texts(c->tokens, c->tokens_n, &p->tokens, &p->tokens_n));
+	KF_TRY(copy_texts(c->sockets_n ? c->sockets : one,
+		c->sockets_n ? c->sockets_n : c->source.socket != NULL, &p->sockets,
+		&p->sockets_n));
+	return make_watches(p);
 }
 
 static struct pool *pool_new(void)
@@ -193,13 +234,20 @@ static struct pool *pool_new(void)
 	return p;
 }
 
+static kf_err start_watch(struct watch *w)
+{
+	KF_TRY(w->pool->driver->open_source(&w->conf, &w->source));
+	KF_TRY(pool_thread(&w->thread, "pool-watcher", watcher_run, w));
+	w->has_thread = true;
+	return KF_OK;
+}
+
 static kf_err start(struct pool *p)
 {
-	KF_TRY(p->driver->open_source(&p->source_conf, &p->source));
 	KF_TRY(pool_thread(&p->keeper, "pool-keeper", keeper_run, p));
 	p->has_keeper = true;
-	KF_TRY(pool_thread(&p->watcher, "pool-watcher", watcher_run, p));
-	p->has_watcher = true;
+	for (size_t i = 0; i < p->watches_n; i++)
+		KF_TRY(start_watch(&p->watch[i]));
 	return KF_OK;
 }
 
@@ -238,7 +286,10 @@ static bool all_looked_at(const struct pool *p)
 {
 	list_each(l, &p->workers) if (!container_of(l, struct worker, link)
 					       ->is_looked) return false;
-	return p->is_watched;
+	for (size_t i = 0; i < p->watches_n; i++)
+		if (!p->watch[i].is_looked)
+			return false;
+	return true;
 }
 
 kf_err pools_wait(struct pools *pools, unsigned timeout_ms)

@@ -29,6 +29,16 @@ static void fill_counts(const struct card *c, struct pool_token_status *ret)
 	ret->service_ns = slowest(c);
 }
 
+/* Readers of different pcscds may have the same name. */
+static void tell_place(const struct worker *w, struct pool_token_status *ret)
+{
+	memcpy(ret->place, w->place.name, sizeof(ret->place));
+	size_t n = strnlen(ret->place, sizeof(ret->place) - 1);
+	if (w->pool->watches_n > 1)
+		snprintf(ret->place + n, sizeof(ret->place) - n, " at %s",
+			w->watch->conf.socket);
+}
+
 void worker_row(const struct worker *w, struct pool_token_status *ret)
 {
 	*ret = (struct pool_token_status){ .facts = w->facts,
@@ -37,7 +47,7 @@ void worker_row(const struct worker *w, struct pool_token_status *ret)
 		.keys_with_problems = w->problems,
 		.since_ns = w->since_ns };
 	memcpy(ret->pool, w->pool->name, sizeof(ret->pool));
-	memcpy(ret->place, w->place.name, sizeof(ret->place));
+	tell_place(w, ret);
 	memcpy(ret->why, w->why, sizeof(ret->why));
 	if (w->task)
 		snprintf(ret->task, sizeof(ret->task), "%s", w->task);

@@ -23,12 +23,12 @@ static bool is_there(const struct token_places *places, const struct token_place
 	return false;
 }
 
-static bool has_worker(const struct pool *p, const struct token_place *place)
+static bool has_worker(const struct watch *watch, const struct token_place *place)
 {
-	list_each(l, &p->workers)
+	list_each(l, &watch->pool->workers)
 	{
 		const struct worker *w = container_of(l, struct worker, link);
-		if (w->is_plugged && is_same(&w->place, place))
+		if (w->watch == watch && w->is_plugged && is_same(&w->place, place))
 			return true;
 	}
 	return false;
@@ -41,12 +41,14 @@ static void pull_out(struct worker *w)
 	pool_meet_twins(w->pool);
 }
 
-static struct worker *worker_new(struct pool *p, const struct token_place *place)
+static struct worker *worker_new(
+	const struct watch *watch, const struct token_place *place)
 {
 	struct worker *w = calloc(1, sizeof(*w));
 	if (!w)
 		return NULL;
-	w->pool = p;
+	w->pool = watch->pool;
+	w->watch = watch;
 	w->place = *place;
 	w->is_plugged = true;
 	w->since_ns = clock_monotonic_ns();
@@ -69,9 +71,10 @@ static bool find_slot(struct pool *p, struct worker *w)
 }
 
 /* What cannot be begun now (no memory, no slot) is tried again with the next look. */
-static void plug_in(struct pool *p, const struct token_place *place)
+static void plug_in(const struct watch *watch, const struct token_place *place)
 {
-	struct worker *w = worker_new(p, place);
+	struct pool *p = watch->pool;
+	struct worker *w = worker_new(watch, place);
 	if (!w)
 		return;
 	if (!find_slot(p, w)) {
@@ -86,34 +89,43 @@ static void plug_in(struct pool *p, const struct token_place *place)
 	worker_free(w);
 }
 
-static void reconcile(struct pool *p, const struct token_places *places)
+static void reconcile(const struct watch *watch)
 {
-	list_each(l, &p->workers)
+	const struct token_places *places = &watch->places;
+	list_each(l, &watch->pool->workers)
 	{
 		struct worker *w = container_of(l, struct worker, link);
-		if (w->is_plugged && !is_there(places, &w->place))
+		if (w->watch == watch && w->is_plugged && !is_there(places, &w->place))
 			pull_out(w);
 	}
 	for (size_t i = 0; i < places->n; i++)
-		if (!has_worker(p, &places->place[i]))
-			plug_in(p, &places->place[i]);
+		if (!has_worker(watch, &places->place[i]))
+			plug_in(watch, &places->place[i]);
+}
+
+/* Lock held.  What could not be asked is asked again after a while. */
+static void take_in(struct watch *watch, kf_err e)
+{
+	struct pool *p = watch->pool;
+	uint64_t until = clock_monotonic_ns() + ns_of_ms(WATCH_AGAIN_MS);
+	if (kf_ok(e) && !p->is_closing)
+		reconcile(watch);
+	watch->is_looked = true;
+	pthread_cond_broadcast(&p->changed);
+	while (!kf_ok(e) && !p->is_closing && clock_monotonic_ns() < until)
+		pool_wait_until(&p->changed, &p->lock, until);
 }
 
 void *watcher_run(void *arg)
 {
-	struct pool *p = arg;
+	struct watch *watch = arg;
+	struct pool *p = watch->pool;
 	bool is_over = false;
 	while (!is_over) {
-		kf_err e = p->driver->watch(p->source, WATCH_MS, &p->places);
+		kf_err e = p->driver->watch(watch->source, WATCH_MS, &watch->places);
 		pthread_mutex_lock(&p->lock);
-		if (kf_ok(e) && !p->is_closing)
-			reconcile(p, &p->places);
-		p->is_watched = true;
-		pthread_cond_broadcast(&p->changed);
-		uint64_t until = clock_monotonic_ns() + ns_of_ms(WATCH_AGAIN_MS);
-		while (!kf_ok(e) && !p->is_closing && clock_monotonic_ns() < until)
-			pool_wait_until(&p->changed, &p->lock, until);
-		is_over = p->is_watch_over = p->is_closing;
+		take_in(watch, e);
+		is_over = watch->is_over = p->is_closing;
 		if (is_over)
 			pthread_cond_broadcast(&p->changed);
 		pthread_mutex_unlock(&p->lock);

@@ -130,6 +130,7 @@ static const char *const audit_sync_words[] = { "fsync", "write", NULL };
 static const char *const audit_export_words[] = { "none", "syslog", NULL };
 static const char *const audit_export_lines_words[] = { "all", "checkpoints", NULL };
 static const char *const pool_driver_words[] = { "smartcard-hsm", "pkcs11", NULL };
+static const char *const pool_overflow_words[] = { "never", "software", NULL };
 
 /* None is the default that is not the first. */
 static const char *last_word(const char *const *words)
@@ -213,6 +214,10 @@ TEST(pools_that_contradict_themselves_are_refused)
 	OK(is_refused("[pool a]\ndriver = pkcs11\nmodule = /m.so\nsocket = /s\n",
 		"driver = smartcard-hsm only"));
 	OK(is_refused("[pool a b]\n", "letters, digits"));
+	OK(is_refused("[pool a]\nsocket = /a, /b, /a\n", "names a socket twice"));
+	OK(is_refused(
+		"[pool a]\nsocket = /1 /2 /3 /4 /5 /6 /7 /8 /9\n", "more than 8 pcscds"));
+	OK(is_refused("[pool a]\noverflow = hardware\n", "overflow"));
 }
 
 TEST(what_needs_a_restart_is_named_and_nothing_else)

@@ -438,7 +438,7 @@ TEST(a_source_that_hangs_does_not_keep_a_pool_from_closing)
 	pool_down();
 	EQ(fakes[0].closes, 1);
 	FAKE(fake_holds_watch = false);
-	pthread_join(left->watcher, NULL);
+	pthread_join(left->watch[0].thread, NULL);
 }
 
 TEST(a_token_that_answers_after_its_pool_was_closed_gets_no_pin)
