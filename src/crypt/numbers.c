@@ -21,8 +21,7 @@ static bool square_to_one(
 static bool find_factor(const BIGNUM *n, const BIGNUM *k, BIGNUM *p, BN_CTX *ctx)
 {
 	CLEANUP(ossl_bn_freep)
-	BIGNUM *r = BN_secure_new(),
-	       *g = BN_secure_new(), *y = BN_secure_new();
+	BIGNUM *r = BN_secure_new(), *g = BN_secure_new(), *y = BN_secure_new();
 	int twos = 0;
 	while (!BN_is_bit_set(k, twos))
 		twos++;

@@ -48,7 +48,8 @@ static kf_err read_copy(const struct op_call *call, struct keypair *ret)
 	KF_TRY(keypair_from_format(KEY_PKCS8, q->key, key->alg, ret));
 	return slice_eq(buf_slice(&ret->spki), pool_key_spki(key))
 		       ? KF_OK
-		       : kf_fail(KEY_FORMAT, "this is another key than that of the tokens");
+		       : kf_fail(KEY_FORMAT,
+				 "this is another key than that of the tokens");
 }
 
 static void material_wipe(struct token_material *m) { explicit_bzero(m, sizeof(*m)); }
