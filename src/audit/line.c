@@ -91,6 +91,12 @@ static void put_value(struct line *l, struct slice s)
 	put_bytes(l, value, line_value(s, LINE_TEXT_MAX, value));
 }
 
+static void put_message(struct line *l, struct slice s)
+{
+	uint8_t value[LINE_VALUE_SIZE(LINE_MESSAGE_MAX)];
+	put_bytes(l, value, line_value(s, LINE_MESSAGE_MAX, value));
+}
+
 static void put_text(struct line *l, const char *text)
 {
 	put_value(l, slice_of(text ? text : "-"));
@@ -155,6 +161,10 @@ static void put_options(struct line *l, const struct audit_record *r)
 	if (r->correlation.n) {
 		PUT_LITERAL(l, " correlation=");
 		put_value(l, r->correlation);
+	}
+	if (r->message.n) {
+		PUT_LITERAL(l, " message=");
+		put_message(l, r->message);
 	}
 	if (r->op_id.n) {
 		PUT_LITERAL(l, " op-id=");

@@ -159,7 +159,8 @@ static kf_err reset_before(struct replay *r, bool is_new_version)
 static kf_err run_case(struct replay *r, const char *path, struct replay_case *c)
 {
 	if (r->version)
-		KF_TRY(replay_case_set_version(c, r->version));
+		KF_TRY(cli_file_error(
+			r->cli, path, replay_case_set_version(c, r->version)));
 	size_t versions = r->versions;
 	struct tally *t = tally_of(r, c->version);
 	KF_TRY(reset_before(r, r->versions > versions));
@@ -190,7 +191,7 @@ static kf_err take(struct replay *r, const char *path)
 	if (kf_ok(e) && r->wish.is_list)
 		list_case(r, path, &c);
 	else if (kf_ok(e))
-		e = cli_file_error(r->cli, path, run_case(r, path, &c));
+		e = run_case(r, path, &c);
 	replay_case_clear(&c);
 	return e;
 }

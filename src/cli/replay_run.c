@@ -127,7 +127,7 @@ kf_err replay_reset(struct replay_server *s, struct buf *why)
 	if (kf_ok(e))
 		e = answer.result;
 	if (!kf_ok(e) && !why->n)
-		buf_printf(why, "Interop Reset: %s", e.site->text);
+		buf_printf(why, "Interop Reset: %s", kf_code_name(e.code));
 	buf_free(&answer.bytes);
 	wire_close(&w);
 	return e;

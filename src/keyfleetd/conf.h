@@ -33,7 +33,7 @@ struct conf {
 		*snapshot;
 	char *master_key, *master_key_credential, *backup, *audit, *health;
 	char *audit_seen, *audit_export_socket;
-	bool legacy_rsa_1024;
+	bool legacy_rsa_1024, interop_test;
 	int log_level, audit_sync, audit_export, audit_export_lines, proxy;
 	int64_t loops, workers, secret_memory, ticket_lifetime_ms;
 	int64_t commit_timeout_ms, poll_ms, store_queue, audit_segment, audit_queue;

@@ -281,6 +281,7 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 		.rule = c->decision.rule,
 		.mechanism = c->mechanism,
 		.with = c->with[0] ? c->with : NULL,
+		.message = c->message,
 		.why = kf_ok(why) ? NULL : why.site->text,
 		.correlation = r->header.client_correlation_value,
 		.op_id = r->item.extension.request_id,

@@ -215,12 +215,17 @@ static void set_op_server(struct server *s)
 		.pools = s->pools,
 		.slow = s->slow,
 		.allows_legacy = s->conf.legacy_rsa_1024,
+		.is_interop_test = s->conf.interop_test,
 		.backup = s->backup,
 		.arg = s,
 	};
 	if (s->op.allows_legacy)
 		log_warn("RSA keys of 1024 bits are allowed, which are too weak",
 			LOG_TEXT("option", "legacy_rsa_1024 in [server]"));
+	if (s->op.is_interop_test)
+		log_warn("THIS SERVER IS UNDER TEST: a client that may destroy objects "
+			 "can make all of them vanish",
+			LOG_TEXT("option", "interop_test in [server]"));
 }
 
 static kf_err open_workers(struct server *s)

@@ -137,12 +137,19 @@ enum op_next op_locate_start(struct op_call *call)
 	return op_then(call, buf_err(&call->scratch), OP_ANSWER);
 }
 
+/* Who asks for a part wants to know of how many; all of them are as many as there are. */
+static bool is_a_part(const struct op_call *call, const struct locate_request *q)
+{
+	return call->version >= KMIP_1_3 &&
+	       (q->maximum_items >= 0 || q->offset_items >= 0);
+}
+
 void op_locate_answer(struct op_call *call, struct ttlv_writer *w)
 {
 	const struct locate_call *l = OP_REQUEST(call, struct locate_call);
 	locate_put_response(
 		w, &(struct locate_response){
-			   .located_items = call->version >= KMIP_1_3 ? l->found : -1,
+			   .located_items = is_a_part(call, &l->q) ? l->found : -1,
 			   .uids = buf_slice(&call->scratch),
 		   });
 }

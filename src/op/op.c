@@ -3,6 +3,7 @@
 #include "op/slow.h"
 #include "op/step.h"
 #include <openssl/sha.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -176,8 +177,10 @@ static void drop_mutation(struct mutation *m)
 static void drop_mutations(struct op_call *call)
 {
 	for (size_t i = 0; i < call->change.n; i++)
-		drop_mutation(&call->change.m[i]);
+		drop_mutation(change_mutation(&call->change, i));
 	call->change.n = 0;
+	free(call->change.more);
+	call->change.more = NULL;
 }
 
 static void release(struct op_call *call)
@@ -361,6 +364,7 @@ void op_clear(struct op_call *call)
 	call->conflicts = 0;
 	call->is_question = call->is_slow = call->was_asked = call->spends = false;
 	call->mechanism = NULL;
+	call->message = (struct slice){ 0 };
 	call->decision = (struct decision){ 0 };
 }
 

@@ -92,6 +92,7 @@ struct op_call {
 		[OBJECT_ID_SIZE]; /* the placeholder, if the request meant that one */
 	struct buf attrs;         /* attributes of the request, in canonical form */
 	const char *mechanism;    /* for the audit record, "ecdsa-sha256"; NULL: none */
+	struct slice message;     /* the same: words of the client's own; empty: none */
 
 	/* by op_start */
 	kf_err err;
@@ -131,6 +132,7 @@ struct op_server {
 	struct pools *pools;  /* NULL: none */
 	struct op_slow *slow; /* op/slow.h; with pools */
 	bool allows_legacy;   /* keys of algorithms that are too weak (crypt/alg.def) */
+	bool is_interop_test; /* Interop is there, which forgets all objects */
 	struct op_backup *backup; /* op/backup.h; NULL: no backups */
 	void *arg;
 };

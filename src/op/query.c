@@ -28,12 +28,19 @@ static bool asks(const struct query_request *q, uint32_t function)
 }
 
 /* Our own operations are for our own tool, which does not ask; other clients may stumble over them. */
+static bool is_offered(const struct op_call *call, const struct op *op)
+{
+	if (op->code == KMIP_OPERATION_INTEROP && !call->server->is_interop_test)
+		return false;
+	return op->since <= call->version && op->code < VENDOR_VALUES;
+}
+
 static void add_operations(const struct op_call *call, struct query_response *a)
 {
 	const struct op *op;
 
 	for (size_t i = 0; (op = op_each(i)) && a->operations < QUERY_LIST_MAX; i++)
-		if (op->since <= call->version && op->code < VENDOR_VALUES)
+		if (is_offered(call, op))
 			a->operation[a->operations++] = op->code;
 }
 

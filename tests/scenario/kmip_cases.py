@@ -7,15 +7,17 @@
 The cases are looked for beside the source tree (../shared/kmip-cases/VERSION/*.xml) or in $KMIP_CASES; without
 them every claim is skipped.
 """
+import glob
 import json
 import os
 import subprocess
 import sys
 
-from scenario import run, skip
+from scenario import expect, run, skip
 from lab import BIN, ROOT, KeyServer, Lab
 
 CASES = os.environ.get("KMIP_CASES", os.path.join(os.path.dirname(ROOT), "shared", "kmip-cases"))
+OPTIONS = {("server", "interop_test"): "yes"}
 # Cases that do not pass yet.  One that does must leave the list.
 PENDING = set(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "kmip_cases.pending")).read().split())
 
@@ -31,11 +33,11 @@ def names(version):
 class Cases(Lab):
     def __init__(self):
         super().__init__("keyfleet-kmip-cases")
-        self.results = {}
+        self.results, self.servers = {}, {}
 
     def run_version(self, version):
         """All cases of a version, in the order of their names, at a server that is new."""
-        server = KeyServer(self, "kms-" + version)
+        server = self.servers[version] = KeyServer(self, "kms-" + version, options=OPTIONS)
         done = subprocess.run([os.path.join(BIN, "keyfleet"), "--json", "--config", server.conf, "replay",
                                os.path.join(CASES, version)], capture_output=True, text=True, timeout=280)
         if done.returncode not in (0, 1) or not done.stdout:
@@ -67,10 +69,45 @@ def claim_there_are_cases(lab):
         skip("there are no cases in " + CASES)
 
 
+def claim_a_server_that_is_not_under_test_forgets_nothing(lab):
+    if not versions():
+        skip("there are no cases in " + CASES)
+    server = KeyServer(lab, "kms-plain")
+    server.keyfleet("key", "create", "kept", "--type", "ec:P-256")
+    case = os.path.join(CASES, versions()[0], names(versions()[0])[0] + ".xml")
+    done = server.keyfleet("replay", "--reset", case, check=False)
+    expect(done.returncode == 1 and "operation is not supported" in done.stderr, done.stderr + done.stdout)
+    expect("kept" in server.keyfleet("key", "list").stdout, "the key is gone")
+
+
+def claim_a_server_under_test_forgets_everything_and_says_so_in_its_log(lab):
+    if not versions():
+        skip("there are no cases in " + CASES)
+    server = KeyServer(lab, "kms-tested", options=OPTIONS)
+    expect("UNDER TEST" in open(server.process.log).read(), "no warning in the log")
+    server.keyfleet("key", "create", "gone", "--type", "ec:P-256")
+    case = os.path.join(CASES, versions()[0], "MSGENC-XML-M-1-14.xml")
+    if not os.path.exists(case):
+        skip("there is no case MSGENC-XML-M-1-14")
+    done = server.keyfleet("replay", "--reset", case)
+    expect(done.stdout == "PASS MSGENC-XML-M-1-14\n1.4: 1 passed, 0 failed\n", done.stdout)
+    expect("gone" not in server.keyfleet("key", "list").stdout, "the key is still there")
+
+
+def claim_what_a_client_wants_to_have_logged_stands_in_the_audit_log(lab):
+    if "2.1" not in versions():
+        skip("there are no cases of 2.1 in " + CASES)
+    lab.result("2.1", "BL-M-1-21")
+    lines = [line for f in glob.glob(os.path.join(lab.servers["2.1"].dir, "audit", "*.log"))
+             for line in open(f, errors="replace")]
+    expect(any("operation=Log " in line and 'message="Registered a symmetric key."' in line for line in lines),
+           f"not in {len(lines)} lines")
+
+
 def show(words):
     """The cases with one of the words, and all their messages, at a server that is new."""
     with Lab("keyfleet-kmip-cases") as lab:
-        server = KeyServer(lab, "kms")
+        server = KeyServer(lab, "kms", options=OPTIONS)
         files = [os.path.join(CASES, v, n + ".xml") for v in versions() for n in names(v) if any(w in n for w in words)]
         return subprocess.run([os.path.join(BIN, "keyfleet"), "--config", server.conf, "replay", "--verbose",
                                *files]).returncode
@@ -79,5 +116,5 @@ def show(words):
 if __name__ == "__main__":
     if "--verbose" in sys.argv:
         sys.exit(show([w for w in sys.argv[1:] if w != "--verbose"]))
-    claims = {f"claim_{v} {n}": make_claim(v, n) for v in versions() for n in names(v)}
-    run({"claim_there_are_cases": claim_there_are_cases, **claims}, Cases())
+    first = {name: claim for name, claim in globals().items() if name.startswith("claim_")}
+    run({**first, **{f"claim_{v} {n}": make_claim(v, n) for v in versions() for n in names(v)}}, Cases())

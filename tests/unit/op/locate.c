@@ -183,6 +183,9 @@ TEST(pages_are_cut_out_of_the_whole)
 	OK(kf_ok(page(&w, -1, 0, &a)));
 	EQ(count(&a), 0);
 	EQ(a.located_items, 5);
+	OK(kf_ok(page(&w, -1, -1, &a)));
+	EQ(count(&a), 5);
+	EQ(a.located_items, -1);
 }
 
 TEST(what_may_not_be_seen_is_not_even_counted)
