@@ -5,9 +5,10 @@
 /* By tag, with gaps: found at once. */
 enum { FIRST = 0x420000 };
 static const struct attr_info infos[] = {
-#define X(tag, since, until, multi, settable, modifiable, deletable, indexed)            \
+#define X(tag, since, until, multi, settable, modifiable, deletable, states, types,      \
+	indexed)                                                                         \
 	[TAG_##tag - FIRST] = { TAG_##tag, since, until, multi, settable, modifiable,    \
-		deletable, indexed },
+		deletable, indexed, ATTR_##states, ATTR_##types },
 #include "kmip/attr.def"
 #undef X
 };

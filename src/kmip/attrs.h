@@ -14,6 +14,24 @@ enum {
 	ATTRS_COUNT_MAX = 512
 }; /* attributes, or names of them, in one request: more are LIMIT */
 
+/* The words of attr.def. */
+#define ATTR_STATE(s) (1u << KMIP_STATE_##s)
+#define ATTR_TYPE(t)  (1u << KMIP_OBJECT_TYPE_##t)
+enum {
+	ATTR_ANY_STATE = 0xffff,
+	ATTR_PRE_ACTIVE = ATTR_STATE(PRE_ACTIVE),
+	ATTR_LIVING = ATTR_STATE(PRE_ACTIVE) | ATTR_STATE(ACTIVE),
+	/* Templates have what they give to others. */
+	ATTR_ANY = 0xffff,
+	ATTR_PAIRS = ATTR_TYPE(PUBLIC_KEY) | ATTR_TYPE(PRIVATE_KEY) | ATTR_TYPE(TEMPLATE),
+	ATTR_KEYS = ATTR_PAIRS | ATTR_TYPE(SYMMETRIC_KEY) | ATTR_TYPE(SPLIT_KEY) |
+		    ATTR_TYPE(SECRET_DATA) | ATTR_TYPE(PGP_KEY),
+	ATTR_CERTIFICATES = ATTR_TYPE(CERTIFICATE) | ATTR_TYPE(CERTIFICATE_REQUEST) |
+			    ATTR_TYPE(PGP_KEY) | ATTR_TYPE(TEMPLATE),
+	ATTR_HAS_KEY = ATTR_KEYS | ATTR_CERTIFICATES,
+	ATTR_OPAQUE = ATTR_TYPE(OPAQUE_OBJECT),
+};
+
 struct attr_info {
 	uint32_t tag;
 	uint16_t since, until;
@@ -22,6 +40,8 @@ struct attr_info {
 	bool is_modifiable; /* by the client afterwards; where not: server only */
 	bool is_deletable;  /* by the client */
 	bool is_indexed;    /* Locate can use an index */
+	uint16_t states; /* ... in which it may be changed; bits of 1 << KMIP_STATE_* */
+	uint16_t types;  /* objects that have it; bits of 1 << KMIP_OBJECT_TYPE_* */
 };
 const struct attr_info *attr_info(uint32_t tag);              /* NULL: not an attribute */
 const struct attr_info *attr_info_by_name(struct slice name); /* 1.x name */
@@ -54,6 +74,22 @@ bool attrs_get_text(struct slice set, uint32_t tag, struct slice *ret);
 bool attrs_get_name(struct slice set, size_t n, struct slice *ret);
 bool attrs_has_name(struct slice set, struct slice name); /* is it one of the Names? */
 bool attrs_get_link(struct slice set, uint32_t link_type, struct slice *ret);
+
+/* --- instances ---
+ *
+ * In 1.x an instance has an index, which stays the same when others before it are deleted: a gap, an
+ * item that never leaves the server, keeps the place. */
+bool attrs_find_index(struct slice set, const struct attr_ref *ref, int32_t index,
+	struct ttlv_item *ret);
+int32_t attrs_index_of(
+	struct slice set, const struct ttlv_item *it); /* of the set's item */
+size_t attrs_count_ref(struct slice set, const struct attr_ref *ref);
+/* All instances of one attribute, with their gaps. */
+void attrs_pick(struct slice set, const struct attr_ref *ref, struct buf *into);
+/* The indices of the others stay.  `gone` and `old` are items of the set. */
+void attrs_take_out(struct buf *set, const struct ttlv_item *gone);
+void attrs_take_out_all(struct buf *set, const struct attr_ref *ref);
+void attrs_replace(struct buf *set, const struct ttlv_item *old, struct slice whole_item);
 
 /* Iterate with: struct ttlv_reader r = ttlv_read(set); while (ttlv_next(&r, &item)) */
 
@@ -97,6 +133,15 @@ void attrs_get_list(struct ttlv_reader *r, struct buf *into);
 void attrs_put_list(struct ttlv_writer *w, struct slice set);
 /* One attribute; `index` is its instance (1.x writes it). */
 void attrs_put_one(struct ttlv_writer *w, const struct ttlv_item *it, int32_t index);
+
+/* One attribute of a request, appended to `into`: 1.x Attribute, with its index; 2.x the structure
+ * `tag` (Current or New Attribute) around it. */
+struct attr_index {
+	bool is_given;
+	int32_t value;
+};
+void attrs_get_one(struct ttlv_reader *r, enum ttlv_tag tag, struct buf *into,
+	struct attr_index *ret);
 
 /* Names of attributes: 1.x Attribute Name, 2.x Attribute Reference.  Names that the version does
  * not know are not written. */

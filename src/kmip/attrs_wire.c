@@ -77,17 +77,20 @@ static kf_err add_1x(struct ttlv_reader *r, struct slice name,
 	return buf_err(into);
 }
 
-static void get_1x(struct ttlv_reader *r, check_fn *check, struct buf *into)
+static void get_1x(
+	struct ttlv_reader *r, check_fn *check, struct buf *into, struct attr_index *ret)
 {
 	struct slice name = { 0 };
 	struct ttlv_item value = { 0 };
-	int32_t index = 0;
+	struct attr_index index = { 0 };
 	ttlv_open(r, TAG_ATTRIBUTE);
 	ttlv_get_text(r, TAG_ATTRIBUTE_NAME, &name);
-	ttlv_opt_int(r, TAG_ATTRIBUTE_INDEX, &index);
+	index.is_given = ttlv_opt_int(r, TAG_ATTRIBUTE_INDEX, &index.value);
 	ttlv_get_item(r, TAG_ATTRIBUTE_VALUE, &value);
 	ttlv_close(r);
-	if (index < 0)
+	if (ret)
+		*ret = index;
+	if (index.value < 0)
 		ttlv_refuse(r, kf_fail(INVALID_FIELD, "Attribute Index is negative"));
 	if (!ttlv_ok(r))
 		return;
@@ -143,7 +146,7 @@ static void get_template_1x(struct ttlv_reader *r, enum ttlv_tag tag, struct buf
 	if (ttlv_at(r, TAG_NAME))
 		ttlv_refuse(r, kf_fail(NOT_FOUND, "templates are not kept"));
 	while (ttlv_at(r, TAG_ATTRIBUTE))
-		get_1x(r, attrs_check_shape, into);
+		get_1x(r, attrs_check_shape, into, NULL);
 	ttlv_close(r);
 }
 
@@ -163,12 +166,39 @@ void attrs_get_list(struct ttlv_reader *r, struct buf *into)
 {
 	struct slice content = { 0 };
 	while (!kmip_is_2(r->version) && ttlv_at(r, TAG_ATTRIBUTE))
-		get_1x(r, attrs_check_part, into);
+		get_1x(r, attrs_check_part, into, NULL);
 	if (kmip_is_2(r->version) && ttlv_at(r, TAG_ATTRIBUTES)) {
 		ttlv_get_content(r, TAG_ATTRIBUTES, &content);
 		get_2x(r, content, attrs_check_part, into);
 	}
 	check_room(r, into);
+}
+
+/* What was appended is one attribute; less only where the client speaks of one that we do not know. */
+static void check_one(struct ttlv_reader *r, struct slice added)
+{
+	struct ttlv_reader set = ttlv_read(added);
+	struct ttlv_item it;
+	size_t n = 0;
+	while (ttlv_next(&set, &it))
+		n++;
+	if (ttlv_ok(r) && n != 1)
+		ttlv_refuse(r, kf_fail(INVALID_FIELD, "not one attribute"));
+}
+
+void attrs_get_one(struct ttlv_reader *r, enum ttlv_tag tag, struct buf *into,
+	struct attr_index *ret)
+{
+	struct slice content = { 0 };
+	size_t at = into->n;
+	*ret = (struct attr_index){ 0 };
+	if (kmip_is_2(r->version)) {
+		ttlv_get_content(r, tag, &content);
+		get_2x(r, content, attrs_check_shape, into);
+	} else {
+		get_1x(r, attrs_check_shape, into, ret);
+	}
+	check_one(r, wire_since(into, at));
 }
 
 /* --- writing --- */
@@ -307,28 +337,13 @@ void attrs_put_one(struct ttlv_writer *w, const struct ttlv_item *it, int32_t in
 		put_1x(w, it, index);
 }
 
-/* How many instances of the same attribute stand before this one. */
-static int32_t index_of(struct slice set, const struct ttlv_item *it)
-{
-	struct ttlv_reader r = ttlv_read(set);
-	struct ttlv_item other;
-	struct attr_ref ref, found;
-	const struct attr_info *info = attr_info(it->tag);
-	int32_t n = 0;
-	if (!info || !info->is_multi || !attr_ref_of(it, &ref))
-		return 0;
-	while (ttlv_next(&r, &other) && other.whole.p < it->whole.p)
-		n += other.tag == it->tag && attr_ref_of(&other, &found) &&
-		     attr_ref_eq(&ref, &found);
-	return n;
-}
-
 static void put_each(struct ttlv_writer *w, struct slice set)
 {
 	struct ttlv_reader r = ttlv_read(set);
 	struct ttlv_item it;
 	while (ttlv_next(&r, &it))
-		attrs_put_one(w, &it, kmip_is_2(w->version) ? 0 : index_of(set, &it));
+		attrs_put_one(
+			w, &it, kmip_is_2(w->version) ? 0 : attrs_index_of(set, &it));
 }
 
 void attrs_put_template(struct ttlv_writer *w, enum attrs_role role, struct slice set)

@@ -12,7 +12,7 @@ kf_err op_activate_decode(struct op_call *call)
 }
 
 /* A key on tokens is used when as many of them as were wanted hold it and have signed with it. */
-static kf_err check_copies(const struct op_call *call)
+kf_err op_check_copies(const struct op_call *call)
 {
 	const struct object *o = call->object;
 	if (!o->key || !pool_key_is(o->key))
@@ -31,7 +31,7 @@ static kf_err activate(struct op_call *call)
 	KF_TRY(op_check_material(call->object, call->now_s));
 	if (object_state(call->object, call->now_s) != STATE_PRE_ACTIVE)
 		return kf_fail(STATE, "only what is pre-active can be activated");
-	KF_TRY(check_copies(call));
+	KF_TRY(op_check_copies(call));
 	buf_add_slice(&attrs, call->object->attrs);
 	attrs_set_enum(&attrs, TAG_STATE, STATE_ACTIVE);
 	attrs_set_date(&attrs, TAG_ACTIVATION_DATE, call->now_s);

@@ -16,14 +16,6 @@ kf_err op_get_attributes_decode(struct op_call *call)
 	return op_name_object(call, &q->uid);
 }
 
-/* All instances of one attribute, from `all` into `ret`. */
-static void pick(struct slice all, const struct attr_ref *ref, struct buf *ret)
-{
-	struct ttlv_item it;
-	for (size_t i = 0; attrs_find_ref(all, ref, i, &it); i++)
-		attrs_add_item(ret, it.whole);
-}
-
 /* Names that we do not know, or that the object has not, are simply not answered. */
 static kf_err pick_named(struct op_call *call, struct slice names)
 {
@@ -34,7 +26,7 @@ static kf_err pick_named(struct op_call *call, struct slice names)
 	op_attrs_now(call->object, call->now_s, &all);
 	while (attr_ref_get(&r, &ref))
 		if (ref.tag)
-			pick(buf_slice(&all), &ref, &call->scratch);
+			attrs_pick(buf_slice(&all), &ref, &call->scratch);
 	KF_TRY(buf_err(&all));
 	return ttlv_done(&r);
 }
@@ -44,6 +36,7 @@ static kf_err get_attributes(struct op_call *call)
 	const struct get_attributes_request *q =
 		OP_REQUEST(call, struct get_attributes_request);
 
+	KF_TRY(op_check_present(call->object));
 	if (q->names.n)
 		KF_TRY(pick_named(call, q->names));
 	else
@@ -76,8 +69,7 @@ kf_err op_get_attribute_list_decode(struct op_call *call)
 
 enum op_next op_get_attribute_list_start(struct op_call *call)
 {
-	(void)call;
-	return OP_ANSWER;
+	return op_then(call, op_check_present(call->object), OP_ANSWER);
 }
 
 void op_get_attribute_list_answer(struct op_call *call, struct ttlv_writer *w)

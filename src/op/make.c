@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/make.h"
+#include "op/attr_rule.h"
+#include "op/dates.h"
 #include "op/usage.h"
 #include <openssl/sha.h>
 #include <string.h>
@@ -36,33 +38,15 @@ static kf_err check_names(const struct op_call *call, struct slice attrs)
 	return KF_OK;
 }
 
-static int64_t date_or(struct slice attrs, uint32_t tag, int64_t otherwise)
-{
-	(void)attrs_get_date(attrs, tag, &otherwise);
-	return otherwise;
-}
-
-static kf_err check_dates(struct slice attrs)
-{
-	const int64_t start = date_or(attrs, TAG_ACTIVATION_DATE, INT64_MIN);
-	const int64_t end = date_or(attrs, TAG_DEACTIVATION_DATE, INT64_MAX);
-
-	if (end < start)
-		return kf_fail(INVALID_FIELD, "deactivation before activation");
-	if (date_or(attrs, TAG_PROCESS_START_DATE, start) < start ||
-		date_or(attrs, TAG_PROTECT_STOP_DATE, end) > end)
-		return kf_fail(INVALID_FIELD, "a date outside of the active time");
-	return KF_OK;
-}
-
 kf_err make_check(const struct op_call *call, struct make *m)
 {
 	KF_TRY(buf_err(&m->attrs));
 	KF_TRY(attrs_check_new(buf_slice(&m->attrs)));
 	KF_TRY(usage_begin(&m->attrs));
+	attr_rule_fill(&m->attrs);
 	KF_TRY(buf_err(&m->attrs));
 	const struct slice attrs = buf_slice(&m->attrs);
-	KF_TRY(check_dates(attrs));
+	KF_TRY(dates_check(attrs));
 	return check_names(call, attrs);
 }
 
@@ -182,16 +166,6 @@ static void add_facts(struct make *m)
 	add_secrecy(m);
 }
 
-/* Dates that have passed already count at once (KMIP 2.1, Create). */
-static enum object_state first_state(struct slice attrs, int64_t now_s)
-{
-	if (date_or(attrs, TAG_ACTIVATION_DATE, INT64_MAX) > now_s)
-		return STATE_PRE_ACTIVE;
-	if (date_or(attrs, TAG_DEACTIVATION_DATE, INT64_MAX) <= now_s)
-		return STATE_DEACTIVATED;
-	return STATE_ACTIVE;
-}
-
 static void add_server_attributes(const struct op_call *call, struct make *m)
 {
 	struct buf *a = &m->attrs;
@@ -199,7 +173,9 @@ static void add_server_attributes(const struct op_call *call, struct make *m)
 	attrs_add_text(a, TAG_UNIQUE_IDENTIFIER, slice_of(m->id));
 	attrs_add_enum(a, TAG_OBJECT_TYPE, m->type);
 	add_facts(m);
-	attrs_set_enum(a, TAG_STATE, first_state(buf_slice(a), call->now_s));
+	/* Dates that have passed already count at once (KMIP 2.1, Create). */
+	attrs_set_enum(
+		a, TAG_STATE, dates_state(buf_slice(a), STATE_PRE_ACTIVE, call->now_s));
 	attrs_set_date(a, TAG_INITIAL_DATE, call->now_s);
 	attrs_set_date(a, TAG_LAST_CHANGE_DATE, call->now_s);
 	if (!attrs_count(buf_slice(a), TAG_ORIGINAL_CREATION_DATE))

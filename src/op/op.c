@@ -201,6 +201,11 @@ static bool may_be_repetition(const struct op_call *call)
 	case KF_E_STATE:
 	case KF_E_DESTROYED:
 	case KF_E_NAME_NOT_UNIQUE:
+	case KF_E_NAME_TAKEN:
+	case KF_E_SINGLE_VALUED:
+	case KF_E_NO_INSTANCE:
+	case KF_E_NOTHING_TO_DELETE:
+	case KF_E_ARCHIVED:
 	case KF_E_EXISTS:
 	case KF_E_NOT_FOUND: return true;
 	default: return false;
@@ -295,6 +300,14 @@ static enum op_next start_again(struct op_call *call)
 	return kf_ok(err) ? op_start(call) : op_then(call, err, OP_FAIL);
 }
 
+/* KMIP 1.x has another reason for a name that is taken when an object exists already. */
+static kf_err as_change(const struct op_call *call, kf_err err)
+{
+	return call->object && kf_is(err, KF_E_NAME_NOT_UNIQUE)
+		       ? kf_fail(NAME_TAKEN, "another object has this name")
+		       : err;
+}
+
 static bool may_start_again(struct op_call *call)
 {
 	const unsigned most = call->spends ? SPENDING_CONFLICTS_MAX : CONFLICTS_MAX;
@@ -321,7 +334,7 @@ enum op_next op_committed(struct op_call *call)
 		return call->next = OP_FAIL;
 	if (may_start_again(call))
 		return start_again(call);
-	return call->next = op_then(call, c->err, OP_FAIL);
+	return call->next = op_then(call, as_change(call, c->err), OP_FAIL);
 }
 
 /* --- answer --- */

@@ -122,10 +122,11 @@ struct op_call {
 struct op_server {
 	struct store *store;
 	const struct catalog *catalog;
-	_Atomic size_t message_max;                 /* a reload may bring another one */
-	const char *version;                        /* of the program */
-	const char *name;                           /* of this server; NULL: none */
-	uint32_t (*load)(void *arg);                /* 0..10000 */
+	_Atomic size_t message_max;  /* a reload may bring another one */
+	_Atomic uint32_t lease_s;    /* the longest of Obtain Lease; 0: op/lease.h */
+	const char *version;         /* of the program */
+	const char *name;            /* of this server; NULL: none */
+	uint32_t (*load)(void *arg); /* 0..10000 */
 	void (*status)(void *arg, struct buf *ret); /* "name=value" lines */
 	/* What every client may, in words; NULL: not told. */
 	void (*limits)(void *arg, struct buf *ret);

@@ -69,8 +69,7 @@ static kf_err revoke(struct op_call *call)
 
 	if (!ttlv_value_text(TTLV_KIND_REVOCATION_REASON_CODE, q->reason))
 		return kf_fail(INVALID_FIELD, "unknown Revocation Reason Code");
-	if (call->object->is_archived)
-		return kf_fail(ARCHIVED, "the object is archived");
+	KF_TRY(op_check_present(call->object));
 	KF_TRY(next_state(state, q->reason, &state));
 	buf_add_slice(&attrs, call->object->attrs);
 	attrs_set_enum(&attrs, TAG_STATE, state);

@@ -103,9 +103,12 @@ kf_err op_check_material(const struct object *o, int64_t now_s)
 	const enum object_state state = object_state(o, now_s);
 	if (state == STATE_DESTROYED || state == STATE_DESTROYED_COMPROMISED)
 		return kf_fail(DESTROYED, "the object is destroyed");
-	if (o->is_archived)
-		return kf_fail(ARCHIVED, "the object is archived");
-	return KF_OK;
+	return op_check_present(o);
+}
+
+kf_err op_check_present(const struct object *o)
+{
+	return o->is_archived ? kf_fail(ARCHIVED, "the object is archived") : KF_OK;
 }
 
 kf_err op_check_secrecy(const struct object *o)

@@ -25,6 +25,8 @@ kf_err op_token_find(
 /* The attribute "copies" (0: absent), and how many tokens can sign with the key now. */
 unsigned token_copies_wanted(struct slice attrs);
 unsigned token_copies_serving(const struct op_call *call, const struct token_key *key);
+/* STATE while fewer tokens than wanted hold the call's key; of keys that are on none: fine. */
+kf_err op_check_copies(const struct op_call *call);
 unsigned token_serving(
 	const struct op_call *call, const char *pool, const uint8_t *key_id);
 /* A vendor attribute of ours; empty: absent. */

@@ -6,6 +6,9 @@
 #pragma once
 #include "kmip/activate.h"
 #include "kmip/admin.h"
+#include "kmip/archive.h"
+#include "kmip/change_attribute.h"
+#include "kmip/check.h"
 #include "kmip/create.h"
 #include "kmip/create_key_pair.h"
 #include "kmip/decrypt.h"
@@ -15,6 +18,7 @@
 #include "kmip/get_attribute_list.h"
 #include "kmip/get_attributes.h"
 #include "kmip/interop.h"
+#include "kmip/lease.h"
 #include "kmip/locate.h"
 #include "kmip/log.h"
 #include "kmip/query.h"
@@ -56,6 +60,20 @@ enum { FUZZ_OUT = 1 << 20 };
 	case KMIP_OPERATION_##code:                                                      \
 		ROUND(struct name##_##kind, name##_get_##kind(r, &x, &set),              \
 			name##_put_##kind(&w, &x))                                       \
+		break;
+
+#define ROW_CHANGE(code)                                                                 \
+	case KMIP_OPERATION_##code##_ATTRIBUTE:                                          \
+		ROUND(struct change_attribute_request,                                   \
+			change_attribute_get_request(r, ATTRIBUTE_##code, &set, &x),     \
+			change_attribute_put_request(&w, ATTRIBUTE_##code, &x))          \
+		break;
+
+#define ROW_CHANGED(code)                                                                \
+	case KMIP_OPERATION_##code##_ATTRIBUTE:                                          \
+		ROUND(struct change_attribute_response,                                  \
+			change_attribute_get_response(r, &set, &x),                      \
+			change_attribute_put_response(&w, &x))                           \
 		break;
 
 #define ROW_TYPED(code, type, name)                                                      \

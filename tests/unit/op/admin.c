@@ -155,7 +155,7 @@ TEST(grants_that_cannot_be_are_refused)
 
 	OK(!kf_ok(add_grant(&w, "www", "k", PERM_ADMINISTER, 0)));
 	OK(!kf_ok(add_grant(&w, "www", "k", PERM_SIGN | PERM_ADMINISTER, 0)));
-	OK(!kf_ok(add_grant(&w, "www", "k", 0x10000, 0)));
+	OK(!kf_ok(add_grant(&w, "www", "k", 0x40000000, 0)));
 	OK(!kf_ok(add_grant(&w, "www", "k", 0, 0)));
 	OK(!kf_ok(add_grant(&w, "www", "k", PERM_SIGN, 0x80)));
 	OK(!kf_ok(add_grant(&w, "", "k", PERM_SIGN, 0)));

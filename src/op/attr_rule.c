@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/attr_rule.h"
+#include "op/dates.h"
+#include "op/step.h"
+#include "op/token_step.h"
+#include "op/usage.h"
+#include <string.h>
+
+/* --- who, when --- */
+
+static kf_err read_only(enum attribute_change kind)
+{
+	if (kind == ATTRIBUTE_MODIFY || kind == ATTRIBUTE_DELETE)
+		return kf_fail(READ_ONLY, "the attribute is not the client's to change");
+	return kf_fail(ADD_READ_ONLY, "the attribute is not the client's to set");
+}
+
+/* "y" is the vendor of attributes that servers of 1.x make, and ours say where a key is. */
+static bool is_servers(const struct attr_ref *ref)
+{
+	return ref->tag == TAG_ATTRIBUTE &&
+	       (slice_is(ref->vendor, "y") ||
+		       slice_is(ref->vendor, TOKEN_ATTRIBUTE_VENDOR));
+}
+
+/* A date that has come cannot be moved any more. */
+static bool has_come(const struct op_call *call, uint32_t tag)
+{
+	int64_t date;
+	if (tag != TAG_PROCESS_START_DATE && tag != TAG_PROTECT_STOP_DATE)
+		return false;
+	return attrs_get_date(call->object->attrs, tag, &date) && date <= call->now_s;
+}
+
+/* Once something was counted, the limits stand. */
+static bool is_counting(const struct op_call *call, uint32_t tag)
+{
+	struct usage u;
+	return tag == TAG_USAGE_LIMITS && usage_get(call->object->attrs, &u) &&
+	       u.count != u.total;
+}
+
+/* A grant with constraints may be given for a name or a group, and narrows the key's owner too: who
+ * renamed the key would be rid of them. */
+static bool would_slip_away(const struct op_call *call, uint32_t tag)
+{
+	if (call->object->type != OBJECT_PRIVATE_KEY || call->who->is_admin ||
+		(tag != TAG_NAME && tag != TAG_OBJECT_GROUP))
+		return false;
+	const struct decision d = policy_decide(catalog_rights(call->server->catalog),
+		call->who, PERM_SIGN, call->object);
+	return d.constraints != 0;
+}
+
+/* Dates do what Activate and Revoke do, so they want the same permission. */
+static bool may_move(const struct op_call *call, uint32_t tag)
+{
+	if (tag != TAG_ACTIVATION_DATE && tag != TAG_DEACTIVATION_DATE)
+		return true;
+	return policy_decide(catalog_rights(call->server->catalog), call->who,
+		tag == TAG_ACTIVATION_DATE ? PERM_ACTIVATE : PERM_REVOKE, call->object)
+		.is_allowed;
+}
+
+kf_err attr_rule_allows(const struct op_call *call, enum attribute_change kind,
+	const struct attr_ref *ref)
+{
+	const struct object *o = call->object;
+	const struct attr_info *info = attr_info(ref->tag);
+	const enum object_state state = object_state(o, call->now_s);
+
+	if (!info)
+		return kf_fail(INVALID_FIELD, "not an attribute");
+	if (is_servers(ref) || is_counting(call, ref->tag) ||
+		!(kind == ATTRIBUTE_DELETE ? info->is_deletable : info->is_modifiable))
+		return read_only(kind);
+	if (!(info->types & 1u << o->type))
+		return kf_fail(WRONG_ATTRIBUTE, "not an attribute of such objects");
+	if (!(info->states & 1u << state) || has_come(call, ref->tag))
+		return kf_fail(STATE, "too late to change this attribute");
+	if (!may_move(call, ref->tag))
+		return kf_fail(DENIED, "no grant allows what this date does");
+	if (would_slip_away(call, ref->tag))
+		return kf_fail(DENIED, "a grant with constraints may go by this");
+	return KF_OK;
+}
+
+/* --- what follows --- */
+
+static kf_err follow_names(const struct op_call *call, struct slice attrs)
+{
+	const struct object *o = call->object;
+	struct slice name, other;
+
+	for (size_t i = 0; attrs_get_name(attrs, i, &name); i++) {
+		if (!name.n)
+			return kf_fail(INVALID_FIELD, "an empty name");
+		for (size_t k = 0; k < i && attrs_get_name(attrs, k, &other); k++)
+			if (slice_eq(name, other))
+				return kf_fail(
+					NAME_TAKEN, "the object has this name already");
+		const struct object *owner =
+			catalog_find_name(call->server->catalog, o->owner, name);
+		if (owner && strcmp(owner->id, o->id) != 0)
+			return kf_fail(NAME_TAKEN, "another object has this name");
+	}
+	return KF_OK;
+}
+
+static kf_err follow_dates(const struct op_call *call, uint32_t tag, struct slice attrs)
+{
+	KF_TRY(dates_check(attrs));
+	return tag == TAG_ACTIVATION_DATE ? op_check_copies(call) : KF_OK;
+}
+
+/* What was secret once cannot be made less so. */
+static kf_err follow_secrecy(const struct op_call *call, uint32_t tag, struct buf *attrs)
+{
+	const bool secret_when = tag == TAG_SENSITIVE;
+	const uint32_t history =
+		secret_when ? TAG_ALWAYS_SENSITIVE : TAG_NEVER_EXTRACTABLE;
+	bool was = !secret_when, is = !secret_when;
+
+	(void)attrs_get_bool(call->object->attrs, tag, &was);
+	(void)attrs_get_bool(buf_slice(attrs), tag, &is);
+	if (was == secret_when && is != secret_when)
+		return kf_fail(DENIED, "what is secret stays secret");
+	if (!attrs_count(buf_slice(attrs), history))
+		attrs_set_bool(attrs, history, false);
+	return KF_OK;
+}
+
+kf_err attr_rule_follow(const struct op_call *call, uint32_t tag, struct buf *attrs)
+{
+	switch (tag) {
+	case TAG_NAME: return follow_names(call, buf_slice(attrs));
+	case TAG_ACTIVATION_DATE:
+	case TAG_PROCESS_START_DATE:
+	case TAG_PROTECT_STOP_DATE:
+	case TAG_DEACTIVATION_DATE: return follow_dates(call, tag, buf_slice(attrs));
+	case TAG_SENSITIVE:
+	case TAG_EXTRACTABLE: return follow_secrecy(call, tag, attrs);
+	case TAG_USAGE_LIMITS: return usage_begin(attrs);
+	case TAG_APPLICATION_SPECIFIC_INFORMATION: attr_rule_fill(attrs); return KF_OK;
+	default: return KF_OK;
+	}
+}
+
+/* --- application data --- */
+
+static bool lacks_data(const struct ttlv_item *it)
+{
+	struct ttlv_reader r = ttlv_read(it->value);
+	struct slice namespace;
+	ttlv_get_text(&r, TAG_APPLICATION_NAMESPACE, &namespace);
+	return !ttlv_at(&r, TAG_APPLICATION_DATA);
+}
+
+static void fill_one(struct buf *attrs, const struct ttlv_item *it)
+{
+	autobuf item = buf_new(attrs->limit);
+	struct ttlv_writer w = ttlv_write(&item, 0);
+	char data[OBJECT_ID_SIZE];
+
+	op_new_id(data);
+	ttlv_begin(&w, TAG_APPLICATION_SPECIFIC_INFORMATION);
+	ttlv_put_items(&w, it->value);
+	ttlv_put_text(&w, TAG_APPLICATION_DATA, slice_of(data));
+	ttlv_end(&w);
+	attrs_replace(attrs, it, buf_slice(&item));
+}
+
+void attr_rule_fill(struct buf *attrs)
+{
+	struct ttlv_item it;
+	for (size_t i = 0; attrs_find(
+		     buf_slice(attrs), TAG_APPLICATION_SPECIFIC_INFORMATION, i, &it);
+		i++)
+		if (lacks_data(&it))
+			fill_one(attrs, &it);
+}

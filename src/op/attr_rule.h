@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * attr_rule: which attributes a client may change, when, and what follows.  attr.def has what fits a
+ * table; what the standard's text says of a value is here.
+ */
+#pragma once
+#include "kmip/change_attribute.h"
+#include "op/op.h"
+
+/* May this attribute of the call's object be changed like this at all?  READ_ONLY and the like,
+ * WRONG_ATTRIBUTE, STATE. */
+kf_err attr_rule_allows(const struct op_call *call, enum attribute_change kind,
+	const struct attr_ref *ref);
+/* `attrs` is the object's set after the change of `tag`: is it one that may be, and what else
+ * follows? */
+kf_err attr_rule_follow(const struct op_call *call, uint32_t tag, struct buf *attrs);
+
+/* Application Data that the client leaves to the server. */
+void attr_rule_fill(struct buf *attrs);
