@@ -13,6 +13,12 @@ static const char *const audit_export_words[] = { "none", "syslog", "journal", N
 static const char *const audit_export_lines_words[] = { "all", "checkpoints", NULL };
 static const char *const pool_driver_words[] = { "smartcard-hsm", "pkcs11", NULL };
 static const char *const pool_overflow_words[] = { "never", "software", NULL };
+static const char *const profile_words[] = {
+#define X(id, name, suites, text) name,
+#include "keyfleetd/profile.def"
+#undef X
+	NULL
+};
 static const char *const proxy_words[] = { "off", "v2", NULL };
 
 static const struct conf_section sections[] = {
@@ -27,6 +33,11 @@ static const struct conf_section sections[] = {
 		.entry_size = sizeof(struct pool_options),
 		.group_offset = offsetof(struct conf, pools),
 		.manual = "tokens (HSMs) that are used as one: [pool NAME]" },
+	{ .kind = "listener",
+		.entry_size = sizeof(struct listener_options),
+		.group_offset = offsetof(struct conf, listeners),
+		.manual = "more addresses, for clients that need something else: "
+			  "[listener NAME]" },
 };
 
 static const struct conf_option options[] = {
@@ -43,21 +54,33 @@ static const struct conf_option options[] = {
 		.manual = manual_ },
 #define X(...)        ROW(__VA_ARGS__, false)
 #define AT_START(...) ROW(__VA_ARGS__, true)
-#define POOL(key_, type_, field_, initial_, min_, max_, words_, manual_)                 \
-	{ .section = "pool",                                                             \
+#define ENTRY(kind_, late_, offset_, key_, type_, initial_, min_, max_, words_, manual_) \
+	{ .section = kind_,                                                              \
 		.key = key_,                                                             \
 		.type = CONF_##type_,                                                    \
-		.offset = offsetof(struct pool_options, field_),                         \
+		.offset = offset_,                                                       \
 		.initial = initial_,                                                     \
 		.min = min_,                                                             \
 		.max = max_,                                                             \
 		.words = words_,                                                         \
-		.needs_restart = true,                                                   \
+		.needs_restart = late_,                                                  \
 		.manual = manual_ },
+#define POOL(key_, type_, field_, ...)                                                   \
+	ENTRY("pool", true, offsetof(struct pool_options, field_), key_, type_,          \
+		__VA_ARGS__)
+#define LISTENER_ROW(late_, key_, type_, field_, ...)                                    \
+	ENTRY("listener", late_, offsetof(struct listener_options, field_), key_, type_, \
+		__VA_ARGS__)
+#define LISTENER(...)          LISTENER_ROW(false, __VA_ARGS__)
+#define LISTENER_AT_START(...) LISTENER_ROW(true, __VA_ARGS__)
 #include "keyfleetd/option.def"
 #undef X
 #undef AT_START
 #undef POOL
+#undef LISTENER
+#undef LISTENER_AT_START
+#undef LISTENER_ROW
+#undef ENTRY
 #undef ROW
 };
 
@@ -212,6 +235,28 @@ static void check_pools(const struct conf *c, const char *path, struct buf *erro
 	}
 }
 
+static void check_listeners(const struct conf *c, const char *path, struct buf *errors)
+{
+	char section[96];
+	if (c->listeners.n > LISTENERS_MAX)
+		conf_complain(
+			errors, path, "listener", "listen", "more than 16 listeners");
+	for (size_t i = 0; i < c->listeners.n; i++) {
+		const struct listener_options *o = config_listener(c, i);
+		snprintf(section, sizeof(section), "listener %.64s", o->name);
+		if (o->listen.n == 0)
+			conf_complain(
+				errors, path, section, "listen", "names no address");
+		if (o->clients.n == 0)
+			conf_complain(errors, path, section, "clients",
+				"is missing: name the clients that are let in there");
+		if (!o->certificate != !o->key)
+			conf_complain(errors, path, section,
+				o->key ? "certificate" : "key",
+				"is missing: a certificate and its key belong together");
+	}
+}
+
 static void check_own_key(const struct conf *c, const char *path, struct buf *errors)
 {
 	size_t n = strlen(OWN_KEY_PREFIX);
@@ -233,6 +278,7 @@ kf_err config_read(const char *path, struct conf *ret, struct buf *errors)
 		return e;
 	check_lists(ret, path, errors);
 	check_pools(ret, path, errors);
+	check_listeners(ret, path, errors);
 	check_own_key(ret, path, errors);
 	return errors->n == before ? KF_OK
 				   : kf_fail(CONFIG, "configuration has mistakes");

@@ -10,7 +10,15 @@
 #include "pool/pool.h"
 #include "store/catalog.h"
 
-enum { ADMINS_MAX = 16, TRUSTED_MAX = 32 };
+enum { ADMINS_MAX = 16, TRUSTED_MAX = 32, LISTENERS_MAX = 16 };
+
+/* [listener NAME] */
+struct listener_options {
+	char *name;
+	int profile; /* row of profile.def */
+	struct conf_list listen, clients;
+	char *certificate, *key;
+};
 
 /* [pool NAME] */
 struct pool_options {
@@ -27,7 +35,8 @@ enum { CONF_OVERFLOW_NEVER, CONF_OVERFLOW_SOFTWARE };
 
 /* As in option.def, the types of base/conf.h. */
 struct conf {
-	struct conf_group pools; /* struct pool_options */
+	struct conf_group pools;     /* struct pool_options */
+	struct conf_group listeners; /* struct listener_options */
 	struct conf_list listen, admin, proxy_trusted;
 	char *name, *address_file, *certificate, *key, *ca, *crl, *store, *seen,
 		*snapshot;
@@ -78,6 +87,10 @@ void config_manual(struct buf *to);
 static inline struct pool_options *config_pool(const struct conf *c, size_t i)
 {
 	return (struct pool_options *)c->pools.items + i;
+}
+static inline struct listener_options *config_listener(const struct conf *c, size_t i)
+{
+	return (struct listener_options *)c->listeners.items + i;
 }
 /* Names what differs and counts from the next start on only: "loops in [server], sync in [audit]". */
 void config_needs_restart(

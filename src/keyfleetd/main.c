@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 	int status =
 		command.is_check ? check(&server, &problems) : serve(&server, &problems);
 	loop_free(server.loop);
-	free(server.listener);
+	free(server.entrance);
 	config_free(&server.conf);
 	return status;
 }

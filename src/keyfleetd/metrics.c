@@ -345,7 +345,7 @@ static void put_expiry(struct metric_out *o, const char *certificate, int64_t at
 static void read_expiry(struct metric_out *o)
 {
 	struct tls_expiry ends;
-	tls_context_expiry(server_of(o)->tls, &ends);
+	tls_context_expiry(server_of(o)->gate->tls, &ends);
 	put_expiry(o, "server", ends.certificate_s);
 	put_expiry(o, "ca", ends.authority_s);
 	put_expiry(o, "crl", ends.revoked_s);

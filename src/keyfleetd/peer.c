@@ -161,6 +161,8 @@ static kf_err identify(struct peer *p, bool *ret_is_resumed)
 	*ret_is_resumed = tls.is_resumed;
 	kf_err e = admit(p);
 	if (kf_ok(e))
+		e = gate_admit(p->gate, p->who.name);
+	if (kf_ok(e))
 		e = clients_enter(p->io->server->clients, p->who.name,
 			settings(p)->client_connections, &p->slot);
 	if (kf_ok(e))
@@ -389,7 +391,7 @@ static void begin_tls(struct peer *p)
 	p->state = PEER_HANDSHAKE;
 	p->tls_generation =
 		settings(p)->generation; /* or older than what it verifies with */
-	kf_err e = tls_accept(p->io->server->tls, fd, p->io->pad, &p->stream);
+	kf_err e = tls_accept(p->gate->tls, fd, p->io->pad, &p->stream);
 	if (kf_ok(e)) {
 		tls_wake_on(p->stream, &(struct tls_waker){ loop_post, p->io->loop,
 					       handshake_can_go_on, p });

@@ -14,6 +14,7 @@
 #include "policy/policy.h"
 
 struct client_slot;
+struct gate;
 
 enum peer_state {
 	PEER_PROXY, /* expects a PROXY header */
@@ -27,6 +28,7 @@ struct peer {
 	unsigned magic;
 	enum peer_state state;
 	struct io *io;
+	const struct gate *gate; /* where it came in */
 	struct loop_message arrival;
 	struct list link;    /* io->peers */
 	struct list touched; /* io->touched */
@@ -66,6 +68,7 @@ struct peer {
 
 /* By the accepting thread: takes fd; the connection is counted already. */
 kf_err peer_new(struct io *io, int fd, const struct address *a, struct peer **ret);
+/* The caller sets its gate. */
 kf_err peer_expect_proxy(struct peer *p); /* before it begins */
 void peer_begin(struct peer *p);          /* posts it to its io */
 

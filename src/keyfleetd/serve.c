@@ -66,7 +66,6 @@ static void refuse(
 
 static void accepted(struct listener *l, int fd, const struct address *a)
 {
-	(void)l;
 	struct server *s = served;
 	struct peer *p = NULL;
 	enum metric_refusal why = refusal(s, a);
@@ -82,18 +81,20 @@ static void accepted(struct listener *l, int fd, const struct address *a)
 		return;
 	}
 	count_add(&s->metrics->accepted, 1);
+	p->gate = container_of(l, struct entrance, listener)->gate;
 	p->number = ++s->last_connection;
 	atomic_fetch_add(&s->connections, 1);
 	atomic_fetch_add(&p->io->connections, 1);
 	peer_begin(p);
 }
 
-static kf_err start_listener(struct server *s, int fd)
+static kf_err start_listener(struct server *s, const struct gate *gate, int fd)
 {
-	struct listener *l = &s->listener[s->listeners];
-	l->accepted = accepted;
-	KF_TRY(listener_start(l, s->loop, fd));
-	s->listeners++;
+	struct entrance *e = &s->entrance[s->entrances];
+	e->gate = gate;
+	e->listener.accepted = accepted;
+	KF_TRY(listener_start(&e->listener, s->loop, fd));
+	s->entrances++;
 	return KF_OK;
 }
 
@@ -101,40 +102,46 @@ static kf_err adopt(struct server *s, const struct service_socket *socket, size_
 {
 	for (size_t i = 0; i < n; i++) {
 		KF_TRY(listen_adopt(socket[i].fd));
-		KF_TRY(start_listener(s, socket[i].fd));
+		KF_TRY(start_listener(s, s->gate, socket[i].fd));
 	}
 	return KF_OK;
 }
 
-static kf_err open_addresses(struct server *s)
+static kf_err open_addresses(struct server *s, const struct gate *g)
 {
 	struct listen_options options = { 0 };
-	for (size_t i = 0; i < s->conf.listen.n; i++) {
+	for (size_t i = 0; i < g->listen.n; i++) {
 		struct address a;
 		int fd = -1;
-		KF_TRY(address_parse(s->conf.listen.item[i], &a));
+		KF_TRY(address_parse(g->listen.item[i], &a));
 		KF_TRY(listen_open(&a, &options, &fd));
-		KF_TRY(start_listener(s, fd));
+		KF_TRY(start_listener(s, g, fd));
 	}
 	return KF_OK;
 }
 
-/* Sockets of the supervisor take the place of those in the configuration. */
+/* Sockets of the supervisor take the place of those of [server]. */
 static kf_err open_listeners(struct server *s)
 {
 	struct service_socket socket[SOCKETS_MAX];
 	size_t n = service_sockets(socket, SOCKETS_MAX);
-	s->listener = calloc(n ? n : s->conf.listen.n, sizeof(*s->listener));
-	if (!s->listener)
+	size_t most = n;
+	for (size_t i = 0; i < s->gates; i++)
+		most += s->gate[i].listen.n;
+	s->entrance = calloc(most, sizeof(*s->entrance));
+	if (!s->entrance)
 		return kf_fail(NOMEM, "listeners");
-	return n ? adopt(s, socket, n) : open_addresses(s);
+	KF_TRY(n ? adopt(s, socket, n) : open_addresses(s, s->gate));
+	for (size_t i = 1; i < s->gates; i++)
+		KF_TRY(open_addresses(s, &s->gate[i]));
+	return KF_OK;
 }
 
 static void stop_listeners(struct server *s)
 {
-	for (size_t i = 0; i < s->listeners; i++)
-		listener_stop(&s->listener[i]);
-	s->listeners = 0;
+	for (size_t i = 0; i < s->entrances; i++)
+		listener_stop(&s->entrance[i].listener);
+	s->entrances = 0;
 }
 
 /* ---- telling where we are ---- */
@@ -167,7 +174,7 @@ static kf_err announce(struct server *s)
 {
 	struct address a;
 	char text[ADDRESS_TEXT_MAX], status[ADDRESS_TEXT_MAX + 32];
-	KF_TRY(address_of_socket(s->listener[0].watch.fd, &a));
+	KF_TRY(address_of_socket(s->entrance[0].listener.watch.fd, &a));
 	address_print(&a, text);
 	if (s->conf.address_file)
 		KF_TRY(write_address(s->conf.address_file, text));

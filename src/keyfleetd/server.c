@@ -18,25 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const protocols[] = { "keyfleet/1", "kmip", NULL };
-
 /* ---- pieces ---- */
-
-static struct tls_files tls_files(const struct conf *c)
-{
-	return (struct tls_files){ c->certificate, c->key, c->ca, c->crl };
-}
-
-static kf_err open_tls(struct server *s, struct buf *why)
-{
-	own_key_init(&s->own_key, s);
-	struct tls_options options = { .is_server = true,
-		.remote = &s->own_key.remote,
-		.alpn = protocols,
-		.ticket_lifetime_s = s->conf.ticket_lifetime_ms / 1000 };
-	struct tls_files files = tls_files(&s->conf);
-	return tls_context_open(&options, &files, why, &s->tls);
-}
 
 static kf_err open_keyring(const struct conf *c, struct buf *why, struct keyring **ret)
 {
@@ -284,7 +266,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(set_settings(s, 1), "settings", why));
 	KF_TRY(explain(clients_new(s->ios, &s->clients), "start", why));
 	KF_TRY(explain(metrics_new(&s->metrics), "start", why));
-	KF_TRY(explain(open_tls(s, why), "tls", why));
+	KF_TRY(explain(gates_open(s, why), "tls", why));
 	KF_TRY(explain(open_keyring(&s->conf, why, &s->keyring), "master key", why));
 	KF_TRY(explain(open_tokens(s, why), "pools", why));
 	KF_TRY(explain(open_store(s), "store", why));
@@ -318,7 +300,7 @@ void server_close(struct server *s)
 	for (unsigned i = 0; s->io && i < s->ios; i++)
 		io_free(s->io[i]);
 	free(s->io);
-	tls_context_free(s->tls);
+	gates_close(s);
 	keyring_free(s->keyring);
 	clients_free(s->clients);
 	metrics_free(s->metrics);
@@ -336,9 +318,8 @@ void server_close(struct server *s)
 static kf_err reload_files(struct server *s, const struct conf *new, struct buf *why)
 {
 	CLEANUP(keyring_freep) struct keyring *from = NULL;
-	struct tls_files files = tls_files(new);
 	KF_TRY(open_keyring(new, why, &from));
-	KF_TRY(tls_context_reopen(s->tls, &files, why));
+	KF_TRY(gates_reopen(s, new, why));
 	bool is_other = strcmp(keyring_id(from, 0), keyring_id(s->keyring, 0)) != 0;
 	KF_TRY(explain(keyring_adopt(s->keyring, from), "master key", why));
 	if (is_other)
@@ -408,7 +389,7 @@ static void check_addresses(const struct conf *c, struct buf *problems)
 void server_check(struct server *s, struct buf *problems)
 {
 	size_t before = problems->n;
-	kf_err e = open_tls(s, problems);
+	kf_err e = gates_open(s, problems);
 	if (!kf_ok(e) && problems->n == before)
 		buf_printf(problems, "tls: %s\n", e.site->text);
 	before = problems->n;
@@ -418,8 +399,7 @@ void server_check(struct server *s, struct buf *problems)
 	check_addresses(&s->conf, problems);
 	tokens_check(&s->conf, problems);
 	check_directory(s->conf.audit, "directory", problems);
-	tls_context_free(s->tls);
+	gates_close(s);
 	keyring_free(s->keyring);
-	s->tls = NULL;
 	s->keyring = NULL;
 }

@@ -9,6 +9,7 @@
 #include "audit/audit.h"
 #include "keyfleetd/client.h"
 #include "keyfleetd/conf.h"
+#include "keyfleetd/gate.h"
 #include "keyfleetd/io.h"
 #include "keyfleetd/own_key.h"
 #include "keyfleetd/worker.h"
@@ -19,6 +20,11 @@
 struct keyring;
 struct http;
 struct metrics;
+
+struct entrance {
+	struct listener listener;
+	const struct gate *gate;
+};
 
 struct server {
 	const char *conf_path;
@@ -34,7 +40,8 @@ struct server {
 	struct audit *audit;
 	struct heads *heads;
 	struct op_backup *backup;
-	struct tls_context *tls;
+	struct gate *gate; /* the first is for everybody */
+	size_t gates;
 	struct own_key own_key;
 	struct workers *workers;
 	struct workers *slow_workers; /* for what waits for tokens, perhaps for minutes */
@@ -59,8 +66,8 @@ struct server {
 
 	/* the main thread's */
 	struct loop *loop;
-	struct listener *listener;
-	size_t listeners;
+	struct entrance *entrance;
+	size_t entrances;
 	struct loop_watch signals;
 	struct loop_timer watchdog, deadline;
 	unsigned drained; /* ios that have nothing left */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tls: mutual TLS 1.2 and 1.3 with ECDHE and AEAD only, on both ends of the fleet.
+/* tls: mutual TLS 1.2 and 1.3, with ECDHE and AEAD only unless its owner says otherwise, on both ends of the
+ * fleet.
  *
  * Both ends always show a certificate of the same authority, and its extended key usage must name the
  * role: a client is refused by a client (no serverAuth), a server by a server (no clientAuth), and
@@ -33,6 +34,8 @@ struct tls_options {
 	 * offers, or none when nothing matches; NULL: ALPN is not used.
 	 * Literals: they are not copied. */
 	const char *const *alpn;
+	/* For TLS 1.2, in OpenSSL's words, best first; NULL: ECDHE with AEAD.  A literal. */
+	const char *ciphers_1_2;
 	int64_t ticket_lifetime_s; /* server; 0: two hours */
 	const struct tls_remote
 		*remote; /* server; outlives all streams; NULL: keys are PEM */

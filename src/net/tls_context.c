@@ -262,7 +262,9 @@ static SSL_CTX *new_ctx(struct tls_context *c, OSSL_LIB_CTX *library)
 	SSL_CTX *ctx = SSL_CTX_new_ex(library, NULL,
 		c->options.is_server ? TLS_server_method() : TLS_client_method());
 	if (!ctx || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-		SSL_CTX_set_cipher_list(ctx, CIPHERS_1_2) != 1)
+		SSL_CTX_set_cipher_list(ctx,
+			c->options.ciphers_1_2 ? c->options.ciphers_1_2 : CIPHERS_1_2) !=
+			1)
 		return NULL;
 	SSL_CTX_set_security_level(ctx, 2);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |

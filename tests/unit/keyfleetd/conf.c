@@ -118,9 +118,13 @@ TEST(every_option_has_a_line_of_manual)
 	OK(kf_ok(buf_err(&manual)));
 #define X(section, key, type, field, initial, min, max, words, text)                     \
 	OK(strstr((const char *)manual.p, key));
-#define AT_START       X
-#define POOL(key, ...) OK(strstr((const char *)manual.p, key));
+#define AT_START          X
+#define POOL(key, ...)    OK(strstr((const char *)manual.p, key));
+#define LISTENER          POOL
+#define LISTENER_AT_START POOL
 #include "keyfleetd/option.def"
+#undef LISTENER
+#undef LISTENER_AT_START
 #undef POOL
 #undef X
 #undef AT_START
@@ -245,7 +249,11 @@ TEST(what_needs_a_restart_is_named_and_nothing_else)
 		config_free(&before);                                                    \
 		config_free(&c);                                                         \
 	}
+#define LISTENER(...)
+#define LISTENER_AT_START(...)
 #include "keyfleetd/option.def"
+#undef LISTENER
+#undef LISTENER_AT_START
 #undef POOL
 #undef X
 #undef AT_START
@@ -277,9 +285,39 @@ TEST(every_limit_is_in_the_settings_that_loops_look_at)
 		OK(memcmp(&before, &after, sizeof(before)) != 0);                        \
 	}
 #define POOL(...)
+#define LISTENER(...)
+#define LISTENER_AT_START(...)
 #include "keyfleetd/option.def"
+#undef LISTENER
+#undef LISTENER_AT_START
 #undef POOL
 #undef X
 #undef AT_START
+}
+
+/* Of the file with this section: the complaint, or "". */
+static const char *complaint(const char *section)
+{
+	static char text[4096];
+	autobuf errors = buf_new(sizeof(text) - 1);
+	struct conf c;
+	if (kf_ok(read_text(section, &c, &errors)))
+		config_free(&c);
+	memcpy(text, errors.p, errors.n);
+	text[errors.n] = 0;
+	return text;
+}
+
+TEST(a_listener_names_addresses_and_clients_and_a_key_of_its_own_has_a_certificate)
+{
+	const char *whole = "[listener old]\nprofile = kmip-1.4\nlisten = 127.0.0.1:1\n"
+			    "clients = array\n";
+	EQ(strlen(complaint(whole)), 0);
+	OK(strstr(complaint("[listener old]\nclients = array\n"), "names no address"));
+	OK(strstr(complaint("[listener old]\nlisten = 127.0.0.1:1\n"), "clients"));
+	OK(strstr(complaint("[listener old]\nlisten = 127.0.0.1:1\nclients = array\n"
+			    "key = old.key\n"),
+		"belong together"));
+	OK(strstr(complaint("[listener old]\nprofile = kmip-0.9\n"), "profile"));
 }
 TEST_MAIN
