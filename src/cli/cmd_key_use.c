@@ -2,15 +2,21 @@
  *
  * keyfleet key ref, csr, activate, revoke, destroy.
  */
+#include "base/mem.h"
 #include "cli/call.h"
+#include "cli/tokens.h"
 #include "client/keyref.h"
 #include "crypt/x509.h"
 #include "kmip/activate.h"
+#include "kmip/attrs.h"
 #include "kmip/destroy.h"
 #include "kmip/revoke.h"
 #include "kmip/sign.h"
+#include "kmip/token_admin.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static kf_err run_ref(struct cli *c)
 {
@@ -171,6 +177,66 @@ static kf_err run_revoke(struct cli *c)
 	return both_halves(c, KMIP_OPERATION_REVOKE, put_revoke, reason);
 }
 
+/* ---- destroy ---- */
+
+struct erasing {
+	const char *id;
+	struct key_line left; /* who holds it still; "" nobody */
+};
+
+static void see_left(void *arg, const struct key_line *k)
+{
+	struct erasing *e = arg;
+	if (!strcmp(k->destroyed, e->id))
+		e->left = *k;
+}
+
+static kf_err look_for_left(struct tokens *t, struct erasing *e)
+{
+	e->left = (struct key_line){ 0 };
+	return t->ops->keys(t, see_left, e);
+}
+
+/* The key server deletes it from its tokens; this takes a moment, and not all of them may be here. */
+static kf_err wait_for_tokens(struct cli *c, const char *id)
+{
+	enum { PATIENCE_S = 20, LOOK_MS = 200 };
+	const struct tokens_options o = { 0 };
+	CLEANUP(tokens_freep) struct tokens *t = NULL;
+	CLEANUP(mem_freep) struct erasing *e = calloc(1, sizeof(*e));
+	if (!e)
+		return kf_fail(NOMEM, "no memory for a key");
+	e->id = id;
+	KF_TRY(tokens_open(c, &o, false, &t));
+	KF_TRY(look_for_left(t, e));
+	for (int i = 0; e->left.destroyed[0] && i < PATIENCE_S * 1000 / LOOK_MS; i++) {
+		nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000 }, NULL);
+		KF_TRY(look_for_left(t, e));
+	}
+	if (e->left.destroyed[0])
+		cli_note(c,
+			"%s: destroyed, but tokens still hold it: %s; it is deleted as "
+			"soon as that can be done (keyfleet dkek status --drift)",
+			c->argv[0], e->left.holders);
+	else
+		cli_note(c,
+			"%s: deleted from the tokens of this key server; from those that "
+			"are away as soon as they are back",
+			c->argv[0]);
+	return KF_OK;
+}
+
+static bool is_on_tokens(struct cli *c, const char *id)
+{
+	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
+	struct ttlv_item it;
+	const struct attr_ref ref = { .tag = TAG_ATTRIBUTE,
+		.vendor = slice_of(TOKEN_ATTRIBUTE_VENDOR),
+		.name = slice_of(TOKEN_ATTRIBUTE_POOL) };
+	return kf_ok(key_attributes(c, id, &attrs)) &&
+	       attrs_find_ref(buf_slice(&attrs), &ref, 0, &it);
+}
+
 static kf_err run_destroy(struct cli *c)
 {
 	bool is_sure = false;
@@ -180,7 +246,14 @@ static kf_err run_destroy(struct cli *c)
 	if (!is_sure)
 		return kf_fail(INVALID_FIELD, "a destroyed key never comes back; say "
 					      "--yes if that is what you want");
-	return both_halves(c, KMIP_OPERATION_DESTROY, put_destroy, NULL);
+	struct key_ids ids;
+	KF_TRY(key_find(c, c->argv[0], &ids));
+	bool has_tokens = is_on_tokens(c, ids.private_key);
+	kf_err e = both_halves(c, KMIP_OPERATION_DESTROY, put_destroy, NULL);
+	if (kf_is(e, KF_E_READ_ONLY))
+		cli_note(c, "%s: its pool is read only, so that it cannot be destroyed",
+			c->argv[0]);
+	return kf_ok(e) && has_tokens ? wait_for_tokens(c, ids.private_key) : e;
 }
 
 const struct command command_key_ref = {
@@ -211,5 +284,5 @@ const struct command command_key_revoke = {
 };
 const struct command command_key_destroy = { .words = "key destroy",
 	.args = "NAME|ID --yes",
-	.summary = "destroy a revoked key for ever",
+	.summary = "destroy a revoked key for ever, on tokens too",
 	.run = run_destroy };

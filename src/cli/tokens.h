@@ -31,7 +31,8 @@ struct key_line {
 	char holders[POOL_TOKENS_MAX * 24]; /* serial numbers, blanks between; cut */
 	char missing[POOL_TOKENS_MAX * 24];
 	unsigned holders_n;
-	char object[160]; /* name of its object at the key server; "" none, or local */
+	char object[160];   /* name of its object at the key server; "" none, or local */
+	char destroyed[64]; /* id of its object that was destroyed; "" */
 };
 
 struct token_names {

@@ -162,6 +162,8 @@ static void take_key(const struct token_key_row *row, struct key_line *k)
 			server_text(p.value, k->holders, sizeof(k->holders));
 		else if (slice_is(p.name, "missing"))
 			server_text(p.value, k->missing, sizeof(k->missing));
+		else if (slice_is(p.name, "destroyed"))
+			server_text(p.value, k->destroyed, sizeof(k->destroyed));
 		else if (slice_is(p.name, "name") ||
 			 (slice_is(p.name, "object") && !k->object[0]))
 			server_text(p.value, k->object, sizeof(k->object));
@@ -271,6 +273,11 @@ static void see_key_drift(void *arg, const struct key_line *k)
 	const struct drifting *d = arg;
 	const char *at = k->holders;
 	struct slice first = next_word(&at), s;
+	for (at = k->holders; k->destroyed[0] && (s = next_word(&at)).n;)
+		tell(d->in, DRIFT_UNKNOWN_KEY, s, k->label,
+			"holds a key that was destroyed and is not deleted yet");
+	if (k->destroyed[0])
+		return;
 	if (!k->object[0])
 		tell(d->in, DRIFT_UNKNOWN_KEY, first, k->label,
 			"belongs to no object: `keyfleet key adopt`");

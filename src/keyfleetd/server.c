@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "crypt/keygen.h"
 #include "crypt/keyring.h"
+#include "keyfleetd/erase.h"
 #include "keyfleetd/heads.h"
 #include "keyfleetd/health.h"
 #include "keyfleetd/metrics.h"
@@ -275,6 +276,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_audit(s), "audit", why));
 	KF_TRY(explain(heads_start(s, &s->heads), "audit", why));
 	KF_TRY(explain(open_workers(s), "workers", why));
+	KF_TRY(explain(eraser_start(s, &s->eraser), "pools", why));
 	KF_TRY(explain(open_ios(s), "loops", why));
 	KF_TRY(explain(epoch_register(s->epoch, &s->health_reader), "health", why));
 	return explain(health_open(s, s->conf.health, &s->health), "health", why);
@@ -285,6 +287,8 @@ void server_close(struct server *s)
 {
 	http_close(s->health);
 	epoch_unregister(s->health_reader);
+	pools_interrupt(s->pools); /* whoever waits for a token that hangs need not */
+	eraser_stop(s->eraser);
 	workers_stop(s->slow_workers);
 	workers_stop(s->workers);
 	tokens_close(s->tokens); /* its threads post to the loops */

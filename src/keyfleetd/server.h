@@ -50,6 +50,7 @@ struct server {
 	struct pools *pools;   /* the same */
 	struct clients *clients;
 	struct http *health;
+	struct eraser *eraser;              /* NULL: no pools */
 	struct epoch_reader *health_reader; /* the health thread's */
 	struct metrics *metrics;            /* the main thread's */
 	struct op_server op;

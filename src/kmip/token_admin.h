@@ -32,7 +32,8 @@ bool token_row_next(struct ttlv_reader *r, struct token_row *ret);
  *
  * Facts: label, algorithm, holders (serial numbers, blanks between), serving, waiting, tokens (in use, of
  * the pool), object (id of the private key, or absent: nobody may use it), name, missing (tokens in use that
- * could hold it and do not: serial numbers), overflow (yes: its object has a copy in software; or absent) */
+ * could hold it and do not: serial numbers), overflow (yes: its object has a copy in software; or absent),
+ *   destroyed (id of its destroyed object, there being no other: it is deleted as soon as that can be done) */
 struct token_key_row {
 	struct slice pool;
 	struct slice key_id; /* SHA-256 of the SubjectPublicKeyInfo */
@@ -132,3 +133,5 @@ kf_err key_overflow_get_response(struct ttlv_reader *r, struct key_overflow *ret
 #define TOKEN_ATTRIBUTE_LABEL  "label"
 /* Of a private key with a copy in software: "software".  It tells; what counts is the copy. */
 #define TOKEN_ATTRIBUTE_OVERFLOW "overflow"
+/* Of a destroyed one: its key id, by which it is known, and deleted, on tokens that come later. */
+#define TOKEN_ATTRIBUTE_KEY_ID "destroyed-key-id"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/destroy.h"
-#include "op/step.h"
+#include "op/token_key.h"
+#include "op/token_step.h"
 
 kf_err op_destroy_decode(struct op_call *call)
 {
@@ -11,7 +12,17 @@ kf_err op_destroy_decode(struct op_call *call)
 	return op_name_object(call, &q->uid);
 }
 
-/* The material goes with the commit; the attributes stay, and the name is free again. */
+/* Key material on tokens that must not be written to cannot be destroyed; whoever says it were would lie. */
+static kf_err check_tokens(const struct op_call *call)
+{
+	const struct token_key *key = call->object->key;
+	if (!key || !pool_key_is(key) || !call->server->pools)
+		return KF_OK;
+	kf_err e = op_token_check(call, pool_key_pool(key), true);
+	return kf_is(e, KF_E_READ_ONLY) ? e : KF_OK;
+}
+
+/* The material goes with the commit; from tokens soon after it (keyfleetd/erase.h). the attributes stay, and the name is free again. */
 static kf_err destroy(struct op_call *call)
 {
 	const enum object_state state = object_state(call->object, call->now_s);
@@ -20,7 +31,10 @@ static kf_err destroy(struct op_call *call)
 	KF_TRY(op_check_material(call->object, call->now_s));
 	if (state == STATE_ACTIVE)
 		return kf_fail(STATE, "what is active must be revoked first");
+	KF_TRY(check_tokens(call));
 	buf_add_slice(&attrs, call->object->attrs);
+	if (call->object->key && pool_key_is(call->object->key))
+		token_key_bury(&attrs, call->object->key);
 	attrs_set_enum(&attrs, TAG_STATE,
 		state == STATE_COMPROMISED ? STATE_DESTROYED_COMPROMISED
 					   : STATE_DESTROYED);

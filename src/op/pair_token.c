@@ -6,6 +6,7 @@
  */
 #include "crypt/keygen.h"
 #include "op/pair.h"
+#include "op/slow.h"
 #include "op/token_key.h"
 #include "op/token_step.h"
 #include <openssl/rand.h>
@@ -87,6 +88,19 @@ static kf_err generate(struct op_call *call, const struct provision *where,
 	return provision_generate(where, &in, spki, report);
 }
 
+/* A key that was destroyed once may come back like this: nobody deletes it before its object is there. */
+static kf_err restore(struct op_call *call, const struct provision *where,
+	struct buf *spki, struct provision_report *report)
+{
+	const struct pair_call *p = pair_of(call);
+	CLEANUP(token_blob_free) struct token_blob blob = { 0 };
+	uint8_t id[KEY_ID_SIZE];
+	KF_TRY(provision_read_file(p->file, &blob));
+	spki_id(buf_slice(&blob.spki), id);
+	KF_TRY(op_slow_brings(call->server->slow, call->slow_place, id));
+	return provision_restore(where, p->file, NULL, p->copies, spki, report);
+}
+
 /* Where the key comes from; `spki` is its public half, *ret how many tokens have it and have proved it. */
 static kf_err bring(struct op_call *call, const struct provision *where, struct buf *spki,
 	unsigned *ret)
@@ -98,8 +112,7 @@ static kf_err bring(struct op_call *call, const struct provision *where, struct 
 		return pool_find_spki(
 			call->server->pools, where->pool, p->key_id.p, spki);
 	}
-	KF_TRY(p->file.n ? provision_restore(
-				   where, p->file, NULL, p->copies, spki, &report)
+	KF_TRY(p->file.n ? restore(call, where, spki, &report)
 			 : generate(call, where, spki, &report));
 	*ret = (unsigned)report.done;
 	p->copies = p->copies ? p->copies : (unsigned)(report.done + report.failed);
@@ -250,11 +263,13 @@ static kf_err alg_of_file(struct slice file, const struct alg **ret)
 static kf_err find_alg(struct op_call *call)
 {
 	struct pair_call *p = pair_of(call);
-	char pool[POOL_NAME_SIZE];
+	char pool[POOL_NAME_SIZE], buried[OBJECT_ID_SIZE];
 	autobuf spki = buf_new(SPKI_MAX);
 	KF_TRY(check_pool(call, false));
 	if (p->file.n)
 		return alg_of_file(p->file, &p->alg);
+	if (token_key_is_buried(call->server->catalog, p->key_id.p, buried))
+		return kf_fail(DESTROYED, "the key was destroyed: it is being deleted");
 	KF_TRY(slice_to_text(p->pool, pool, sizeof(pool)));
 	KF_TRY(pool_find_spki(call->server->pools, pool, p->key_id.p, &spki));
 	return alg_of_spki(buf_slice(&spki), &p->alg);

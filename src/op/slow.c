@@ -10,7 +10,11 @@ struct op_slow {
 		bool is_taken;
 		size_t n;
 		uint8_t id[16];
+		bool has_key; /* that it brings to tokens */
+		uint8_t key_id[32];
 	} request[OP_SLOW_MAX];
+	bool is_erasing;
+	uint8_t erasing[32];
 };
 
 kf_err op_slow_new(struct op_slow **ret)
@@ -71,6 +75,36 @@ void op_slow_end(struct op_slow *s, unsigned which)
 	if (!which)
 		return;
 	pthread_mutex_lock(&s->lock);
-	s->request[which - 1].is_taken = false;
+	s->request[which - 1].is_taken = s->request[which - 1].has_key = false;
+	pthread_mutex_unlock(&s->lock);
+}
+
+kf_err op_slow_brings(struct op_slow *s, unsigned which, const uint8_t key_id[32])
+{
+	pthread_mutex_lock(&s->lock);
+	bool is_erased = s->is_erasing && !memcmp(s->erasing, key_id, 32);
+	s->request[which - 1].has_key = !is_erased;
+	memcpy(s->request[which - 1].key_id, key_id, 32);
+	pthread_mutex_unlock(&s->lock);
+	return is_erased ? kf_fail(BUSY, "the key is being deleted just now") : KF_OK;
+}
+
+kf_err op_slow_erase(struct op_slow *s, const uint8_t key_id[32])
+{
+	bool is_brought = false;
+	pthread_mutex_lock(&s->lock);
+	for (unsigned i = 0; i < OP_SLOW_MAX; i++)
+		is_brought |= s->request[i].has_key &&
+			      !memcmp(s->request[i].key_id, key_id, 32);
+	s->is_erasing = !is_brought;
+	memcpy(s->erasing, key_id, 32);
+	pthread_mutex_unlock(&s->lock);
+	return is_brought ? kf_fail(BUSY, "the key is being brought back") : KF_OK;
+}
+
+void op_slow_erased(struct op_slow *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->is_erasing = false;
 	pthread_mutex_unlock(&s->lock);
 }

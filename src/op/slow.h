@@ -16,3 +16,9 @@ void op_slow_free(struct op_slow *s); /* NULL is fine */
  * may be empty.  *ret is for op_slow_end(), never 0. */
 kf_err op_slow_begin(struct op_slow *s, struct slice request_id, unsigned *ret);
 void op_slow_end(struct op_slow *s, unsigned which); /* 0: nothing was begun */
+
+/* A request that brings a key (SHA-256 of its public half) to tokens says so, and whoever deletes a destroyed key from
+ * them does: not both at a time.  BUSY: the other one is at it. */
+kf_err op_slow_brings(struct op_slow *s, unsigned which, const uint8_t key_id[32]);
+kf_err op_slow_erase(struct op_slow *s, const uint8_t key_id[32]);
+void op_slow_erased(struct op_slow *s); /* it is over; one at a time */

@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "op/page.h"
+#include "op/token_key.h"
 #include "op/token_step.h"
 #include <stdlib.h>
 #include <string.h>
@@ -56,32 +57,21 @@ enum { KEYS_MAX = 4096, WORDS_MAX = 1 << 14 };
 
 kf_err op_token_keys_decode(struct op_call *call) { return op_token_list_decode(call); }
 
-struct finding {
-	const uint8_t *key_id;
-	const struct object *found;
-};
-
-static bool is_private_of(void *arg, const struct object *o)
-{
-	struct finding *f = arg;
-	if (o->type == OBJECT_PRIVATE_KEY && o->key && !object_is_destroyed(o) &&
-		pool_key_is(o->key) && !memcmp(o->key_id, f->key_id, KEY_ID_SIZE))
-		f->found = o;
-	return !f->found;
-}
-
 static void add_object(
 	const struct op_call *call, struct buf *facts, const struct pool_key_status *k)
 {
-	struct finding f = { .key_id = k->key_id };
+	const struct object *o = token_key_object(call->server->catalog, k->key_id);
+	char buried[OBJECT_ID_SIZE];
 	struct slice name;
-	catalog_each(call->server->catalog, is_private_of, &f);
-	if (!f.found)
+	if (!o) {
+		if (token_key_is_buried(call->server->catalog, k->key_id, buried))
+			op_token_fact(facts, "destroyed", buried);
 		return;
-	op_token_fact(facts, "object", f.found->id);
-	if (object_name(f.found, 0, &name))
+	}
+	op_token_fact(facts, "object", o->id);
+	if (object_name(o, 0, &name))
 		status_pair_add(facts, &(struct status_pair){ slice_of("name"), name });
-	if (pool_key_overflow(f.found->key))
+	if (pool_key_overflow(o->key))
 		op_token_fact(facts, "overflow", "yes");
 }
 

@@ -50,6 +50,9 @@ kf_err pools_open(const struct pool_conf *conf, size_t n, struct pools **ret);
 /* Jobs that wait fail with CLOSED, those at work are finished.  A token that hangs and cannot be
  * interrupted keeps its memory.  NULL is fine. */
 void pools_close(struct pools *p);
+/* Before that, for whoever has threads in pool_run(): tasks that wait are refused, those at work cut off where the
+ * driver can.  NULL is fine. */
+void pools_interrupt(struct pools *p);
 
 /* Until every token that is plugged in has been looked at, after a task that changed it once more; TIMEOUT. */
 kf_err pools_wait(struct pools *p, unsigned timeout_ms);

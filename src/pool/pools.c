@@ -105,6 +105,28 @@ static bool send_home(struct pool *p)
 	return is_home;
 }
 
+static void interrupt(struct pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->is_closing = true;
+	list_each(l, &p->workers)
+	{
+		struct worker *w = container_of(l, struct worker, link);
+		w->must_interrupt |= w->task != NULL;
+		worker_refuse_tasks(w);
+		worker_settle(w);
+	}
+	keeper_arm(p, 0);
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void pools_interrupt(struct pools *pools)
+{
+	for (size_t i = 0; pools && i < pools->n; i++)
+		interrupt(pools->pool[i]);
+}
+
 static bool all_hang(const struct pool *p)
 {
 	list_each(l, &p->workers) if (!container_of(l, struct worker, link)

@@ -158,15 +158,31 @@ def claim_a_backup_brings_a_key_back_to_cards_that_lost_it(lab):
     lab.admin.transfer(CLONE, other, lab.serials[1])
     lab.serving("kept", 2)
     lab.server.keyfleet("key", "revoke", other)
-    lab.server.keyfleet("key", "destroy", "--yes", other)
-    again = lab.admin.adopt("main", "again", key_id=row["id"])
-    expect(lab.admin.keys()["kept"]["object"] == again, lab.admin.keys())
-    lab.server.keyfleet("key", "revoke", again)
-    lab.server.keyfleet("key", "destroy", "--yes", again)
+    told = lab.server.keyfleet("key", "destroy", "--yes", other).stderr
+    expect("deleted from the tokens" in told and "kept" not in lab.admin.keys(), told)
+    refused("a destroyed key was adopted", lambda: lab.admin.adopt("main", "again", key_id=row["id"]))
     lab.admin.adopt("main", "from-file", blob=file)
     lab.serving("kept", 3)
     signed = lab.server.keyfleet("key", "ref", "from-file")
     expect("KEYFLEET KEY REFERENCE" in signed.stdout, signed)
+
+
+def claim_a_destroyed_key_is_deleted_from_cards_that_come_later(lab):
+    needs_cards(lab)
+    key = lab.admin.create("main", "doomed", copies=3)
+    lab.serving("doomed", 3)
+    lab.cards.tell("card", "3", "unplug")
+    lab.to_be(3, "gone")
+    lab.server.keyfleet("key", "revoke", key)
+    lab.server.keyfleet("key", "destroy", "--yes", key)
+    expect("doomed" not in lab.admin.keys(), "cards that are here hold it")
+    lab.server.process.stop()
+    lab.cards.tell("card", "3", "replug")
+    lab.server.start()
+    wait_until("the third card to lose it", lambda: lab.state(3) == "serving" and "doomed" not in lab.admin.keys())
+    wait_until("the log to tell of it", lambda: f"serial={lab.serials[2]}" in "".join(
+        line for line in lab.server.process.tail(1000).splitlines() if "destroyed key was deleted" in line))
+    expect(lab.admin.keys()["www"]["serving"] == "3", lab.admin.keys())
 
 
 def claim_nginx_serves_with_it_and_the_audit_names_the_card(lab):
@@ -320,6 +336,8 @@ def claim_another_key_server_takes_over_what_the_first_has_no_card_for(lab):
 def claim_a_read_only_pool_is_never_written_to(lab):
     needs_cards(lab)
     lab.server.process.stop()
+    lab.keyfleet("key", "create", "stray", "--local", "--socket", lab.pcscd.socket, "--pin-file", lab.pin, "--token",
+                 lab.serials[0], "--on", lab.serials[0], "--copies", "1")
     lab.write("keys/keyfleetd.conf", open(os.path.join(lab.server.dir, "keyfleetd.conf")).read() + "read_only = yes\n")
     lab.server.start()
     lab.serving("www", 1)
@@ -338,8 +356,10 @@ def claim_a_read_only_pool_is_never_written_to(lab):
     }
     expect(len(why) == 1, f"refused for other reasons: {why}")
     lab.server.keyfleet("key", "revoke", lab.key_id)
-    lab.server.keyfleet("key", "destroy", "--yes", lab.key_id)
-    lab.server.keyfleet("key", "adopt", "www")
+    failed = lab.server.keyfleet("key", "destroy", "--yes", lab.key_id, check=False)
+    expect(failed.returncode != 0 and "Deactivated" in lab.server.keyfleet("key", "show", lab.key_id).stdout,
+           "a key that stays on its card was destroyed")
+    lab.server.keyfleet("key", "adopt", "stray")
     lab.admin.act(DRAIN, lab.serials[0])
     lab.admin.act(RESUME, lab.serials[0])
 

@@ -336,6 +336,41 @@ TEST(a_task_that_breaks_the_token_has_it_opened_anew)
 	pool_down();
 }
 
+static kf_err sign_for_long(const struct token_driver *driver, struct token *t, void *arg)
+{
+	struct sign_job *job = arg;
+	return driver->sign(t, KEC + 1, job);
+}
+
+static void *run_long(void *arg)
+{
+	static struct call c;
+	call_sign_init(&c, KEC, 1);
+	const struct pool_task task = {
+		.serial = "FAKE0", .task = "x", .run = sign_for_long, .arg = &c.sign
+	};
+	*(kf_err *)arg = pool_run(pools, &task);
+	return NULL;
+}
+
+TEST(a_task_that_hangs_is_cut_off_by_who_wants_to_close)
+{
+	pthread_t thread;
+	kf_err e = KF_OK;
+	OK(pool_with(1, 1 << KEC));
+	OK(SERVING(0));
+	FAKE(fakes[0].is_held = true);
+	OK(!pthread_create(&thread, NULL, run_long, &e));
+	OK(FAKE_UNTIL(fakes[0].is_at_work));
+
+	pools_interrupt(pools);
+	pthread_join(thread, NULL);
+
+	OK(kf_is(e, KF_E_TOKEN));
+	EQ(fakes[0].interrupts, 1);
+	pool_down();
+}
+
 TEST(tasks_are_refused_where_they_cannot_be)
 {
 	int key = KRSA;
