@@ -40,3 +40,19 @@ const char *mech_name(const struct mech *mech)
 	};
 	return names[mech->id];
 }
+
+uint32_t parameters_hash_of_hmac(uint32_t algorithm)
+{
+	switch (algorithm) {
+	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA1: return KMIP_HASHING_ALGORITHM_SHA_1;
+	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA224:
+		return KMIP_HASHING_ALGORITHM_SHA_224;
+	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256:
+		return KMIP_HASHING_ALGORITHM_SHA_256;
+	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA384:
+		return KMIP_HASHING_ALGORITHM_SHA_384;
+	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA512:
+		return KMIP_HASHING_ALGORITHM_SHA_512;
+	default: return 0;
+	}
+}

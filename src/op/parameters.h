@@ -16,5 +16,8 @@ struct cryptographic_parameters parameters_of(
 kf_err parameters_to_mech(const struct cryptographic_parameters *p,
 	enum alg_family family, const struct mech **ret, int *salt);
 
+/* KMIP's hash that the algorithm of a key for HMAC says by itself; 0: it is not one. */
+uint32_t parameters_hash_of_hmac(uint32_t algorithm);
+
 /* For the audit record: "ECDSA_SHA256". */
 const char *mech_name(const struct mech *mech);

@@ -201,7 +201,12 @@ struct mutation *op_mutate(struct op_call *call, enum mutation_kind kind)
 kf_err op_replace_object(
 	struct op_call *call, const struct buf *attrs, bool keeps_material)
 {
-	const struct object *was = call->object;
+	return op_replace_other(call, call->object, attrs, keeps_material);
+}
+
+kf_err op_replace_other(struct op_call *call, const struct object *was,
+	const struct buf *attrs, bool keeps_material)
+{
 	const struct object_parts parts = {
 		.id = slice_of(was->id),
 		.owner = slice_of(was->owner),

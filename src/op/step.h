@@ -74,3 +74,6 @@ struct mutation *op_mutate(struct op_call *call, enum mutation_kind kind);
  * are gone with the commit. */
 kf_err op_replace_object(
 	struct op_call *call, const struct buf *attrs, bool keeps_material);
+/* The same of another object that the call changes. */
+kf_err op_replace_other(struct op_call *call, const struct object *was,
+	const struct buf *attrs, bool keeps_material);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/wrap_key.h"
 #include "crypt/prf.h"
+#include "op/parameters.h"
 #include "op/wrap.h"
 #include <string.h>
 
@@ -168,31 +169,15 @@ kf_err wrap_key_oaep(const struct cryptographic_parameters *p, struct keywrap_oa
 
 /* --- MAC --- */
 
-/* The hash that a key for HMAC says itself. */
-static uint32_t hash_of_algorithm(uint32_t algorithm)
-{
-	switch (algorithm) {
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA1: return KMIP_HASHING_ALGORITHM_SHA_1;
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA224:
-		return KMIP_HASHING_ALGORITHM_SHA_224;
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256:
-		return KMIP_HASHING_ALGORITHM_SHA_256;
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA384:
-		return KMIP_HASHING_ALGORITHM_SHA_384;
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA512:
-		return KMIP_HASHING_ALGORITHM_SHA_512;
-	default: return 0;
-	}
-}
-
 kf_err wrap_key_mac(const struct object *o, const struct cryptographic_parameters *p,
 	struct slice key, struct slice data, struct buf *ret)
 {
 	if (p->block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_CMAC &&
 		o->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES)
 		return prf_cmac(key, data, ret);
-	const uint32_t hash = p->hashing_algorithm ? p->hashing_algorithm
-						   : hash_of_algorithm(o->algorithm);
+	const uint32_t hash = p->hashing_algorithm
+				      ? p->hashing_algorithm
+				      : parameters_hash_of_hmac(o->algorithm);
 	if (!hash_by_kmip(hash))
 		return kf_fail(BAD_PARAMETERS, "which Hashing Algorithm");
 	return prf_hmac(hash_by_kmip(hash), key, data, ret);

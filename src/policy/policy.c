@@ -224,7 +224,8 @@ static struct decision by_grant(const struct tally *t)
 static struct decision by_ownership(const struct tally *t)
 {
 	const bool is_narrowed = t->signs && !t->signs_freely;
-	const uint32_t takes_away = PERM_GET | PERM_DECRYPT | PERM_DECRYPT_TLS;
+	const uint32_t takes_away =
+		PERM_GET | PERM_DECRYPT | PERM_DECRYPT_TLS | PERM_UNWRAP | PERM_DERIVE;
 
 	if (is_narrowed && t->object->type == OBJECT_PRIVATE_KEY &&
 		(t->wanted & (takes_away | PERM_SIGN)))

@@ -12,6 +12,7 @@
 #include "kmip/create.h"
 #include "kmip/create_key_pair.h"
 #include "kmip/decrypt.h"
+#include "kmip/derive_key.h"
 #include "kmip/destroy.h"
 #include "kmip/discover_versions.h"
 #include "kmip/get.h"

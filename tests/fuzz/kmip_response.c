@@ -47,6 +47,7 @@ static void read_payload(struct ttlv_reader *r, uint32_t operation)
 		ROW_PLAIN(CREATE, create, response)
 		ROW_PLAIN(CREATE_KEY_PAIR, create_key_pair, response)
 		ROW_PLAIN(REGISTER, register, response)
+		ROW_PLAIN(DERIVE_KEY, derive_key, response)
 		ROW_PLAIN(LOCATE, locate, response)
 		ROW_PLAIN(BACKUP, backup, response)
 	default: read_list(r, operation); break;

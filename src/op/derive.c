@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op/derive.h"
+#include "op/material.h"
+#include "op/parameters.h"
+#include "op/secret.h"
+#include "op/step.h"
+
+bool op_derive_is_slow(uint32_t method)
+{
+	return method == KMIP_DERIVATION_METHOD_PBKDF2 ||
+	       method == KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY;
+}
+
+/* --- key and data --- */
+
+struct input {
+	struct cryptographic_parameters p;
+	const struct object *base; /* of the key */
+	struct slice key, data;
+	struct buf key_scratch, data_scratch;
+};
+
+static void input_free(struct input *in)
+{
+	buf_free(&in->key_scratch);
+	buf_free(&in->data_scratch);
+}
+
+/* Of two objects secret data is the data; if both are, the second one. */
+static const struct object *data_object(const struct derivation *d)
+{
+	if (!d->base[1])
+		return NULL;
+	return d->base[1]->type != OBJECT_SECRET_DATA &&
+			       d->base[0]->type == OBJECT_SECRET_DATA
+		       ? d->base[0]
+		       : d->base[1];
+}
+
+static kf_err open_data(
+	struct op_call *call, const struct derivation *d, struct input *in)
+{
+	const struct object *o = data_object(d);
+
+	if (!o) {
+		in->data = d->how->data_n ? d->how->data[0] : (struct slice){ 0 };
+		return KF_OK;
+	}
+	if (o->type != OBJECT_SECRET_DATA)
+		return kf_fail(INVALID_FIELD, "the second object is not secret data");
+	if (d->how->data_n)
+		return kf_fail(MALFORMED, "Derivation Data and a secret data object");
+	return op_secret_open(call, o, &in->data_scratch, &in->data);
+}
+
+static kf_err open_input(
+	struct op_call *call, const struct derivation *d, struct input *in)
+{
+	const size_t most = call->server->message_max;
+
+	*in = (struct input){ .key_scratch = buf_new(most),
+		.data_scratch = buf_new(most) };
+	in->base = data_object(d) == d->base[0] ? d->base[1] : d->base[0];
+	in->p = parameters_of(in->base, d->how->has_parameters, &d->how->parameters);
+	if (d->how->data_n > 1 &&
+		d->method != KMIP_DERIVATION_METHOD_AWS_SIGNATURE_VERSION_4)
+		return kf_fail(INVALID_FIELD, "Derivation Data more than once");
+	KF_TRY(open_data(call, d, in));
+	return op_secret_open(call, in->base, &in->key_scratch, &in->key);
+}
+
+/* --- with what --- */
+
+static bool is_cmac(const struct input *in)
+{
+	return in->base->algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES &&
+	       (in->p.block_cipher_mode == KMIP_BLOCK_CIPHER_MODE_CMAC ||
+		       !in->p.hashing_algorithm);
+}
+
+static kf_err hash_of(const struct input *in, uint32_t otherwise, const struct hash **ret)
+{
+	uint32_t kmip = in->p.hashing_algorithm;
+
+	if (!kmip)
+		kmip = parameters_hash_of_hmac(in->base->algorithm);
+	*ret = hash_by_kmip(kmip ? kmip : otherwise);
+	return *ret ? KF_OK : kf_fail(BAD_PARAMETERS, "which Hashing Algorithm");
+}
+
+static kf_err to_kdf(const struct derivation *d, const struct input *in, struct kdf *ret)
+{
+	const uint32_t otherwise = d->method == KMIP_DERIVATION_METHOD_PBKDF2
+					   ? KMIP_HASHING_ALGORITHM_SHA_1
+					   : 0;
+	*ret = (struct kdf){ .key = in->key,
+		.data = in->data,
+		.salt = d->how->salt,
+		.iterations = d->how->iterations > 0 ? (uint32_t)d->how->iterations : 0 };
+	KF_TRY(hash_of(in, otherwise, &ret->hash));
+	ret->n = d->n ? d->n : ret->hash->size;
+	return KF_OK;
+}
+
+/* --- the methods --- */
+
+static kf_err pbkdf2(const struct derivation *d, const struct input *in, struct buf *ret)
+{
+	struct kdf k;
+	if (!d->how->has_salt || !d->how->has_iterations)
+		return kf_fail(MISSING, "Salt or Iteration Count");
+	if (d->how->data_n)
+		return kf_fail(MALFORMED, "two pass phrases: Derivation Data, an object");
+	KF_TRY(to_kdf(d, in, &k));
+	return kdf_pbkdf2(&k, ret);
+}
+
+static kf_err hash(const struct derivation *d, const struct input *in, struct buf *ret)
+{
+	struct kdf k;
+	if (d->how->data_n || d->base[1])
+		return kf_fail(INVALID_FIELD, "HASH is of one object alone");
+	KF_TRY(to_kdf(d, in, &k));
+	return kdf_hash(&k, ret);
+}
+
+static kf_err hmac(const struct derivation *d, const struct input *in, struct buf *ret)
+{
+	struct kdf k;
+	if (!in->data.n)
+		return kf_fail(MISSING, "Derivation Data");
+	KF_TRY(to_kdf(d, in, &k));
+	return kdf_hmac(&k, ret);
+}
+
+static kf_err hkdf(const struct derivation *d, const struct input *in, struct buf *ret)
+{
+	struct kdf k;
+	KF_TRY(to_kdf(d, in, &k));
+	return kdf_hkdf(&k, ret);
+}
+
+static kf_err sp800_108(enum kdf_mode mode, const struct derivation *d,
+	const struct input *in, struct buf *ret)
+{
+	struct kdf k = { .key = in->key, .data = in->data, .n = d->n ? d->n : 16 };
+
+	if (!in->data.n)
+		return kf_fail(MISSING, "Derivation Data");
+	if (!is_cmac(in))
+		KF_TRY(to_kdf(d, in, &k));
+	k.salt = d->how->iv;
+	return kdf_sp800_108(mode, &k, ret);
+}
+
+/* "20150830/us-east-1/iam/aws4_request" */
+static size_t split(struct slice scope, struct slice part[DERIVE_KEY_DATA])
+{
+	size_t n = 0, from = 0;
+
+	for (size_t i = 0; i <= scope.n; i++) {
+		if (i < scope.n && scope.p[i] != '/')
+			continue;
+		if (n == DERIVE_KEY_DATA)
+			return 0;
+		part[n++] = (struct slice){ scope.p + from, i - from };
+		from = i + 1;
+	}
+	return n;
+}
+
+static kf_err aws4(const struct derivation *d, const struct input *in, struct buf *ret)
+{
+	struct slice part[DERIVE_KEY_DATA];
+	size_t n = d->how->data_n;
+
+	if (!in->data.n)
+		return kf_fail(MISSING, "Derivation Data");
+	for (size_t i = 0; i < n; i++)
+		part[i] = d->how->data[i];
+	if (n < 2)
+		n = split(in->data, part);
+	if (!n)
+		return kf_fail(INVALID_FIELD, "Derivation Data in too many parts");
+	return kdf_aws4(in->key, part, n, d->n ? d->n : 32, ret);
+}
+
+static kf_err by_secret(
+	const struct derivation *d, const struct input *in, struct buf *ret)
+{
+	switch (d->method) {
+	case KMIP_DERIVATION_METHOD_PBKDF2: return pbkdf2(d, in, ret);
+	case KMIP_DERIVATION_METHOD_HASH: return hash(d, in, ret);
+	case KMIP_DERIVATION_METHOD_HMAC: return hmac(d, in, ret);
+	case KMIP_DERIVATION_METHOD_NIST800_108_C:
+		return sp800_108(KDF_COUNTER, d, in, ret);
+	case KMIP_DERIVATION_METHOD_NIST800_108_F:
+		return sp800_108(KDF_FEEDBACK, d, in, ret);
+	case KMIP_DERIVATION_METHOD_NIST800_108_DPI:
+		return sp800_108(KDF_DOUBLE_PIPELINE, d, in, ret);
+	case KMIP_DERIVATION_METHOD_AWS_SIGNATURE_VERSION_4: return aws4(d, in, ret);
+	case KMIP_DERIVATION_METHOD_HKDF: return hkdf(d, in, ret);
+	default: return kf_fail(FEATURE, "this Derivation Method");
+	}
+}
+
+/* --- two keys that agree --- */
+
+static kf_err key_as(struct op_call *call, const struct object *o, uint32_t format,
+	struct buf *scratch, struct buf *ret)
+{
+	struct kmip_object k = { 0 };
+	struct slice bytes;
+
+	KF_TRY(store_material(call->server->store, o, scratch, &bytes));
+	KF_TRY(kmip_object_parse(bytes, &k));
+	if (k.block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
+		return kf_fail(FEATURE, "key agreement with keys on tokens");
+	if (k.block.format != format || k.block.is_wrapped)
+		return material_convert(&k, format, material_alg(o), ret);
+	buf_add_slice(ret, k.block.material);
+	return buf_err(ret);
+}
+
+static kf_err agree(struct op_call *call, const struct derivation *d, struct buf *ret)
+{
+	autobuf scratch = buf_new(call->server->message_max);
+	autobuf own = buf_new(PKCS8_MAX), peer = buf_new(PKCS8_MAX);
+	const struct object *private = d->base[0], *public = d->base[1];
+
+	if (public && public->type == OBJECT_PRIVATE_KEY)
+	private = d->base[1], public = d->base[0];
+	if (!public || private->type != OBJECT_PRIVATE_KEY ||
+		public->type != OBJECT_PUBLIC_KEY)
+		return kf_fail(INVALID_FIELD, "a private and a public key agree");
+	KF_TRY(key_as(call, private, KMIP_KEY_FORMAT_TYPE_PKCS_8, &scratch, &own));
+	buf_clear(&scratch);
+	KF_TRY(key_as(call, public, KMIP_KEY_FORMAT_TYPE_X_509, &scratch, &peer));
+	return kdf_agree(buf_slice(&own), buf_slice(&peer), d->n, ret);
+}
+
+kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret)
+{
+	CLEANUP(input_free) struct input in = { 0 };
+
+	if (d->method == KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY)
+		return agree(call, d, ret);
+	KF_TRY(open_input(call, d, &in));
+	return by_secret(d, &in, ret);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * derive: the bytes that Derive Key makes.
+ *
+ *   PBKDF2                     of a pass phrase (secret data); HMAC-SHA-1 unless a hash is said
+ *   HASH, HMAC                 HASH over the key alone
+ *   ENCRYPT                    the data, under the key
+ *   SP 800-108 (three modes)   HMAC, or AES-CMAC by an AES key without a hash; the counter has 32 bits and
+ *                              stands before the data, which is all of the fixed input
+ *   Asymmetric Key             a private and a public key: the shared secret as it is
+ *   AWS Signature Version 4    the data are date, region, service, "aws4_request", or all of them with /
+ *   HKDF                       RFC 5869; the data is the info
+ *
+ * The data is Derivation Data, or secret data that is named as the second object, never both.
+ */
+#pragma once
+#include "crypt/kdf.h"
+#include "kmip/derive_key.h"
+#include "op/op.h"
+
+struct derivation {
+	uint32_t method;
+	const struct derivation_parameters *how;
+	const struct object *base[2]; /* the second may be NULL */
+	size_t n;                     /* bytes; 0: as many as the method gives at once */
+};
+
+bool op_derive_is_slow(uint32_t method);
+/* State, masks and leave were checked. */
+kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Derive Key: a symmetric key or secret data out of others (KMIP 2.1, Derive Key).  The bytes: op/derive.c.
+ */
+#include "kmip/derive_key.h"
+#include "op/derive.h"
+#include "op/make.h"
+#include "op/material.h"
+#include <string.h>
+
+enum { BITS_MAX = KDF_SIZE_MAX * 8, LINKS_MAX = 256 };
+
+struct derive_call {
+	struct derive_key_request q;
+	struct make make;
+	struct object *other; /* the second base; owned reference, or NULL */
+	size_t n; /* bytes that are asked for; 0: as many as the method gives */
+};
+
+static struct derive_call *derive_of(struct op_call *call)
+{
+	return OP_REQUEST(call, struct derive_call);
+}
+
+kf_err op_derive_key_decode(struct op_call *call)
+{
+	struct ttlv_reader r = op_payload(call);
+	struct derive_call *d = derive_of(call);
+
+	KF_TRY(derive_key_get_request(&r, &d->q, &call->attrs));
+	return op_name_object(call, &d->q.base[0]);
+}
+
+/* --- from what --- */
+
+/* Keys that agree may be for Key Agreement instead. */
+static kf_err check_base(const struct op_call *call, const struct object *o)
+{
+	const bool is_pair =
+		o->type == OBJECT_PRIVATE_KEY || o->type == OBJECT_PUBLIC_KEY;
+	return op_check_use_of(o, call->now_s, OP_PROTECT,
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_DERIVE_KEY |
+			(is_pair ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_KEY_AGREEMENT : 0));
+}
+
+static kf_err find_other(struct op_call *call, struct derive_call *d)
+{
+	const struct object *o = NULL;
+
+	if (d->q.bases < 2)
+		return KF_OK;
+	if (d->q.bases > 2)
+		return kf_fail(INVALID_FIELD, "derived from two objects at most");
+	KF_TRY(op_find_named(call, &d->q.base[1], &o));
+	if (!o || !policy_decide_linked(call->server->catalog, call->who, PERM_DERIVE, o)
+			   .is_allowed)
+		return kf_fail(
+			NOT_FOUND, "no such object, or none that this client may know");
+	d->other = object_ref(o);
+	return check_base(call, o);
+}
+
+/* --- into what --- */
+
+static kf_err check_length(const struct derive_call *d, int32_t bits)
+{
+	const uint32_t algorithm = d->make.algorithm;
+
+	if (bits <= 0 || bits > BITS_MAX || bits % 8)
+		return kf_fail(INVALID_FIELD, "no such Cryptographic Length");
+	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES && bits != 128 && bits != 192 &&
+		bits != 256)
+		return kf_fail(INVALID_FIELD, "an AES key has 128, 192 or 256 bits");
+	return KF_OK;
+}
+
+/* 3DES: the effective bits are said, the stored ones carry a parity bit a byte. */
+static size_t bytes_of(uint32_t algorithm, int32_t bits)
+{
+	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && bits == 168)
+		return 24;
+	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && bits == 112)
+		return 16;
+	return (size_t)bits / 8;
+}
+
+static kf_err describe(struct op_call *call, struct derive_call *d)
+{
+	struct make *m = &d->make;
+	int32_t bits = 0;
+
+	if (d->q.object_type != OBJECT_SYMMETRIC_KEY &&
+		d->q.object_type != OBJECT_SECRET_DATA)
+		return kf_fail(
+			INVALID_FIELD, "symmetric keys and secret data are derived");
+	*m = make_new(call, (enum object_type)d->q.object_type);
+	buf_add_slice(&m->attrs, d->q.attributes);
+	KF_TRY(make_check(call, m));
+	(void)attrs_get_enum(d->q.attributes, TAG_CRYPTOGRAPHIC_ALGORITHM, &m->algorithm);
+	const bool has_length =
+		attrs_get_int(d->q.attributes, TAG_CRYPTOGRAPHIC_LENGTH, &bits);
+	if (m->type == OBJECT_SYMMETRIC_KEY && (!m->algorithm || !has_length))
+		return kf_fail(MISSING, "Cryptographic Algorithm or Length");
+	m->format = m->type == OBJECT_SYMMETRIC_KEY ? KMIP_KEY_FORMAT_TYPE_RAW
+						    : KMIP_KEY_FORMAT_TYPE_OPAQUE;
+	if (has_length)
+		KF_TRY(check_length(d, bits));
+	m->length = bits;
+	d->n = bytes_of(m->algorithm, bits);
+	return KF_OK;
+}
+
+static kf_err put_material(struct make *m, struct slice bytes)
+{
+	const struct kmip_object o = {
+		.type = m->type,
+		.secret_data_type =
+			m->type == OBJECT_SECRET_DATA ? KMIP_SECRET_DATA_TYPE_SEED : 0,
+		.block = { .format = m->format,
+			.algorithm = m->algorithm,
+			.length = m->length,
+			.has_value = true,
+			.material = bytes },
+	};
+	struct ttlv_writer w = ttlv_write(&m->material, 0);
+	kmip_object_put(&w, &o);
+	return ttlv_written(&w);
+}
+
+/* --- links --- */
+
+/* The base names what was derived from it: not if that is very much, nor if others derive from it at
+ * this very moment; the derived object always names its base. */
+static kf_err link_base(struct op_call *call, const struct object *base, const char *id)
+{
+	autobuf attrs = buf_new(call->server->message_max);
+
+	if (call->conflicts || attrs_count(base->attrs, TAG_LINK) >= LINKS_MAX)
+		return KF_OK;
+	buf_add_slice(&attrs, base->attrs);
+	attrs_add_link(&attrs, KMIP_LINK_TYPE_DERIVED_KEY_LINK, slice_of(id));
+	attrs_set_date(&attrs, TAG_LAST_CHANGE_DATE, call->now_s);
+	return op_replace_other(call, base, &attrs, true);
+}
+
+static kf_err link_all(struct op_call *call, struct derive_call *d)
+{
+	struct buf *attrs = &d->make.attrs;
+
+	attrs_add_link(attrs, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK,
+		slice_of(call->object->id));
+	KF_TRY(link_base(call, call->object, d->make.id));
+	if (!d->other || d->other == call->object)
+		return KF_OK;
+	attrs_add_link(attrs, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK,
+		slice_of(d->other->id));
+	return link_base(call, d->other, d->make.id);
+}
+
+/* --- all of it --- */
+
+static kf_err make(struct op_call *call)
+{
+	struct derive_call *d = derive_of(call);
+	autobuf bytes = buf_new(KDF_SIZE_MAX);
+	const struct derivation what = {
+		.method = d->q.method,
+		.how = &d->q.how,
+		.base = { call->object, d->other },
+		.n = d->n,
+	};
+
+	KF_TRY(op_derive(call, &what, &bytes));
+	if (!d->make.length)
+		d->make.length = (int32_t)bytes.n * 8;
+	KF_TRY(put_material(&d->make, buf_slice(&bytes)));
+	make_digest(&d->make, buf_slice(&bytes));
+	KF_TRY(link_all(call, d));
+	KF_TRY(make_object(call, &d->make));
+	memcpy(call->with, d->make.id, OBJECT_ID_SIZE); /* the record is about the base */
+	memcpy(call->placeholder, d->make.id, OBJECT_ID_SIZE);
+	return KF_OK;
+}
+
+static enum op_next work(struct op_call *call)
+{
+	return op_then(call, make(call), OP_COMMIT);
+}
+
+static void release(struct op_call *call)
+{
+	struct derive_call *d = derive_of(call);
+	make_free(&d->make);
+	object_unref(d->other);
+	d->other = NULL;
+}
+
+static kf_err prepare(struct op_call *call)
+{
+	struct derive_call *d = derive_of(call);
+
+	if (!ttlv_value_in(TTLV_KIND_DERIVATION_METHOD, d->q.method, call->version))
+		return kf_fail(INVALID_FIELD, "no such Derivation Method");
+	call->mechanism = ttlv_value_text(TTLV_KIND_DERIVATION_METHOD, d->q.method);
+	KF_TRY(describe(call, d));
+	KF_TRY(check_base(call, call->object));
+	return find_other(call, d);
+}
+
+enum op_next op_derive_key_start(struct op_call *call)
+{
+	call->release = release;
+	call->work = work;
+	const kf_err err = prepare(call);
+	if (!kf_ok(err))
+		return op_then(call, err, OP_FAIL);
+	return op_derive_is_slow(derive_of(call)->q.method) ? OP_WORK : work(call);
+}
+
+void op_derive_key_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	derive_key_put_response(w, &(struct derive_key_response){ kmip_uid_text(
+					   slice_of(derive_of(call)->make.id)) });
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "../hex.h"
+#include "crypt/keygen.h"
+#include "kmip/derive_key.h"
+#include "world.h"
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/x509.h>
+
+enum { USAGE_DERIVE = 0x200, USAGE_AGREE = 0x800, AES = 3, HMAC_SHA256 = 9 };
+
+struct base {
+	uint32_t type, algorithm, format;
+	int32_t usage;
+	struct slice bytes;
+	bool is_inactive;
+};
+
+static kf_err put(struct world *w, const struct base *b, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+	const bool is_secret = b->type == OBJECT_SECRET_DATA;
+
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, b->usage);
+	if (!b->is_inactive)
+		attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
+	struct ttlv_writer q = question(w);
+	register_put_request(&q,
+		&(struct register_request){ .attributes = buf_slice(&attrs),
+			.object = { .type = b->type,
+				.secret_data_type =
+					is_secret ? KMIP_SECRET_DATA_TYPE_PASSWORD : 0,
+				.block = { .format = b->format ? b->format : 1,
+					.algorithm = b->algorithm,
+					.has_value = true,
+					.material = b->bytes } } });
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
+	struct register_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(register_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+static kf_err put_password(struct world *w, const char *text, struct id *ret)
+{
+	return put(w,
+		&(struct base){ .type = OBJECT_SECRET_DATA,
+			.usage = USAGE_DERIVE,
+			.bytes = slice_of(text) },
+		ret);
+}
+
+static const uint8_t key_bytes[32] = { 1, 2, 3 };
+
+static kf_err put_key(struct world *w, struct id *ret)
+{
+	return put(w,
+		&(struct base){ .type = OBJECT_SYMMETRIC_KEY,
+			.algorithm = AES,
+			.usage = USAGE_DERIVE,
+			.bytes = { key_bytes, 32 } },
+		ret);
+}
+
+struct wish {
+	uint32_t method, type;
+	const struct id *base, *other;
+	struct derivation_parameters how;
+	uint32_t algorithm;
+	int32_t bits;
+};
+
+static kf_err derive(struct world *w, const struct wish *wish, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+
+	if (wish->algorithm)
+		attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, wish->algorithm);
+	if (wish->bits)
+		attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, wish->bits);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	struct derive_key_request d = { .object_type = wish->type ? wish->type
+								  : OBJECT_SYMMETRIC_KEY,
+		.base = { uid(wish->base), uid(wish->other) },
+		.bases = wish->other ? 2 : 1,
+		.method = wish->method,
+		.how = wish->how,
+		.attributes = buf_slice(&attrs) };
+	struct ttlv_writer q = question(w);
+	derive_key_put_request(&q, &d);
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_DERIVE_KEY));
+	struct derive_key_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(derive_key_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+/* Derives, and reads what came of it. */
+static bool derives(struct world *w, const struct wish *wish, const char *want)
+{
+	struct get_response a;
+	struct id id;
+	return kf_ok(derive(w, wish, &id)) && kf_ok(get(w, &id, &a)) &&
+	       hex_is(a.object.block.material, want);
+}
+
+static struct derivation_parameters with_hash(uint32_t hash)
+{
+	return (struct derivation_parameters){ .has_parameters = true,
+		.parameters = { .hashing_algorithm = hash } };
+}
+
+static void add_data(struct derivation_parameters *p, const char *text)
+{
+	p->data[p->data_n++] = slice_of(text);
+}
+
+TEST(pbkdf2_makes_a_key_of_a_pass_phrase_in_every_version)
+{
+	const uint16_t versions[] = { KMIP_1_0, KMIP_1_1, KMIP_1_2, KMIP_1_3, KMIP_1_4,
+		KMIP_2_0, KMIP_2_1 };
+	for (size_t i = 0; i < sizeof(versions) / sizeof(*versions); i++) {
+		WORLD(w);
+		struct id base;
+		OK(kf_ok(let_alice_create(&w)));
+		OK(kf_ok(put_password(&w, "password", &base)));
+		w.version = versions[i];
+		struct wish wish = { .method = KMIP_DERIVATION_METHOD_PBKDF2,
+			.base = &base,
+			.how = { .salt = slice_of("salt"),
+				.has_salt = true,
+				.has_iterations = true,
+				.iterations = 4096 },
+			.algorithm = AES,
+			.bits = 128 };
+		OK(derives(&w, &wish, "4b007901b765489abead49d926f721d0"));
+		wish.how.has_iterations = false;
+		struct id none;
+		OK(kf_is(derive(&w, &wish, &none), KF_E_MISSING));
+	}
+}
+
+TEST(the_derived_key_and_its_base_know_each_other)
+{
+	WORLD(w);
+	struct id base, made;
+	struct slice link;
+	uint32_t type = 0;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_key(&w, &base)));
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_HMAC,
+		.base = &base,
+		.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256),
+		.algorithm = AES,
+		.bits = 256 };
+	add_data(&wish.how, "info");
+
+	OK(kf_ok(derive(&w, &wish, &made)));
+
+	OK(kf_ok(attributes(&w, &made)));
+	OK(attrs_get_link(
+		buf_slice(&w.attrs), KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK, &link));
+	OK(slice_is(link, base.text));
+	OK(attrs_get_enum(buf_slice(&w.attrs), TAG_OBJECT_TYPE, &type));
+	EQ(type, OBJECT_SYMMETRIC_KEY);
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_DIGEST), 1);
+	OK(kf_ok(attributes(&w, &base)));
+	OK(attrs_get_link(buf_slice(&w.attrs), KMIP_LINK_TYPE_DERIVED_KEY_LINK, &link));
+	OK(slice_is(link, made.text));
+}
+
+static void change_base(struct world *w)
+{
+	struct op_call *call = calloc(1, sizeof(*call)), *was = w->call;
+	struct buf question = w->question, answer = w->answer;
+	w->call = call;
+	w->question = buf_new(4096);
+	w->answer = buf_new(4096);
+	(void)kf_ok(revoke(w, (const struct id *)(const void *)was->object->id, 1));
+	op_free(call);
+	free(call);
+	buf_free(&w->question);
+	buf_free(&w->answer);
+	w->question = question;
+	w->answer = answer;
+	w->call = was;
+}
+
+TEST(a_base_that_changes_meanwhile_is_looked_at_again)
+{
+	WORLD(w);
+	struct id base, made;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_key(&w, &base)));
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_HMAC,
+		.base = &base,
+		.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256),
+		.algorithm = AES,
+		.bits = 256 };
+	add_data(&wish.how, "info");
+
+	w.before_commit = change_base;
+
+	OK(kf_is(derive(&w, &wish, &made), KF_E_STATE));
+}
+
+TEST(each_method_gives_the_bytes_of_its_standard)
+{
+	WORLD(w);
+	struct id key, password, info, hmac_key, aws;
+	uint8_t mac[32];
+	char want[65];
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_key(&w, &key)));
+	OK(kf_ok(put_password(&w, "abc", &password)));
+	OK(kf_ok(put_password(&w, "info", &info)));
+	OK(kf_ok(put_password(&w, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", &aws)));
+	HMAC(EVP_sha256(), key_bytes, 32, (const uint8_t *)"info", 4, mac, NULL);
+	for (int i = 0; i < 32; i++)
+		snprintf(want + 2 * i, 3, "%02x", mac[i]);
+
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_HASH,
+		.type = OBJECT_SECRET_DATA,
+		.base = &password,
+		.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256) };
+	OK(derives(&w, &wish,
+		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+	wish.bits = 128;
+	OK(derives(&w, &wish, "ba7816bf8f01cfea414140de5dae2223"));
+
+	wish.method = KMIP_DERIVATION_METHOD_HMAC;
+	wish.base = &key;
+	wish.bits = 0;
+	wish.other = &info;
+	OK(derives(&w, &wish, want)); /* the data as an object */
+	wish.other = NULL;
+	add_data(&wish.how, "info");
+	OK(derives(&w, &wish, want));
+	wish.other = &info;
+	OK(kf_is(derive(&w, &wish, &hmac_key), KF_E_MALFORMED));
+
+	wish = (struct wish){ .method = KMIP_DERIVATION_METHOD_AWS_SIGNATURE_VERSION_4,
+		.type = OBJECT_SECRET_DATA,
+		.base = &aws };
+	add_data(&wish.how, "20150830");
+	add_data(&wish.how, "us-east-1");
+	add_data(&wish.how, "iam");
+	add_data(&wish.how, "aws4_request");
+	OK(derives(&w, &wish,
+		"c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"));
+	wish.how.data_n = 0;
+	add_data(&wish.how, "20150830/us-east-1/iam/aws4_request");
+	OK(derives(&w, &wish,
+		"c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"));
+}
+
+TEST(hkdf_and_sp_800_108_are_those_of_the_standards)
+{
+	WORLD(w);
+	const struct hex ki =
+		hex("dd1d91b7d90b2bd3138533ce92b272fbf8a369316aefe242e659cc0ae238afe0");
+	const struct hex fixed = hex("01322b96b30acd197979444e468e1c5c6859bf1b1cf951b7e72"
+				     "5303e237e46b864a145fab25e"
+				     "517b08f8683d0315bb2911d80a0e8aba17f3b413faac");
+	const struct hex ikm = hex("0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b");
+	const struct hex salt = hex("000102030405060708090a0b0c");
+	const struct hex info = hex("f0f1f2f3f4f5f6f7f8f9");
+	struct id key;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put(&w,
+		&(struct base){ .type = OBJECT_SYMMETRIC_KEY,
+			.algorithm = HMAC_SHA256,
+			.usage = USAGE_DERIVE,
+			.bytes = hex_slice(&ki) },
+		&key)));
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_NIST800_108_C,
+		.base = &key,
+		.how = { .data = { hex_slice(&fixed) }, .data_n = 1 },
+		.algorithm = AES,
+		.bits = 128 };
+	OK(derives(&w, &wish, "10621342bfb0fd40046c0e29f2cfdbf0"));
+
+	OK(kf_ok(put(&w,
+		&(struct base){ .type = OBJECT_SECRET_DATA,
+			.usage = USAGE_DERIVE,
+			.bytes = hex_slice(&ikm) },
+		&key)));
+	wish.method = KMIP_DERIVATION_METHOD_HKDF;
+	wish.type = OBJECT_SECRET_DATA;
+	wish.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256);
+	wish.how.data[0] = hex_slice(&info);
+	wish.how.data_n = 1;
+	wish.how.salt = hex_slice(&salt);
+	wish.how.has_salt = true;
+	wish.bits = 42 * 8;
+	wish.algorithm = 0;
+	OK(derives(&w, &wish,
+		"3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db0"
+		"2d56ecc4c5bf34007208d5b887185865"));
+	w.version = KMIP_1_4; /* which does not know it */
+	struct id none;
+	OK(!kf_ok(derive(&w, &wish, &none)));
+}
+
+static kf_err put_pair(struct world *w, EVP_PKEY *k, uint32_t algorithm,
+	struct id *private_key, struct id *public_key)
+{
+	uint8_t *der = NULL, *spki = NULL;
+	PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(k);
+	const int n = i2d_PKCS8_PRIV_KEY_INFO(info, &der), m = i2d_PUBKEY(k, &spki);
+	kf_err err = put(w,
+		&(struct base){ .type = OBJECT_PRIVATE_KEY,
+			.algorithm = algorithm,
+			.format = 4,
+			.usage = USAGE_AGREE,
+			.bytes = { der, (size_t)n } },
+		private_key);
+	if (kf_ok(err))
+		err = put(w,
+			&(struct base){ .type = OBJECT_PUBLIC_KEY,
+				.algorithm = algorithm,
+				.format = 5,
+				.usage = USAGE_DERIVE,
+				.bytes = { spki, (size_t)m } },
+			public_key);
+	PKCS8_PRIV_KEY_INFO_free(info);
+	OPENSSL_free(der);
+	OPENSSL_free(spki);
+	return err;
+}
+
+TEST(two_pairs_agree_on_one_secret)
+{
+	const char *const kinds[] = { "P-256", "X25519" };
+	for (size_t i = 0; i < 2; i++) {
+		WORLD(w);
+		struct id a, a_public, b, b_public, one, two;
+		struct get_response got;
+		uint8_t kept[32];
+		EVP_PKEY *first = i ? EVP_PKEY_Q_keygen(NULL, NULL, "X25519")
+				    : EVP_EC_gen(kinds[i]);
+		EVP_PKEY *second = i ? EVP_PKEY_Q_keygen(NULL, NULL, "X25519")
+				     : EVP_EC_gen(kinds[i]);
+		const uint32_t algorithm = i ? KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDH
+					     : KMIP_CRYPTOGRAPHIC_ALGORITHM_EC;
+		OK(kf_ok(let_alice_create(&w)));
+		OK(kf_ok(put_pair(&w, first, algorithm, &a, &a_public)));
+		OK(kf_ok(put_pair(&w, second, algorithm, &b, &b_public)));
+		EVP_PKEY_free(first);
+		EVP_PKEY_free(second);
+		struct wish wish = { .method = KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY,
+			.base = &a,
+			.other = &b_public,
+			.algorithm = AES,
+			.bits = 256 };
+
+		OK(kf_ok(derive(&w, &wish, &one)));
+		wish.base = &a_public; /* in any order */
+		wish.other = &b;
+		OK(kf_ok(derive(&w, &wish, &two)));
+
+		OK(kf_ok(get(&w, &one, &got)));
+		memcpy(kept, got.object.block.material.p, 32);
+		OK(kf_ok(get(&w, &two, &got)));
+		EQ(got.object.block.material.n, 32);
+		OK(!memcmp(kept, got.object.block.material.p, 32));
+		wish.other = &a;
+		wish.base = &b;
+		OK(kf_is(derive(&w, &wish, &two), KF_E_INVALID_FIELD));
+	}
+}
+
+TEST(only_active_objects_for_deriving_are_derived_from)
+{
+	WORLD(w);
+	struct id base, none;
+	OK(kf_ok(let_alice_create(&w)));
+	struct base b = { .type = OBJECT_SYMMETRIC_KEY,
+		.algorithm = AES,
+		.usage = 12,
+		.bytes = { key_bytes, 32 } };
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_HMAC,
+		.base = &base,
+		.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256),
+		.algorithm = AES,
+		.bits = 256 };
+	add_data(&wish.how, "info");
+
+	OK(kf_ok(put(&w, &b, &base)));
+	OK(kf_is(derive(&w, &wish, &none), KF_E_USAGE));
+	b.usage = USAGE_DERIVE;
+	b.is_inactive = true;
+	OK(kf_ok(put(&w, &b, &base)));
+	OK(kf_is(derive(&w, &wish, &none), KF_E_STATE));
+	OK(kf_ok(activate(&w, &base)));
+	OK(kf_ok(derive(&w, &wish, &none)));
+	wish.bits = 264;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
+	wish.algorithm = HMAC_SHA256;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_CRYPTO)); /* more than HMAC gives */
+	be(&w, "bob", false);
+	wish.bits = 256;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_NOT_FOUND));
+	OK(kf_ok(add_grant(&w, "bob", base.text, PERM_DERIVE, 0)));
+	OK(kf_ok(derive(&w, &wish, &none)));
+	struct get_response a;
+	OK(kf_ok(get(&w, &none, &a))); /* what was made is its maker's */
+	OK(kf_is(get(&w, &base, &a), KF_E_NOT_FOUND));
+}
+
+TEST_MAIN
