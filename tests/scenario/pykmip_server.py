@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A server that we did not write: our client at PyKMIP's, whose answers come in order and know nothing of ours."""
+import re
+import subprocess
+
+from scenario import expect, run, skip
+from lab import Lab, Process, accepts, free_port, wait_until
+
+PYTHON = "/usr/bin/python3"  # Debian's own, for which its packages are
+SERVE = "from kmip.services.server.server import main; main()"
+
+
+def is_installed():
+    return subprocess.run([PYTHON, "-c", "import kmip"], capture_output=True).returncode == 0
+
+
+class Foreign(Lab):
+    """PyKMIP's server with the certificates of `keyfleet init`, and its administrator as client."""
+
+    def __enter__(self):
+        super().__enter__()
+        if not is_installed():
+            return self
+        port = free_port()
+        self.keyfleet("init", self.path("d"), "--listen", f"127.0.0.1:{port}")
+        self.write("d/address", f"127.0.0.1:{port}\n")
+        conf = self.write("server.conf", f"""[server]
+hostname=127.0.0.1
+port={port}
+certificate_path={self.path("d/server.pem")}
+key_path={self.path("d/server.key")}
+ca_path={self.path("d/ca.pem")}
+auth_suite=TLS1.2
+policy_path={self.dir}
+enable_tls_client_auth=True
+database_path={self.path("pykmip.db")}
+""")
+        process = Process(self, "pykmip", [PYTHON, "-W", "ignore", "-c", SERVE, "-f", conf, "-l",
+                                           self.path("server.log")], env={"PYTHONPATH": ""})
+        wait_until("PyKMIP's server", lambda: process.must_run() and accepts(port), 60)
+        return self
+
+    def ask(self, *words, check=True):
+        return self.keyfleet("--config", self.path("d/client.conf"), *words, check=check)
+
+
+def needs_pykmip():
+    if not is_installed():
+        skip("python3-pykmip is not installed")
+
+
+def claim_keys_are_made_found_shown_and_activated(lab):
+    needs_pykmip()
+    pair = lab.ask("key", "create", "web", "--type", "rsa:2048", "--inactive").stdout.split()[0]
+    lab.ask("key", "create", "disk", "--type", "aes:256", "--inactive")
+    expect(re.search(rf"^web +RSA +2048 +Pre-Active .* {pair}$", lab.ask("key", "list").stdout, re.M), "not listed")
+    lab.ask("key", "activate", "web")
+    shown = lab.ask("key", "show", "web").stdout
+    expect("State = Enumeration Active" in shown, shown)
+    expect("Cryptographic Algorithm = Enumeration AES" in lab.ask("key", "show", "disk").stdout, "another key was shown")
+
+
+def claim_what_the_server_refuses_is_told_in_its_words(lab):
+    needs_pykmip()
+    refused = lab.ask("key", "create", "now", "--type", "aes:256", check=False)
+    expect(refused.returncode and "The Activation Date attribute is unsupported." in refused.stderr, refused.stderr)
+    active = lab.ask("key", "destroy", "web", "--yes", check=False)
+    expect(active.returncode and "Object is active" in active.stderr, active.stderr)
+
+
+def claim_a_key_lives_and_dies(lab):
+    needs_pykmip()
+    lab.ask("key", "revoke", "web")
+    lab.ask("key", "destroy", "web", "--yes")
+    lab.ask("key", "destroy", "disk", "--yes")
+    expect(len(lab.ask("key", "list").stdout.splitlines()) == 1, "a destroyed key is listed")
+
+
+if __name__ == "__main__":
+    run(globals(), Foreign("keyfleet-foreign"))
