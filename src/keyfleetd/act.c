@@ -17,6 +17,16 @@ static void come_home(struct loop_message *m)
 	req_resume(r);
 }
 
+/* Unless its client does not want it any more. */
+static void begin_later(struct req *r)
+{
+	kf_err e = op_later_begin(r->io->server->later, r->call.later_id);
+	if (kf_ok(e))
+		return;
+	r->call.err = e;
+	r->next = OP_FAIL;
+}
+
 static void run_work(struct work *w, struct token_session *token)
 {
 	struct req *r = container_of(w, struct req, work);
@@ -27,6 +37,8 @@ static void run_work(struct work *w, struct token_session *token)
 		r->call.err = kf_fail(TIMEOUT, "expired before it was begun");
 		r->next = OP_FAIL;
 	}
+	if (r->is_later && r->next != OP_FAIL)
+		begin_later(r);
 	r->is_job = r->next == OP_SIGN || r->next == OP_DECRYPT;
 	switch (r->next) {
 	case OP_SIGN:
@@ -39,7 +51,8 @@ static void run_work(struct work *w, struct token_session *token)
 		break;
 	case OP_ANSWER:
 	case OP_WORK:
-	case OP_COMMIT: r->next = op_worked(&r->call); break;
+	case OP_COMMIT:
+	case OP_WAIT: r->next = op_worked(&r->call); break;
 	case OP_FAIL: break;
 	}
 	r->worked_ns = clock_monotonic_ns() - began;
@@ -226,14 +239,49 @@ static void record_overflow(struct req *r)
 		req_record_result(r, AUDIT_DONE, KF_OK);
 }
 
+/* ---- what is carried out meanwhile ---- */
+
+/* On whichever thread ends it. */
+static void waited(struct later_wait *w)
+{
+	struct req *r = container_of(w, struct req, wait);
+	loop_post(r->io->loop, &r->home);
+}
+
+static void come_home_waited(struct loop_message *m)
+{
+	struct req *r = container_of(m, struct req, home);
+	assert(r->magic == REQ_MAGIC);
+	r->next = OP_ANSWER;
+	req_resume(r);
+}
+
+static enum step_result to_wait(struct req *r)
+{
+	const struct later_name name = { r->who.name, r->call.later_wanted,
+		r->call.now_s };
+	r->wait.done = waited;
+	r->home.deliver = come_home_waited;
+	kf_err e = op_later_wait(r->io->server->later, &name, &r->wait);
+	if (kf_ok(e))
+		return STEP_PARKED;
+	r->call.err = e;
+	r->next = OP_FAIL;
+	return STEP_AGAIN;
+}
+
 enum step_result act_step(struct req *r)
 {
+	/* What a worker does can still be canceled until it begins. */
+	if (r->is_later && r->next != OP_WORK && r->next != OP_FAIL)
+		begin_later(r);
 	switch (r->next) {
 	case OP_ANSWER: record_overflow(r); return STEP_NEXT;
 	case OP_SIGN:
 	case OP_DECRYPT: return to_batch(r);
 	case OP_WORK: return to_worker(r);
 	case OP_COMMIT: return to_store(r);
+	case OP_WAIT: return to_wait(r);
 	case OP_FAIL: break;
 	}
 	req_record_result(r, AUDIT_FAILED, r->call.err);

@@ -107,7 +107,7 @@ static bool may_be_taken_back(const struct req *r, const struct rights *now)
 {
 	const struct op *op = r->call.op;
 	return now->generation != r->who.generation && op->needs_object &&
-	       !op->changes_store;
+	       !op->changes_store && !r->call.is_pending;
 }
 
 kf_err admit_answer(struct req *r)

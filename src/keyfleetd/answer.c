@@ -32,10 +32,25 @@ static bool is_too_big(const struct req *r, size_t n)
 	return most > 0 && n > (size_t)most;
 }
 
+/* What Poll answers is the answer of what was asked for then. */
+static uint32_t operation_of(const struct req *r)
+{
+	return r->call.answers_for ? r->call.answers_for : r->item.operation;
+}
+
+static kf_err put_pending(struct req *r, struct ttlv_writer *w)
+{
+	kmip_put_response_pending(w, operation_of(r), r->item.batch_id,
+		(struct slice){ r->call.later_id, sizeof(r->call.later_id) });
+	return buf_err(w->out);
+}
+
 static kf_err put_success(struct req *r, struct ttlv_writer *w,
 	const struct kmip_extension *extension, size_t message_at)
 {
-	kmip_put_response_item_begin(w, r->item.operation, r->item.batch_id);
+	if (r->call.is_pending)
+		return put_pending(r, w);
+	kmip_put_response_item_begin(w, operation_of(r), r->item.batch_id);
 	KF_TRY(op_answer(&r->call, w));
 	kmip_put_response_item_end(w, extension);
 	KF_TRY(buf_err(w->out));
@@ -81,14 +96,15 @@ static void write_item(struct req *r, struct ttlv_writer *w,
 	}
 	log_own_failure(r);
 	kmip_put_response_failure(
-		w, r->item.operation, r->item.batch_id, r->err.code, extension);
+		w, operation_of(r), r->item.batch_id, r->err.code, extension);
 }
 
 static void put_item(struct req *r, struct ttlv_writer *w,
 	const struct kmip_extension *extension, size_t message_at)
 {
 	write_item(r, w, extension, message_at);
-	metrics_count_answer(r);
+	if (!r->call.is_pending || r->call.answers_for)
+		metrics_count_answer(r);
 }
 
 /* ---- batches ---- */
@@ -278,6 +294,19 @@ static void refuse_if_ended(struct req *r)
 	r->is_last |= kf_is(e, KF_E_AUTH);
 	r->is_refused = r->header.batch_count > 1;
 	r->err = e;
+}
+
+void answer_later(struct req *r)
+{
+	autobuf payload = buf_new(ANSWER_MAX);
+	struct ttlv_writer w = ttlv_write(&payload, r->header.version);
+	if (kf_ok(r->err))
+		r->err = op_answer(&r->call, &w);
+	if (!kf_ok(r->err))
+		log_own_failure(r);
+	op_later_end(r->io->server->later, r->call.later_id, io_now_s(r->io), r->err,
+		&payload);
+	metrics_count_answer(r);
 }
 
 void answer_write(struct req *r)

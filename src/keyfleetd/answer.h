@@ -14,5 +14,7 @@ enum step_result answer_fail(struct req *r, kf_err e);
 enum step_result answer_item(struct req *r);
 /* An item of a batch has failed that is undone in such a case; that was tried. */
 enum step_result answer_undone(struct req *r, bool is_undone);
+/* Of a request that is_later: for whoever will ask. */
+void answer_later(struct req *r);
 /* The whole response into the peer's buffer. */
 void answer_write(struct req *r);

@@ -49,6 +49,8 @@ struct conf {
 	int64_t audit_checkpoint_ms, audit_witness_ms, audit_keep_ms, audit_keep_size;
 	int64_t message_size, connections, client_connections, requests;
 	int64_t connection_requests, handshakes, token_handshakes, round_cost_ms, output;
+	int64_t asynchronous, client_asynchronous, asynchronous_keep_ms,
+		asynchronous_size;
 	int64_t client_requests, client_rate, client_burst, client_refusals;
 	int64_t handshake_timeout_ms, message_timeout_ms, idle_timeout_ms, drain_ms;
 };

@@ -4,6 +4,7 @@
 #include "keyfleetd/act.h"
 #include "keyfleetd/admit.h"
 #include "keyfleetd/answer.h"
+#include "keyfleetd/later.h"
 #include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
@@ -125,8 +126,11 @@ static kf_err check_envelope(const struct req *r)
 
 static kf_err check_header(const struct req *r)
 {
-	if (r->header.is_asynchronous && kmip_is_2(r->header.version))
-		return kf_fail(FEATURE, "nothing is asynchronous here");
+	const bool is_undo = r->header.batch_error_continuation ==
+			     KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO;
+	if (r->header.batch_count > 1 && is_undo &&
+		r->header.asynchronous == KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY)
+		return kf_fail(FEATURE, "what is done later is not undone");
 	return KF_OK;
 }
 
@@ -150,6 +154,9 @@ static enum step_result step_header(struct req *r)
 	kf_err e = kmip_get_request_header(&r->reader, &r->header);
 	if (kf_ok(e))
 		e = check_envelope(r);
+	/* What the message as a whole lacks is no field of an operation: it cannot be parsed. */
+	if (kf_is(e, KF_E_MISSING))
+		e = kf_fail(MALFORMED, "header or batch items are incomplete");
 	if (!kf_ok(e))
 		return refuse(r, e, true);
 	e = check_header(r);
@@ -287,7 +294,7 @@ static kf_err record(struct req *r, enum audit_phase phase, kf_err why)
 		.op_id = r->item.extension.request_id,
 		.has_uid = r->item.extension.has_user,
 		.uid = (uint32_t)r->item.extension.user,
-		.connection = r->peer ? r->peer->number : 0,
+		.connection = r->peer ? r->peer->number : r->connection,
 	};
 	if (phase == AUDIT_DONE)
 		a.token = r->is_overflow ? "software" : r->job.token;
@@ -324,7 +331,10 @@ bool req_is_expired(const struct req *r)
 	return r->deadline_ns && clock_monotonic_ns() >= r->deadline_ns;
 }
 
-bool req_is_late(const struct req *r) { return !r->peer || req_is_expired(r); }
+bool req_is_late(const struct req *r)
+{
+	return (!r->peer && !r->is_later) || req_is_expired(r);
+}
 
 /* The largest answer of an operation that changes the store, but for its lists. */
 enum { SMALL_ANSWER = 512 };
@@ -354,7 +364,7 @@ static enum step_result step_start(struct req *r)
 		r->call.err = kf_fail(FEATURE, "what tokens do is not undone");
 	}
 	if (r->next != OP_FAIL)
-		return STEP_NEXT;
+		return later_is_wanted(r) ? later_step(r) : STEP_NEXT;
 	if (r->call.op->audit != AUDIT_NOT)
 		req_record_result(r, AUDIT_FAILED, r->call.err);
 	return answer_fail(r, r->call.err);
@@ -407,6 +417,11 @@ static enum step_result step_send(struct req *r)
 	}
 	r->is_ready = true;
 	struct peer *p = r->peer;
+	if (r->is_later) {
+		answer_later(r);
+		finish(r);
+		return STEP_DONE;
+	}
 	if (p && !p->answers_out_of_order) {
 		send_in_turn(p);
 		return STEP_DONE;
@@ -421,7 +436,7 @@ static enum step_result step_send(struct req *r)
 
 /* ---- the table ---- */
 
-enum { ROW_HEADER, ROW_DECODE, ROW_SEND = 8, ROW_UNDO };
+enum { ROW_HEADER, ROW_DECODE, ROW_ANSWER = 7, ROW_SEND, ROW_UNDO };
 
 static const struct step steps[] = {
 	[ROW_HEADER] = { "header", step_header },
@@ -431,7 +446,7 @@ static const struct step steps[] = {
 	{ "start", step_start },
 	{ "audit", step_audit },
 	{ "act", act_step },
-	{ "answer", answer_item },
+	[ROW_ANSWER] = { "answer", answer_item },
 	[ROW_SEND] = { "send", step_send },
 	[ROW_UNDO] = { "undo", undo_step },
 	{ "undone", undo_done },
@@ -446,6 +461,106 @@ enum step_result req_next_item(struct req *r)
 	r->waits_ns = io_latest_ns(r->io);
 	r->step = &steps[ROW_DECODE];
 	return STEP_AGAIN;
+}
+
+static kf_err copy_message(struct req *r, struct slice message)
+{
+	r->size = message.n;
+	if (message.n <= sizeof(r->bytes)) {
+		memcpy(r->bytes, message.p, message.n);
+		return KF_OK;
+	}
+	r->large = buf_new(message.n);
+	buf_add_slice(&r->large, message);
+	return buf_err(&r->large);
+}
+
+static struct req *attach(struct peer *p)
+{
+	struct req *r = req_new(p->io);
+	if (!r)
+		return NULL;
+	r->io = p->io;
+	r->peer = p;
+	list_init(&r->run);
+	list_add_tail(&p->reqs, &r->link);
+	p->in_flight++;
+	p->io->in_flight++;
+	r->is_busy = r->is_refused = r->is_last = r->is_ready = r->is_pooled = false;
+	r->is_later = false;
+	r->connection = 0;
+	r->is_overflow = false;
+	r->err = KF_OK;
+	r->ticket = r->deadline_ns = 0;
+	r->answered = r->items_left = 0;
+	r->call.placeholder[0] =
+		'\0'; /* what an earlier message made is none of its business */
+	r->item = (struct kmip_request_item){ 0 };
+	r->header = (struct kmip_request_header){ 0 };
+	r->size = 0;
+	r->arrived_ns = r->waits_ns = loop_now_ns(p->io->loop);
+	r->step = steps;
+	return r;
+}
+
+/* Takes the peer's place in the queue, and all that the message still is to get an answer for. */
+static void take_over(struct req *n, struct req *r)
+{
+	list_remove(&n->link);
+	list_insert(r->link.prev, &n->link);
+	list_remove(&r->link);
+	list_init(&r->link);
+	r->peer->in_flight--;
+	r->connection = r->peer->number;
+	r->peer = NULL;
+	n->answered = r->answered;
+	n->answer = r->answer;
+	n->writer = r->writer;
+	n->writer.out = &n->answer;
+	n->count_at = r->count_at;
+	n->ids = r->ids;
+	n->ticket = r->ticket;
+	n->items_left = r->items_left;
+	n->arrived_ns = r->arrived_ns;
+	memcpy(n->call.placeholder, r->call.placeholder, sizeof(n->call.placeholder));
+	r->answer = (struct buf){ 0 };
+	r->ids = NULL;
+	r->call.ids = NULL;
+	r->items_left = 0;
+	r->header.batch_count = 1;
+	r->header.maximum_response_size = 0;
+	r->deadline_ns = 0; /* that was for the answer */
+}
+
+/* The copy of the message up to and with the item that is being worked on. */
+static kf_err read_again(struct req *n, const struct req *r)
+{
+	KF_TRY(copy_message(n, req_message(r)));
+	ttlv_start(&n->reader, req_message(n), 0, false);
+	KF_TRY(kmip_get_request_header(&n->reader, &n->header));
+	for (int32_t i = r->items_left; i < n->header.batch_count; i++)
+		KF_TRY(kmip_get_request_item(&n->reader, &n->item));
+	return KF_OK;
+}
+
+kf_err req_stand_in(struct req *r, struct req **ret)
+{
+	struct req *n = attach(r->peer);
+	if (!n)
+		return kf_fail(NOMEM, "request");
+	kf_err e = read_again(n, r);
+	if (!kf_ok(e)) {
+		finish(n);
+		return e;
+	}
+	take_over(n, r);
+	n->who = r->who;
+	n->call.op = r->call.op;
+	n->call.server = r->call.server;
+	n->call.who = &n->who;
+	n->step = &steps[ROW_ANSWER];
+	*ret = n;
+	return KF_OK;
 }
 
 enum step_result req_to_undo(struct req *r)
@@ -489,44 +604,6 @@ void req_fail_audit(struct req *r)
 	else
 		answer_fail(r, e);
 	req_resume(r);
-}
-
-static kf_err copy_message(struct req *r, struct slice message)
-{
-	r->size = message.n;
-	if (message.n <= sizeof(r->bytes)) {
-		memcpy(r->bytes, message.p, message.n);
-		return KF_OK;
-	}
-	r->large = buf_new(message.n);
-	buf_add_slice(&r->large, message);
-	return buf_err(&r->large);
-}
-
-static struct req *attach(struct peer *p)
-{
-	struct req *r = req_new(p->io);
-	if (!r)
-		return NULL;
-	r->io = p->io;
-	r->peer = p;
-	list_init(&r->run);
-	list_add_tail(&p->reqs, &r->link);
-	p->in_flight++;
-	p->io->in_flight++;
-	r->is_busy = r->is_refused = r->is_last = r->is_ready = r->is_pooled = false;
-	r->is_overflow = false;
-	r->err = KF_OK;
-	r->ticket = r->deadline_ns = 0;
-	r->answered = r->items_left = 0;
-	r->call.placeholder[0] =
-		'\0'; /* what an earlier message made is none of its business */
-	r->item = (struct kmip_request_item){ 0 };
-	r->header = (struct kmip_request_header){ 0 };
-	r->size = 0;
-	r->arrived_ns = r->waits_ns = loop_now_ns(p->io->loop);
-	r->step = steps;
-	return r;
 }
 
 kf_err req_begin(struct peer *p, struct slice message, bool is_busy)

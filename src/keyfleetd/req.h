@@ -13,6 +13,7 @@
 #include "keyfleetd/worker.h"
 #include "kmip/message.h"
 #include "net/loop.h"
+#include "op/later.h"
 #include "op/op.h"
 #include "pool/pool.h"
 
@@ -52,6 +53,7 @@ struct req {
 	bool is_refused; /* the whole message; err says why */
 	bool is_last;    /* the connection ends with this answer */
 	bool is_ready;   /* to be sent when it is its turn */
+	bool is_later;   /* its client was told to ask for the answer: call.later_id */
 	struct buf large;
 	size_t size;
 
@@ -72,6 +74,8 @@ struct req {
 	bool is_pooled;     /* its key is on tokens */
 	bool is_overflow;   /* ... but its copy in software is used */
 	bool is_at_pool;    /* ... and waits for one of them, or is at work there */
+	uint64_t
+		connection; /* number of the one it came by, where that has no part in it any more */
 
 	/* of batches: the items answered so far */
 	struct buf answer;
@@ -87,6 +91,7 @@ struct req {
 	struct work work;
 	struct loop_message home;
 	struct pool_job job;
+	struct later_wait wait;
 
 	uint8_t bytes[REQ_INLINE_MAX];
 };
@@ -108,6 +113,10 @@ void req_fail_late(struct req *r); /* instead of computing and resuming */
 
 void req_abandon(struct req *r); /* the peer goes; the request finishes for nobody */
 void req_free_all(struct list *free_reqs);
+
+/* Another request that answers in this one's place, from the step "answer" on; this one has no peer any
+ * more and goes on. */
+kf_err req_stand_in(struct req *r, struct req **ret);
 
 /* For answer.c. */
 struct slice req_message(const struct req *r);

@@ -11,6 +11,8 @@
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/tokens.h"
 #include "op/backup.h"
+#include "op/cryptoki.h"
+#include "op/later.h"
 #include "op/material.h"
 #include "op/slow.h"
 #include <stdio.h>
@@ -200,6 +202,8 @@ static void set_op_server(struct server *s)
 		.allows_legacy = s->conf.legacy_rsa_1024,
 		.is_interop_test = s->conf.interop_test,
 		.backup = s->backup,
+		.later = s->later,
+		.cryptoki = s->cryptoki,
 		.arg = s,
 	};
 	if (s->op.allows_legacy)
@@ -209,6 +213,18 @@ static void set_op_server(struct server *s)
 		log_warn("THIS SERVER IS UNDER TEST: a client that may destroy objects "
 			 "can make all of them vanish",
 			LOG_TEXT("option", "interop_test in [server]"));
+}
+
+static kf_err open_tables(struct server *s)
+{
+	const struct op_later_conf c = {
+		.most = (unsigned)s->conf.asynchronous,
+		.client_most = (unsigned)s->conf.client_asynchronous,
+		.keep_s = s->conf.asynchronous_keep_ms / 1000,
+		.bytes = (size_t)s->conf.asynchronous_size,
+	};
+	KF_TRY(op_later_new(&c, &s->later));
+	return op_cryptoki_new(&s->cryptoki);
 }
 
 static kf_err open_workers(struct server *s)
@@ -272,6 +288,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_tokens(s, why), "pools", why));
 	KF_TRY(explain(open_store(s), "store", why));
 	KF_TRY(explain(open_backup(s), "backup", why));
+	KF_TRY(explain(open_tables(s), "tables", why));
 	set_op_server(s);
 	KF_TRY(explain(open_audit(s), "audit", why));
 	KF_TRY(explain(heads_start(s, &s->heads), "audit", why));
@@ -297,6 +314,8 @@ void server_close(struct server *s)
 			io_stop(s->io[i]);
 	op_backup_free(s->backup);
 	op_slow_free(s->slow);
+	op_later_free(s->later);
+	op_cryptoki_free(s->cryptoki);
 	heads_stop(s->heads);
 	if (s->store)
 		store_close(s->store);

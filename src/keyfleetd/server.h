@@ -46,6 +46,8 @@ struct server {
 	struct workers *workers;
 	struct workers *slow_workers; /* for what waits for tokens, perhaps for minutes */
 	struct op_slow *slow;
+	struct op_later *later;
+	struct op_cryptoki *cryptoki;
 	struct tokens *tokens; /* NULL: no pool is configured */
 	struct pools *pools;   /* the same */
 	struct clients *clients;

@@ -89,7 +89,8 @@ struct kmip_request_header {
 	bool is_lenient; /* same major version, a minor that we do not know */
 	int32_t maximum_response_size; /* 0: none given */
 	struct slice client_correlation_value, server_correlation_value;
-	bool is_asynchronous;        /* the client asks for (2.x: insists on) Pending */
+	/* KMIP_ASYNCHRONOUS_INDICATOR_...; 0: absent, means Prohibited.  The Boolean of 1.x is Optional. */
+	uint32_t asynchronous;
 	struct slice authentication; /* the whole item, unread; empty: none */
 	uint32_t batch_error_continuation; /* 0: absent, means Stop */
 	bool is_ordered; /* Batch Order Option, or the default of the version */
@@ -157,6 +158,9 @@ void kmip_put_response_item_end(
 /* A failure, whole.  The Result Message is the text of the code (err.def), never more. */
 void kmip_put_response_failure(struct ttlv_writer *w, uint32_t operation,
 	struct slice batch_id, enum kf_code code, const struct kmip_extension *ext);
+/* It is being carried out: `id` is what to Poll for. */
+void kmip_put_response_pending(struct ttlv_writer *w, uint32_t operation,
+	struct slice batch_id, struct slice id);
 /* Batch Undo: an earlier success that was taken back.  `payload` is the content of its payload. */
 void kmip_put_response_undone(struct ttlv_writer *w, uint32_t operation,
 	struct slice batch_id, struct slice payload);

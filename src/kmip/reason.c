@@ -29,7 +29,9 @@ uint32_t kmip_reason(enum kf_code code, uint16_t version)
 {
 	const struct row *row = find(code);
 	if (version >= 0x0200)
-		return row->in_2x;
+		return ttlv_value_in(TTLV_KIND_RESULT_REASON, row->in_2x, version)
+			       ? row->in_2x
+			       : KMIP_RESULT_REASON_GENERAL_FAILURE;
 	return ttlv_value_in(TTLV_KIND_RESULT_REASON, row->in_1x, version)
 		       ? row->in_1x
 		       : row->in_old_1x;

@@ -2,7 +2,7 @@
 #include "kmip/wire.h"
 
 /* Boolean in 1.x; 2.x: 1 Mandatory, 2 Optional, 3 Prohibited. */
-static void get_asynchronous(struct ttlv_reader *r, bool *ret)
+static void get_asynchronous(struct ttlv_reader *r, uint32_t *ret)
 {
 	struct ttlv_item it;
 	if (!ttlv_at(r, TAG_ASYNCHRONOUS_INDICATOR))
@@ -10,9 +10,16 @@ static void get_asynchronous(struct ttlv_reader *r, bool *ret)
 	ttlv_get_item(r, TAG_ASYNCHRONOUS_INDICATOR, &it);
 	if (!ttlv_ok(r))
 		return;
-	*ret = it.type == TTLV_BOOL
-		       ? ttlv_item_long(&it) != 0
-		       : ttlv_item_int(&it) == KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY;
+	if ((it.type == TTLV_BOOL) == kmip_is_2(r->version)) {
+		ttlv_refuse(r, kf_fail(MALFORMED, "Asynchronous Indicator"));
+		return;
+	}
+	*ret = (uint32_t)ttlv_item_int(&it);
+	if (it.type == TTLV_BOOL)
+		*ret = ttlv_item_long(&it) ? KMIP_ASYNCHRONOUS_INDICATOR_OPTIONAL : 0;
+	else if (*ret < KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY ||
+		 *ret > KMIP_ASYNCHRONOUS_INDICATOR_PROHIBITED)
+		ttlv_refuse(r, kf_fail(INVALID_FIELD, "Asynchronous Indicator"));
 }
 
 static void get_attestation(struct ttlv_reader *r)
@@ -39,7 +46,7 @@ static void get_options(struct ttlv_reader *r, struct kmip_request_header *ret)
 	ttlv_opt_int(r, TAG_MAXIMUM_RESPONSE_SIZE, &ret->maximum_response_size);
 	ttlv_opt_text(r, TAG_CLIENT_CORRELATION_VALUE, &ret->client_correlation_value);
 	ttlv_opt_text(r, TAG_SERVER_CORRELATION_VALUE, &ret->server_correlation_value);
-	get_asynchronous(r, &ret->is_asynchronous);
+	get_asynchronous(r, &ret->asynchronous);
 	get_attestation(r);
 	get_authentication(r, &ret->authentication);
 	ttlv_opt_enum(
@@ -97,13 +104,13 @@ kf_err kmip_get_request_end(struct ttlv_reader *r)
 	return ttlv_done(r);
 }
 
-static void put_asynchronous(struct ttlv_writer *w, bool is_asynchronous)
+static void put_asynchronous(struct ttlv_writer *w, uint32_t asynchronous)
 {
-	if (is_asynchronous && kmip_is_2(w->version))
-		ttlv_put_enum(w, TAG_ASYNCHRONOUS_INDICATOR,
-			KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY);
-	else if (is_asynchronous)
-		ttlv_put_bool(w, TAG_ASYNCHRONOUS_INDICATOR, true);
+	if (asynchronous && kmip_is_2(w->version))
+		ttlv_put_enum(w, TAG_ASYNCHRONOUS_INDICATOR, asynchronous);
+	else if (asynchronous)
+		ttlv_put_bool(w, TAG_ASYNCHRONOUS_INDICATOR,
+			asynchronous != KMIP_ASYNCHRONOUS_INDICATOR_PROHIBITED);
 }
 
 void kmip_put_request_header(struct ttlv_writer *w, const struct kmip_request_header *h)
@@ -116,7 +123,7 @@ void kmip_put_request_header(struct ttlv_writer *w, const struct kmip_request_he
 		ttlv_put_int(w, TAG_MAXIMUM_RESPONSE_SIZE, h->maximum_response_size);
 	wire_put_text(w, TAG_CLIENT_CORRELATION_VALUE, h->client_correlation_value);
 	wire_put_text(w, TAG_SERVER_CORRELATION_VALUE, h->server_correlation_value);
-	put_asynchronous(w, h->is_asynchronous);
+	put_asynchronous(w, h->asynchronous);
 	ttlv_put_items(w, h->authentication);
 	wire_put_enum(
 		w, TAG_BATCH_ERROR_CONTINUATION_OPTION, h->batch_error_continuation);

@@ -56,6 +56,14 @@ void kmip_put_response_failure(struct ttlv_writer *w, uint32_t operation,
 	ttlv_end(w);
 }
 
+void kmip_put_response_pending(
+	struct ttlv_writer *w, uint32_t operation, struct slice batch_id, struct slice id)
+{
+	put_head(w, operation, batch_id, KMIP_RESULT_STATUS_OPERATION_PENDING);
+	ttlv_put_bytes(w, TAG_ASYNCHRONOUS_CORRELATION_VALUE, id);
+	ttlv_end(w);
+}
+
 void kmip_put_response_undone(struct ttlv_writer *w, uint32_t operation,
 	struct slice batch_id, struct slice payload)
 {

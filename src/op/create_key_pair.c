@@ -203,6 +203,7 @@ enum op_next op_create_key_pair_start(struct op_call *call)
 		return pair_start_on_tokens(call);
 	if (kf_ok(e))
 		e = pair_describe(call);
+	call->is_long = kf_ok(e) && pair_of(call)->alg->family == FAMILY_RSA;
 	return op_then(call, e, OP_WORK);
 }
 

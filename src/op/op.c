@@ -376,6 +376,8 @@ void op_clear(struct op_call *call)
 	call->next = OP_ANSWER;
 	call->conflicts = 0;
 	call->is_question = call->is_slow = call->was_asked = call->spends = false;
+	call->is_long = call->is_pending = false;
+	call->answers_for = 0;
 	call->mechanism = NULL;
 	call->message = (struct slice){ 0 };
 	call->decision = (struct decision){ 0 };

@@ -30,6 +30,7 @@ enum op_next {
 	OP_DECRYPT, /* the same with call->decrypt */
 	OP_WORK,    /* op_worked() on a worker thread; it says what comes next */
 	OP_COMMIT,  /* call->change goes to the store; then op_committed() */
+	OP_WAIT,    /* until call->later_wanted is done (op/later.h); then OP_ANSWER */
 	OP_FAIL,    /* call->err says why */
 };
 
@@ -108,6 +109,12 @@ struct op_call {
 	/* for the audit record: the key that wraps, or that was derived from; "" none */
 	char with[OBJECT_ID_SIZE];
 	bool is_slow; /* the work waits for tokens, perhaps for minutes; recorded before it begins */
+	bool is_long; /* the work takes a tenth of a second or more: a client that can do without the
+		       * answer for a while may (Asynchronous Indicator) */
+	bool is_pending;      /* instead of an answer: that later_id is being carried out */
+	uint8_t later_id[16]; /* op/later.h */
+	struct slice later_wanted;
+	uint32_t answers_for; /* Poll: the operation whose answer this is; 0: its own */
 	void (*release)(struct op_call *call); /* what `request` owns; or NULL */
 	struct buf scratch; /* plaintext, key blocks, answers: wiped by op_clear() */
 	/* The large ones come last: what a signature does not need is not even in its cache lines. */
@@ -135,6 +142,8 @@ struct op_server {
 	bool allows_legacy;   /* keys of algorithms that are too weak (crypt/alg.def) */
 	bool is_interop_test; /* Interop is there, which forgets all objects */
 	struct op_backup *backup; /* op/backup.h; NULL: no backups */
+	struct op_later *later;       /* op/later.h */
+	struct op_cryptoki *cryptoki; /* op/cryptoki.h */
 	void *arg;
 };
 

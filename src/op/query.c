@@ -76,7 +76,7 @@ static void put_capabilities(struct ttlv_writer *w)
 {
 	ttlv_begin(w, TAG_CAPABILITY_INFORMATION);
 	ttlv_put_bool(w, TAG_STREAMING_CAPABILITY, false);
-	ttlv_put_bool(w, TAG_ASYNCHRONOUS_CAPABILITY, false);
+	ttlv_put_bool(w, TAG_ASYNCHRONOUS_CAPABILITY, true);
 	ttlv_put_bool(w, TAG_ATTESTATION_CAPABILITY, false);
 	ttlv_put_bool(w, TAG_BATCH_UNDO_CAPABILITY, true);
 	ttlv_put_bool(w, TAG_BATCH_CONTINUE_CAPABILITY, true);

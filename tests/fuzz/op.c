@@ -11,6 +11,8 @@
 #include "crypt/keygen.h"
 #include "crypt/keyring.h"
 #include "kmip/message.h"
+#include "op/cryptoki.h"
+#include "op/later.h"
 #include "op/material.h"
 #include <semaphore.h>
 #include <stdio.h>
@@ -112,6 +114,8 @@ static void set_up(void)
 		.catalog = store_catalog(store),
 		.message_max = 1 << 20,
 		.version = "0" };
+	must(op_later_new(&(struct op_later_conf){ 0 }, &w.server.later));
+	must(op_cryptoki_new(&w.server.cryptoki));
 	w.who = (struct who){ .name = "root", .is_admin = true };
 	make_object(0, aes);
 	make_object(1, pair);

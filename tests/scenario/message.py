@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What a KMIP message may ask of a key server beside its operations: batches that are undone, objects that
-items of a batch refer to."""
+items of a batch refer to, answers that are fetched later, what no server has to support."""
 import glob
 import os
 
 from scenario import expect, run
 from keyserver import Bench
 from lab import wait_until
-from ttlv import (ACTIVATE, CREATE_KEY_PAIR, GET, batch_item, enum, find, int_, item, items_of, message, reason, request,
-                  status, struct_, text)
+from ttlv import (ACTIVATE, CREATE_KEY_PAIR, GET, batch_item, enum, find, int_, item, items_of, message, octets, reason,
+                  request, status, struct_, text)
 
 CREATE, LOCATE, GET_ATTRIBUTES, REVOKE, DESTROY = 0x01, 0x08, 0x0B, 0x13, 0x14
 SUCCESS, FAILED, PENDING, UNDONE = range(4)
@@ -176,6 +176,247 @@ def claim_what_was_undone_is_in_the_audit(b):
         expect(statuses(answer) == [UNDONE, FAILED], answer)
         lines = [line for line in audited(b).splitlines() if key in line and "Activate" in line]
         expect(len(lines) == 2 and "phase=allowed" in lines[0] and "phase=undone" in lines[1], lines)
+
+
+# -- later ---------------------------------------------------------------------------------------------
+
+MANDATORY, OPTIONAL, PROHIBITED = (enum(0x420007, n) for n in (1, 2, 3))
+POLL, CANCEL, QUERY_ASYNCHRONOUS, PROCESS, PING, PKCS11 = 0x1A, 0x19, 0x39, 0x3A, 0x3B, 0x33
+NO_SUCH_REQUEST, CANCELED, DUPLICATE = 0x2B, 0x09, 0x4C
+
+
+def rsa(bits):
+    return CREATE_KEY_PAIR, struct_(0x420126, enum(0x420028, 4), int_(0x42002A, bits)) + struct_(
+        0x420127, int_(0x42002C, 1)) + struct_(0x420128, int_(0x42002C, 2))
+
+
+def begin(w, operation, option=OPTIONAL, **more):
+    answer = w.ask(request(*operation, options=option, **more))
+    expect(status(answer) == PENDING and find(answer, 0x42007C) is None, answer)
+    return find(answer, 0x420006)
+
+
+def about(operation, handle):
+    return operation, octets(0x420006, handle)
+
+
+def poll(b, w, handle):
+    """The final answer."""
+    answers = []
+
+    def is_done():
+        answers.append(w.ask(request(*about(POLL, handle))))
+        return status(answers[-1]) != PENDING
+    wait_until("the answer", is_done, 60)
+    return answers[-1]
+
+
+def claim_a_slow_key_is_made_while_its_client_does_other_things(b):
+    with b.connect() as w:
+        handle = begin(w, rsa(2048))
+        one(w, (PING, b""))
+    with b.connect() as w:
+        answer = poll(b, w, handle)
+        item = items_of(answer)[0]
+        expect(status(answer) == SUCCESS and find(item, 0x42005C) == CREATE_KEY_PAIR, answer)
+        expect(state(w, find(answer, 0x420066).decode()) == PRE_ACTIVE, "no such key")
+        again = w.ask(request(*about(POLL, handle)))
+        expect(find(again, 0x420066) == find(answer, 0x420066), "an answer that got lost is lost")
+
+
+def claim_clients_of_1_x_are_answered_later_too(b):
+    attributes = b"".join(struct_(0x420008, text(0x42000A, label), value) for label, value in (
+        ("Cryptographic Algorithm", enum(0x42000B, 4)), ("Cryptographic Length", int_(0x42000B, 2048))))
+    usage = [struct_(tag, struct_(0x420008, text(0x42000A, "Cryptographic Usage Mask"), int_(0x42000B, n)))
+             for tag, n in ((0x420065, 1), (0x42006E, 2))]
+    old = CREATE_KEY_PAIR, struct_(0x42001F, attributes) + usage[0] + usage[1]
+    with b.connect() as w:
+        handle = begin(w, old, item(0x420007, 6, bytes(7) + b"\x01"), version=(1, 2))
+        answers = []
+
+        def is_done():
+            answers.append(w.ask(request(*about(POLL, handle), version=(1, 2))))
+            return status(answers[-1]) != PENDING
+        wait_until("the answer", is_done, 60)
+        expect(status(answers[-1]) == SUCCESS and find(answers[-1], 0x420066), answers[-1])
+        answer = w.ask(request(*about(POLL, b"x" * 16), version=(1, 2)))
+        expect(reason(answer) == NOT_FOUND_1, answer)
+
+
+def claim_whatever_is_asked_for_can_be_answered_later(b):
+    with b.connect() as w:
+        key = make(w, create())
+        handle = begin(w, (GET, uid(key)), MANDATORY)
+        answer = poll(b, w, handle)
+        expect(find(answer, 0x420043) == find(one(w, (GET, uid(key))), 0x420043), answer)
+        answer = poll(b, w, begin(w, activate(uid(key)), MANDATORY))
+        expect(status(answer) == SUCCESS and state(w, key) == ACTIVE, answer)
+        answer = w.ask(request(*no_such(), options=MANDATORY))
+        expect(status(answer) == FAILED and reason(answer) == NOT_FOUND_2, answer)
+
+
+def claim_what_is_quick_is_answered_at_once_if_that_will_do(b):
+    with b.connect() as w:
+        for option in OPTIONAL, PROHIBITED:
+            expect(status(w.ask(request(*create(), options=option))) == SUCCESS, "answered later")
+        expect(status(w.ask(request(*rsa(2048), options=PROHIBITED))) == SUCCESS, "answered later")
+        expect(reason(w.ask(request(*create(), options=enum(0x420007, 4)))) == 7, "a fourth kind")
+
+
+def claim_items_of_a_batch_are_answered_later_each_by_itself(b):
+    with b.connect() as w:
+        answer = w.ask(batch(create(), rsa(2048), activate(), (PING, b""), option=OPTIONAL + CONTINUE))
+        expect(statuses(answer) == [SUCCESS, PENDING, FAILED, SUCCESS], answer)
+        expect(status(poll(b, w, find(items_of(answer)[1], 0x420006))) == SUCCESS, "no answer")
+        answer = w.ask(batch(*[create()] * 20, option=MANDATORY))
+        expect(statuses(answer) == [PENDING] * 20, answer)
+        for i in items_of(answer):
+            expect(status(poll(b, w, find(i, 0x420006))) == SUCCESS, "no answer")
+        answer = w.ask(batch(create(), create(), option=MANDATORY + UNDO))
+        expect(reason(answer) == 8, answer)
+
+
+def claim_answers_belong_to_who_asked(b):
+    with b.connect() as w:
+        handle = begin(w, create(), MANDATORY)
+        expect(status(poll(b, w, handle)) == SUCCESS, "not mine")
+        for wrong in b"", b"x", bytes(16), handle + b"x":
+            expect(reason(w.ask(request(*about(POLL, wrong)))) == NO_SUCH_REQUEST, f"{wrong}")
+            expect(find(w.ask(request(*about(CANCEL, wrong))), 0x420012) == 5, f"{wrong}")
+
+
+def claim_a_request_that_waits_for_a_worker_is_canceled(b):
+    with b.connect() as w:
+        handles = [begin(w, rsa(4096)) for _ in range(12)]
+        last = handles[-1]
+        answer = one(w, about(CANCEL, last))
+        expect(find(answer, 0x420012) == 1 and find(answer, 0x420006) == last, answer)
+        answer = w.ask(request(*about(POLL, last)))
+        expect(reason(answer) == CANCELED and find(items_of(answer)[0], 0x42005C) == CREATE_KEY_PAIR, answer)
+        for handle in handles[1:-1]:
+            expect(find(one(w, about(CANCEL, handle)), 0x420012) in (1, 2, 3), "no result")
+        expect(status(poll(b, w, handles[0])) in (SUCCESS, FAILED), "no answer")
+        expect(find(one(w, about(CANCEL, handles[0])), 0x420012) == 3, "not completed")
+
+
+def claim_a_client_that_waits_after_all_is_answered_when_it_is_done(b):
+    with b.connect() as w:
+        handle = begin(w, rsa(2048))
+        w.send(request(*about(PROCESS, handle)))
+        answer = w.receive()
+        expect(status(answer) == SUCCESS and find(answer, 0x42007C) == [], answer)
+        expect(status(w.ask(request(*about(POLL, handle)))) == SUCCESS, "not done")
+        expect(reason(w.ask(request(*about(PROCESS, bytes(16))))) == NO_SUCH_REQUEST, "waits for nothing")
+
+
+def claim_what_is_under_way_is_listed(b):
+    with b.connect() as w:
+        handle = begin(w, create(), MANDATORY)
+        poll(b, w, handle)
+        answer = one(w, (QUERY_ASYNCHRONOUS, struct_(0x420176, octets(0x420006, handle))))
+        row = find(answer, 0x42007C)
+        expect(len(row) == 1 and find(row, 0x42005C) == CREATE and find(row, 0x420175) == 3, answer)
+        rows = find(one(w, (QUERY_ASYNCHRONOUS, b"")), 0x42007C)
+        expect(len(rows) > 1, rows)
+        poll(b, w, begin(w, (GET, uid(make(w, create()))), MANDATORY))
+        rows = find(one(w, (QUERY_ASYNCHRONOUS, struct_(0x42014F, enum(0x42005C, GET)))), 0x42007C)
+        expect(rows and all(find([r], 0x42005C) == GET for r in rows), rows)
+
+
+def claim_so_many_are_under_way_at_a_time(b):
+    b.configure("admin", "client_asynchronous = 3\n")
+    b.restart()
+    with b.connect() as w:
+        handles = [begin(w, rsa(4096)) for _ in range(3)]
+        expect(reason(w.ask(request(*rsa(4096), options=OPTIONAL))) == 0x3A, "a fourth")
+        for handle in handles[::-1]:
+            one(w, about(CANCEL, handle))
+        poll(b, w, handles[0])
+        wait_until("room", lambda: status(w.ask(request(*create(), options=MANDATORY))) == PENDING, 60)
+    b.configure("admin")
+    b.restart()
+    with b.connect() as w:
+        expect(reason(w.ask(request(*about(POLL, handles[0])))) == NO_SUCH_REQUEST, "remembered")
+
+
+# -- PKCS#11 -------------------------------------------------------------------------------------------
+
+
+def cryptoki(w, function, handle=b"", parameters=b"", interface=b""):
+    payload = interface + enum(0x42015A, function) + (octets(0x4200D6, handle) if handle else b"") + (
+        octets(0x42015B, parameters) if parameters else b"")
+    return w.ask(request(PKCS11, payload))
+
+
+def claim_cryptoki_begins_says_what_it_is_and_ends(b):
+    with b.connect() as w:
+        answer = cryptoki(w, 1, parameters=b"\x01")
+        handle = find(answer, 0x4200D6)
+        expect(find(answer, 0x42015D) == 0 and len(handle) == 16, answer)
+    with b.connect() as w:
+        answer = cryptoki(w, 3, handle)
+        information = find(answer, 0x42015C)
+        expect(len(information) == 76 and information.startswith(b"\x02\x28keyfleet "), answer)
+        expect(find(cryptoki(w, 5, handle), 0x42015D) == 0x54, "slots")
+        expect(find(cryptoki(w, 1, handle), 0x42015D) == 0x191, "begins twice")
+        expect(find(cryptoki(w, 2, handle), 0x42015D) == 0, "does not end")
+        for function in 2, 3, 5:
+            expect(find(cryptoki(w, function, handle), 0x42015D) == 0x190, f"{function} after the end")
+
+
+def claim_cryptoki_that_makes_no_sense_is_refused(b):
+    with b.connect() as w:
+        expect(reason(cryptoki(w, 93)) == 0x46, "function 93")
+        expect(reason(cryptoki(w, 0)) in (7, 0x46), "function 0")
+        expect(reason(cryptoki(w, 3, bytes(16), b"x")) == 0x45, "parameters of C_GetInfo")
+        expect(reason(cryptoki(w, 1, interface=text(0x420159, "Vendor"))) == 0x47, "interface")
+        expect(find(cryptoki(w, 1, interface=text(0x420159, "PKCS 11")), 0x42015D) == 0, "the standard interface")
+
+
+# -- what is not there ---------------------------------------------------------------------------------
+
+NOT_SUPPORTED = 0x05
+
+
+def claim_operations_that_are_not_there_are_not_supported(b):
+    missing = [0x1B, 0x1C, 0x28, 0x29, 0x2D, 0x2E, 0x2F, 0x32, 0x35, 0x36, 0x37, 0x38, 0x3C, 0x7FFFFFFF, 0x80000001]
+    with b.connect() as w:
+        for version in ((1, 0), (1, 4), (2, 0), (2, 1)):
+            for code in missing:
+                answer = w.ask(request(code, b"", version=version))
+                expect(reason(answer) == NOT_SUPPORTED and find(items_of(answer)[0], 0x42005C) == code & 0xFFFFFFFF
+                       or code == 0x80000001, f"{code:#x} in {version}: {answer}")
+        for code, since in ((PING, (2, 1)), (PROCESS, (2, 1)), (PKCS11, (2, 0)), (0x1E, (1, 1)), (0x21, (1, 2))):
+            older = {(2, 1): (2, 0), (2, 0): (1, 4), (1, 1): (1, 0), (1, 2): (1, 1)}[since]
+            expect(reason(w.ask(request(code, b"", version=older))) == NOT_SUPPORTED, f"{code:#x} in {older}")
+
+
+def claim_unknown_fields_are_seen_by_who_knows_the_version(b):
+    extra = int_(0x420001, 1)
+    with b.connect() as w:
+        expect(reason(w.ask(request(PING, extra))) == 7, "an unknown field")
+        expect(status(w.ask(request(0x18, enum(0x420074, 1) + item(0x4201F0, 2, bytes(4)), version=(2, 9)))) == SUCCESS, "2.9")
+    with b.connect() as w:
+        answer = w.ask(request(GET, uid("a") + uid("b")))
+        expect(reason(answer) == 4, f"a field given twice: {answer}")
+
+
+def claim_another_major_version_is_an_invalid_message(b):
+    for version in ((0, 9), (3, 0), (9, 9)):
+        with b.connect() as w:
+            answer = w.ask(request(0x18, enum(0x420074, 1), version=version))
+            expect(reason(answer) == 4 and find(items_of(answer)[0], 0x42005C) is None, answer)
+
+
+def claim_a_batch_count_that_lies_is_an_invalid_message(b):
+    good = message(batch_item(*create("lie")), batch_item(PING, b""))
+    for count in (1, 3, 0, -1, 1 << 30):
+        with b.connect() as w:
+            answer = w.ask(good.replace(int_(0x42000D, 2), int_(0x42000D, count)))
+            expect(reason(answer) == 4, f"{count}: {answer}")
+            expect(find(answer, 0x420093) is None, answer)
+    with b.connect() as w:
+        expect(found(w, "lie") == [], "something was done")
 
 
 # -- what items refer to -------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ TEST(request_goes_round_in_every_version)
 		struct kmip_request_header h = {
 			.version = versions[v],
 			.maximum_response_size = 4096,
-			.is_asynchronous = true,
+			.asynchronous = KMIP_ASYNCHRONOUS_INDICATOR_OPTIONAL,
 			.batch_error_continuation =
 				KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO,
 			.is_ordered = v % 2,
@@ -76,7 +76,8 @@ TEST(request_goes_round_in_every_version)
 		EQ(got.version, versions[v]);
 		EQ(kmip_version(buf_slice(&b)), versions[v]);
 		EQ(got.maximum_response_size, 4096);
-		OK(got.is_asynchronous && !got.is_lenient && got.has_time_stamp);
+		OK(got.asynchronous == KMIP_ASYNCHRONOUS_INDICATOR_OPTIONAL &&
+			!got.is_lenient && got.has_time_stamp);
 		OK(slice_eq(got.client_correlation_value, h.client_correlation_value));
 		EQ(got.batch_error_continuation, h.batch_error_continuation);
 		EQ(got.is_ordered, h.is_ordered);

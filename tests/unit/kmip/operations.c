@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/activate.h"
 #include "kmip/admin.h"
+#include "kmip/asynchronous.h"
 #include "kmip/create.h"
 #include "kmip/create_key_pair.h"
 #include "kmip/decrypt.h"
@@ -10,6 +11,7 @@
 #include "kmip/get_attribute_list.h"
 #include "kmip/get_attributes.h"
 #include "kmip/locate.h"
+#include "kmip/pkcs11.h"
 #include "kmip/query.h"
 #include "kmip/register.h"
 #include "kmip/revoke.h"
@@ -563,6 +565,62 @@ TEST(versions_are_chosen_highest_first)
 	discover_versions_choose(&got, &a);
 	EQ(a.n, 7);
 	EQ(a.version[0], KMIP_2_1);
+}
+
+TEST(asynchronous_requests_go_round)
+{
+	autobuf kept = buf_new(8192);
+	EACH_VERSION_FROM(version, KMIP_1_0)
+	{
+		struct asynchronous_request q;
+		ROUND(asynchronous_put_request(
+			      &w, &(struct asynchronous_request){ SLICE_LIT("id") }),
+			asynchronous_get_request(&r, &q));
+		OK(slice_is(q.id, "id"));
+		struct cancel_response a;
+		ROUND(cancel_put_response(&w, &(struct cancel_response){ SLICE_LIT("id"),
+						      KMIP_CANCELLATION_RESULT_FAILED }),
+			cancel_get_response(&r, &a));
+		OK(slice_is(a.id, "id") && a.result == KMIP_CANCELLATION_RESULT_FAILED);
+	}
+	EACH_VERSION_FROM(version, KMIP_2_1)
+	{
+		struct query_asynchronous_request q;
+		const struct query_asynchronous_request full = { true, true, 2, 1,
+			{ SLICE_LIT("a"), SLICE_LIT("b") }, { KMIP_OPERATION_GET } };
+		ROUND(query_asynchronous_put_request(&w, &full),
+			query_asynchronous_get_request(&r, &q));
+		OK(q.has_ids && q.ids == 2 && slice_is(q.id[1], "b"));
+		OK(q.has_operations && q.operations == 1);
+		struct asynchronous_row row;
+		ROUND(asynchronous_put_row(&w, &(struct asynchronous_row){ SLICE_LIT("a"),
+						       KMIP_OPERATION_GET, 7,
+						       KMIP_PROCESSING_STAGE_COMPLETED }),
+			(asynchronous_next_row(&r, &row) ? ttlv_done(&r)
+							 : kf_fail(SHORT, "test")));
+		OK(row.submitted_s == 7 && row.stage == 3);
+	}
+}
+
+TEST(pkcs11_goes_round)
+{
+	autobuf kept = buf_new(8192);
+	EACH_VERSION_FROM(version, KMIP_2_0)
+	{
+		struct pkcs11_request q;
+		ROUND(pkcs11_put_request(
+			      &w, &(struct pkcs11_request){ SLICE_LIT("PKCS 11"), 3,
+					  SLICE_LIT("id"), SLICE_LIT("in") }),
+			pkcs11_get_request(&r, &q));
+		OK(slice_is(q.interface, "PKCS 11") && q.function == 3);
+		OK(slice_is(q.correlation, "id") && slice_is(q.input, "in"));
+		struct pkcs11_response a;
+		ROUND(pkcs11_put_response(
+			      &w, &(struct pkcs11_response){ SLICE_LIT("PKCS 11"), 3,
+					  SLICE_LIT("id"), SLICE_LIT("out"), 0x54 }),
+			pkcs11_get_response(&r, &a));
+		OK(slice_is(a.output, "out") && a.return_code == 0x54);
+	}
 }
 
 TEST(administration_goes_round)

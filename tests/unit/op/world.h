@@ -19,6 +19,8 @@
 #include "kmip/register.h"
 #include "kmip/revoke.h"
 #include "kmip/sign.h"
+#include "op/cryptoki.h"
+#include "op/later.h"
 #include "op/material.h"
 #include "op/op.h"
 #include "op/undo.h"
@@ -79,6 +81,8 @@ static kf_err world_open(struct world *w)
 		.version = "1.2.3",
 		.name = "test",
 	};
+	KF_TRY(op_later_new(&(struct op_later_conf){ 0 }, &w->server.later));
+	KF_TRY(op_cryptoki_new(&w->server.cryptoki));
 	w->call = calloc(1, sizeof(*w->call));
 	w->question = buf_new(1 << 20);
 	w->answer = buf_new(1 << 20);
@@ -95,6 +99,8 @@ static void world_close(struct world *w)
 	buf_free(&w->question);
 	buf_free(&w->answer);
 	buf_free(&w->attrs);
+	op_later_free(w->server.later);
+	op_cryptoki_free(w->server.cryptoki);
 	soft_close(w->session);
 	epoch_offline(w->reader);
 	store_close(w->store);
@@ -169,6 +175,7 @@ static kf_err steps(struct world *w)
 			KF_TRY(commit(w));
 			next = op_committed(call);
 			break;
+		case OP_WAIT: return kf_fail(INTERNAL, "nobody to wait for");
 		case OP_FAIL: return call->err;
 		case OP_ANSWER: {
 			struct ttlv_writer a = ttlv_write(&w->answer, w->version);
