@@ -3,91 +3,14 @@
  * Create: a symmetric key from the random number generator.
  */
 #include "kmip/create.h"
-#include "op/make.h"
-#include "op/material.h"
-#include <openssl/crypto.h>
-#include <openssl/rand.h>
+#include "op/symmetric.h"
 #include <string.h>
-
-enum { GENERIC_BITS_MAX = 4096 };
 
 kf_err op_create_decode(struct op_call *call)
 {
 	struct ttlv_reader r = op_payload(call);
 	return create_get_request(
 		&r, OP_REQUEST(call, struct create_request), &call->attrs);
-}
-
-static bool is_generic(uint32_t algorithm)
-{
-	switch (algorithm) {
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA1:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA224:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA384:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA512:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20POLY1305: return true;
-	default: return false;
-	}
-}
-
-static kf_err check_length(uint32_t algorithm, int32_t bits)
-{
-	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES)
-		return bits == 128 || bits == 192 || bits == 256
-			       ? KF_OK
-			       : kf_fail(INVALID_FIELD,
-					 "an AES key has 128, 192 or 256 bits");
-	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES)
-		return bits == 112 || bits == 128 || bits == 168 || bits == 192
-			       ? KF_OK
-			       : kf_fail(INVALID_FIELD, "a 3DES key has 112 or 168 bits");
-	if (!is_generic(algorithm))
-		return kf_fail(INVALID_FIELD, "keys of this algorithm are not created");
-	return bits > 0 && bits <= GENERIC_BITS_MAX && bits % 8 == 0
-		       ? KF_OK
-		       : kf_fail(INVALID_FIELD, "no such key length");
-}
-
-/* 3DES: the effective bits are said, the stored ones carry a parity bit a byte. */
-static size_t bytes_of(uint32_t algorithm, int32_t bits)
-{
-	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES)
-		return bits <= 128 ? 16 : 24;
-	return (size_t)bits / 8;
-}
-
-static kf_err fill_key(struct make *m)
-{
-	uint8_t key[GENERIC_BITS_MAX / 8];
-	const size_t n = bytes_of(m->algorithm, m->length);
-
-	if (RAND_priv_bytes(key, (int)n) != 1)
-		return kf_fail(CRYPTO, "random numbers");
-	const kf_err err = material_make(
-		&(struct material_key){
-			.object_type = OBJECT_SYMMETRIC_KEY,
-			.format = m->format,
-			.algorithm = m->algorithm,
-			.length = m->length,
-			.bytes = { key, n },
-		},
-		&m->material);
-	make_digest(m, (struct slice){ key, n });
-	OPENSSL_cleanse(key, sizeof(key));
-	return err;
-}
-
-/* Searching for a key takes a quantum computer the square root of the time. */
-static kf_err check_quantum_safe(struct slice attrs, int32_t bits)
-{
-	bool is_wanted = false;
-
-	(void)attrs_get_bool(attrs, TAG_QUANTUM_SAFE, &is_wanted);
-	if (is_wanted && bits < 256)
-		return kf_fail(CRYPTO, "a key of this length is not quantum safe");
-	return KF_OK;
 }
 
 static kf_err describe(struct op_call *call, struct make *m)
@@ -98,19 +21,13 @@ static kf_err describe(struct op_call *call, struct make *m)
 		return kf_fail(INVALID_FIELD, "only symmetric keys are created");
 	buf_add_slice(&m->attrs, q->attributes);
 	KF_TRY(make_check(call, m));
-	if (!attrs_get_enum(q->attributes, TAG_CRYPTOGRAPHIC_ALGORITHM, &m->algorithm) ||
-		!attrs_get_int(q->attributes, TAG_CRYPTOGRAPHIC_LENGTH, &m->length))
-		return kf_fail(MISSING, "Cryptographic Algorithm or Length");
-	m->format = KMIP_KEY_FORMAT_TYPE_RAW;
-	m->is_generated = true;
-	KF_TRY(check_length(m->algorithm, m->length));
-	return check_quantum_safe(q->attributes, m->length);
+	return symmetric_describe(m);
 }
 
 static kf_err create(struct op_call *call, struct make *m)
 {
 	KF_TRY(describe(call, m));
-	KF_TRY(fill_key(m));
+	KF_TRY(symmetric_generate(m));
 	KF_TRY(make_object(call, m));
 	memcpy(call->object_id, m->id, OBJECT_ID_SIZE);
 	memcpy(call->placeholder, m->id, OBJECT_ID_SIZE);

@@ -5,6 +5,7 @@
 #include "crypt/keygen.h"
 #include "op/material.h"
 #include "op/pair.h"
+#include "op/replace.h"
 #include <string.h>
 
 kf_err op_create_key_pair_decode(struct op_call *call)
@@ -74,9 +75,12 @@ static kf_err describe(
 	const struct pair_call *p = pair_of(call);
 
 	*m = make_new(call, type);
+	m->replaces = type == OBJECT_PRIVATE_KEY ? p->old_private : p->old_public;
 	buf_add_slice(&m->attrs, p->q.common);
 	buf_add_slice(&m->attrs, own);
 	KF_TRY(make_check(call, m));
+	if (m->replaces)
+		replace_describe(call, m);
 	if (wants_quantum_safe(buf_slice(&m->attrs)))
 		return kf_fail(CRYPTO, "no algorithm of ours is quantum safe");
 	m->curve = p->alg;
@@ -109,7 +113,8 @@ kf_err pair_describe(struct op_call *call)
 	KF_TRY(describe(call, &p->private_key, p->q.private_key, OBJECT_PRIVATE_KEY));
 	KF_TRY(describe(call, &p->public_key, p->q.public_key, OBJECT_PUBLIC_KEY));
 	KF_TRY(check_names_differ(p));
-	memcpy(call->object_id, p->private_key.id, OBJECT_ID_SIZE); /* for the record */
+	if (!p->old_private) /* for the record */
+		memcpy(call->object_id, p->private_key.id, OBJECT_ID_SIZE);
 	attrs_add_link(&p->private_key.attrs, KMIP_LINK_TYPE_PUBLIC_KEY_LINK,
 		slice_of(p->public_key.id));
 	attrs_add_link(&p->public_key.attrs, KMIP_LINK_TYPE_PRIVATE_KEY_LINK,
@@ -154,6 +159,16 @@ kf_err pair_finish_token(struct op_call *call, struct slice material)
 	return finish(call, &pair_of(call)->private_key, material);
 }
 
+kf_err pair_replace_old(struct op_call *call)
+{
+	const struct pair_call *p = pair_of(call);
+	if (p->old_private)
+		KF_TRY(replace_old(call, p->old_private, p->private_key.id));
+	if (p->old_public)
+		KF_TRY(replace_old(call, p->old_public, p->public_key.id));
+	return KF_OK;
+}
+
 static kf_err finish_private(struct op_call *call, struct slice pkcs8)
 {
 	struct pair_call *p = pair_of(call);
@@ -171,6 +186,7 @@ static kf_err generate(struct op_call *call)
 {
 	struct keypair pair = { 0 };
 
+	KF_TRY(pair_replace_old(call));
 	KF_TRY(keypair_generate(pair_of(call)->alg, &pair));
 	kf_err err = finish_private(call, buf_slice(&pair.pkcs8));
 	if (kf_ok(err))
@@ -194,10 +210,9 @@ static enum op_next work(struct op_call *call)
 	return op_then(call, err, OP_COMMIT);
 }
 
-enum op_next op_create_key_pair_start(struct op_call *call)
+enum op_next pair_start(struct op_call *call)
 {
 	call->work = work;
-	call->release = pair_free;
 	kf_err e = choose_alg(call);
 	if (kf_ok(e) && pair_is_for_tokens(call))
 		return pair_start_on_tokens(call);
@@ -205,6 +220,12 @@ enum op_next op_create_key_pair_start(struct op_call *call)
 		e = pair_describe(call);
 	call->is_long = kf_ok(e) && pair_of(call)->alg->family == FAMILY_RSA;
 	return op_then(call, e, OP_WORK);
+}
+
+enum op_next op_create_key_pair_start(struct op_call *call)
+{
+	call->release = pair_free;
+	return pair_start(call);
 }
 
 void op_create_key_pair_answer(struct op_call *call, struct ttlv_writer *w)

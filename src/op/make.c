@@ -25,14 +25,22 @@ void make_free(struct make *m)
 
 /* --- what the client said --- */
 
-static kf_err check_names(const struct op_call *call, struct slice attrs)
+static const char *owner_of(const struct op_call *call, const struct make *m)
 {
+	return m->replaces ? m->replaces->owner : call->who->name;
+}
+
+static kf_err check_names(const struct op_call *call, const struct make *m)
+{
+	const struct slice attrs = buf_slice(&m->attrs);
 	struct slice name;
 
 	for (size_t i = 0; attrs_get_name(attrs, i, &name); i++) {
 		if (!name.n)
 			return kf_fail(INVALID_FIELD, "an empty name");
-		if (catalog_find_name(call->server->catalog, call->who->name, name))
+		const struct object *o =
+			catalog_find_name(call->server->catalog, owner_of(call, m), name);
+		if (o && !(m->replaces && !strcmp(o->id, m->replaces->id)))
 			return kf_fail(NAME_NOT_UNIQUE, "another object has this name");
 	}
 	return KF_OK;
@@ -47,7 +55,7 @@ kf_err make_check(const struct op_call *call, struct make *m)
 	KF_TRY(buf_err(&m->attrs));
 	const struct slice attrs = buf_slice(&m->attrs);
 	KF_TRY(dates_check(attrs));
-	return check_names(call, attrs);
+	return check_names(call, m);
 }
 
 /* --- what the server adds --- */
@@ -194,7 +202,7 @@ kf_err make_object(struct op_call *call, struct make *m)
 	KF_TRY(buf_err(&m->material));
 	const struct object_parts parts = {
 		.id = slice_of(m->id),
-		.owner = slice_of(call->who->name),
+		.owner = slice_of(owner_of(call, m)),
 		.attrs = buf_slice(&m->attrs),
 		.type = m->type,
 		.version = 1,

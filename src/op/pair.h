@@ -7,11 +7,13 @@
 #include "kmip/token_admin.h"
 #include "op/make.h"
 
-/* The request of Create Key Pair, and of Key Adopt, which becomes one. */
+/* The request of Create Key Pair, and of Key Adopt and Re-key Key Pair, which become one. */
 struct pair_call {
 	struct create_key_pair_request q;
 	const struct alg *alg;
 	struct make private_key, public_key;
+	/* Re-key Key Pair; the second may be NULL */
+	const struct object *old_private, *old_public;
 	/* keys on tokens */
 	struct slice pool, label;  /* pool: empty for a key in software */
 	unsigned copies;           /* that are wanted; 0: on all in use */
@@ -25,9 +27,13 @@ static inline struct pair_call *pair_of(struct op_call *call)
 
 /* With the algorithm known: ids, attributes, links; names are checked. */
 kf_err pair_describe(struct op_call *call);
+/* On the worker, before the new objects: what they replace. */
+kf_err pair_replace_old(struct op_call *call);
 /* The objects become mutations.  Once each. */
 kf_err pair_finish_token(struct op_call *call, struct slice material);
 kf_err pair_finish_public(struct op_call *call, struct slice spki);
+/* Begins the making of what pair_call's sets describe. */
+enum op_next pair_start(struct op_call *call);
 void pair_free(struct op_call *call); /* for call->release */
 
 /* pair_token.c */

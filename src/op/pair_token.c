@@ -163,6 +163,7 @@ static kf_err make(struct op_call *call)
 	if (!holders || holders < p->copies)
 		keep_inactive(p);
 	keep_copies(p);
+	KF_TRY(pair_replace_old(call));
 	KF_TRY(put_material(call, buf_slice(&spki)));
 	return pair_finish_public(call, buf_slice(&spki));
 }

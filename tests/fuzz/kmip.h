@@ -26,6 +26,7 @@
 #include "kmip/pkcs11.h"
 #include "kmip/query.h"
 #include "kmip/register.h"
+#include "kmip/rekey.h"
 #include "kmip/revoke.h"
 #include "kmip/sign.h"
 #include "kmip/signature_verify.h"

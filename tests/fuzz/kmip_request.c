@@ -37,6 +37,8 @@ static void read_payload(struct ttlv_reader *r, uint32_t operation)
 		ROW_ATTRS(DERIVE_KEY, derive_key, request)
 		ROW_ATTRS(CREATE_KEY_PAIR, create_key_pair, request)
 		ROW_ATTRS(REGISTER, register, request)
+		ROW_ATTRS(RE_KEY, rekey, request)
+		ROW_ATTRS(RE_KEY_KEY_PAIR, rekey_pair, request)
 		ROW_ATTRS(LOCATE, locate, request)
 		ROW_TYPED(POLL, asynchronous_request, asynchronous)
 		ROW_TYPED(QUERY_ASYNCHRONOUS_REQUESTS, query_asynchronous_request,

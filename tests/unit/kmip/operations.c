@@ -14,6 +14,7 @@
 #include "kmip/pkcs11.h"
 #include "kmip/query.h"
 #include "kmip/register.h"
+#include "kmip/rekey.h"
 #include "kmip/revoke.h"
 #include "kmip/sign.h"
 #include "kmip/signature_verify.h"
@@ -362,6 +363,51 @@ TEST(create_key_pair_goes_round)
 		ROUND(create_key_pair_put_response(&w, &sent),
 			create_key_pair_get_response(&r, &back));
 		OK(uid_is(&back.private_key, "prv") && uid_is(&back.public_key, "pub"));
+	}
+}
+
+TEST(rekey_goes_round)
+{
+	EACH_VERSION_FROM(version, KMIP_1_0)
+	{
+		autobuf kept = buf_new(8192), set = buf_new(4096),
+			got_set = buf_new(65536);
+		attrs_add_date(&set, TAG_ACTIVATION_DATE, 5);
+		struct rekey_request got, q = { .uid = uid_of("old"),
+			.has_offset = true,
+			.offset_s = UINT32_MAX,
+			.attributes = buf_slice(&set) };
+		struct rekey_response back, sent = { uid_of("new") };
+
+		ROUND(rekey_put_request(&w, &q),
+			(buf_clear(&got_set), rekey_get_request(&r, &got, &got_set)));
+		OK(uid_is(&got.uid, "old") && got.has_offset);
+		EQ(got.offset_s, UINT32_MAX);
+		OK(slice_eq(got.attributes, q.attributes));
+
+		ROUND(rekey_put_response(&w, &sent), rekey_get_response(&r, &back));
+		OK(uid_is(&back.uid, "new"));
+	}
+}
+
+TEST(rekey_key_pair_goes_round)
+{
+	EACH_VERSION_FROM(version, KMIP_1_1)
+	{
+		autobuf kept = buf_new(8192), set = buf_new(4096),
+			got_set = buf_new(65536);
+		attrs_add_name(&set, slice_of("private"));
+		struct rekey_pair_request got, q = { .uid = uid_of("old"),
+			.has_offset = true,
+			.sets.private_key = buf_slice(&set) };
+
+		ROUND(rekey_pair_put_request(&w, &q),
+			(buf_clear(&got_set),
+				rekey_pair_get_request(&r, &got, &got_set)));
+		OK(uid_is(&got.uid, "old") && got.has_offset);
+		EQ(got.offset_s, 0);
+		OK(slice_eq(got.sets.private_key, q.sets.private_key));
+		EQ(got.sets.public_key.n + got.sets.common.n, 0);
 	}
 }
 

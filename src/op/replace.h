@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * replace: a new object in the place of an old one (KMIP 2.1, Re-key, Re-key Key Pair, Re-certify).
+ *
+ * The new one takes over the names, and the attributes that a client can set; what the request says goes
+ * before.  Dates are copied, or moved so that the new Activation Date is Offset seconds from now.  Links
+ * connect the two.  The old one stays as it is otherwise: what it protected can still be processed.
+ *
+ * What is made belongs to the owner of the old one, whoever asked for it: names are unique in his scope.
+ */
+#pragma once
+#include "op/make.h"
+
+struct replace_wish {
+	bool has_offset;
+	uint32_t offset_s;
+	struct slice attributes; /* of the request */
+};
+
+/* DESTROYED, ARCHIVED, NO_VALUE. */
+kf_err replace_check(const struct op_call *call, const struct object *old);
+
+/* Appends the attributes of the new object, as a client could have said them.  MALFORMED: an Offset and
+ * dates; NO_ACTIVATION: an Offset, and dates that are relative to an Activation Date that is not there. */
+kf_err replace_attributes(const struct object *old, const struct replace_wish *w,
+	int64_t now_s, struct buf *ret);
+
+/* Between make_check() and make_object(): what the server says of the new object. */
+void replace_describe(const struct op_call *call, struct make *m);
+
+/* The mutation of the old object; before that of the new one, since names are unique. */
+kf_err replace_old(struct op_call *call, const struct object *old,
+	const char new_id[OBJECT_ID_SIZE]);

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kmip/rekey.h"
+#include "kmip/token_admin.h"
+#include "world.h"
+
+static kf_err rekey(struct world *w, const struct id *id,
+	const struct rekey_request *wish, struct id *ret)
+{
+	struct rekey_request q = wish ? *wish : (struct rekey_request){ 0 };
+	struct rekey_response a;
+	q.uid = uid(id);
+	struct ttlv_writer out = question(w);
+	rekey_put_request(&out, &q);
+	KF_TRY(ttlv_written(&out));
+	KF_TRY(ask(w, KMIP_OPERATION_RE_KEY));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(rekey_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+static kf_err rekey_pair(struct world *w, const struct id *id,
+	const struct rekey_pair_request *wish, struct pair *ret)
+{
+	struct rekey_pair_request q = wish ? *wish : (struct rekey_pair_request){ 0 };
+	struct create_key_pair_response a;
+	q.uid = uid(id);
+	struct ttlv_writer out = question(w);
+	rekey_pair_put_request(&out, &q);
+	KF_TRY(ttlv_written(&out));
+	KF_TRY(ask(w, KMIP_OPERATION_RE_KEY_KEY_PAIR));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(create_key_pair_get_response(&r, &a));
+	keep_id(&a.private_key, &ret->private_key);
+	keep_id(&a.public_key, &ret->public_key);
+	return KF_OK;
+}
+
+static kf_err create_dated(
+	struct world *w, const char *name, const int64_t *dates, struct id *ret)
+{
+	static const uint32_t tags[] = { TAG_ACTIVATION_DATE, TAG_PROCESS_START_DATE,
+		TAG_PROTECT_STOP_DATE, TAG_DEACTIVATION_DATE };
+	autobuf attrs = buf_new(4096);
+	struct create_response a;
+	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_name(&attrs, slice_of(name));
+	attrs_add_text(&attrs, TAG_OBJECT_GROUP, slice_of("backup"));
+	attrs_add_vendor_text(&attrs, slice_of("x"), slice_of("room"), slice_of("12"));
+	for (int i = 0; i < 4; i++)
+		if (dates[i])
+			attrs_add_date(&attrs, tags[i], dates[i]);
+	struct ttlv_writer q = question(w);
+	create_put_request(
+		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
+	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(create_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+static bool links_to(
+	struct world *w, const struct id *from, uint32_t type, const struct id *to)
+{
+	struct slice id;
+	return kf_ok(attributes(w, from)) &&
+	       attrs_get_link(buf_slice(&w->attrs), type, &id) && slice_is(id, to->text);
+}
+
+static int64_t date_of(struct world *w, const struct id *id, uint32_t tag)
+{
+	int64_t at = -1;
+	if (kf_ok(attributes(w, id)))
+		(void)attrs_get_date(buf_slice(&w->attrs), tag, &at);
+	return at;
+}
+
+static kf_err key_bytes(struct world *w, const struct id *id, uint8_t *ret, size_t n)
+{
+	struct get_response g;
+	KF_TRY(get(w, id, &g));
+	if (g.object.block.material.n != n)
+		return kf_fail(TOO_BIG, "key of the test");
+	memcpy(ret, g.object.block.material.p, n);
+	return KF_OK;
+}
+
+TEST(the_new_key_has_the_name_and_what_was_said_of_the_old_one)
+{
+	struct id old, new, found;
+	uint8_t was[16], is[16];
+	const int64_t dates[4] = { NOW - 100, 0, 0, NOW + 1000 };
+	struct slice text;
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_dated(&w, "disk", dates, &old)));
+	OK(kf_ok(key_bytes(&w, &old, was, 16)));
+	w.now_s += 10;
+
+	OK(kf_ok(rekey(&w, &old, NULL, &new)));
+
+	OK(strcmp(old.text, new.text) != 0);
+	OK(kf_ok(key_bytes(&w, &new, is, 16)) && memcmp(was, is, 16) != 0);
+	EQ(located_by_name(&w, "disk", &found), 1);
+	OK(!strcmp(found.text, new.text));
+	OK(links_to(&w, &old, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK, &new));
+	OK(links_to(&w, &new, KMIP_LINK_TYPE_REPLACED_OBJECT_LINK, &old));
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_DIGEST), 1);
+	OK(attrs_get_text(buf_slice(&w.attrs), TAG_OBJECT_GROUP, &text) &&
+		slice_is(text, "backup"));
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_ATTRIBUTE), 1);
+	EQ(date_of(&w, &new, TAG_INITIAL_DATE), NOW + 10);
+	EQ(date_of(&w, &new, TAG_ACTIVATION_DATE), NOW - 100);
+	EQ(date_of(&w, &new, TAG_DEACTIVATION_DATE), NOW + 1000);
+	EQ(state_of(&w, &new), STATE_ACTIVE);
+	EQ(state_of(&w, &old), STATE_ACTIVE);
+	OK(kf_ok(attributes(&w, &old)) && !attrs_count(buf_slice(&w.attrs), TAG_NAME));
+}
+
+TEST(an_offset_moves_all_dates)
+{
+	struct id old, new;
+	const int64_t dates[4] = { NOW - 100, NOW + 50, NOW + 500, NOW + 1000 };
+	const struct rekey_request wish = { .has_offset = true, .offset_s = 7 };
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_dated(&w, "disk", dates, &old)));
+	w.now_s += 10;
+
+	OK(kf_ok(rekey(&w, &old, &wish, &new)));
+
+	EQ(date_of(&w, &new, TAG_ACTIVATION_DATE), NOW + 17);
+	EQ(date_of(&w, &new, TAG_PROCESS_START_DATE), NOW + 167);
+	EQ(date_of(&w, &new, TAG_PROTECT_STOP_DATE), NOW + 617);
+	EQ(date_of(&w, &new, TAG_DEACTIVATION_DATE), NOW + 1117);
+	EQ(state_of(&w, &new), STATE_PRE_ACTIVE);
+	EQ(date_of(&w, &old, TAG_DEACTIVATION_DATE), NOW + 1000);
+}
+
+TEST(an_offset_has_rules)
+{
+	struct id old, new;
+	const int64_t no_start[4] = { 0, 0, 0, NOW + 1000 }, none[4] = { 0 };
+	autobuf said = buf_new(1024);
+	struct rekey_request wish = { .has_offset = true };
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_dated(&w, "a", no_start, &old)));
+	OK(kf_is(rekey(&w, &old, &wish, &new), KF_E_NO_ACTIVATION));
+	attrs_add_date(&said, TAG_DEACTIVATION_DATE, NOW + 5);
+	wish.attributes = buf_slice(&said);
+	OK(kf_is(rekey(&w, &old, &wish, &new), KF_E_MALFORMED));
+	EQ(located_by_name(&w, "a", NULL), 1);
+	OK(kf_ok(create_dated(&w, "b", none, &old)));
+	wish.attributes = (struct slice){ 0 };
+	OK(kf_ok(rekey(&w, &old, &wish, &new)));
+	EQ(date_of(&w, &new, TAG_ACTIVATION_DATE), NOW);
+}
+
+TEST(what_the_request_says_goes_before_and_names_are_added)
+{
+	struct id old, new, found;
+	const int64_t dates[4] = { NOW - 100, 0, 0, 0 };
+	autobuf said = buf_new(1024);
+	int32_t bits = 0;
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_dated(&w, "disk", dates, &old)));
+	attrs_add_int(&said, TAG_CRYPTOGRAPHIC_LENGTH, 256);
+	attrs_add_name(&said, slice_of("disk"));
+	attrs_add_name(&said, slice_of("disk-new"));
+	attrs_add_vendor_text(&said, slice_of("x"), slice_of("room"), slice_of("13"));
+
+	OK(kf_ok(rekey(&w, &old,
+		&(struct rekey_request){ .attributes = buf_slice(&said) }, &new)));
+
+	OK(kf_ok(attributes(&w, &new)));
+	OK(attrs_get_int(buf_slice(&w.attrs), TAG_CRYPTOGRAPHIC_LENGTH, &bits));
+	EQ(bits, 256);
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_NAME), 2);
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_ATTRIBUTE), 1);
+	EQ(located_by_name(&w, "disk", &found), 1);
+	EQ(located_by_name(&w, "disk-new", &found), 1);
+	OK(!strcmp(found.text, new.text));
+}
+
+TEST(generations_are_counted_and_one_is_the_latest)
+{
+	struct id key[3];
+	const int64_t dates[4] = { NOW - 100, 0, 0, 0 };
+	bool is_latest;
+	int32_t n;
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_dated(&w, "disk", dates, &key[0])));
+	OK(kf_ok(rekey(&w, &key[0], NULL, &key[1])));
+	w.now_s += 5;
+	OK(kf_ok(rekey(&w, &key[1], NULL, &key[2])));
+	for (int i = 0; i < 3; i++) {
+		OK(kf_ok(attributes(&w, &key[i])));
+		OK(attrs_get_bool(buf_slice(&w.attrs), TAG_ROTATE_LATEST, &is_latest));
+		EQ(is_latest, i == 2);
+		n = 0;
+		(void)attrs_get_int(buf_slice(&w.attrs), TAG_ROTATE_GENERATION, &n);
+		EQ(n, i);
+	}
+	EQ(date_of(&w, &key[2], TAG_ROTATE_DATE), NOW + 5);
+	EQ(links_to(&w, &key[1], KMIP_LINK_TYPE_REPLACED_OBJECT_LINK, &key[0]), 1);
+}
+
+TEST(older_versions_re_key_and_see_nothing_of_later_ones)
+{
+	struct id old, new, found;
+	const int64_t dates[4] = { NOW - 100, 0, 0, 0 };
+	const uint16_t versions[] = { KMIP_1_0, KMIP_1_2, KMIP_1_4, KMIP_2_0 };
+	for (size_t i = 0; i < 4; i++) {
+		WORLD(w);
+		OK(kf_ok(let_alice_create(&w)));
+		w.version = versions[i];
+		OK(kf_ok(create_dated(&w, "disk", dates, &old)));
+		OK(kf_ok(rekey(
+			&w, &old, &(struct rekey_request){ .has_offset = true }, &new)));
+		EQ(located_by_name(&w, "disk", &found), 1);
+		OK(!strcmp(found.text, new.text));
+		OK(kf_ok(attributes(&w, &new)));
+		EQ(attrs_count(buf_slice(&w.attrs), TAG_ROTATE_GENERATION), 0);
+	}
+}
+
+TEST(what_cannot_be_re_keyed_is_refused)
+{
+	struct id old, new;
+	struct pair pair, other;
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_p256(&w, "www", &pair)));
+	OK(kf_is(rekey(&w, &pair.private_key, NULL, &new), KF_E_OBJECT_TYPE));
+	OK(kf_is(rekey_pair(&w, &pair.public_key, NULL, &other), KF_E_OBJECT_TYPE));
+	OK(kf_ok(create_aes(&w, "disk", &old)));
+	OK(kf_is(rekey_pair(&w, &old, NULL, &other), KF_E_OBJECT_TYPE));
+	be(&w, "mallory", false);
+	OK(kf_is(rekey(&w, &old, NULL, &new), KF_E_NOT_FOUND));
+	be(&w, "alice", false);
+	OK(kf_ok(destroy(&w, &old)));
+	OK(kf_is(rekey(&w, &old, NULL, &new), KF_E_DESTROYED));
+	w.version = KMIP_1_0;
+	OK(kf_is(rekey_pair(&w, &pair.private_key, NULL, &other), KF_E_UNSUPPORTED));
+}
+
+TEST(a_key_stays_its_owners_whoever_re_keys_it)
+{
+	struct id old, new, found;
+	const int64_t dates[4] = { NOW - 100, 0, 0, 0 };
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_dated(&w, "disk", dates, &old)));
+	be(&w, "root", true);
+	OK(kf_ok(rekey(&w, &old, NULL, &new)));
+	be(&w, "alice", false);
+	EQ(located_by_name(&w, "disk", &found), 1);
+	OK(!strcmp(found.text, new.text));
+	OK(kf_ok(rekey(&w, &new, NULL, &found)));
+}
+
+TEST(a_pair_is_followed_by_a_pair)
+{
+	struct pair old, new;
+	struct id found;
+	struct slice sig;
+	const struct pair_wish wish = { .algorithm = 6,
+		.curve = 7,
+		.private_name = "www",
+		.public_name = "www.pub",
+		.is_active = true };
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_pair(&w, &wish, &old)));
+
+	OK(kf_ok(rekey_pair(&w, &old.private_key, NULL, &new)));
+
+	EQ(located_by_name(&w, "www", &found), 1);
+	OK(!strcmp(found.text, new.private_key.text));
+	EQ(located_by_name(&w, "www.pub", &found), 1);
+	OK(!strcmp(found.text, new.public_key.text));
+	OK(links_to(
+		&w, &new.private_key, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &new.public_key));
+	OK(links_to(
+		&w, &new.public_key, KMIP_LINK_TYPE_PRIVATE_KEY_LINK, &new.private_key));
+	OK(links_to(&w, &new.public_key, KMIP_LINK_TYPE_REPLACED_OBJECT_LINK,
+		&old.public_key));
+	OK(links_to(&w, &old.private_key, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK,
+		&new.private_key));
+	OK(links_to(
+		&w, &old.private_key, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &old.public_key));
+	const struct sign_wish s = { .data = slice_of("data"),
+		.parameters = {
+			.digital_signature_algorithm =
+				KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA256 } };
+	OK(kf_ok(sign(&w, &new.private_key, &s, &sig)) &&
+		kf_ok(sign(&w, &old.private_key, &s, &sig)));
+}
+
+static struct id in_the_way;
+static void somebody_activates_it(struct world *w)
+{
+	struct op_call *mine = w->call;
+	const struct buf question = w->question, answer = w->answer;
+	w->question = buf_new(1 << 16);
+	w->answer = buf_new(1 << 16);
+	w->call = calloc(1, sizeof(*w->call));
+	OK(kf_ok(activate(w, &in_the_way)));
+	op_free(w->call);
+	free(w->call);
+	buf_free(&w->question);
+	buf_free(&w->answer);
+	w->question = question;
+	w->answer = answer;
+	w->call = mine;
+}
+
+TEST(a_pair_that_is_changed_meanwhile_is_looked_at_again)
+{
+	struct pair old, new;
+	struct id found;
+	const struct pair_wish wish = {
+		.algorithm = 6, .curve = 7, .private_name = "www"
+	};
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_pair(&w, &wish, &old)));
+	in_the_way = old.private_key;
+	w.before_commit = somebody_activates_it;
+	OK(kf_ok(rekey_pair(&w, &old.private_key, NULL, &new)));
+	EQ(located_by_name(&w, "www", &found), 1);
+	OK(!strcmp(found.text, new.private_key.text));
+	EQ(state_of(&w, &new.private_key), STATE_ACTIVE);
+	EQ(state_of(&w, &old.private_key), STATE_ACTIVE);
+}
+
+TEST(a_request_that_is_repeated_makes_no_second_key)
+{
+	struct id old, new, again;
+	const int64_t dates[4] = { NOW - 100, 0, 0, 0 };
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_dated(&w, "disk", dates, &old)));
+	w.has_request_id = true;
+	memset(w.request_id, 7, sizeof(w.request_id));
+	OK(kf_ok(rekey(&w, &old, NULL, &new)));
+	OK(kf_ok(rekey(&w, &old, NULL, &again)));
+	OK(!strcmp(new.text, again.text));
+}
+
+TEST_MAIN
