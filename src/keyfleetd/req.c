@@ -209,6 +209,7 @@ static void set_call(struct req *r)
 	c->server = &r->io->server->op;
 	c->version = r->header.version;
 	c->is_lenient = r->header.is_lenient;
+	c->is_undoable = r->undo != NULL;
 	c->payload = r->item.payload;
 	r->who = r->peer->who;
 	c->who = &r->who;

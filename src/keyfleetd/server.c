@@ -192,6 +192,7 @@ static void set_op_server(struct server *s)
 		.store = s->store,
 		.catalog = store_catalog(s->store),
 		.message_max = (size_t)s->conf.message_size,
+		.lease_s = (uint32_t)(s->conf.lease_ms / 1000),
 		.version = KEYFLEET_VERSION,
 		.name = s->name,
 		.load = load_of,
@@ -382,6 +383,7 @@ kf_err server_reload(struct server *s, struct buf *why)
 	s->is_reloaded = true;
 	tell_late(s);
 	atomic_store(&s->op.message_max, (size_t)s->conf.message_size);
+	atomic_store(&s->op.lease_s, (uint32_t)(s->conf.lease_ms / 1000));
 	return set_settings(s, atomic_load(&s->settings)->generation + 1);
 }
 

@@ -3,6 +3,7 @@
  * Get.  On the hot path: see op/give.c.
  */
 #include "op/give.h"
+#include "op/served.h"
 #include "op/step.h"
 
 struct get_call {
@@ -32,7 +33,10 @@ static kf_err get(struct op_call *call)
 
 enum op_next op_get_start(struct op_call *call)
 {
-	return op_then(call, get(call), OP_ANSWER);
+	const enum op_next next = op_then(call, get(call), OP_ANSWER);
+	if (next == OP_ANSWER)
+		op_note_served(call);
+	return next;
 }
 
 void op_get_answer(struct op_call *call, struct ttlv_writer *w)

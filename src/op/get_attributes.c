@@ -23,7 +23,7 @@ static kf_err pick_named(struct op_call *call, struct slice names)
 	struct attr_ref ref = { 0 };
 	autobuf all = buf_new(call->server->message_max);
 
-	op_attrs_now(call->object, call->now_s, &all);
+	op_attrs_now(call, &all);
 	while (attr_ref_get(&r, &ref))
 		if (ref.tag)
 			attrs_pick(buf_slice(&all), &ref, &call->scratch);
@@ -40,7 +40,7 @@ static kf_err get_attributes(struct op_call *call)
 	if (q->names.n)
 		KF_TRY(pick_named(call, q->names));
 	else
-		op_attrs_now(call->object, call->now_s, &call->scratch);
+		op_attrs_now(call, &call->scratch);
 	return buf_err(&call->scratch);
 }
 
@@ -69,13 +69,20 @@ kf_err op_get_attribute_list_decode(struct op_call *call)
 
 enum op_next op_get_attribute_list_start(struct op_call *call)
 {
-	return op_then(call, op_check_present(call->object), OP_ANSWER);
+	kf_err err = op_check_present(call->object);
+
+	if (kf_ok(err)) {
+		op_attrs_now(call, &call->scratch);
+		err = buf_err(&call->scratch);
+	}
+	return op_then(call, err, OP_ANSWER);
 }
 
 void op_get_attribute_list_answer(struct op_call *call, struct ttlv_writer *w)
 {
-	get_attribute_list_put_response(w, &(struct get_attribute_list_response){
-						   .uid = op_uid(call),
-						   .attributes = call->object->attrs,
-					   });
+	get_attribute_list_put_response(
+		w, &(struct get_attribute_list_response){
+			   .uid = op_uid(call),
+			   .attributes = buf_slice(&call->scratch),
+		   });
 }

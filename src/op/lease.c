@@ -10,8 +10,8 @@
 uint32_t lease_of(const struct op_call *call)
 {
 	const struct object *o = call->object;
-	const uint32_t whole =
-		call->server->lease_s ? call->server->lease_s : LEASE_DEFAULT_S;
+	const uint32_t given = atomic_load(&call->server->lease_s);
+	const uint32_t whole = given ? given : LEASE_DEFAULT_S;
 
 	if (object_state(o, call->now_s) != STATE_ACTIVE &&
 		object_state(o, call->now_s) != STATE_PRE_ACTIVE)

@@ -4,6 +4,7 @@
  */
 #include "kmip/locate.h"
 #include "op/match.h"
+#include "op/served.h"
 #include "op/step.h"
 #include <string.h>
 
@@ -58,9 +59,8 @@ static bool is_stored_there(
 
 static bool is_member(const struct object *o, uint32_t member)
 {
-	bool is_fresh = false;
-	(void)attrs_get_bool(o->attrs, TAG_FRESH, &is_fresh);
-	return member != KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH || is_fresh;
+	return member != KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_FRESH ||
+	       object_is_fresh(o);
 }
 
 static bool is_wanted(const struct op_call *call, const struct locate_request *q,

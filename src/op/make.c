@@ -188,9 +188,8 @@ static void add_server_attributes(const struct op_call *call, struct make *m)
 	attrs_set_date(a, TAG_LAST_CHANGE_DATE, call->now_s);
 	if (!attrs_count(buf_slice(a), TAG_ORIGINAL_CREATION_DATE))
 		attrs_add_date(a, TAG_ORIGINAL_CREATION_DATE, call->now_s);
-	/* Whether a key of a group was handed out already is not kept track of, so nobody is told that
-	 * one is fresh. */
-	attrs_remove_all(a, TAG_FRESH);
+	if (!attrs_count(buf_slice(a), TAG_FRESH))
+		attrs_add_bool(a, TAG_FRESH, true);
 }
 
 kf_err make_object(struct op_call *call, struct make *m)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/match.h"
+#include "op/served.h"
+#include "op/step.h"
 #include <string.h>
 
 static bool fields_match(struct slice have, struct slice want);
@@ -82,6 +84,12 @@ static bool any_matches(struct slice attrs, const struct ttlv_item *want)
 	return false;
 }
 
+static bool short_id_matches(const struct object *o, struct slice want)
+{
+	uint8_t id[SHORT_ID_SIZE];
+	return op_short_id(o->id, id) && slice_eq(want, (struct slice){ id, sizeof(id) });
+}
+
 static bool attribute_matches(const struct object *o, int64_t now_s, struct slice wanted,
 	const struct ttlv_item *want)
 {
@@ -89,6 +97,10 @@ static bool attribute_matches(const struct object *o, int64_t now_s, struct slic
 	case TAG_UNIQUE_IDENTIFIER: return slice_is(want->value, o->id);
 	case TAG_OBJECT_TYPE: return ttlv_item_int(want) == (int32_t)o->type;
 	case TAG_STATE: return ttlv_item_int(want) == (int32_t)object_state(o, now_s);
+	case TAG_FRESH:
+		return attrs_count(o->attrs, TAG_FRESH) &&
+		       (ttlv_item_long(want) != 0) == object_is_fresh(o);
+	case TAG_SHORT_UNIQUE_IDENTIFIER: return short_id_matches(o, want->value);
 	case TAG_CRYPTOGRAPHIC_USAGE_MASK: return mask_matches(o->attrs, want);
 	default: break;
 	}

@@ -68,7 +68,8 @@ struct op_call {
 	const struct op *op;
 	const struct op_server *server;
 	uint16_t version;
-	bool is_lenient; /* a foreign minor version: unknown fields are skipped */
+	bool is_undoable; /* in a batch that is undone if one of its items fails */
+	bool is_lenient;  /* a foreign minor version: unknown fields are skipped */
 	/* Content of Request Payload; stays valid until op_clear(), so the driver copies it before
 	 * it parks a call whose bytes are in the peer's buffer. */
 	struct slice payload;

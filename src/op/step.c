@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/step.h"
 #include "op/ids.h"
+#include "op/lease.h"
+#include "op/served.h"
 #include <assert.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,13 +167,56 @@ kf_err op_check_legacy(const struct op_call *call, const struct alg *alg)
 	return KF_OK;
 }
 
-void op_attrs_now(const struct object *o, int64_t now_s, struct buf *ret)
+bool op_short_id(const char *id, uint8_t ret[SHORT_ID_SIZE])
 {
-	const enum object_state state = object_state(o, now_s);
+	char digits[2 * SHORT_ID_SIZE + 1];
+	size_t n = 0;
+
+	for (; *id && n < 2 * SHORT_ID_SIZE; id++)
+		if (*id != '-')
+			digits[n++] = *id;
+	digits[n] = '\0';
+	return !*id && n == 2 * SHORT_ID_SIZE &&
+	       OPENSSL_hexstr2buf_ex(ret, SHORT_ID_SIZE, NULL, digits, '\0') == 1;
+}
+
+static void add_short_id(const struct object *o, struct buf *ret)
+{
+	uint8_t id[SHORT_ID_SIZE];
+	struct ttlv_writer w = ttlv_write(ret, 0);
+	if (op_short_id(o->id, id))
+		ttlv_put_bytes(&w, TAG_SHORT_UNIQUE_IDENTIFIER,
+			(struct slice){ id, sizeof(id) });
+}
+
+static void add_lease(const struct op_call *call, struct buf *ret)
+{
+	struct ttlv_writer w = ttlv_write(ret, 0);
+	ttlv_put_interval(&w, TAG_LEASE_TIME, lease_of(call));
+}
+
+static void add_storage(const struct object *o, struct buf *ret)
+{
+	const bool is_on_token = o->key && pool_key_is(o->key);
+	if (!attrs_count(o->attrs, TAG_PROTECTION_STORAGE_MASK))
+		attrs_add_int(ret, TAG_PROTECTION_STORAGE_MASK,
+			is_on_token ? KMIP_PROTECTION_STORAGE_MASK_HARDWARE
+				    : KMIP_PROTECTION_STORAGE_MASK_SOFTWARE);
+}
+
+void op_attrs_now(const struct op_call *call, struct buf *ret)
+{
+	const struct object *o = call->object;
+	const enum object_state state = object_state(o, call->now_s);
 
 	buf_add_slice(ret, o->attrs);
 	if (state != o->stored_state)
 		attrs_set_enum(ret, TAG_STATE, state);
+	if (o->is_fresh && !object_is_fresh(o))
+		attrs_set_bool(ret, TAG_FRESH, false);
+	add_short_id(o, ret);
+	add_lease(call, ret);
+	add_storage(o, ret);
 }
 
 void op_new_id(char ret[OBJECT_ID_SIZE])
@@ -198,6 +244,18 @@ struct mutation *op_mutate(struct op_call *call, enum mutation_kind kind)
 	return m;
 }
 
+/* That it was served meanwhile is not undone by a change. */
+static struct slice still_served(
+	const struct object *was, const struct buf *attrs, struct buf *own)
+{
+	if (!was->is_fresh || object_is_fresh(was))
+		return buf_slice(attrs);
+	own->limit = attrs->limit;
+	buf_add_slice(own, buf_slice(attrs));
+	attrs_set_bool(own, TAG_FRESH, false);
+	return buf_slice(own);
+}
+
 kf_err op_replace_object(
 	struct op_call *call, const struct buf *attrs, bool keeps_material)
 {
@@ -207,16 +265,18 @@ kf_err op_replace_object(
 kf_err op_replace_other(struct op_call *call, const struct object *was,
 	const struct buf *attrs, bool keeps_material)
 {
+	autobuf own = buf_new(0);
 	const struct object_parts parts = {
 		.id = slice_of(was->id),
 		.owner = slice_of(was->owner),
-		.attrs = buf_slice(attrs),
+		.attrs = still_served(was, attrs, &own),
 		.type = was->type,
 		.version = was->version + 1,
 	};
 	struct object *o = NULL;
 
 	KF_TRY(buf_err(attrs));
+	KF_TRY(buf_err(&own));
 	KF_TRY(object_new(&parts, &o));
 	struct mutation *m = op_mutate(call, PUT_OBJECT);
 	m->expected_version = was->version;

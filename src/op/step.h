@@ -63,10 +63,14 @@ kf_err op_check_use_of(
 /* INVALID_FIELD for private keys of algorithms that are too weak, unless the server allows them. */
 kf_err op_check_legacy(const struct op_call *call, const struct alg *alg);
 
-/* The state as an attribute set must show it: copies o->attrs and corrects State. */
-void op_attrs_now(const struct object *o, int64_t now_s, struct buf *ret);
+/* The attributes of the call's object as they are shown: what time brings is in them, and what the
+ * server knows without keeping it (Short Unique Identifier, Lease Time, Protection Storage Mask). */
+void op_attrs_now(const struct op_call *call, struct buf *ret);
 
 void op_new_id(char ret[OBJECT_ID_SIZE]); /* a random UUID */
+enum { SHORT_ID_SIZE = 16 };
+/* The same as bytes, Short Unique Identifier; false: it is no UUID. */
+bool op_short_id(const char *id, uint8_t ret[SHORT_ID_SIZE]);
 
 /* One more mutation of call->change; its fields are the caller's to fill. */
 struct mutation *op_mutate(struct op_call *call, enum mutation_kind kind);

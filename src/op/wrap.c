@@ -43,7 +43,7 @@ static kf_err put_attributes(
 	autobuf named = buf_new(call->server->message_max);
 	struct ttlv_writer w = ttlv_write(ret, call->version);
 
-	op_attrs_now(call->object, call->now_s, &all);
+	op_attrs_now(call, &all);
 	KF_TRY(buf_err(&all));
 	KF_TRY(add_named(call, how, buf_slice(&all), &named));
 	attrs_put_list(&w, buf_slice(&named));

@@ -29,6 +29,7 @@ static void decode_item(struct object *o, const struct ttlv_item *it)
 	case TAG_DESTROY_DATE: o->destroy_date = ttlv_item_long(it); break;
 	case TAG_ARCHIVE_DATE: o->is_archived = true; break;
 	case TAG_USAGE_LIMITS: o->is_limited = true; break;
+	case TAG_FRESH: o->is_fresh = ttlv_item_long(it) != 0; break;
 	case TAG_CRYPTOGRAPHIC_USAGE_MASK: o->usage_mask = (uint32_t)ttlv_item_int(it); break;
 	case TAG_CRYPTOGRAPHIC_ALGORITHM: o->algorithm = (uint32_t)ttlv_item_int(it); break;
 	case TAG_CRYPTOGRAPHIC_LENGTH: o->length = (uint32_t)ttlv_item_int(it); break;

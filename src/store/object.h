@@ -64,6 +64,8 @@ struct object {
 	uint32_t usage_mask, algorithm, length;
 	bool is_sensitive, is_extractable, is_archived;
 	bool is_limited; /* has Usage Limits: op/usage.h */
+	bool is_fresh;   /* as of the last change: ask object_is_fresh() of op/served.h */
+	_Atomic uint8_t served; /* enum served, of op/served.c */
 
 	/* private keys that the engine holds; owned reference, set before publication */
 	struct token_key *key;

@@ -197,6 +197,7 @@ static kf_err ask(struct world *w, uint32_t code)
 		return kf_fail(UNSUPPORTED, "no such operation");
 	call->server = &w->server;
 	call->version = w->version;
+	call->is_undoable = w->undo != NULL;
 	call->payload = buf_slice(&w->question);
 	call->who = &w->who;
 	call->request_id =
