@@ -59,14 +59,19 @@ static void run_work(struct work *w, struct token_session *token)
 	loop_post(r->io->loop, &r->home);
 }
 
+static struct workers *workers_for(const struct op_call *call, const struct server *s)
+{
+	if (call->is_slow)
+		return s->slow_workers;
+	return call->is_search ? s->searcher : s->workers;
+}
+
 static enum step_result to_worker(struct req *r)
 {
 	r->work.run = run_work;
 	r->home.deliver = come_home;
 	r->waits_ns = io_latest_ns(r->io);
-	workers_submit(
-		r->call.is_slow ? r->io->server->slow_workers : r->io->server->workers,
-		&r->work);
+	workers_submit(workers_for(&r->call, r->io->server), &r->work);
 	return STEP_PARKED;
 }
 

@@ -49,6 +49,7 @@ struct conf {
 	int64_t audit_checkpoint_ms, audit_witness_ms, audit_keep_ms, audit_keep_size;
 	int64_t lease_ms;
 	int64_t message_size, connections, client_connections, requests;
+	int64_t searches, search_time_ms;
 	int64_t connection_requests, handshakes, token_handshakes, round_cost_ms, output;
 	int64_t asynchronous, client_asynchronous, asynchronous_keep_ms,
 		asynchronous_size;

@@ -188,6 +188,8 @@ static void limits_of(void *arg, struct buf *ret)
 
 static void set_op_server(struct server *s)
 {
+	s->search = (struct op_search){ .most = (unsigned)s->conf.searches,
+		.time_ms = (unsigned)s->conf.search_time_ms };
 	s->op = (struct op_server){
 		.store = s->store,
 		.catalog = store_catalog(s->store),
@@ -205,6 +207,7 @@ static void set_op_server(struct server *s)
 		.backup = s->backup,
 		.later = s->later,
 		.cryptoki = s->cryptoki,
+		.search = &s->search,
 		.arg = s,
 	};
 	if (s->op.allows_legacy)
@@ -232,6 +235,7 @@ static kf_err open_workers(struct server *s)
 {
 	unsigned slow = s->pools ? OP_SLOW_MAX : 0;
 	KF_TRY(workers_start((unsigned)s->conf.workers, s->epoch, &s->workers));
+	KF_TRY(workers_start(1, s->epoch, &s->searcher));
 	return slow ? workers_start(slow, NULL, &s->slow_workers) : KF_OK;
 }
 
@@ -308,6 +312,7 @@ void server_close(struct server *s)
 	pools_interrupt(s->pools); /* whoever waits for a token that hangs need not */
 	eraser_stop(s->eraser);
 	workers_stop(s->slow_workers);
+	workers_stop(s->searcher);
 	workers_stop(s->workers);
 	tokens_close(s->tokens); /* its threads post to the loops */
 	for (unsigned i = 0; s->io && i < s->ios; i++)

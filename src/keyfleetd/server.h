@@ -45,6 +45,8 @@ struct server {
 	struct own_key own_key;
 	struct workers *workers;
 	struct workers *slow_workers; /* for what waits for tokens, perhaps for minutes */
+	struct workers *searcher;     /* one thread, for Locate */
+	struct op_search search;
 	struct op_slow *slow;
 	struct op_later *later;
 	struct op_cryptoki *cryptoki;

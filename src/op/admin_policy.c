@@ -57,8 +57,7 @@ static bool note_if_named(void *arg, const struct object *o)
 
 static void find_named(const struct catalog *c, struct naming *n)
 {
-	if (!catalog_each_named(c, n->name, note_if_named, n))
-		catalog_each(c, note_if_named, n);
+	catalog_each_named(c, n->name, note_if_named, n);
 }
 
 /* An id, or a name that one key has. */

@@ -3,10 +3,14 @@
  * Locate.  Newest first; nothing that the client may not see, not even in the count.
  */
 #include "kmip/locate.h"
+#include "base/clock.h"
+#include "op/find.h"
 #include "op/match.h"
 #include "op/served.h"
 #include "op/step.h"
 #include <string.h>
+
+enum { AT_ONCE_MAX = 128, CLOCK_EVERY = 1024 };
 
 struct locate_call {
 	struct locate_request q;
@@ -73,13 +77,13 @@ static bool is_wanted(const struct op_call *call, const struct locate_request *q
 		       .is_allowed;
 }
 
-static bool visit(void *arg, const struct object *o)
+/* False: nobody asks for more. */
+static bool visit(struct op_call *call, const struct object *o)
 {
-	struct op_call *call = arg;
 	struct locate_call *l = OP_REQUEST(call, struct locate_call);
 	const struct locate_request *q = &l->q;
 
-	if (!is_wanted(call, q, o))
+	if (!o || !is_wanted(call, q, o))
 		return true;
 	l->found++;
 	if (q->offset_items > 0 && l->found <= q->offset_items)
@@ -90,7 +94,7 @@ static bool visit(void *arg, const struct object *o)
 	if (!l->given++)
 		memcpy(l->first, o->id, sizeof(l->first));
 	locate_add_uid(&call->scratch, slice_of(o->id));
-	return true;
+	return kf_ok(buf_err(&call->scratch));
 }
 
 /* KMIP 2.1, ID Placeholder: one answer, or the newest if only one was asked for. */
@@ -103,38 +107,115 @@ static void set_placeholder(struct op_call *call, const struct locate_call *l)
 		memcpy(call->placeholder, l->first, sizeof(call->placeholder));
 }
 
-static bool visit_id(struct op_call *call, const struct locate_request *q)
+static bool visit_id(struct op_call *call)
 {
 	struct slice id;
 
-	if (!attrs_get_text(q->attributes, TAG_UNIQUE_IDENTIFIER, &id))
+	if (!attrs_get_text(OP_REQUEST(call, struct locate_call)->q.attributes,
+		    TAG_UNIQUE_IDENTIFIER, &id))
 		return false;
-	const struct object *o = catalog_find(call->server->catalog, id);
-	if (o)
-		visit(call, o);
+	visit(call, catalog_find(call->server->catalog, id));
 	return true;
 }
 
-/* By its name an object is found at once, as long as it is there: what is destroyed has no name in the
- * index. */
-static bool visit_named(struct op_call *call, const struct locate_request *q)
-{
-	struct slice name;
+/* --- where to look --- */
 
-	return !asks_for_state(q) && !q->has_storage_status_mask &&
-	       attrs_get_name(q->attributes, 0, &name) &&
-	       catalog_each_named(call->server->catalog, name, visit, call);
+static unsigned spaces_of(const struct locate_request *q)
+{
+	uint32_t state = 0;
+
+	if (attrs_get_enum(q->attributes, TAG_STATE, &state))
+		return state == STATE_DESTROYED || state == STATE_DESTROYED_COMPROMISED
+			       ? FIND_GONE
+			       : FIND_LIVE;
+	return q->has_storage_status_mask ? FIND_LIVE | FIND_GONE : FIND_LIVE;
 }
 
+static struct find_question question_of(struct op_call *call)
+{
+	const struct locate_request *q = &OP_REQUEST(call, struct locate_call)->q;
+	return (struct find_question){ .catalog = call->server->catalog,
+		.wanted = q->attributes,
+		.spaces = spaces_of(q) };
+}
+
+/* Other work waits for whoever looks at many: it has its time. */
+static kf_err look(struct op_call *call, const struct find_places *places)
+{
+	const struct op_search *s = call->server->search;
+	const uint64_t end_ns = s ? clock_monotonic_ns() + s->time_ms * 1000000 : 0;
+
+	for (size_t i = 0; i < places->n; i++) {
+		if (!visit(call, catalog_at(call->server->catalog, places->at[i])))
+			break;
+		if (s && i % CLOCK_EVERY == CLOCK_EVERY - 1 &&
+			clock_monotonic_ns() > end_ns)
+			return kf_fail(LIMIT, "too many objects would have to be looked "
+					      "at: ask for a name or a group, too");
+	}
+	return buf_err(&call->scratch);
+}
+
+static enum op_next done(struct op_call *call, kf_err err)
+{
+	set_placeholder(call, OP_REQUEST(call, struct locate_call));
+	return op_then(call, err, OP_ANSWER);
+}
+
+/* On a worker, which reads the catalog of its own time: what was planned on the loop may be gone. */
+static enum op_next search(struct op_call *call)
+{
+	CLEANUP(find_plan_free) struct find_plan plan;
+	CLEANUP(find_places_free) struct find_places places = { 0 };
+	const struct find_question q = question_of(call);
+
+	kf_err err = find_plan(&q, &plan);
+	if (kf_ok(err) && !find_visible(&q, call->who, &plan, &places))
+		err = find_gather(&plan, &places);
+	return done(call, kf_ok(err) ? look(call, &places) : err);
+}
+
+static void end_search(struct op_call *call)
+{
+	atomic_fetch_sub(&call->server->search->under_way, 1);
+}
+
+/* One after the other, so that what looks through everything takes no more than one processor. */
+static enum op_next begin_search(struct op_call *call)
+{
+	struct op_search *s = call->server->search;
+
+	call->work = search;
+	call->is_search = true;
+	if (s && atomic_fetch_add(&s->under_way, 1) >= s->most) {
+		atomic_fetch_sub(&s->under_way, 1);
+		return op_then(call,
+			kf_fail(BUSY, "as many searches as may wait do so: ask for a "
+				      "name or a group, too"),
+			OP_FAIL);
+	}
+	if (s)
+		call->release = end_search;
+	return OP_WORK;
+}
+
+/* Few are looked at on the loop, at once. */
 enum op_next op_locate_start(struct op_call *call)
 {
+	CLEANUP(find_plan_free) struct find_plan plan = { 0 };
+	CLEANUP(find_places_free) struct find_places places = { 0 };
 	struct locate_call *l = OP_REQUEST(call, struct locate_call);
+	const struct find_question q = question_of(call);
 
 	l->found = l->given = 0;
-	if (!visit_id(call, &l->q) && !visit_named(call, &l->q))
-		catalog_each(call->server->catalog, visit, call);
-	set_placeholder(call, l);
-	return op_then(call, buf_err(&call->scratch), OP_ANSWER);
+	if (visit_id(call))
+		return done(call, buf_err(&call->scratch));
+	kf_err err = find_plan(&q, &plan);
+	if (kf_ok(err) && plan.most > AT_ONCE_MAX)
+		return begin_search(call);
+	if (kf_ok(err))
+		err = find_gather(&plan, &places);
+	return done(call, kf_ok(err) ? look(call, &places) : err);
 }
 
 /* Who asks for a part wants to know of how many; all of them are as many as there are. */

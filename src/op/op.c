@@ -378,6 +378,7 @@ void op_clear(struct op_call *call)
 	call->is_question = call->is_slow = call->was_asked = call->spends = false;
 	call->is_long = call->is_pending = false;
 	call->answers_for = 0;
+	call->is_search = false;
 	call->mechanism = NULL;
 	call->message = (struct slice){ 0 };
 	call->decision = (struct decision){ 0 };

@@ -116,6 +116,7 @@ struct op_call {
 	uint8_t later_id[16]; /* op/later.h */
 	struct slice later_wanted;
 	uint32_t answers_for; /* Poll: the operation whose answer this is; 0: its own */
+	bool is_search; /* the work looks through many objects: op_search */
 	void (*release)(struct op_call *call); /* what `request` owns; or NULL */
 	struct buf scratch; /* plaintext, key blocks, answers: wiped by op_clear() */
 	/* The large ones come last: what a signature does not need is not even in its cache lines. */
@@ -124,6 +125,12 @@ struct op_call {
 		struct decrypt_job decrypt; /* OP_DECRYPT */
 	};
 	struct change change; /* OP_COMMIT; the driver sets deadline, done and arg */
+};
+
+/* Of searches through many objects (Locate): how many at a time, and how long one may take.  Any thread. */
+struct op_search {
+	_Atomic unsigned under_way;
+	unsigned most, time_ms;
 };
 
 /* What operations need of the server around them.  Shared by all loops; only message_max changes. */
@@ -145,6 +152,7 @@ struct op_server {
 	struct op_backup *backup; /* op/backup.h; NULL: no backups */
 	struct op_later *later;       /* op/later.h */
 	struct op_cryptoki *cryptoki; /* op/cryptoki.h */
+	struct op_search *search; /* NULL: no limit */
 	void *arg;
 };
 

@@ -46,7 +46,7 @@ const struct object *token_key_object(
 	const struct catalog *c, const uint8_t key_id[KEY_ID_SIZE])
 {
 	struct finding f = { .key_id = key_id };
-	catalog_each(c, is_private_of, &f);
+	catalog_each_key(c, key_id, is_private_of, &f);
 	return f.found;
 }
 

@@ -275,6 +275,11 @@ struct decision policy_decide_sign(const struct rights *r, const struct who *who
 	return decide(r, who, PERM_SIGN, o, kept);
 }
 
+bool policy_shows(const struct grant_row *g)
+{
+	return g->permissions & (PERM_LOCATE | USE);
+}
+
 bool policy_fall_back_to_csr(struct decision *d)
 {
 	if (!d->may_sign_csr || (d->is_allowed && !d->unkept))

@@ -78,6 +78,9 @@ struct decision policy_decide_sign(const struct rights *rights, const struct who
  * it was not needed, or there is none. */
 bool policy_fall_back_to_csr(struct decision *d);
 
+/* Does the grant let anybody see objects in Locate? */
+bool policy_shows(const struct grant_row *g);
+
 /* In words, for people: why is there no rule that allows it? */
 const char *policy_why_not(const struct rights *rights, const struct who *who,
 	enum permission wanted, const struct object *object);

@@ -225,30 +225,68 @@ const struct object *catalog_find_name(
 	return newest;
 }
 
-static int newest_first(const void *a, const void *b)
+static int ascending(const void *a, const void *b)
 {
 	const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	return (x < y) - (x > y);
+	return (x > y) - (x < y);
 }
 
-bool catalog_each_named(const struct catalog *c, struct slice name,
+static void visit_posting(const struct catalog *c, const struct posting *p,
 	bool (*visit)(void *arg, const struct object *o), void *arg)
 {
-	uint32_t found[NAMESAKES_MAX];
+	for (size_t i = p->n; i-- > 0;) {
+		const struct object *o = catalog_at(c, posting_at(p, i));
+		if (o && !visit(arg, o))
+			return;
+	}
+}
+
+struct naming {
+	struct slice name;
+	bool (*visit)(void *arg, const struct object *o);
+	void *arg;
+};
+
+static bool visit_if_called(void *arg, const struct object *o)
+{
+	const struct naming *n = arg;
+	return !is_called(o, n->name) || n->visit(n->arg, o);
+}
+
+/* An array of places on the stack serves as a posting that is in order. */
+static void put_in_order(struct posting *p, _Atomic uint32_t room[NAMESAKES_MAX])
+{
+	uint32_t at[NAMESAKES_MAX];
+	uint32_t n = 0;
+	if (p->is_sorted || p->n > NAMESAKES_MAX)
+		return;
+	for (size_t i = 0; i < p->n; i++)
+		at[i] = posting_at(p, i);
+	qsort(at, p->n, sizeof(*at), ascending);
+	for (size_t i = 0; i < p->n; i++)
+		if (!i || at[i] != at[i - 1])
+			atomic_init(&room[n++], at[i]);
+	*p = (struct posting){ .at = room, .n = n, .is_sorted = true };
+}
+
+void catalog_each_named(const struct catalog *c, struct slice name,
+	bool (*visit)(void *arg, const struct object *o), void *arg)
+{
+	struct naming n = { name, visit, arg };
+	_Atomic uint32_t room[NAMESAKES_MAX];
 	struct posting p;
 	find_named(c, name, &p);
-	if (p.n > NAMESAKES_MAX)
-		return false;
-	for (size_t i = 0; i < p.n; i++)
-		found[i] = posting_at(&p, i);
-	qsort(found, p.n, sizeof(*found), newest_first);
-	for (size_t i = 0; i < p.n; i++) {
-		const struct object *o = catalog_at(c, found[i]);
-		bool is_new = i == 0 || found[i] != found[i - 1];
-		if (o && is_new && is_called(o, name) && !visit(arg, o))
-			break;
-	}
-	return true;
+	put_in_order(&p, room);
+	visit_posting(c, &p, visit_if_called, &n);
+}
+
+void catalog_each_key(const struct catalog *c, const uint8_t key_id[32],
+	bool (*visit)(void *arg, const struct object *o), void *arg)
+{
+	const struct term_space s = catalog_terms(c, false);
+	struct posting p;
+	catalog_having(c, term_of_key(&s, key_id), &p);
+	visit_posting(c, &p, visit, arg);
 }
 
 const struct rights *catalog_rights(const struct catalog *c)

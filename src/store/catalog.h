@@ -78,9 +78,8 @@ size_t catalog_count(const struct catalog *c);
 /* Newest first.  `visit` says false to stop. */
 void catalog_each(const struct catalog *c,
 	bool (*visit)(void *arg, const struct object *o), void *arg);
-/* The same for the objects that have this name, in any owner's scope.  False, and nothing was visited,
- * if there are so many of them that catalog_each() is the better way. */
-bool catalog_each_named(const struct catalog *c, struct slice name,
+/* The objects that have this name, in any owner's scope; newest first, unless there are many. */
+void catalog_each_named(const struct catalog *c, struct slice name,
 	bool (*visit)(void *arg, const struct object *o), void *arg);
 
 /* --- the index: terms (store/term.h) and places ---
@@ -88,6 +87,9 @@ bool catalog_each_named(const struct catalog *c, struct slice name,
  * An object keeps its place, a number below catalog_count(): newer ones have greater places.  NULL: it is void. */
 const struct object *catalog_at(const struct catalog *c, uint32_t place);
 bool catalog_place(const struct catalog *c, struct slice id, uint32_t *ret);
+/* The private keys of this public key, and perhaps others. */
+void catalog_each_key(const struct catalog *c, const uint8_t key_id[32],
+	bool (*visit)(void *arg, const struct object *o), void *arg);
 /* For terms of this catalog. */
 struct term_space catalog_terms(const struct catalog *c, bool is_gone);
 /* Who has the term, and perhaps some that had it. */

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PERIOD_BITS = 17, OWNER = 0 };
+/* What is no attribute stands where tags would. */
+enum { PERIOD_BITS = 17, OWNER = 0, KEY_ID = 1 };
 
 /* --- a list of them --- */
 
@@ -93,6 +94,11 @@ uint64_t term_of_name(const struct term_space *s, struct slice name)
 uint64_t term_of_group(const struct term_space *s, struct slice group)
 {
 	return term_of(s, TAG_OBJECT_GROUP, 0, group);
+}
+
+uint64_t term_of_key(const struct term_space *s, const uint8_t key_id[32])
+{
+	return term_of(s, KEY_ID, 0, (struct slice){ key_id, 32 });
 }
 
 uint64_t term_of_link(const struct term_space *s, struct slice id)
@@ -206,6 +212,8 @@ void terms_of_object(const uint64_t seed[2], const struct object *o, struct term
 		return;
 	terms_add(ret, term_of_owner(&s, o->owner));
 	terms_add(ret, term_of_type(&s, o->type));
+	if (o->key)
+		terms_add(ret, term_of_key(&s, o->key_id));
 	while (ttlv_next(&r, &it))
 		if (it.tag != TAG_OBJECT_TYPE)
 			terms_of_item(&s, &it, ret);

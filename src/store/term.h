@@ -36,6 +36,7 @@ void terms_of_item(
 uint64_t term_of_owner(const struct term_space *s, const char *owner);
 uint64_t term_of_name(const struct term_space *s, struct slice name);
 uint64_t term_of_group(const struct term_space *s, struct slice group);
+uint64_t term_of_key(const struct term_space *s, const uint8_t key_id[32]);
 uint64_t term_of_link(const struct term_space *s, struct slice id); /* to this object */
 uint64_t term_of_type(const struct term_space *s, enum object_type type);
 uint64_t term_of_state(const struct term_space *s, enum object_state stored);
