@@ -62,6 +62,7 @@ struct audit_record {
 	struct slice digest;      /* SHA-256 of what is signed, or empty */
 	struct slice correlation; /* Client Correlation Value, or empty */
 	struct slice message;     /* what the client wants to have logged, or empty */
+	struct slice server_correlation; /* Server Correlation Value, or empty */
 	struct slice op_id; /* Request Id: the same in every copy and retry, or empty */
 	bool has_uid;       /* the user on the client's host, as its agent says */
 	uint32_t uid;

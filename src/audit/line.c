@@ -166,6 +166,10 @@ static void put_options(struct line *l, const struct audit_record *r)
 		PUT_LITERAL(l, " message=");
 		put_message(l, r->message);
 	}
+	if (r->server_correlation.n) {
+		PUT_LITERAL(l, " server-correlation=");
+		put_value(l, r->server_correlation);
+	}
 	if (r->op_id.n) {
 		PUT_LITERAL(l, " op-id=");
 		put_hex(l,

@@ -75,6 +75,19 @@ static enum step_result to_worker(struct req *r)
 	return STEP_PARKED;
 }
 
+/* What tokens do cannot be taken back when its answer is known; each is small. */
+enum { SLOW_ANSWER = 512 };
+
+static enum step_result to_slow_worker(struct req *r)
+{
+	kf_err e = answer_check_room(r, SLOW_ANSWER);
+	if (kf_ok(e))
+		return to_worker(r);
+	r->call.err = e;
+	r->next = OP_FAIL;
+	return STEP_AGAIN;
+}
+
 /* ---- jobs: this round's batch, a worker, or whichever token is free ---- */
 
 static const struct token_key *key_of(const struct req *r)
@@ -194,6 +207,9 @@ static enum step_result to_batch(struct req *r)
 
 /* ---- the store ---- */
 
+/* Unique Identifier, and a signature, a tag, an IV or padding. */
+enum { COUNTED_ANSWER = 1024 };
+
 /* On the store worker. */
 static void committed(struct change *c)
 {
@@ -213,6 +229,17 @@ static void come_home_committed(struct loop_message *m)
 	req_resume(r);
 }
 
+/* The answer to a change is made before it.  That to what is only counted is not known yet: it gives back
+ * about as much as it was given, or a signature. */
+static kf_err check_room(const struct req *r)
+{
+	const struct op_call *c = &r->call;
+	if (c->is_question)
+		return KF_OK;
+	return answer_check_room(r, c->op->changes_store ? c->change.answer.n
+							 : c->payload.n + COUNTED_ANSWER);
+}
+
 static enum step_result to_store(struct req *r)
 {
 	struct change *c = &r->call.change;
@@ -224,7 +251,9 @@ static enum step_result to_store(struct req *r)
 		c->deadline_ns = r->deadline_ns;
 	r->home.deliver = come_home_committed;
 
-	kf_err e = r->undo ? op_undo_expect(r->undo, c, r->call.op->name) : KF_OK;
+	kf_err e = check_room(r);
+	if (kf_ok(e) && r->undo)
+		e = op_undo_expect(r->undo, c, r->call.op->name);
 	if (kf_ok(e))
 		e = store_submit(r->io->server->store, c);
 	if (kf_ok(e))
@@ -284,7 +313,7 @@ enum step_result act_step(struct req *r)
 	case OP_ANSWER: record_overflow(r); return STEP_NEXT;
 	case OP_SIGN:
 	case OP_DECRYPT: return to_batch(r);
-	case OP_WORK: return to_worker(r);
+	case OP_WORK: return r->call.is_slow ? to_slow_worker(r) : to_worker(r);
 	case OP_COMMIT: return to_store(r);
 	case OP_WAIT: return to_wait(r);
 	case OP_FAIL: break;

@@ -15,6 +15,7 @@ static struct kmip_response_header header_of(const struct req *r)
 		.version = r->header.version,
 		.time_stamp = io_now_s(r->io),
 		.client_correlation_value = r->header.client_correlation_value,
+		.server_correlation_value = req_server_correlation(r),
 		.batch_count = r->header.batch_count,
 	};
 }
@@ -30,6 +31,36 @@ static bool is_too_big(const struct req *r, size_t n)
 {
 	int32_t most = r->header.maximum_response_size;
 	return most > 0 && n > (size_t)most;
+}
+
+static size_t size_of(struct slice value)
+{
+	return value.n ? 8 + (value.n + 7) / 8 * 8 : 0;
+}
+
+/* Message, header, Protocol Version, Time Stamp and Batch Count. */
+static size_t header_size(const struct req *r)
+{
+	const struct kmip_response_header h = header_of(r);
+	return 8 + 8 + (8 + 16 + 16) + 16 + 16 + size_of(h.client_correlation_value) +
+	       size_of(h.server_correlation_value);
+}
+
+/* Batch Item, Operation, Result Status and Response Payload; to our own clients also what they are told
+ * beside it (put_extension() in kmip/message.c). */
+static size_t item_size(const struct req *r)
+{
+	const bool has_extension = r->peer && r->peer->answers_out_of_order;
+	return 8 + 16 + 16 + 8 + size_of(r->item.batch_id) + (has_extension ? 112 : 0);
+}
+
+kf_err answer_check_room(const struct req *r, size_t payload)
+{
+	const size_t before = r->answer.n ? r->answer.n : header_size(r);
+	return is_too_big(r, before + item_size(r) + payload)
+		       ? kf_fail(RESPONSE_TOO_BIG,
+				 "the answer would be larger than the client allows")
+		       : KF_OK;
 }
 
 /* What Poll answers is the answer of what was asked for then. */
@@ -72,7 +103,8 @@ static void log_own_failure(const struct req *r)
 	case KF_E_OUTCOME_UNKNOWN:
 		log_err(r->err, "request failed",
 			LOG_TEXT("operation", r->call.op ? r->call.op->name : "-"),
-			LOG_TEXT("object", r->call.object_id));
+			LOG_TEXT("object", r->call.object_id),
+			LOG_TEXT("server-correlation", r->server_correlation));
 		break;
 	default: break;
 	}

@@ -8,6 +8,10 @@
 #pragma once
 #include "keyfleetd/req.h"
 
+/* Maximum Response Size, before anything is done that cannot be taken back: RESPONSE_TOO_BIG if an answer
+ * with a payload of so many bytes would be too large. */
+kf_err answer_check_room(const struct req *r, size_t payload);
+
 /* The item has failed. */
 enum step_result answer_fail(struct req *r, kf_err e);
 /* Step: the item is done, or will have been once its answer is written. */

@@ -50,6 +50,7 @@ struct io {
 	struct loop_message drained;      /* to the main thread, once */
 	bool has_reported;
 
+	uint64_t named; /* requests that were given a Server Correlation Value */
 	struct list free_reqs;
 	size_t free_n;
 	unsigned in_flight;

@@ -56,6 +56,7 @@ struct req {
 	bool is_later;   /* its client was told to ask for the answer: call.later_id */
 	struct buf large;
 	size_t size;
+	char server_correlation[32]; /* what we call it; "": nothing */
 
 	/* the item being worked on */
 	struct kmip_request_item item;
@@ -119,6 +120,7 @@ void req_free_all(struct list *free_reqs);
 kf_err req_stand_in(struct req *r, struct req **ret);
 
 /* For answer.c. */
+struct slice req_server_correlation(const struct req *r);
 struct slice req_message(const struct req *r);
 enum step_result req_next_item(struct req *r);
 enum step_result req_to_send(struct req *r);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -283,6 +284,8 @@ kf_err server_open(struct server *s, struct buf *why)
 	s->commit_timeout_ns = (uint64_t)s->conf.commit_timeout_ms * 1000000;
 	set_name(s);
 	count_ios(s);
+	if (getrandom(&s->run, sizeof(s->run), 0) != sizeof(s->run))
+		return explain(kf_fail(CRYPTO, "random numbers"), "start", why);
 	KF_TRY(explain(open_memory(s), "secret memory", why));
 	KF_TRY(explain(epoch_new(&s->epoch), "start", why));
 	KF_TRY(explain(set_settings(s, 1), "settings", why));

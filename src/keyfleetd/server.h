@@ -66,6 +66,7 @@ struct server {
 	_Atomic unsigned connections;
 	_Atomic bool is_draining;
 	uint64_t last_connection; /* number; the main thread's */
+	uint32_t run; /* a number that tells this run of the server from others */
 	uint64_t started_ns, commit_timeout_ns;
 	size_t audit_segment; /* bytes */
 

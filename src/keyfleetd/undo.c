@@ -67,6 +67,7 @@ static void record_step(
 		.object = object,
 		.why = is_undone ? NULL : "not undone",
 		.correlation = r->header.client_correlation_value,
+		.server_correlation = req_server_correlation(r),
 		.connection = r->peer ? r->peer->number : 0,
 	};
 	uint64_t ticket = r->ticket;

@@ -373,6 +373,74 @@ def claim_cryptoki_that_makes_no_sense_is_refused(b):
         expect(find(cryptoki(w, 1, interface=text(0x420159, "PKCS 11")), 0x42015D) == 0, "the standard interface")
 
 
+# -- how large an answer may be ------------------------------------------------------------------------
+
+
+def sized(w, operation, most, **more):
+    return w.ask(request(*operation, most=most, **more))
+
+
+def raw_size(w, data):
+    w.send(data)
+    head = w.read(8)
+    size = int.from_bytes(head[4:], "big")
+    w.read(size)
+    return 8 + size
+
+
+def claim_a_change_whose_answer_would_be_too_large_is_not_made(b):
+    with b.connect() as w:
+        for version in ((1, 4), (2, 1)):
+            key = make(w, create())
+            answer = sized(w, activate(uid(key)), 150, version=version)
+            expect(reason(answer) == 2 and state(w, key) == PRE_ACTIVE, answer)
+            least = next(n for n in range(150, 400) if status(sized(w, activate(uid(key)), n, version=version)) == SUCCESS)
+            other = make(w, create())
+            expect(raw_size(w, request(*activate(uid(other)), version=version)) == least, f"{least} bytes")
+        answer = sized(w, create("large"), 200)
+        expect(reason(answer) == 2 and found(w, "large") == [], answer)
+        answer = sized(w, rsa(2048), 200)
+        expect(reason(answer) == 2, answer)
+
+
+def claim_what_only_tells_something_is_cut_off_too(b):
+    with b.connect() as w:
+        key = make(w, create())
+        for operation in (GET, uid(key)), (GET_ATTRIBUTES, uid(key)), locate("none"), (0x18, enum(0x420074, 1)):
+            size = raw_size(w, request(*operation))
+            expect(reason(sized(w, operation, size - 1)) == 2, f"{operation}")
+            expect(status(sized(w, operation, size)) == SUCCESS, f"{operation}")
+
+
+def claim_the_room_of_a_batch_is_shared(b):
+    with b.connect() as w:
+        operations = [create() for _ in range(6)]
+        size = raw_size(w, batch(*operations))
+        expect(statuses(w.ask(batch(*operations, most=size))) == [SUCCESS] * 6, "does not fit")
+        answer = w.ask(batch(*operations, most=size - 200))
+        expect(statuses(answer)[-1] == FAILED and SUCCESS in statuses(answer) and reason(answer) == 2, answer)
+
+
+# -- correlation values --------------------------------------------------------------------------------
+
+
+def claim_requests_have_names_on_both_sides(b):
+    with b.connect() as w:
+        answer = w.ask(request(*create(), options=text(0x420105, "mine")))
+        ours = find(answer, 0x420106).decode()
+        expect(find(answer, 0x420105) == b"mine" and len(ours) > 10, answer)
+        line = [line for line in audited(b).splitlines() if f"server-correlation={ours} " in line]
+        expect(len(line) == 1 and "correlation=mine " in line[0] and "Create" in line[0], line)
+        other = find(w.ask(request(*create(), options=text(0x420105, "mine"))), 0x420106).decode()
+        expect(ours != other, "two of the same name")
+        old = w.ask(request(0x18, enum(0x420074, 1), version=(1, 4)))
+        expect(find(old, 0x420106) is None, "a field that some clients of 1.4 do not know")
+        old = w.ask(request(0x18, enum(0x420074, 1), version=(1, 4), options=text(0x420105, "mine")))
+        expect(find(old, 0x420106) is not None, "no name")
+        old = w.ask(request(0x18, enum(0x420074, 1), version=(1, 3)))
+        expect(find(old, 0x420106) is None, "1.3 does not know it")
+
+
 # -- what is not there ---------------------------------------------------------------------------------
 
 NOT_SUPPORTED = 0x05
