@@ -24,7 +24,9 @@ kf_err sign_get_request(struct ttlv_reader *r, struct sign_request *ret)
 		ttlv_opt_bytes(r, TAG_DIGESTED_DATA, &ret->digested_data);
 	wire_get_stream(
 		r, &ret->correlation_value, &ret->init_indicator, &ret->final_indicator);
-	if (ttlv_ok(r) && !ret->has_data && !ret->has_digested_data)
+	/* The last part of a stream may be empty. */
+	if (ttlv_ok(r) && !ret->has_data && !ret->has_digested_data &&
+		!ret->correlation_value.n)
 		ttlv_refuse(r, kf_fail(MISSING, "neither Data nor Digested Data"));
 	return ttlv_done(r);
 }
@@ -32,7 +34,8 @@ kf_err sign_get_request(struct ttlv_reader *r, struct sign_request *ret)
 void sign_put_response(struct ttlv_writer *w, const struct sign_response *a)
 {
 	kmip_put_uid(w, TAG_UNIQUE_IDENTIFIER, &a->uid);
-	ttlv_put_bytes(w, TAG_SIGNATURE_DATA, a->signature);
+	/* Only the last answer of a stream has it. */
+	wire_put_bytes(w, TAG_SIGNATURE_DATA, a->signature);
 	wire_put_bytes(w, TAG_CORRELATION_VALUE, a->correlation_value);
 }
 

@@ -24,6 +24,8 @@
 #include "kmip/locate.h"
 #include "kmip/log.h"
 #include "kmip/pkcs11.h"
+#include "kmip/hash.h"
+#include "kmip/mac.h"
 #include "kmip/query.h"
 #include "kmip/register.h"
 #include "kmip/rekey.h"

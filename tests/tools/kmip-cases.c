@@ -12,7 +12,9 @@
 #include "kmip/get.h"
 #include "kmip/get_attribute_list.h"
 #include "kmip/get_attributes.h"
+#include "kmip/hash.h"
 #include "kmip/locate.h"
+#include "kmip/mac.h"
 #include "kmip/query.h"
 #include "kmip/register.h"
 #include "kmip/revoke.h"
@@ -41,6 +43,11 @@ static kf_err read_question(struct ttlv_reader *r, uint32_t operation)
 		ROW(SIGN, sign_request, sign_get_request(r, &q))
 		ROW(DECRYPT, decrypt_request, decrypt_get_request(r, &q))
 		ROW(ENCRYPT, decrypt_request, encrypt_get_request(r, &q))
+		ROW(MAC, mac_request, mac_get_request(r, &q))
+		ROW(MAC_VERIFY, mac_request, mac_verify_get_request(r, &q))
+		ROW(HASH, hash_request, hash_get_request(r, &q))
+		ROW(RNG_RETRIEVE, rng_retrieve_request, rng_retrieve_get_request(r, &q))
+		ROW(RNG_SEED, rng_seed_request, rng_seed_get_request(r, &q))
 		ROW(GET, get_request, get_get_request(r, &q))
 		ROW(CREATE, create_request, create_get_request(r, &q, &set))
 		ROW(REGISTER, register_request, register_get_request(r, &q, &set))
@@ -70,6 +77,11 @@ static kf_err read_answer(struct ttlv_reader *r, uint32_t operation)
 		ROW(SIGN, sign_response, sign_get_response(r, &q))
 		ROW(DECRYPT, decrypt_response, decrypt_get_response(r, &q))
 		ROW(ENCRYPT, decrypt_response, encrypt_get_response(r, &q))
+		ROW(MAC, mac_response, mac_get_response(r, &q))
+		ROW(MAC_VERIFY, mac_verify_response, mac_verify_get_response(r, &q))
+		ROW(HASH, hash_response, hash_get_response(r, &q))
+		ROW(RNG_RETRIEVE, rng_retrieve_response, rng_retrieve_get_response(r, &q))
+		ROW(RNG_SEED, rng_seed_response, rng_seed_get_response(r, &q))
 		ROW(GET, get_response, get_get_response(r, &q))
 		ROW(CREATE, create_response, create_get_response(r, &q))
 		ROW(REGISTER, register_response, register_get_response(r, &q))

@@ -10,8 +10,10 @@
 #include "kmip/get.h"
 #include "kmip/get_attribute_list.h"
 #include "kmip/get_attributes.h"
+#include "kmip/hash.h"
 #include "kmip/locate.h"
 #include "kmip/pkcs11.h"
+#include "kmip/mac.h"
 #include "kmip/query.h"
 #include "kmip/register.h"
 #include "kmip/rekey.h"
@@ -144,6 +146,81 @@ TEST(signature_verify_goes_round)
 		ROUND(signature_verify_put_response(&w, &sent),
 			signature_verify_get_response(&r, &back));
 		EQ(back.validity, KMIP_VALIDITY_INDICATOR_INVALID);
+	}
+}
+
+TEST(mac_and_mac_verify_go_round)
+{
+	EACH_VERSION_FROM(version, KMIP_1_2)
+	{
+		autobuf kept = buf_new(8192);
+		const bool streams = version >= KMIP_1_3;
+		struct mac_request got, q = { .uid = uid_of("key"),
+			.has_parameters = true,
+			.parameters = { .cryptographic_algorithm = 9 },
+			.has_data = true,
+			.data = slice_of("data"),
+			.mac = slice_of("mac"),
+			.correlation_value = slice_of(streams ? "c" : ""),
+			.final_indicator = streams };
+		struct mac_response made, sent = { .uid = uid_of("key"),
+			.mac = slice_of("mac"),
+			.correlation_value = slice_of(streams ? "c" : "") };
+		struct mac_verify_response said, says = { .uid = uid_of("key"),
+			.validity = KMIP_VALIDITY_INDICATOR_UNKNOWN,
+			.correlation_value = slice_of(streams ? "c" : "") };
+
+		ROUND(mac_put_request(&w, &q), mac_get_request(&r, &got));
+		OK(slice_is(got.data, "data") && !got.mac.n);
+		EQ(got.parameters.cryptographic_algorithm, 9);
+		EQ(got.final_indicator, streams);
+		ROUND(mac_verify_put_request(&w, &q), mac_verify_get_request(&r, &got));
+		OK(slice_is(got.data, "data") && slice_is(got.mac, "mac"));
+		EQ(got.correlation_value.n, q.correlation_value.n);
+
+		ROUND(mac_put_response(&w, &sent), mac_get_response(&r, &made));
+		OK(uid_is(&made.uid, "key") && slice_is(made.mac, "mac"));
+		ROUND(mac_verify_put_response(&w, &says),
+			mac_verify_get_response(&r, &said));
+		EQ(said.validity, KMIP_VALIDITY_INDICATOR_UNKNOWN);
+		EQ(said.correlation_value.n, says.correlation_value.n);
+	}
+}
+
+TEST(hash_and_random_numbers_go_round)
+{
+	EACH_VERSION_FROM(version, KMIP_1_2)
+	{
+		autobuf kept = buf_new(8192);
+		struct hash_request got, q = { .has_parameters = true,
+			.parameters = { .hashing_algorithm = 6 },
+			.has_data = true,
+			.data = slice_of("data"),
+			.init_indicator = version >= KMIP_1_3 };
+		struct hash_response back, sent = { .data = slice_of("digest") };
+		struct rng_retrieve_request n, want = { 32 };
+		struct rng_retrieve_response random, some = { slice_of("random") };
+		struct rng_seed_request fed, seed = { slice_of("seed") };
+		struct rng_seed_response used, eaten = { 4 };
+
+		ROUND(hash_put_request(&w, &q), hash_get_request(&r, &got));
+		OK(slice_is(got.data, "data"));
+		EQ(got.parameters.hashing_algorithm, 6);
+		EQ(got.init_indicator, q.init_indicator);
+		ROUND(hash_put_response(&w, &sent), hash_get_response(&r, &back));
+		OK(slice_is(back.data, "digest"));
+
+		ROUND(rng_retrieve_put_request(&w, &want),
+			rng_retrieve_get_request(&r, &n));
+		EQ(n.data_length, 32);
+		ROUND(rng_retrieve_put_response(&w, &some),
+			rng_retrieve_get_response(&r, &random));
+		OK(slice_is(random.data, "random"));
+		ROUND(rng_seed_put_request(&w, &seed), rng_seed_get_request(&r, &fed));
+		OK(slice_is(fed.data, "seed"));
+		ROUND(rng_seed_put_response(&w, &eaten),
+			rng_seed_get_response(&r, &used));
+		EQ(used.data_length, 4);
 	}
 }
 
