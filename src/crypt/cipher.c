@@ -159,8 +159,8 @@ kf_err cipher_begin(struct cipher *c, const struct cipher_setup *s)
 		.held = buf_new(HELD_MAX),
 		.aad = buf_new(AAD_MAX),
 	};
-	if (s->blocks_left && s->blocks_left <= UINT64_MAX / c->block)
-		c->bytes_max = s->blocks_left * c->block;
+	if (s->bytes_max)
+		c->bytes_max = s->bytes_max;
 	KF_TRY(check_setup(s));
 	return begin(c, s);
 }

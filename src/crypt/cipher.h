@@ -93,8 +93,8 @@ struct cipher_setup {
 	struct slice
 		iv; /* between info->iv_min and iv_max; a counter block has 16 bytes */
 	struct slice aad;
-	size_t tag_n;         /* ciphers with a tag */
-	uint64_t blocks_left; /* until the counter comes round; 0: no limit */
+	size_t tag_n;       /* ciphers with a tag */
+	uint64_t bytes_max; /* before the counter comes round; 0: no limit */
 };
 
 struct cipher {

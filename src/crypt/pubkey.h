@@ -46,3 +46,14 @@ void spki_id(struct slice spki, uint8_t ret[KEY_ID_SIZE]);
 
 /* CRYPTO if the signature is wrong, BAD_PARAMETERS if mechanism and key do not fit. */
 kf_err pubkey_verify(const struct pubkey *k, const struct signature *s);
+
+/* How RSA encrypts: OAEP, or PKCS#1 v1.5. */
+struct rsa_padding {
+	bool is_oaep;
+	enum hash_id hash, mask_hash; /* OAEP */
+	struct slice label;           /* OAEP: P Source */
+};
+
+/* Appends the ciphertext.  BAD_PARAMETERS unless it is an RSA key, CRYPTO if there is too much. */
+kf_err pubkey_encrypt(const struct pubkey *k, const struct rsa_padding *padding,
+	struct slice plain, struct buf *ret);

@@ -53,6 +53,7 @@ struct conf {
 	int64_t connection_requests, handshakes, token_handshakes, round_cost_ms, output;
 	int64_t asynchronous, client_asynchronous, asynchronous_keep_ms,
 		asynchronous_size;
+	int64_t streams, client_streams, stream_timeout_ms, stream_memory;
 	int64_t client_requests, client_rate, client_burst, client_refusals;
 	int64_t handshake_timeout_ms, message_timeout_ms, idle_timeout_ms, drain_ms;
 };

@@ -7,6 +7,7 @@
 #include "keyfleetd/peer.h"
 #include "keyfleetd/req.h"
 #include "keyfleetd/server.h"
+#include "op/parts.h"
 #include "token/soft/engine.h"
 #include <stdlib.h>
 
@@ -244,6 +245,7 @@ static void keep_house(struct loop_timer *t)
 	if (io->number == 0) {
 		watch_audit(io);
 		clients_sweep(io->server->clients, loop_now_ns(io->loop));
+		op_parts_sweep(io->server->parts, io->server->op.catalog, io_now_s(io));
 	}
 	uint64_t next = loop_now_ns(io->loop) + HOUSEKEEPING_MS * 1000000ULL;
 	if (!kf_ok(loop_arm(io->loop, &io->housekeeping, next)))

@@ -14,6 +14,7 @@
 #include "op/cryptoki.h"
 #include "op/later.h"
 #include "op/material.h"
+#include "op/parts.h"
 #include "op/slow.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,6 +204,7 @@ static void set_op_server(struct server *s)
 		.limits = limits_of,
 		.pools = s->pools,
 		.slow = s->slow,
+		.parts = s->parts,
 		.allows_legacy = s->conf.legacy_rsa_1024,
 		.is_interop_test = s->conf.interop_test,
 		.backup = s->backup,
@@ -245,6 +247,18 @@ static kf_err open_tokens(struct server *s, struct buf *why)
 	KF_TRY(tokens_open(&s->conf, why, &s->tokens));
 	s->pools = tokens_pools(s->tokens);
 	return s->pools ? op_slow_new(&s->slow) : KF_OK;
+}
+
+static kf_err open_parts(struct server *s)
+{
+	return op_parts_new(
+		&(struct op_parts_conf){
+			.most = (size_t)s->conf.streams,
+			.client_most = (size_t)s->conf.client_streams,
+			.memory = (size_t)s->conf.stream_memory,
+			.idle_ns = (uint64_t)s->conf.stream_timeout_ms * 1000000,
+		},
+		&s->parts);
 }
 
 static void set_name(struct server *s)
@@ -297,6 +311,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_store(s), "store", why));
 	KF_TRY(explain(open_backup(s), "backup", why));
 	KF_TRY(explain(open_tables(s), "tables", why));
+	KF_TRY(explain(open_parts(s), "start", why));
 	set_op_server(s);
 	KF_TRY(explain(open_audit(s), "audit", why));
 	KF_TRY(explain(heads_start(s, &s->heads), "audit", why));
@@ -325,6 +340,7 @@ void server_close(struct server *s)
 	op_slow_free(s->slow);
 	op_later_free(s->later);
 	op_cryptoki_free(s->cryptoki);
+	op_parts_free(s->parts);
 	heads_stop(s->heads);
 	if (s->store)
 		store_close(s->store);

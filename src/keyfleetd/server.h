@@ -50,6 +50,7 @@ struct server {
 	struct op_slow *slow;
 	struct op_later *later;
 	struct op_cryptoki *cryptoki;
+	struct op_parts *parts;
 	struct tokens *tokens; /* NULL: no pool is configured */
 	struct pools *pools;   /* the same */
 	struct clients *clients;

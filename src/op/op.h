@@ -42,6 +42,7 @@ enum op_audit {
 
 struct op_backup;
 struct op_call;
+struct op_parts;
 struct op_ids;
 
 struct op {
@@ -145,10 +146,11 @@ struct op_server {
 	void (*status)(void *arg, struct buf *ret); /* "name=value" lines */
 	/* What every client may, in words; NULL: not told. */
 	void (*limits)(void *arg, struct buf *ret);
-	struct pools *pools;  /* NULL: none */
-	struct op_slow *slow; /* op/slow.h; with pools */
-	bool allows_legacy;   /* keys of algorithms that are too weak (crypt/alg.def) */
-	bool is_interop_test; /* Interop is there, which forgets all objects */
+	struct pools *pools;    /* NULL: none */
+	struct op_slow *slow;   /* op/slow.h; with pools */
+	bool allows_legacy;     /* keys of algorithms that are too weak (crypt/alg.def) */
+	bool is_interop_test;   /* Interop is there, which forgets all objects */
+	struct op_parts *parts; /* op/parts.h; NULL: none */
 	struct op_backup *backup; /* op/backup.h; NULL: no backups */
 	struct op_later *later;       /* op/later.h */
 	struct op_cryptoki *cryptoki; /* op/cryptoki.h */

@@ -31,6 +31,42 @@ kf_err parameters_to_mech(const struct cryptographic_parameters *p,
 	return mech_by_kmip(&in, family, ret, salt);
 }
 
+static kf_err hash_of(uint32_t kmip, enum hash_id otherwise, enum hash_id *ret)
+{
+	const struct hash *h = kmip ? hash_by_kmip(kmip) : hash_get(otherwise);
+	if (!h)
+		return kf_fail(BAD_PARAMETERS, "unknown hash");
+	*ret = h->id;
+	return KF_OK;
+}
+
+static kf_err fill_oaep(const struct cryptographic_parameters *p, struct rsa_padding *ret)
+{
+	if (p->mask_generator && p->mask_generator != KMIP_MASK_GENERATOR_MGF1)
+		return kf_fail(BAD_PARAMETERS, "unknown mask generator");
+	ret->is_oaep = true;
+	ret->label = p->p_source;
+	KF_TRY(hash_of(p->hashing_algorithm, HASH_SHA1, &ret->hash));
+	return hash_of(p->mask_generator_hashing_algorithm, ret->hash, &ret->mask_hash);
+}
+
+kf_err parameters_to_padding(const struct cryptographic_parameters *p,
+	struct rsa_padding *ret, const char **ret_name)
+{
+	*ret = (struct rsa_padding){ 0 };
+	if (p->cryptographic_algorithm &&
+		p->cryptographic_algorithm != KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA)
+		return kf_fail(BAD_PARAMETERS, "the key is of another algorithm");
+	if (p->padding_method == KMIP_PADDING_METHOD_OAEP) {
+		*ret_name = "RSA_OAEP";
+		return fill_oaep(p, ret);
+	}
+	if (p->padding_method != KMIP_PADDING_METHOD_PKCS1_V1_5)
+		return kf_fail(BAD_PARAMETERS, "Padding Method OAEP or PKCS1 v1.5");
+	*ret_name = "RSA_PKCS1";
+	return KF_OK;
+}
+
 const char *mech_name(const struct mech *mech)
 {
 	static const char *const names[] = {

@@ -5,6 +5,7 @@
  */
 #pragma once
 #include "crypt/alg.h"
+#include "crypt/pubkey.h"
 #include "kmip/cryptographic_parameters.h"
 #include "store/object.h"
 
@@ -18,6 +19,11 @@ kf_err parameters_to_mech(const struct cryptographic_parameters *p,
 
 /* KMIP's hash that the algorithm of a key for HMAC says by itself; 0: it is not one. */
 uint32_t parameters_hash_of_hmac(uint32_t algorithm);
+
+/* How RSA encrypts and decrypts.  What is not said of OAEP is what PKCS#1 says: SHA-1, and MGF1 with the same
+ * hash.  *ret_name is for the audit record.  BAD_PARAMETERS without a padding that is one. */
+kf_err parameters_to_padding(const struct cryptographic_parameters *p,
+	struct rsa_padding *ret, const char **ret_name);
 
 /* For the audit record: "ECDSA_SHA256". */
 const char *mech_name(const struct mech *mech);

@@ -72,10 +72,10 @@ static void add_server_information(
 	a->server_load = slice_of(s->load);
 }
 
-static void put_capabilities(struct ttlv_writer *w)
+static void put_capabilities(const struct op_call *call, struct ttlv_writer *w)
 {
 	ttlv_begin(w, TAG_CAPABILITY_INFORMATION);
-	ttlv_put_bool(w, TAG_STREAMING_CAPABILITY, false);
+	ttlv_put_bool(w, TAG_STREAMING_CAPABILITY, call->server->parts != NULL);
 	ttlv_put_bool(w, TAG_ASYNCHRONOUS_CAPABILITY, true);
 	ttlv_put_bool(w, TAG_ATTESTATION_CAPABILITY, false);
 	ttlv_put_bool(w, TAG_BATCH_UNDO_CAPABILITY, true);
@@ -95,7 +95,7 @@ static void put_more(
 	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_RNGS))
 		make_put_rng(&w, TAG_RNG_PARAMETERS);
 	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_CAPABILITIES))
-		put_capabilities(&w);
+		put_capabilities(call, &w);
 }
 
 enum op_next op_query_start(struct op_call *call)

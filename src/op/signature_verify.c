@@ -3,8 +3,8 @@
  * Signature Verify, with a public key object, or with the public half of a private key.
  */
 #include "kmip/signature_verify.h"
-#include "op/material.h"
 #include "op/parameters.h"
+#include "op/public.h"
 #include "op/step.h"
 
 struct verify_call {
@@ -19,19 +19,6 @@ kf_err op_signature_verify_decode(struct op_call *call)
 
 	KF_TRY(signature_verify_get_request(&r, &v->q));
 	return op_name_object(call, &v->q.uid);
-}
-
-static kf_err load_public(struct op_call *call, struct pubkey **ret)
-{
-	const struct object *o = call->object;
-	struct slice material;
-
-	if (o->type == OBJECT_PRIVATE_KEY && o->key)
-		return pubkey_parse(material_key_spki(o->key), ret);
-	if (o->type != OBJECT_PUBLIC_KEY)
-		return kf_fail(USAGE, "only keys verify signatures");
-	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));
-	return material_public(material, o, ret);
 }
 
 static kf_err check_parts(const struct signature_verify_request *q)
@@ -80,7 +67,7 @@ static kf_err verify(struct op_call *call)
 
 	KF_TRY(op_check_use(call, OP_PROCESS, KMIP_CRYPTOGRAPHIC_USAGE_MASK_VERIFY));
 	KF_TRY(check_parts(q));
-	KF_TRY(load_public(call, &key));
+	KF_TRY(op_public_key(call, &key));
 	const struct cryptographic_parameters p =
 		parameters_of(call->object, q->has_parameters, &q->parameters);
 	KF_TRY(parameters_to_mech(&p, pubkey_alg(key)->family, &s.mech, &s.salt));

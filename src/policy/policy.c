@@ -5,6 +5,8 @@
 
 enum {
 	USE = PERM_SIGN | PERM_CSR | PERM_DECRYPT | PERM_DECRYPT_TLS,
+	/* Whoever may use a key may find it and read its attributes. */
+	USE_ANY = USE | PERM_ENCRYPT,
 	READ = PERM_GET | PERM_GET_ATTRIBUTES | PERM_LOCATE,
 	KNOW = PERM_GET_ATTRIBUTES | PERM_LOCATE,
 	/* More grants than this of one client are searched by key, fewer are walked through. */
@@ -262,7 +264,7 @@ struct decision policy_decide(const struct rights *r, const struct who *who,
 	enum permission wanted, const struct object *o)
 {
 	struct decision d =
-		decide(r, who, wanted & KNOW ? wanted | USE : wanted, o, UINT32_MAX);
+		decide(r, who, wanted & KNOW ? wanted | USE_ANY : wanted, o, UINT32_MAX);
 	/* What a grant implies is not what it counts. */
 	if (d.grant && !(d.grant->permissions & wanted))
 		d.grant = NULL;

@@ -9,8 +9,8 @@
  *     constraints allow, and is neither read nor used for decryption unless a grant says so;
  *   - everybody QUERY;
  *   - everything else by a grant, and ADMINISTER not even by a grant.
- * A grant to use a private key (SIGN, CSR, DECRYPT, DECRYPT_TLS) implies GET_ATTRIBUTES and LOCATE of
- * it, and GET, GET_ATTRIBUTES and LOCATE of the public key and the certificate that belong to it.
+ * A grant to use a key implies GET_ATTRIBUTES and LOCATE of it.  One to use a private key (SIGN, CSR,
+ * DECRYPT, DECRYPT_TLS) implies GET, GET_ATTRIBUTES and LOCATE of the public key and the certificate that belong to it.
  */
 #pragma once
 #include "store/catalog.h"

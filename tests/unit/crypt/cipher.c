@@ -109,7 +109,7 @@ struct run {
 	enum padding padding;
 	bool decrypts;
 	size_t part; /* 0: in one piece */
-	uint64_t blocks_left;
+	uint64_t bytes_max;
 };
 
 static kf_err feed(struct cipher *c, const struct run *r, struct buf *out, uint8_t *tag)
@@ -136,7 +136,7 @@ static kf_err go(const struct run *r, struct buf *out, uint8_t tag[CIPHER_TAG_MA
 					      .iv = { r->iv.p, r->iv.n },
 					      .aad = { r->aad.p, r->aad.n },
 					      .tag_n = r->tag.n,
-					      .blocks_left = r->blocks_left,
+					      .bytes_max = r->bytes_max,
 				      });
 	if (kf_ok(err))
 		err = feed(&c, r, out, tag);
@@ -390,7 +390,7 @@ TEST(what_is_no_whole_number_of_blocks_is_the_same_error)
 
 TEST(a_counter_does_not_come_round)
 {
-	struct run r = { .key = { .n = 16 }, .iv = { .n = 16 }, .blocks_left = 2 };
+	struct run r = { .key = { .n = 16 }, .iv = { .n = 16 }, .bytes_max = 32 };
 	autobuf out = buf_new(4096);
 	OK(kf_ok(cipher_find(ALG_AES, MODE_CTR, 16, &r.info)));
 

@@ -45,6 +45,7 @@ struct world {
 	uint8_t request_id[16];
 	bool has_request_id;
 	uint16_t tls_client_version;
+	bool worked;                            /* a worker was asked for */
 	void (*before_commit)(struct world *w); /* once: somebody else comes first */
 	struct op_undo *undo;                   /* what a batch changes; or NULL */
 	char rule[OBJECT_ID_SIZE];              /* of the last decision */
@@ -170,7 +171,10 @@ static kf_err steps(struct world *w)
 			soft_decrypt(w->session, &call->decrypt);
 			next = OP_ANSWER;
 			break;
-		case OP_WORK: next = op_worked(call); break;
+		case OP_WORK:
+			w->worked = true;
+			next = op_worked(call);
+			break;
 		case OP_COMMIT:
 			KF_TRY(commit(w));
 			next = op_committed(call);
@@ -253,7 +257,7 @@ struct pair_wish {
 	int32_t bits;
 	const char *private_name, *public_name;
 	bool is_active;
-	int32_t private_usage;
+	int32_t private_usage, public_usage;
 	struct slice private_extra;
 };
 
@@ -284,6 +288,9 @@ static kf_err create_pair(struct world *w, const struct pair_wish *wish, struct 
 	if (wish->private_usage)
 		attrs_add_int(
 			&private_key, TAG_CRYPTOGRAPHIC_USAGE_MASK, wish->private_usage);
+	if (wish->public_usage)
+		attrs_add_int(
+			&public_key, TAG_CRYPTOGRAPHIC_USAGE_MASK, wish->public_usage);
 	buf_add_slice(&private_key, wish->private_extra);
 	struct ttlv_writer q = question(w);
 	create_key_pair_put_request(

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * public: the public key that an operation works with: Signature Verify, Encrypt.
+ */
+#pragma once
+#include "crypt/pubkey.h"
+#include "op/op.h"
+
+/* Of a public key object, a certificate, or the public half of a private key.  OBJECT_TYPE for others.
+ * The caller frees it.  call->scratch is used up. */
+kf_err op_public_key(struct op_call *call, struct pubkey **ret);
