@@ -244,7 +244,7 @@ static kf_err open_workers(struct server *s)
 
 static kf_err open_tokens(struct server *s, struct buf *why)
 {
-	KF_TRY(tokens_open(&s->conf, why, &s->tokens));
+	KF_TRY(tokens_open(&s->conf, s->keyring, why, &s->tokens));
 	s->pools = tokens_pools(s->tokens);
 	return s->pools ? op_slow_new(&s->slow) : KF_OK;
 }

@@ -4,10 +4,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "keyfleetd/conf.h"
+#include "keyfleetd/refused.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { START_WAIT_MS = 10000, LOOK_MS = 1000, PIN_FILE_MAX = 256 };
+enum { START_WAIT_MS = 10000, LOOK_MS = 1000, PIN_FILE_MAX = 256, REFUSING_MAX = 128 };
 
 /* What was logged last of a token. */
 struct seen {
@@ -17,11 +18,13 @@ struct seen {
 
 struct tokens {
 	struct pools *pools;
+	struct refused *refused;
 	size_t n;
 	struct pool_conf
 		conf[POOLS_MAX]; /* texts: name[] and the daemon's configuration */
 	char *name[POOLS_MAX];
 	struct token_pin *pin[POOLS_MAX];
+	const char **refusing[POOLS_MAX]; /* of `refused` */
 	struct loop *loop;
 	struct loop_timer look;
 	size_t seen_n;
@@ -79,6 +82,9 @@ static kf_err describe(struct tokens *t, const struct pool_options *o, struct bu
 	if (!t->name[i])
 		return kf_fail(NOMEM, "pools");
 	KF_TRY(open_pin(o, why, &t->pin[i]));
+	t->refusing[i] = calloc(REFUSING_MAX, sizeof(*t->refusing[i]));
+	if (!t->refusing[i])
+		return kf_fail(NOMEM, "pools");
 	t->conf[i] = (struct pool_conf){
 		.name = t->name[i],
 		.driver = driver_of(o),
@@ -88,6 +94,9 @@ static kf_err describe(struct tokens *t, const struct pool_options *o, struct bu
 		.tokens = (const char *const *)o->tokens.item,
 		.tokens_n = o->tokens.n,
 		.pin = t->pin[i],
+		.refused = t->refusing[i],
+		.refused_n =
+			refused_of(t->refused, t->pin[i], t->refusing[i], REFUSING_MAX),
 		.queue = (unsigned)o->queue,
 		.timeout_ms = (unsigned)o->timeout_ms,
 		.is_read_only = o->is_read_only,
@@ -98,24 +107,28 @@ static kf_err describe(struct tokens *t, const struct pool_options *o, struct bu
 	return KF_OK;
 }
 
-static kf_err open_all(struct tokens *t, const struct conf *c, struct buf *why)
+static kf_err open_all(struct tokens *t, const struct conf *c,
+	const struct keyring *keyring, struct buf *why)
 {
+	KF_TRY(refused_open(c->seen, keyring, &t->refused));
 	for (size_t i = 0; i < c->pools.n; i++)
 		KF_TRY(describe(t, config_pool(c, i), why));
 	KF_TRY(pools_open(t->conf, t->n, &t->pools));
 	if (!kf_ok(pools_wait(t->pools, START_WAIT_MS)))
 		log_warn("some tokens are not ready yet");
+	refused_keep(t->refused, t->pools);
 	return KF_OK;
 }
 
-kf_err tokens_open(const struct conf *c, struct buf *why, struct tokens **ret)
+kf_err tokens_open(const struct conf *c, const struct keyring *keyring, struct buf *why,
+	struct tokens **ret)
 {
 	if (c->pools.n == 0)
 		return KF_OK;
 	struct tokens *t = calloc(1, sizeof(*t));
 	if (!t)
 		return kf_fail(NOMEM, "pools");
-	kf_err e = open_all(t, c, why);
+	kf_err e = open_all(t, c, keyring, why);
 	if (kf_ok(e))
 		*ret = t;
 	else
@@ -129,11 +142,15 @@ void tokens_close(struct tokens *t)
 		return;
 	if (t->loop)
 		loop_disarm(t->loop, &t->look);
+	if (t->pools)
+		refused_keep(t->refused, t->pools);
 	pools_close(t->pools);
 	for (size_t i = 0; i < t->n; i++) {
 		secret_free(t->pin[i]);
+		free(t->refusing[i]);
 		free(t->name[i]);
 	}
+	refused_free(t->refused);
 	free(t);
 }
 
@@ -261,6 +278,7 @@ static void looked(struct loop_timer *timer)
 {
 	struct tokens *t = container_of(timer, struct tokens, look);
 	look(t);
+	refused_keep(t->refused, t->pools);
 	kf_err e = loop_arm(
 		t->loop, timer, clock_monotonic_ns() + (uint64_t)LOOK_MS * 1000000);
 	if (!kf_ok(e))

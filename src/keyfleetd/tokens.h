@@ -7,12 +7,14 @@
 #include "pool/pool.h"
 
 struct conf;
+struct keyring;
 struct server;
 struct tokens;
 
 /* NULL in *ret: the configuration names no pool.  Waits a little, so that a key server that has become ready can
  * sign; tokens that are away are no error. */
-kf_err tokens_open(const struct conf *c, struct buf *why, struct tokens **ret);
+kf_err tokens_open(const struct conf *c, const struct keyring *keyring, struct buf *why,
+	struct tokens **ret);
 void tokens_close(struct tokens *t);          /* NULL is fine */
 struct pools *tokens_pools(struct tokens *t); /* NULL for NULL */
 

@@ -154,14 +154,10 @@ struct worker {
 };
 
 /* refusal.c: of all pools; its lock is taken last. */
-struct refusal {
-	char serial[TOKEN_SERIAL_SIZE];
-	const struct token_pin *pin; /* a pool's */
-};
 struct refusals {
 	pthread_mutex_t lock;
 	size_t n;
-	struct refusal of[CARDS_MAX];
+	struct pool_refusal of[CARDS_MAX];
 };
 bool refusal_is_known(
 	struct refusals *r, const char *serial, const struct token_pin *pin);

@@ -32,6 +32,9 @@ struct pool_conf {
 	size_t tokens_n;
 	/* Lives as long as the pool.  NULL: nobody logs in; listing and initialising only */
 	const struct token_pin *pin;
+	/* Serial numbers of tokens that refused this PIN in an earlier life: it is not tried again before pool_resume() */
+	const char *const *refused;
+	size_t refused_n;
 	unsigned queue; /* jobs that may wait; more are BUSY */
 	unsigned
 		timeout_ms; /* of one operation on one token, after which it counts as hung */
@@ -151,6 +154,13 @@ struct pool_token_status {
 /* One row a token, also of those that were here and are gone; at most n; returns how many there are. */
 size_t pool_tokens(struct pools *p, struct pool_token_status *ret, size_t n);
 
+/* Which tokens refused which PIN (a pool's): what an owner keeps for the next start.  Returns how many there are. */
+struct pool_refusal {
+	char serial[TOKEN_SERIAL_SIZE];
+	const struct token_pin *pin;
+};
+size_t pools_refusals(struct pools *p, struct pool_refusal *ret, size_t n);
+
 /* The public keys that tokens of a pool hold, and who holds them. */
 struct pool_key_status {
 	char pool[POOL_NAME_SIZE];
@@ -176,7 +186,7 @@ size_t pool_key_holders(struct pools *p, const char *pool,
 /* No new work; returns at once, the status says when it is idle.  Kept until resume, over replugs.  A drained
  * token is let go, so that other programs can use it, and taken for tasks only. */
 kf_err pool_drain(struct pools *p, const char *serial);
-/* Also: forgives what put it aside, a wrong PIN excepted (that needs a new PIN, or a new start). */
+/* Also: forgives what put it aside, a refused PIN too, which is then tried once more if three or more tries are left. */
 kf_err pool_resume(struct pools *p, const char *serial);
 
 /* Runs `run` on the token's own thread between two jobs and waits for it; half an hour at most, where the driver

@@ -283,6 +283,8 @@ static kf_err add(struct pools *pools, const struct pool_conf *conf)
 	pools->pool[pools->n++] = p;
 	p->refusals = &pools->refusals;
 	KF_TRY(copy_conf(p, conf));
+	for (size_t i = 0; p->pin && i < conf->refused_n; i++)
+		refusal_note(p->refusals, conf->refused[i], p->pin);
 	return start(p);
 }
 

@@ -34,7 +34,7 @@ void refusal_note(struct refusals *r, const char *serial, const struct token_pin
 {
 	pthread_mutex_lock(&r->lock);
 	if (r->n < CARDS_MAX && !is_known(r, serial, pin)) {
-		struct refusal *new = &r->of[r->n++];
+		struct pool_refusal *new = &r->of[r->n++];
 		snprintf(new->serial, sizeof(new->serial), "%s", serial);
 		new->pin = pin;
 	}
@@ -48,4 +48,15 @@ void refusal_forget(struct refusals *r, const char *serial)
 		if (!strcmp(r->of[i - 1].serial, serial))
 			r->of[i - 1] = r->of[--r->n];
 	pthread_mutex_unlock(&r->lock);
+}
+
+size_t pools_refusals(struct pools *p, struct pool_refusal *ret, size_t n)
+{
+	struct refusals *r = &p->refusals;
+	pthread_mutex_lock(&r->lock);
+	size_t found = r->n;
+	for (size_t i = 0; i < found && i < n; i++)
+		ret[i] = r->of[i];
+	pthread_mutex_unlock(&r->lock);
+	return found;
 }

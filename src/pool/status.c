@@ -263,6 +263,7 @@ static void take_back(struct card *c)
 {
 	struct worker *w = c->worker;
 	c->is_drained = false;
+	c->is_pin_spent = false;
 	c->tries_asked = 0;
 	if (!w)
 		return;
@@ -279,12 +280,10 @@ kf_err pool_resume(struct pools *pools, const char *serial)
 	struct card *c = lock_card(pools, serial, &p);
 	if (!c)
 		return NO_SUCH_TOKEN;
-	bool is_pin_spent = c->is_pin_spent;
+	refusal_forget(p->refusals, serial);
 	take_back(c);
 	pthread_mutex_unlock(&p->lock);
-	return is_pin_spent ? kf_fail(AUTH,
-				      "the pool's PIN was refused: it is not tried again")
-			    : KF_OK;
+	return KF_OK;
 }
 
 /* ---- tasks ---- */

@@ -372,9 +372,40 @@ def claim_a_wrong_pin_costs_one_try_and_the_server_runs_on(lab):
     lab.to_be(1, "pin")
     tries = lab.admin.tokens()[lab.serials[0]]["pin-tries"]
     for _ in range(3):
-        refused("resumed", lambda: lab.admin.act(RESUME, lab.serials[0]))
+        lab.admin.act(RESUME, lab.serials[0])  # with two tries left nothing is sent
+        lab.to_be(1, "pin")
     expect(lab.admin.tokens()[lab.serials[0]]["pin-tries"] == tries == "2", tries)
     lab.server.keyfleet("key", "create", "soft")
+
+
+def claim_a_refused_pin_is_remembered_over_restarts(lab):
+    needs_cards(lab)
+    lab.server.process.stop()
+    path = os.path.join(lab.server.dir, "keyfleetd.conf")
+    with open(path) as f:
+        text = f.read()
+    with open(path, "w") as f:
+        f.write(text.replace("read_only = yes\n", ""))
+    lab.server.start()
+    lab.admin.init(lab.serials[0], "five tries", force=True, tries=5, pin=b"6482196482")
+    lab.server.process.stop()
+    lab.server.start()
+    wait_until("the wrong PIN to be tried", lambda: lab.admin.tokens()[lab.serials[0]]["pin-tries"] == "4")
+    with open(os.path.join(lab.server.dir, "pins-refused")) as f:
+        kept = f.read()
+    expect(lab.serials[0] in kept and "000000" not in kept, kept)
+    for _ in range(2):
+        lab.server.process.stop()
+        lab.server.start()
+        lab.to_be(1, "pin")
+        expect(lab.admin.tokens()[lab.serials[0]]["pin-tries"] == "4", "it was tried again")
+    lab.admin.act(RESUME, lab.serials[0])
+    wait_until("a try because somebody said so", lambda: lab.admin.tokens()[lab.serials[0]]["pin-tries"] == "3")
+    lab.server.process.stop()
+    lab.write("pin", "6482196482\n", 0o600)
+    lab.server.start()
+    lab.to_be(1, "serving")
+    wait_until("it to be forgotten", lambda: not os.path.exists(os.path.join(lab.server.dir, "pins-refused")))
 
 
 if __name__ == "__main__":

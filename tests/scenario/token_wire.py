@@ -60,9 +60,9 @@ class Admin:
         """More fields, in the order of docs/wire.md."""
         return facts(self.ask(ACTION, int_(0x540026, kind) + text(0x540025, serial) + b"".join(more)))
 
-    def init(self, serial, label, shares=1, force=False):
-        return self.act(INIT, serial, octets(0x540027, b"648219"), octets(0x540029, b"3537363231383830"),
-                        text(0x54002A, label), int_(0x54002B, shares),
+    def init(self, serial, label, shares=1, force=False, tries=0, pin=b"648219"):
+        return self.act(INIT, serial, octets(0x540027, pin), octets(0x540029, b"3537363231383830"),
+                        text(0x54002A, label), int_(0x54002B, shares), int_(0x540031, tries) if tries else b"",
                         item(0x540034, 6, (1).to_bytes(8, "big")) if force else b"")
 
     def transfer(self, kind, uid, *serials):

@@ -44,6 +44,13 @@ static kf_err may_try(struct token *t)
 				       "people; log in elsewhere once");
 }
 
+/* Some modules say so of a wrong PIN.  A token that answered before and does afterwards is there: to ask it again and
+ * again would spend its tries. */
+static bool is_general(CK_RV rv)
+{
+	return rv == CKR_GENERAL_ERROR || rv == CKR_FUNCTION_FAILED;
+}
+
 static kf_err outcome(struct token *t, CK_RV rv)
 {
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
@@ -51,10 +58,11 @@ static kf_err outcome(struct token *t, CK_RV rv)
 		return KF_OK;
 	}
 	kf_err err = p11_outcome(rv);
+	const kf_err facts = p11_read_facts(t); /* tries left, for people */
+	if (is_general(rv) && kf_ok(facts))
+		err = kf_fail(AUTH, "the token does not say why it refused the login");
 	if (kf_is(err, KF_E_AUTH))
 		refuse_pin(t);
-	kf_err ignored = p11_read_facts(t); /* tries left, for people */
-	(void)ignored;
 	return err;
 }
 

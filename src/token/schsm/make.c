@@ -227,6 +227,23 @@ static kf_err store_request(struct token *t, unsigned handle, struct slice der)
 	return schsm_write_file(t, FID_DATA_DESCRIPTION | handle, buf_slice(&file));
 }
 
+/* Without this file the key's public half is not known: what was there comes back if the new one does not get in.  One
+ * that is as long or longer goes over it, so that there is always one. */
+static kf_err replace_certificate(struct token *t, unsigned fid, struct slice der)
+{
+	autobuf old = buf_new(CARD_FILE_MAX);
+	kf_err e = schsm_read_file(t, fid, &old);
+	if (!kf_ok(e) && !kf_is(e, KF_E_NOT_FOUND))
+		return e;
+	if (der.n < old.n)
+		KF_TRY(schsm_delete_file(t, fid));
+	e = schsm_write_file(t, fid, der);
+	if (kf_ok(e) || !old.n)
+		return e;
+	(void)schsm_write_file(t, fid, buf_slice(&old));
+	return e;
+}
+
 kf_err schsm_store_certificate(struct token *t, unsigned handle,
 	enum token_certificate_kind kind, struct slice der)
 {
@@ -237,6 +254,5 @@ kf_err schsm_store_certificate(struct token *t, unsigned handle,
 	if (kind == CERTIFICATE_REQUEST_OF_KEY)
 		return store_request(t, handle, der);
 	KF_TRY(check_certificate(t, handle, der));
-	KF_TRY(schsm_delete_file(t, FID_CERTIFICATE | handle));
-	return schsm_write_file(t, FID_CERTIFICATE | handle, der);
+	return replace_certificate(t, FID_CERTIFICATE | handle, der);
 }

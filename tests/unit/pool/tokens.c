@@ -83,11 +83,41 @@ TEST(a_wrong_pin_costs_one_try_once)
 	OK(until_state(0, POOL_TOKEN_GONE));
 	plug(0);
 	OK(until_state(0, POOL_TOKEN_PIN));
-	OK(kf_is(pool_resume(pools, "FAKE0"), KF_E_AUTH));
-	OK(FAKE_UNTIL(fakes[0].opens == 3));
-	OK(until_state(0, POOL_TOKEN_PIN));
 	EQ(fakes[0].logins, 1);
 	EQ(fakes[0].tries, 9);
+	pool_down();
+}
+
+TEST(a_person_may_have_a_refused_pin_tried_once_more)
+{
+	fakes_reset(1, 1 << KEC);
+	fakes[0].refuses_pin = true;
+	OK(pool_up() && until_state(0, POOL_TOKEN_PIN));
+
+	OK(kf_ok(pool_resume(pools, "FAKE0")));
+	OK(FAKE_UNTIL(fakes[0].logins == 2));
+	OK(until_state(0, POOL_TOKEN_PIN));
+	EQ(fakes[0].tries, 8);
+	FAKE(fakes[0].refuses_pin = false);
+	OK(kf_ok(pool_resume(pools, "FAKE0")));
+	OK(SERVING(0));
+	EQ(pools_refusals(pools, NULL, 0), 0);
+	pool_down();
+}
+
+TEST(a_pin_that_was_refused_in_an_earlier_life_is_not_tried)
+{
+	static const char *const serial[] = { "FAKE0" };
+	struct pool_refusal refusal[4];
+	fakes_reset(2, 1 << KEC);
+	fake_conf.refused = serial;
+	fake_conf.refused_n = 1;
+	OK(pool_up());
+
+	OK(until_state(0, POOL_TOKEN_PIN) && SERVING(1));
+	EQ(fakes[0].logins, 0);
+	EQ(pools_refusals(pools, refusal, 4), 1);
+	OK(!strcmp(refusal[0].serial, "FAKE0") && refusal[0].pin == &fake_pin);
 	pool_down();
 }
 

@@ -110,6 +110,24 @@ TEST(a_wrong_pin_costs_one_try_once)
 	EQ(faults->calls("Login"), 1);
 }
 
+TEST(a_login_that_is_refused_without_a_reason_is_not_tried_again)
+{
+	static const CK_RV rv[] = { CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED };
+	bad_load();
+	for (int i = 0; i < 2; i++) {
+		CLEANUP(bad_close_source) struct token_source *s = NULL;
+		CLEANUP(bad_close_token) struct token *t = NULL;
+		faults->reset();
+		OK(kf_ok(bad_source(&s)) && kf_ok(bad_open(s, &t)));
+
+		faults->answer("Login", rv[i]);
+		OK(kf_is(bad_login(t, "1234"), KF_E_AUTH));
+		faults->answer("Login", CKR_OK);
+		OK(kf_is(bad_login(t, "1234"), KF_E_AUTH));
+		EQ(faults->calls("Login"), 1);
+	}
+}
+
 TEST(no_pin_is_tried_when_the_token_says_that_tries_are_few)
 {
 	static const CK_FLAGS flags[] = { CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY,

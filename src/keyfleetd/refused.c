@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/refused.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "crypt/keyring.h"
+#include <fcntl.h>
+#include <limits.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ROWS_MAX = 512, FILE_MAX = ROWS_MAX * (TOKEN_SERIAL_SIZE + 2 * MAC_SIZE + 2) };
+
+struct row {
+	char serial[TOKEN_SERIAL_SIZE];
+	uint8_t mac[MAC_SIZE];
+};
+
+struct refused {
+	char path[PATH_MAX], new_path[PATH_MAX];
+	const struct keyring *keyring;
+	size_t n;
+	struct row row[ROWS_MAX];
+};
+
+/* ---- lines ---- */
+
+static kf_err mac_of(const struct refused *r, const char *key, const char *serial,
+	const struct token_pin *pin, uint8_t ret[MAC_SIZE])
+{
+	uint8_t both[TOKEN_SERIAL_SIZE + TOKEN_PIN_MAX] = { 0 };
+	snprintf((char *)both, TOKEN_SERIAL_SIZE, "%s", serial);
+	memcpy(both + TOKEN_SERIAL_SIZE, pin->bytes, pin->n);
+	kf_err e = keyring_mac(r->keyring, slice_of(key), "refused pin",
+		(struct slice){ both, TOKEN_SERIAL_SIZE + pin->n }, ret);
+	OPENSSL_cleanse(both, sizeof(both));
+	return e;
+}
+
+/* Whichever master key was the newest then. */
+static bool is_of(
+	const struct refused *r, const struct row *row, const struct token_pin *pin)
+{
+	uint8_t mac[MAC_SIZE];
+	for (size_t i = 0; i < keyring_count(r->keyring); i++)
+		if (kf_ok(mac_of(r, keyring_id(r->keyring, i), row->serial, pin, mac)) &&
+			!CRYPTO_memcmp(mac, row->mac, MAC_SIZE))
+			return true;
+	return false;
+}
+
+static bool parse(const char *line, struct row *ret)
+{
+	const char *hex = strchr(line, ' ');
+	size_t n = hex ? (size_t)(hex - line) : 0;
+	if (!n || n >= sizeof(ret->serial) || strlen(hex + 1) != 2 * (size_t)MAC_SIZE)
+		return false;
+	memset(ret->serial, 0, sizeof(ret->serial));
+	memcpy(ret->serial, line, n);
+	for (size_t i = 0; i < MAC_SIZE; i++)
+		if (sscanf(hex + 1 + 2 * i, "%2hhx", &ret->mac[i]) != 1)
+			return false;
+	return true;
+}
+
+static void read_lines(struct refused *r, char *text)
+{
+	char *rest = text, *line;
+	while (r->n < ROWS_MAX && (line = strsep(&rest, "\n")))
+		r->n += parse(line, &r->row[r->n]);
+}
+
+static void read_file(struct refused *r)
+{
+	CLEANUP(mem_closep) int fd = open(r->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	CLEANUP(mem_freep) char *text = fd < 0 ? NULL : calloc(1, FILE_MAX + 1);
+	if (text && read(fd, text, FILE_MAX) > 0)
+		read_lines(r, text);
+}
+
+/* ---- the file ---- */
+
+static kf_err write_all(const struct refused *r, int fd)
+{
+	autobuf text = buf_new(FILE_MAX + 1);
+	for (size_t i = 0; i < r->n; i++) {
+		buf_printf(&text, "%s ", r->row[i].serial);
+		for (size_t k = 0; k < MAC_SIZE; k++)
+			buf_printf(&text, "%02x", r->row[i].mac[k]);
+		buf_add_u8(&text, '\n');
+	}
+	KF_TRY(buf_err(&text));
+	if (write(fd, text.p, text.n) != (ssize_t)text.n || fsync(fd) != 0)
+		return kf_fail(IO, "file of refused PINs cannot be written");
+	return KF_OK;
+}
+
+static kf_err write_file(const struct refused *r)
+{
+	if (!r->n) {
+		unlink(r->path);
+		return KF_OK;
+	}
+	CLEANUP(mem_closep)
+	int fd = open(
+		r->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return kf_fail(IO, "file of refused PINs cannot be made");
+	KF_TRY(write_all(r, fd));
+	return rename(r->new_path, r->path) == 0
+		       ? KF_OK
+		       : kf_fail(IO, "file of refused PINs cannot be replaced");
+}
+
+/* ---- life ---- */
+
+kf_err refused_open(const char *seen, const struct keyring *keyring, struct refused **ret)
+{
+	const char *slash = seen ? strrchr(seen, '/') : NULL;
+	struct refused *r = slash && keyring ? calloc(1, sizeof(*r)) : NULL;
+	*ret = r;
+	if (!r)
+		return slash && keyring ? kf_fail(NOMEM, "refused PINs") : KF_OK;
+	r->keyring = keyring;
+	snprintf(
+		r->path, sizeof(r->path), "%.*s/pins-refused", (int)(slash - seen), seen);
+	snprintf(r->new_path, sizeof(r->new_path), "%.*s/pins-refused.new",
+		(int)(slash - seen), seen);
+	read_file(r);
+	return KF_OK;
+}
+
+void refused_free(struct refused *r) { free(r); }
+
+size_t refused_of(
+	const struct refused *r, const struct token_pin *pin, const char **ret, size_t n)
+{
+	size_t found = 0;
+	for (size_t i = 0; r && pin && i < r->n && found < n; i++)
+		if (is_of(r, &r->row[i], pin))
+			ret[found++] = r->row[i].serial;
+	return found;
+}
+
+static bool is_same(const struct refused *r, const struct row *row, size_t n)
+{
+	return r->n == n && !memcmp(r->row, row, n * sizeof(*row));
+}
+
+void refused_keep(struct refused *r, struct pools *pools)
+{
+	CLEANUP(mem_freep)
+	struct pool_refusal *now = r ? calloc(ROWS_MAX, sizeof(*now)) : NULL;
+	CLEANUP(mem_freep) struct row *row = now ? calloc(ROWS_MAX, sizeof(*row)) : NULL;
+	size_t n = row ? pools_refusals(pools, now, ROWS_MAX) : 0;
+	if (!row)
+		return;
+	n = n < ROWS_MAX ? n : ROWS_MAX;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(row[i].serial, now[i].serial, TOKEN_SERIAL_SIZE);
+		if (!kf_ok(mac_of(r, keyring_id(r->keyring, 0), row[i].serial, now[i].pin,
+			    row[i].mac)))
+			return;
+	}
+	if (is_same(r, row, n))
+		return;
+	memcpy(r->row, row, n * sizeof(*row));
+	r->n = n;
+	kf_err e = write_file(r);
+	if (!kf_ok(e))
+		log_err(e, "a refused PIN may be tried again after a restart");
+}

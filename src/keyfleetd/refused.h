@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * refused: which tokens refused which PIN, kept over restarts in the file `pins-refused` beside `seen`, so that a wrong PIN
+ * costs one try and not one a start.  A line is a serial number and a MAC over it and the PIN under the master key: the
+ * file alone says nothing of a PIN.  Another PIN is another matter, and so is what `token resume` forgives.
+ *
+ * Of the main thread.
+ */
+#pragma once
+#include "pool/pool.h"
+
+struct keyring;
+struct refused;
+
+/* NULL in *ret: there is no place for it.  A file that is damaged counts for nothing. */
+kf_err refused_open(
+	const char *seen, const struct keyring *keyring, struct refused **ret);
+void refused_free(struct refused *r); /* NULL is fine */
+/* Serial numbers of those that refused this PIN; they live as long as r. */
+size_t refused_of(
+	const struct refused *r, const struct token_pin *pin, const char **ret, size_t n);
+/* Writes down what has changed. */
+void refused_keep(struct refused *r, struct pools *pools);
