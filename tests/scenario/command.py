@@ -85,6 +85,25 @@ def claim_lists_are_json_and_nothing_is_printed_after_a_failure(lab):
     expect(shown["Sensitive"] == "true" and shown["Cryptographic Length"] == "256", f"{shown}")
 
 
+def claim_attributes_of_a_key_are_changed_by_name(lab):
+    lab.ok("key", "create", "set-me")
+    lab.ok("key", "set", "set-me", "Contact-Information=ops", "object-group=web", "object-group=old", "x-rack=7",
+           "usage-limits=9 objects", "deactivation-date=2099-01-31T12:00:00Z", "application-specific-information=tape:1")
+    shown = lab.ok("key", "show", "set-me")
+    for line in ('Contact Information = Text "ops"', 'Object Group = Text "web"', 'Object Group = Text "old"',
+                 'Attribute Value = Text "7"', "Usage Limits Total = Long 9", "Deactivation Date = Date 2099-01-31T12:00:00Z",
+                 'Application Data = Text "1"'):
+        expect(line in shown, f"{line} is missing in {shown}")
+    lab.ok("key", "set", "set-me", "--remove", "object-group=old", "--remove", "x-rack", "contact-information=dba", "name=second")
+    shown = lab.ok("key", "show", "second")
+    expect('"old"' not in shown and '"7"' not in shown and '"web"' in shown and '"dba"' in shown, shown)
+    lab.admin("key", "set", "set-me", "state=Active", why="server")
+    lab.admin("key", "set", "set-me", "sensitive=false", why="permission denied")
+    lab.admin("key", "set", "set-me", "no-such=1", why="no such attribute", status=2)
+    lab.admin("key", "set", "set-me", "deactivation-date=tomorrow", why="deactivation-date")
+    lab.admin("key", "set", "set-me", "comment", why="NAME=VALUE", status=2)
+
+
 def claim_names_that_cannot_be_shown_are_refused(lab):
     for name in ("", "a\033[31mb", "a\nb", "x" * 256):
         lab.admin("key", "create", name, why="without control characters", status=2)
