@@ -118,6 +118,8 @@ void attrs_set_item(struct buf *set, struct slice whole_item);
 /* Every attribute is known, well formed, of the right type, single where it must be, and may be set
  * by a client: INVALID_FIELD, SINGLE_VALUED or READ_ONLY otherwise. */
 kf_err attrs_check_new(struct slice set);
+/* The same for Import, where a client may set all of them. */
+kf_err attrs_check_import(struct slice set);
 
 /* --- on the wire --- */
 

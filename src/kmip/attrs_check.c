@@ -106,7 +106,7 @@ static bool came_before(struct slice set, const struct ttlv_item *it)
 	       first.whole.p < it->whole.p;
 }
 
-kf_err attrs_check_new(struct slice set)
+static kf_err check_set(struct slice set, bool is_import)
 {
 	struct ttlv_reader r = ttlv_read(set);
 	struct ttlv_item it;
@@ -114,7 +114,7 @@ kf_err attrs_check_new(struct slice set)
 		const struct attr_info *info = attr_info(it.tag);
 		if (!info)
 			return kf_fail(INVALID_FIELD, "not an attribute");
-		if (!info->is_settable)
+		if (!info->is_settable && !is_import)
 			return kf_fail(READ_ONLY, "attribute is set by the server");
 		KF_TRY(attrs_check_shape(&it));
 		if (!info->is_multi && came_before(set, &it))
@@ -122,3 +122,7 @@ kf_err attrs_check_new(struct slice set)
 	}
 	return r.err;
 }
+
+kf_err attrs_check_new(struct slice set) { return check_set(set, false); }
+
+kf_err attrs_check_import(struct slice set) { return check_set(set, true); }

@@ -45,6 +45,8 @@ struct kmip_object {
 	uint32_t opaque_data_type; /* Opaque Object */
 };
 
+/* The type of the object that comes next; 0: it is none. */
+uint32_t kmip_object_next(struct ttlv_reader *r);
 /* The object that comes next must be of this type. */
 void kmip_object_get(struct ttlv_reader *r, uint32_t type, struct kmip_object *ret);
 /* Parses what was stored: an object, and perhaps behind it the same as it was registered. */

@@ -71,6 +71,14 @@ static void get_fields(struct ttlv_reader *r, struct kmip_object *o)
 	}
 }
 
+uint32_t kmip_object_next(struct ttlv_reader *r)
+{
+	for (uint32_t i = 1; i < OBJECT_TAGS; i++)
+		if (ttlv_at(r, object_tags[i]))
+			return i;
+	return 0;
+}
+
 void kmip_object_get(struct ttlv_reader *r, uint32_t type, struct kmip_object *ret)
 {
 	struct kmip_object o = { .type = type };

@@ -27,7 +27,15 @@ void make_free(struct make *m)
 
 static const char *owner_of(const struct op_call *call, const struct make *m)
 {
-	return m->replaces ? m->replaces->owner : call->who->name;
+	const struct object *was = m->replaces ? m->replaces : m->overwrites;
+	return was ? was->owner : call->who->name;
+}
+
+/* Who has the name now gives it away, or is this very object. */
+static bool is_predecessor(const struct make *m, const struct object *o)
+{
+	const struct object *was = m->replaces ? m->replaces : m->overwrites;
+	return was && strcmp(was->id, o->id) == 0;
 }
 
 static kf_err check_names(const struct op_call *call, const struct make *m)
@@ -40,7 +48,7 @@ static kf_err check_names(const struct op_call *call, const struct make *m)
 			return kf_fail(INVALID_FIELD, "an empty name");
 		const struct object *o =
 			catalog_find_name(call->server->catalog, owner_of(call, m), name);
-		if (o && !(m->replaces && !strcmp(o->id, m->replaces->id)))
+		if (o && !is_predecessor(m, o))
 			return kf_fail(NAME_NOT_UNIQUE, "another object has this name");
 	}
 	return KF_OK;
@@ -49,12 +57,13 @@ static kf_err check_names(const struct op_call *call, const struct make *m)
 kf_err make_check(const struct op_call *call, struct make *m)
 {
 	KF_TRY(buf_err(&m->attrs));
-	KF_TRY(attrs_check_new(buf_slice(&m->attrs)));
-	KF_TRY(usage_begin(&m->attrs));
+	KF_TRY(m->is_import ? attrs_check_import(buf_slice(&m->attrs))
+			    : attrs_check_new(buf_slice(&m->attrs)));
+	if (!m->is_import)
+		KF_TRY(usage_begin(&m->attrs));
 	attr_rule_fill(&m->attrs);
 	KF_TRY(buf_err(&m->attrs));
-	const struct slice attrs = buf_slice(&m->attrs);
-	KF_TRY(dates_check(attrs));
+	KF_TRY(dates_check(buf_slice(&m->attrs)));
 	return check_names(call, m);
 }
 
@@ -192,11 +201,30 @@ static void add_server_attributes(const struct op_call *call, struct make *m)
 		attrs_add_bool(a, TAG_FRESH, true);
 }
 
+static void add_missing_attributes(const struct op_call *call, struct make *m)
+{
+	static const uint32_t theirs[] = { TAG_STATE, TAG_INITIAL_DATE,
+		TAG_LAST_CHANGE_DATE, TAG_ALWAYS_SENSITIVE, TAG_NEVER_EXTRACTABLE,
+		TAG_FRESH, TAG_RANDOM_NUMBER_GENERATOR };
+	autobuf given = buf_new(m->attrs.limit);
+	struct ttlv_item it;
+
+	buf_add_slice(&given, buf_slice(&m->attrs));
+	add_server_attributes(call, m);
+	for (size_t i = 0; i < sizeof(theirs) / sizeof(*theirs); i++)
+		if (attrs_find(buf_slice(&given), theirs[i], 0, &it))
+			attrs_set_item(&m->attrs, it.whole);
+}
+
 kf_err make_object(struct op_call *call, struct make *m)
 {
+	const uint64_t was = m->overwrites ? m->overwrites->version : 0;
 	struct object *o = NULL;
 
-	add_server_attributes(call, m);
+	if (m->is_import)
+		add_missing_attributes(call, m);
+	else
+		add_server_attributes(call, m);
 	KF_TRY(buf_err(&m->attrs));
 	KF_TRY(buf_err(&m->material));
 	const struct object_parts parts = {
@@ -204,10 +232,11 @@ kf_err make_object(struct op_call *call, struct make *m)
 		.owner = slice_of(owner_of(call, m)),
 		.attrs = buf_slice(&m->attrs),
 		.type = m->type,
-		.version = 1,
+		.version = was + 1,
 	};
 	KF_TRY(object_new(&parts, &o));
 	struct mutation *mutation = op_mutate(call, PUT_OBJECT);
+	mutation->expected_version = was;
 	mutation->object.object = o;
 	mutation->object.material = m->material;
 	m->material = buf_new(m->material.limit);

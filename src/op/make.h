@@ -25,6 +25,11 @@ struct make {
 	bool is_generated; /* by our random number generator */
 	/* Whose names, owner and place it takes (op/replace.h); NULL: nobody's.  Set before make_check(). */
 	const struct object *replaces;
+
+	/* Import: what the client says holds, also where only the server may say so elsewhere */
+	bool is_import;
+	const struct object
+		*overwrites; /* the same object as it was; borrowed; NULL: none */
 };
 
 /* With a fresh id and empty buffers. */

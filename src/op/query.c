@@ -80,6 +80,8 @@ static void put_capabilities(const struct op_call *call, struct ttlv_writer *w)
 	ttlv_put_bool(w, TAG_ATTESTATION_CAPABILITY, false);
 	ttlv_put_bool(w, TAG_BATCH_UNDO_CAPABILITY, true);
 	ttlv_put_bool(w, TAG_BATCH_CONTINUE_CAPABILITY, true);
+	/* Register unwraps what it can. */
+	ttlv_put_enum(w, TAG_UNWRAP_MODE, KMIP_UNWRAP_MODE_PROCESSED);
 	ttlv_put_enum(w, TAG_DESTROY_ACTION, KMIP_DESTROY_ACTION_KEY_MATERIAL_DELETED);
 	ttlv_end(w);
 }

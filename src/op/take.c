@@ -207,6 +207,8 @@ static kf_err unwrap(struct op_call *call)
 		KF_TRY(op_unwrap(call, t->unwrapping, &t->object.block, &t->plain));
 		kmip_object_put(&w, &t->object);
 		KF_TRY(ttlv_written(&w));
+		if (t->must_unwrap)
+			return KF_OK;
 	}
 	buf_add_slice(to, t->object.item);
 	return buf_err(to);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
 #include "base/epoch.h"
+#include "kmip/attrs.h"
 #include "store/backup.h"
 #include "store/work.h"
 #include "token/token.h"
@@ -29,12 +30,21 @@ struct loader {
 
 /* --- one record --- */
 
-/* An object's material never changes.  To make the key anew would cost time for each that another
- * server has changed, and memory for keys that may not be there. */
+static bool has_same_digest(const struct object *a, const struct object *b)
+{
+	struct ttlv_item one = { 0 }, two = { 0 };
+	(void)attrs_find(a->attrs, TAG_DIGEST, 0, &one);
+	(void)attrs_find(b->attrs, TAG_DIGEST, 0, &two);
+	return slice_eq(one.whole, two.whole);
+}
+
+/* An object's material does not change, unless Import replaces it, and then its Digest does.  To make the
+ * key anew would cost time for each that another server has changed, and memory for keys that may not
+ * be there. */
 static struct token_key *kept_key(const struct store *s, const struct object *o)
 {
 	const struct object *was = catalog_find(s->catalog, slice_of(o->id));
-	return was ? token_key_get(was->key) : NULL;
+	return was && has_same_digest(was, o) ? token_key_get(was->key) : NULL;
 }
 
 static kf_err load_key(struct store *s, struct object *o)

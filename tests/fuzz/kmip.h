@@ -22,6 +22,7 @@
 #include "kmip/hash.h"
 #include "kmip/interop.h"
 #include "kmip/lease.h"
+#include "kmip/import.h"
 #include "kmip/locate.h"
 #include "kmip/log.h"
 #include "kmip/mac.h"

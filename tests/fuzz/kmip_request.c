@@ -44,6 +44,8 @@ static void read_payload(struct ttlv_reader *r, uint32_t operation)
 		ROW_ATTRS(REGISTER, register, request)
 		ROW_ATTRS(RE_KEY, rekey, request)
 		ROW_ATTRS(RE_KEY_KEY_PAIR, rekey_pair, request)
+		ROW_ATTRS(IMPORT, import, request)
+		ROW_TYPED(EXPORT, get_request, get)
 		ROW_ATTRS(LOCATE, locate, request)
 		ROW_TYPED(POLL, asynchronous_request, asynchronous)
 		ROW_TYPED(QUERY_ASYNCHRONOUS_REQUESTS, query_asynchronous_request,

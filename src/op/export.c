@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Export: Get, with all attributes.
+ */
+#include "kmip/import.h"
+#include "op/give.h"
+#include "op/step.h"
+
+struct export_call {
+	struct get_request q;
+	struct kmip_object object;
+};
+
+kf_err op_export_decode(struct op_call *call)
+{
+	struct ttlv_reader r = op_payload(call);
+	struct export_call *e = OP_REQUEST(call, struct export_call);
+
+	KF_TRY(get_get_request(&r, &e->q));
+	return op_name_object(call, &e->q.uid);
+}
+
+/* The attributes of the request are none: the buffer is free for those of the object. */
+static kf_err export(struct op_call *call)
+{
+	struct export_call *e = OP_REQUEST(call, struct export_call);
+
+	KF_TRY(op_give(call, &e->q, &e->object));
+	buf_clear(&call->attrs);
+	op_attrs_now(call->object, call->now_s, &call->attrs);
+	return buf_err(&call->attrs);
+}
+
+enum op_next op_export_start(struct op_call *call)
+{
+	return op_then(call, export(call), OP_ANSWER);
+}
+
+void op_export_answer(struct op_call *call, struct ttlv_writer *w)
+{
+	export_put_response(
+		w, &(struct export_response){
+			   .object_type = call->object->type,
+			   .uid = op_uid(call),
+			   .attributes = buf_slice(&call->attrs),
+			   .object = OP_REQUEST(call, struct export_call)->object,
+		   });
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kmip/import.h"
+#include "crypt/keygen.h"
+#include "world.h"
+
+static const uint8_t key_bytes[32] = { 9, 8, 7 };
+
+static struct kmip_object aes(const uint8_t *bytes, size_t n)
+{
+	return (struct kmip_object){ .type = OBJECT_SYMMETRIC_KEY,
+		.block = { .format = 1,
+			.algorithm = 3,
+			.length = (int32_t)n * 8,
+			.has_value = true,
+			.material = { bytes, n } } };
+}
+
+struct wish {
+	const char *id;
+	struct slice attributes;
+	struct kmip_object object;
+	bool replaces;
+};
+
+static kf_err import(struct world *w, const struct wish *wish, struct id *ret)
+{
+	struct ttlv_writer q = question(w);
+	import_put_request(
+		&q, &(struct import_request){ .uid = kmip_uid_text(slice_of(wish->id)),
+			    .replaces_existing = wish->replaces,
+			    .attributes = wish->attributes,
+			    .object = wish->object });
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_IMPORT));
+	struct import_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(import_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+/* The answer stays in `kept`. */
+static kf_err export(struct world *w, const struct id *id, struct buf *kept,
+	struct buf *set, struct export_response *ret)
+{
+	struct ttlv_writer q = question(w);
+	get_put_request(&q, &(struct get_request){ .uid = uid(id) });
+	KF_TRY(ask(w, KMIP_OPERATION_EXPORT));
+	buf_clear(kept);
+	buf_clear(set);
+	buf_add_slice(kept, buf_slice(&w->answer));
+	struct ttlv_reader r = ttlv_read_as(buf_slice(kept), w->version, false);
+	return export_get_response(&r, ret, set);
+}
+
+TEST(what_is_exported_is_the_same_at_another_server)
+{
+	const uint16_t versions[] = { KMIP_1_4, KMIP_2_0, KMIP_2_1 };
+	for (size_t i = 0; i < 3; i++) {
+		WORLD(w);
+		WORLD(other);
+		autobuf kept = buf_new(8192), set = buf_new(8192);
+		autobuf kept2 = buf_new(8192), set2 = buf_new(8192);
+		struct export_response a, b;
+		struct id id, there;
+		int64_t was = 0, is = 0;
+		uint32_t state = 0;
+		OK(kf_ok(let_alice_create(&w)));
+		OK(kf_ok(let_alice_create(&other)));
+		OK(kf_ok(create_aes(&w, "disk", &id)));
+		OK(kf_ok(activate(&w, &id)));
+		w.version = other.version = versions[i];
+		OK(kf_ok(export(&w, &id, &kept, &set, &a)));
+		OK(attrs_has_name(a.attributes, SLICE_LIT("disk")));
+		other.now_s = NOW + 1000;
+
+		const struct wish wish = {
+			.id = id.text, .attributes = a.attributes, .object = a.object
+		};
+		OK(kf_ok(import(&other, &wish, &there)));
+
+		OK(!strcmp(id.text, there.text));
+		OK(kf_ok(export(&other, &there, &kept2, &set2, &b)));
+		OK(slice_eq(a.object.item, b.object.item));
+		EQ(a.attributes.n, b.attributes.n);
+		OK(attrs_get_date(a.attributes, TAG_INITIAL_DATE, &was));
+		OK(attrs_get_date(b.attributes, TAG_INITIAL_DATE, &is));
+		EQ(was, is);
+		OK(attrs_get_enum(b.attributes, TAG_STATE, &state));
+		EQ(state, STATE_ACTIVE);
+		EQ(attrs_count(b.attributes, TAG_DIGEST), 1);
+	}
+}
+
+TEST(export_needs_what_get_needs)
+{
+	WORLD(w);
+	autobuf kept = buf_new(8192), set = buf_new(8192);
+	struct export_response a;
+	struct pair p;
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_p256(&w, NULL, &p)));
+	OK(kf_ok(create_aes(&w, NULL, &id)));
+
+	OK(kf_is(export(&w, &p.private_key, &kept, &set, &a), KF_E_SENSITIVE));
+	OK(kf_ok(destroy(&w, &id)));
+	OK(kf_is(export(&w, &id, &kept, &set, &a), KF_E_DESTROYED));
+	w.version = KMIP_1_3;
+	OK(kf_is(export(&w, &p.public_key, &kept, &set, &a), KF_E_UNSUPPORTED));
+	w.version = KMIP_2_1;
+	be(&w, "bob", false);
+	OK(kf_is(export(&w, &p.public_key, &kept, &set, &a), KF_E_NOT_FOUND));
+}
+
+TEST(an_object_that_exists_is_replaced_if_that_is_asked_for)
+{
+	WORLD(w);
+	autobuf attrs = buf_new(4096);
+	const uint8_t other_bytes[16] = { 1 };
+	struct get_response a;
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_REGISTER, 0)));
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_name(&attrs, SLICE_LIT("mine"));
+	struct wish wish = { .id = "key-1",
+		.attributes = buf_slice(&attrs),
+		.object = aes(key_bytes, 32) };
+	OK(kf_ok(import(&w, &wish, &id)));
+	OK(!strcmp(id.text, "key-1"));
+
+	wish.object = aes(other_bytes, 16);
+	OK(kf_is(import(&w, &wish, &id), KF_E_EXISTS));
+	wish.replaces = true;
+	OK(kf_ok(import(&w, &wish, &id)));
+	OK(kf_ok(get(&w, &id, &a)));
+	EQ(a.object.block.material.n, 16);
+
+	be(&w, "bob", false);
+	OK(kf_is(import(&w, &wish, &id), KF_E_EXISTS));
+	be(&w, "root", true);
+	OK(kf_ok(import(&w, &wish, &id)));
+	be(&w, "alice", false);
+	OK(kf_ok(get(&w, &id, &a))); /* still hers */
+}
+
+static kf_err put_private(
+	struct world *w, const char *id_text, const struct keypair *k, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 1);
+	attrs_add_enum(&attrs, TAG_STATE, STATE_ACTIVE);
+	const struct wish wish = { .id = id_text,
+		.attributes = buf_slice(&attrs),
+		.object = { .type = OBJECT_PRIVATE_KEY,
+			.block = { .format = 4,
+				.has_value = true,
+				.material = buf_slice(&k->pkcs8) } },
+		.replaces = true };
+	return import(w, &wish, ret);
+}
+
+TEST(a_replaced_private_key_signs_as_the_new_one)
+{
+	WORLD(w);
+	struct keypair one = { 0 }, two = { 0 };
+	struct id id;
+	uint8_t was[32];
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(keypair_generate(alg_get(ALG_P256), &one)));
+	OK(kf_ok(keypair_generate(alg_get(ALG_P256), &two)));
+
+	OK(kf_ok(put_private(&w, "tls", &one, &id)));
+	OK(kf_ok(sign_text(&w, &id, "text")));
+	memcpy(was, catalog_find(w.server.catalog, slice_of("tls"))->key_id, 32);
+	OK(kf_ok(put_private(&w, "tls", &two, &id)));
+	OK(kf_ok(sign_text(&w, &id, "text")));
+
+	OK(memcmp(was, catalog_find(w.server.catalog, slice_of("tls"))->key_id, 32));
+	keypair_free(&one);
+	keypair_free(&two);
+}
+
+TEST(identifiers_that_would_mean_something_else_get_a_new_one)
+{
+	static const char *const texts[] = { "*", "-", "name:tls", "a b", "../x",
+		"0123456789012345678901234567890123456", "" };
+	WORLD(w);
+	autobuf attrs = buf_new(4096);
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		const struct wish wish = { .id = texts[i],
+			.attributes = buf_slice(&attrs),
+			.object = aes(key_bytes, 32) };
+		OK(kf_ok(import(&w, &wish, &id)));
+		EQ(strlen(id.text), 36);
+	}
+}
+
+TEST(attributes_that_lie_are_refused)
+{
+	WORLD(w);
+	autobuf attrs = buf_new(4096), kept = buf_new(8192), set = buf_new(8192);
+	struct export_response a;
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_aes(&w, NULL, &id)));
+	OK(kf_ok(export(&w, &id, &kept, &set, &a)));
+	struct wish wish = {
+		.id = "new", .attributes = a.attributes, .object = aes(key_bytes, 32)
+	};
+	OK(kf_is(import(&w, &wish, &id), KF_E_INVALID_FIELD)); /* another key's Digest */
+
+	wish.attributes = (struct slice){ 0 };
+	attrs_add_enum(&attrs, TAG_STATE, STATE_DESTROYED);
+	wish.attributes = buf_slice(&attrs);
+	OK(kf_is(import(&w, &wish, &id), KF_E_INVALID_FIELD));
+	buf_clear(&attrs);
+	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, OBJECT_SECRET_DATA);
+	wish.attributes = buf_slice(&attrs);
+	OK(kf_is(import(&w, &wish, &id), KF_E_INVALID_FIELD));
+	buf_clear(&attrs);
+	attrs_add_bool(&attrs, TAG_SENSITIVE, true);
+	attrs_add_bool(&attrs, TAG_SENSITIVE, true);
+	wish.attributes = buf_slice(&attrs);
+	OK(kf_is(import(&w, &wish, &id), KF_E_SINGLE_VALUED));
+	be(&w, "bob", false);
+	OK(kf_is(import(&w, &wish, &id), KF_E_DENIED));
+}
+
+TEST_MAIN
