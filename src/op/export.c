@@ -27,7 +27,7 @@ static kf_err export(struct op_call *call)
 
 	KF_TRY(op_give(call, &e->q, &e->object));
 	buf_clear(&call->attrs);
-	op_attrs_now(call->object, call->now_s, &call->attrs);
+	op_attrs_now(call, &call->attrs);
 	return buf_err(&call->attrs);
 }
 
