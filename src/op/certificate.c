@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/certificate.h"
+#include "ttlv/utf8.h"
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
@@ -58,6 +59,100 @@ static void add_party(struct buf *attrs, enum ttlv_tag tag, enum ttlv_tag name_t
 	buf_clear(item);
 }
 
+/* ---- names by their parts, as 2.x has them ---- */
+
+static const struct part {
+	int nid;
+	uint32_t subject, issuer;
+} parts[] = {
+#define PART(nid, name)                                                                  \
+	{                                                                                \
+		nid, TAG_CERTIFICATE_SUBJECT_##name, TAG_CERTIFICATE_ISSUER_##name       \
+	}
+	PART(NID_commonName, CN),
+	PART(NID_organizationName, O),
+	PART(NID_organizationalUnitName, OU),
+	PART(NID_pkcs9_emailAddress, EMAIL),
+	PART(NID_countryName, C),
+	PART(NID_stateOrProvinceName, ST),
+	PART(NID_localityName, L),
+	PART(NID_userId, UID),
+	PART(NID_serialNumber, SERIAL_NUMBER),
+	PART(NID_title, TITLE),
+	PART(NID_domainComponent, DC),
+	PART(NID_dnQualifier, DN_QUALIFIER),
+#undef PART
+};
+
+static const struct part *part_of(const X509_NAME_ENTRY *entry)
+{
+	int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (parts[i].nid == nid)
+			return &parts[i];
+	return NULL;
+}
+
+/* Of what has one value the last part counts, which names most closely. */
+static void add_part(struct buf *attrs, uint32_t tag, const X509_NAME_ENTRY *entry)
+{
+	unsigned char *text = NULL;
+	int n = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
+	/* A text that TTLV cannot say, and an empty one, say nothing. */
+	if (n > 0 && utf8_is_text((struct slice){ text, (size_t)n })) {
+		if (!attr_info(tag)->is_multi)
+			attrs_remove_all(attrs, tag);
+		attrs_add_text(attrs, tag, (struct slice){ text, (size_t)n });
+	}
+	OPENSSL_free(text);
+	ERR_clear_error();
+}
+
+static void add_parts(struct buf *attrs, const X509_NAME *name, bool is_subject)
+{
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		attrs_remove_all(attrs, is_subject ? parts[i].subject : parts[i].issuer);
+	for (int i = 0; i < X509_NAME_entry_count(name); i++) {
+		const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
+		const struct part *p = part_of(entry);
+		if (p)
+			add_part(attrs, is_subject ? p->subject : p->issuer, entry);
+	}
+}
+
+/* ---- how it is signed ---- */
+
+static uint32_t signature_algorithm(const X509 *x)
+{
+#define KMIP_SIGNED(name) KMIP_DIGITAL_SIGNATURE_ALGORITHM_##name
+	switch (X509_get_signature_nid(x)) {
+	case NID_md5WithRSAEncryption: return KMIP_SIGNED(MD5_WITH_RSA_ENCRYPTION);
+	case NID_sha1WithRSAEncryption: return KMIP_SIGNED(SHA_1_WITH_RSA_ENCRYPTION);
+	case NID_sha224WithRSAEncryption: return KMIP_SIGNED(SHA_224_WITH_RSA_ENCRYPTION);
+	case NID_sha256WithRSAEncryption: return KMIP_SIGNED(SHA_256_WITH_RSA_ENCRYPTION);
+	case NID_sha384WithRSAEncryption: return KMIP_SIGNED(SHA_384_WITH_RSA_ENCRYPTION);
+	case NID_sha512WithRSAEncryption: return KMIP_SIGNED(SHA_512_WITH_RSA_ENCRYPTION);
+	case NID_rsassaPss: return KMIP_SIGNED(RSASSA_PSS);
+	case NID_dsaWithSHA1: return KMIP_SIGNED(DSA_WITH_SHA_1);
+	case NID_dsa_with_SHA224: return KMIP_SIGNED(DSA_WITH_SHA224);
+	case NID_dsa_with_SHA256: return KMIP_SIGNED(DSA_WITH_SHA256);
+	case NID_ecdsa_with_SHA1: return KMIP_SIGNED(ECDSA_WITH_SHA_1);
+	case NID_ecdsa_with_SHA224: return KMIP_SIGNED(ECDSA_WITH_SHA224);
+	case NID_ecdsa_with_SHA256: return KMIP_SIGNED(ECDSA_WITH_SHA256);
+	case NID_ecdsa_with_SHA384: return KMIP_SIGNED(ECDSA_WITH_SHA384);
+	case NID_ecdsa_with_SHA512: return KMIP_SIGNED(ECDSA_WITH_SHA512);
+	default: return 0;
+	}
+#undef KMIP_SIGNED
+}
+
+static void add_signature_algorithm(struct buf *attrs, const X509 *x)
+{
+	uint32_t algorithm = signature_algorithm(x);
+	if (algorithm)
+		attrs_set_enum(attrs, TAG_DIGITAL_SIGNATURE_ALGORITHM, algorithm);
+}
+
 static kf_err describe_x509(struct slice der, struct buf *attrs)
 {
 	autobuf item = buf_new(der.n + 256);
@@ -69,6 +164,9 @@ static kf_err describe_x509(struct slice der, struct buf *attrs)
 		X509_get_subject_name(x), &item);
 	add_party(attrs, TAG_X_509_CERTIFICATE_ISSUER, TAG_ISSUER_DISTINGUISHED_NAME,
 		X509_get_issuer_name(x), &item);
+	add_parts(attrs, X509_get_subject_name(x), true);
+	add_parts(attrs, X509_get_issuer_name(x), false);
+	add_signature_algorithm(attrs, x);
 	return buf_err(&item);
 }
 

@@ -6,6 +6,7 @@
 #include "kmip/key_block.h"
 #include "op/make.h"
 
-/* Certificate Type and Length, Digest and, of an X.509 certificate, its identifier, subject and issuer
- * as DER names.  INVALID_FIELD if an X.509 certificate cannot be read. */
+/* Certificate Type and Length, Digest and, of an X.509 certificate, its identifier, how it is signed, and
+ * subject and issuer as DER names and by their parts.  INVALID_FIELD if an X.509 certificate cannot be
+ * read. */
 kf_err certificate_describe(const struct kmip_object *o, struct make *m);

@@ -82,7 +82,7 @@ static kf_err describe(
 	if (m->replaces)
 		replace_describe(call, m);
 	if (wants_quantum_safe(buf_slice(&m->attrs)))
-		return kf_fail(CRYPTO, "no algorithm of ours is quantum safe");
+		return kf_fail(QUANTUM, "no algorithm of ours is quantum safe");
 	m->curve = p->alg;
 	m->algorithm = p->alg->kmip_algorithm;
 	m->length = (int32_t)p->alg->bits;

@@ -74,7 +74,7 @@ static kf_err check_quantum_safe(struct slice attrs, int32_t bits)
 
 	(void)attrs_get_bool(attrs, TAG_QUANTUM_SAFE, &is_wanted);
 	if (is_wanted && bits < 256)
-		return kf_fail(CRYPTO, "a key of this length is not quantum safe");
+		return kf_fail(QUANTUM, "a key of this length is not quantum safe");
 	return KF_OK;
 }
 

@@ -91,7 +91,8 @@ static const struct alg *said_alg(const struct taking *g)
 	return is_guess ? NULL : said;
 }
 
-/* A key that cannot be read may be one of an algorithm that we do not know: kept, never used. */
+/* A key that cannot be read may be one of an algorithm that we do not know: kept, never used.  So is one
+ * that is too weak. */
 static kf_err check_asymmetric(struct op_call *call)
 {
 	struct taking *g = taking_of(call);
@@ -107,8 +108,6 @@ static kf_err check_asymmetric(struct op_call *call)
 	if (kf_is(err, KF_E_KEY_FORMAT) && !said)
 		return KF_OK;
 	KF_TRY(err);
-	if (o->type == OBJECT_PRIVATE_KEY)
-		KF_TRY(op_check_legacy(call, is));
 	return check_said(&g->make, is);
 }
 

@@ -190,15 +190,27 @@ static bool compare_member(struct walk *w, const struct replay_node *e, struct i
 	return namesake ? compare(w, e, namesake) : differ(w, e, NULL, "is missing");
 }
 
+/* One that the case does not know, but not one more of what it names. */
+static bool may_be_more(
+	struct walk *w, const struct replay_node *e, const struct ttlv_item *it)
+{
+	if (!rule_takes_more(e, &w->item))
+		return false;
+	for (const struct replay_node *c = e->first; c; c = c->next)
+		if (rule_is_same_member(c, it) &&
+			(!rule_is_name(c, &w->item) || fits(w, c, it)))
+			return false;
+	return true;
+}
+
 static bool compare_sets(struct walk *w, const struct replay_node *e, struct items *all)
 {
 	for (const struct replay_node *c = e->first; c; c = c->next)
 		if (rule_is_member(e, c->tag, &w->item) && !compare_member(w, c, all))
 			return false;
-	if (rule_takes_more(e, &w->item))
-		return true;
 	for (size_t i = 0; i < all->n; i++)
-		if (!all->is_used[i] && rule_is_member(e, all->item[i].tag, &w->item))
+		if (!all->is_used[i] && rule_is_member(e, all->item[i].tag, &w->item) &&
+			!may_be_more(w, e, &all->item[i]))
 			return differ_unexpected(w, e, &all->item[i]);
 	return true;
 }

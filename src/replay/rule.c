@@ -61,6 +61,11 @@ static bool is_list_of_names(const struct replay_item *i)
 	return i->operation == KMIP_OPERATION_GET_ATTRIBUTE_LIST;
 }
 
+bool rule_is_name(const struct replay_node *expected, const struct replay_item *i)
+{
+	return is_list_of_names(i) && expected->type != TTLV_STRUCT;
+}
+
 bool rule_is_member(
 	const struct replay_node *parent, uint32_t tag, const struct replay_item *i)
 {

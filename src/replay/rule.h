@@ -18,6 +18,8 @@ bool rule_may_be_absent(uint32_t tag);
 bool rule_is_member(
 	const struct replay_node *parent, uint32_t tag, const struct replay_item *i);
 bool rule_is_same_member(const struct replay_node *expected, const struct ttlv_item *it);
+/* In the list of an object's attributes: known by its value. */
+bool rule_is_name(const struct replay_node *expected, const struct replay_item *i);
 /* The request asked for all attributes: a server may have more than the case's. */
 bool rule_takes_more(const struct replay_node *parent, const struct replay_item *i);
 

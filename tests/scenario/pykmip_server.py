@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A server that we did not write: our client at PyKMIP's, whose answers come in order and know nothing of ours."""
+import json
+import os
 import re
 import subprocess
 
 from scenario import expect, run, skip
-from lab import Lab, Process, accepts, free_port, wait_until
+from lab import ROOT, Lab, Process, accepts, free_port, wait_until
 
 PYTHON = "/usr/bin/python3"  # Debian's own, for which its packages are
 SERVE = "from kmip.services.server.server import main; main()"
@@ -75,6 +77,27 @@ def claim_a_key_lives_and_dies(lab):
     lab.ask("key", "destroy", "web", "--yes")
     lab.ask("key", "destroy", "disk", "--yes")
     expect(len(lab.ask("key", "list").stdout.splitlines()) == 1, "a destroyed key is listed")
+
+
+CASES = os.environ.get("KMIP_CASES", os.path.join(os.path.dirname(ROOT), "shared", "kmip-cases"))
+
+
+def claim_oasis_cases_are_told_apart_that_pass_and_that_fail(lab):
+    """The same runner as against our own server: kmip_cases.py."""
+    needs_pykmip()
+    cases = os.path.join(CASES, "1.4")
+    if not os.path.isdir(cases):
+        skip("there are no cases in " + cases)
+    d = lab.path("d")
+    done = lab.keyfleet("--json", "replay", "--server", open(d + "/address").read().strip(), "--cert", d + "/admin.pem",
+                        "--key", d + "/admin.key", "--ca", d + "/ca.pem", cases, check=False)
+    results = {}
+    for row in json.loads(done.stdout):
+        results.setdefault(row["result"], []).append(row["case"])
+    print("# PyKMIP's server, 1.4: " + ", ".join(f"{len(found)} {result}" for result, found in sorted(results.items())))
+    expect(done.returncode == 1, f"status {done.returncode}: {done.stderr}")
+    expect("SKLC-M-1-14" in sum(results.values(), []) and len(results.get("PASS", [])) >= 1, results)
+    expect(len(results.get("FAIL-STATUS", [])) >= 30, results)
 
 
 if __name__ == "__main__":

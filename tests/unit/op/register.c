@@ -151,7 +151,7 @@ TEST(an_imported_key_says_its_curve_where_a_length_would_name_another)
 	EQ(a.object.block.material.n, 65);
 }
 
-TEST(rsa_1024_is_imported_and_used_only_while_the_server_says_so)
+TEST(rsa_1024_is_kept_but_used_only_while_the_server_says_so)
 {
 	WORLD(w);
 	CLEANUP(keypair_free) struct keypair weak = { 0 };
@@ -164,9 +164,9 @@ TEST(rsa_1024_is_imported_and_used_only_while_the_server_says_so)
 		.usage = 1,
 		.block = block(KEY_PKCS8, 4, 1024, buf_slice(&weak.pkcs8)) };
 
-	OK(kf_is(put(&w, &wish, &id), KF_E_INVALID_FIELD));
-	w.server.allows_legacy = true;
 	OK(kf_ok(put(&w, &wish, &id)));
+	OK(kf_is(sign(&w, &id, &job, NULL), KF_E_INVALID_FIELD));
+	w.server.allows_legacy = true;
 	OK(kf_ok(sign(&w, &id, &job, NULL)));
 	w.server.allows_legacy = false;
 	OK(kf_is(sign(&w, &id, &job, NULL), KF_E_INVALID_FIELD));
@@ -294,6 +294,15 @@ TEST(a_certificate_is_described)
 	int32_t length = 0;
 	OK(attrs_get_int(buf_slice(&w.attrs), TAG_CERTIFICATE_LENGTH, &length));
 	EQ(length, der.n);
+	struct slice name = { 0 };
+	OK(attrs_get_text(buf_slice(&w.attrs), TAG_CERTIFICATE_SUBJECT_CN, &name));
+	OK(slice_is(name, "Test CA"));
+	OK(attrs_get_text(buf_slice(&w.attrs), TAG_CERTIFICATE_ISSUER_CN, &name));
+	OK(slice_is(name, "Test CA"));
+	uint32_t algorithm = 0;
+	OK(attrs_get_enum(
+		buf_slice(&w.attrs), TAG_DIGITAL_SIGNATURE_ALGORITHM, &algorithm));
+	EQ(algorithm, KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA256);
 }
 
 /* Whoever may sign with a key reads its public key, but not what a stranger says is one. */
