@@ -25,6 +25,7 @@ static const struct conf_section sections[] = {
 	{ .kind = "server", .manual = "the daemon" },
 	{ .kind = "tls", .manual = "who we are and whom we let in" },
 	{ .kind = "store", .manual = "where objects and rights are kept" },
+	{ .kind = "rotation", .manual = "keys that are replaced in time" },
 	{ .kind = "audit", .manual = "the record of what was done" },
 	{ .kind = "health", .manual = "for load balancers" },
 	{ .kind = "proxy", .manual = "load balancers in front of us" },

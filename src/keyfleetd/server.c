@@ -9,6 +9,7 @@
 #include "keyfleetd/heads.h"
 #include "keyfleetd/health.h"
 #include "keyfleetd/metrics.h"
+#include "keyfleetd/rotation.h"
 #include "keyfleetd/tokens.h"
 #include "op/backup.h"
 #include "op/cryptoki.h"
@@ -318,6 +319,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_workers(s), "workers", why));
 	KF_TRY(explain(eraser_start(s, &s->eraser), "pools", why));
 	KF_TRY(explain(open_ios(s), "loops", why));
+	KF_TRY(explain(rotation_start(s, &s->rotation), "rotation", why));
 	KF_TRY(explain(epoch_register(s->epoch, &s->health_reader), "health", why));
 	return explain(health_open(s, s->conf.health, &s->health), "health", why);
 }
@@ -329,6 +331,7 @@ void server_close(struct server *s)
 	epoch_unregister(s->health_reader);
 	pools_interrupt(s->pools); /* whoever waits for a token that hangs need not */
 	eraser_stop(s->eraser);
+	rotation_stop(s->rotation);
 	workers_stop(s->slow_workers);
 	workers_stop(s->searcher);
 	workers_stop(s->workers);

@@ -39,6 +39,7 @@ struct server {
 	struct store *store;
 	struct audit *audit;
 	struct heads *heads;
+	struct rotation *rotation;
 	struct op_backup *backup;
 	struct gate *gate; /* the first is for everybody */
 	size_t gates;

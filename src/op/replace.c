@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/replace.h"
+#include "kmip/rekey.h"
 #include "kmip/token_admin.h"
 #include <string.h>
 
@@ -165,4 +166,35 @@ kf_err replace_old(
 	attrs_set_bool(&attrs, TAG_ROTATE_LATEST, false);
 	attrs_set_date(&attrs, TAG_LAST_CHANGE_DATE, call->now_s);
 	return op_replace_other(call, old, &attrs, true);
+}
+
+/* --- automatic rotation --- */
+
+static bool rotate_offset(const struct object *o, uint32_t *ret)
+{
+	struct ttlv_item it;
+	bool has = attrs_find(o->attrs, TAG_ROTATE_OFFSET, 0, &it);
+	*ret = has ? (uint32_t)ttlv_item_int(&it) : 0;
+	return has;
+}
+
+bool replace_rotation(const struct object *o, uint32_t *ret_operation, struct buf *ret)
+{
+	struct ttlv_writer w = ttlv_write(ret, KMIP_2_1);
+	struct rekey_request key = { .uid = kmip_uid_text(slice_of(o->id)) };
+	struct rekey_pair_request pair = { .uid = key.uid };
+	key.has_offset = pair.has_offset = rotate_offset(o, &key.offset_s);
+	pair.offset_s = key.offset_s;
+	switch ((int)o->type) {
+	case OBJECT_SYMMETRIC_KEY:
+		*ret_operation = KMIP_OPERATION_RE_KEY;
+		rekey_put_request(&w, &key);
+		break;
+	case OBJECT_PRIVATE_KEY:
+		*ret_operation = KMIP_OPERATION_RE_KEY_KEY_PAIR;
+		rekey_pair_put_request(&w, &pair);
+		break;
+	default: return false;
+	}
+	return kf_ok(ttlv_written(&w));
 }

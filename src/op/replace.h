@@ -28,6 +28,10 @@ kf_err replace_attributes(const struct object *old, const struct replace_wish *w
 /* Between make_check() and make_object(): what the server says of the new object. */
 void replace_describe(const struct op_call *call, struct make *m);
 
+/* What the server asks itself for when an object is to be rotated: an operation, and its payload in KMIP 2.1.
+ * False: nothing replaces an object of this type. */
+bool replace_rotation(const struct object *o, uint32_t *ret_operation, struct buf *ret);
+
 /* The mutation of the old object; before that of the new one, since names are unique. */
 kf_err replace_old(struct op_call *call, const struct object *old,
 	const char new_id[OBJECT_ID_SIZE]);

@@ -30,6 +30,10 @@ static void decode_item(struct object *o, const struct ttlv_item *it)
 	case TAG_ARCHIVE_DATE: o->is_archived = true; break;
 	case TAG_USAGE_LIMITS: o->is_limited = true; break;
 	case TAG_FRESH: o->is_fresh = ttlv_item_long(it) != 0; break;
+	case TAG_ROTATE_AUTOMATIC: o->is_rotated = ttlv_item_long(it) != 0; break;
+	case TAG_ROTATE_LATEST: o->is_superseded = ttlv_item_long(it) == 0; break;
+	case TAG_ROTATE_INTERVAL: o->rotate_interval = (uint32_t)ttlv_item_int(it); break;
+	case TAG_ROTATE_DATE: o->rotate_date = ttlv_item_long(it); break;
 	case TAG_CRYPTOGRAPHIC_USAGE_MASK: o->usage_mask = (uint32_t)ttlv_item_int(it); break;
 	case TAG_CRYPTOGRAPHIC_ALGORITHM: o->algorithm = (uint32_t)ttlv_item_int(it); break;
 	case TAG_CRYPTOGRAPHIC_LENGTH: o->length = (uint32_t)ttlv_item_int(it); break;
@@ -52,6 +56,7 @@ static kf_err decode(struct object *o)
 {
 	o->activation_date = o->process_start_date = o->protect_stop_date = DATE_UNSET;
 	o->deactivation_date = o->initial_date = o->destroy_date = DATE_UNSET;
+	o->rotate_date = DATE_UNSET;
 	o->is_extractable = true;
 	struct ttlv_reader r = ttlv_read(o->attrs);
 	struct ttlv_item it;
@@ -61,6 +66,17 @@ static kf_err decode(struct object *o)
 		decode_item(o, &it);
 	}
 	return ttlv_done(&r);
+}
+
+int64_t object_rotates_at(const struct object *o)
+{
+	int64_t since = o->rotate_date != DATE_UNSET ? o->rotate_date : o->initial_date,
+		at;
+	if (!o->is_rotated || o->is_superseded || !o->rotate_interval || o->is_archived ||
+		object_is_destroyed(o) || since == DATE_UNSET ||
+		__builtin_add_overflow(since, o->rotate_interval, &at))
+		return DATE_UNSET;
+	return at;
 }
 
 bool object_name(const struct object *o, size_t n, struct slice *ret)

@@ -65,7 +65,10 @@ struct object {
 	bool is_sensitive, is_extractable, is_archived;
 	bool is_limited; /* has Usage Limits: op/usage.h */
 	bool is_fresh;   /* as of the last change: ask object_is_fresh() of op/served.h */
-	_Atomic uint8_t served; /* enum served, of op/served.c */
+	_Atomic uint8_t served;         /* enum served, of op/served.c */
+	bool is_rotated, is_superseded; /* Rotate Automatic; Rotate Latest is false */
+	uint32_t rotate_interval;
+	int64_t rotate_date;
 
 	/* private keys that the engine holds; owned reference, set before publication */
 	struct token_key *key;
@@ -90,6 +93,9 @@ void object_unrefp(struct object **o);
 
 /* The state at `now`: dates that have passed since the last change count (KMIP 2.1, State). */
 enum object_state object_state(const struct object *o, int64_t now_s);
+
+/* When the server should make a new key in its place (KMIP 2.1, Rotate Interval); DATE_UNSET: never. */
+int64_t object_rotates_at(const struct object *o);
 
 /* The n-th of its names, from 0. */
 bool object_name(const struct object *o, size_t n, struct slice *ret);

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Keys are replaced in time: by whoever asks, and by the key servers themselves, exactly once."""
+import glob
+import json
+import os
+import re
+import time
+
+from scenario import expect, run
+from token_wire import Admin
+from lab import KeyServer, Lab, wait_until
+from ttlv import enum, find, int_, item, struct_, text
+
+CREATE, LOCATE, ATTRIBUTES = 0x01, 0x08, 0x0B
+INTERVAL, AUTOMATIC, OFFSET, GENERATION, LATEST = 0x42016A, 0x42016B, 0x42016C, 0x42016E, 0x420172
+EVERY_S = 2
+
+
+class Servers(Lab):
+    """Two key servers with one database, which look for keys ten times a second."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.pg = self.postgresql()
+        store = "postgresql:" + self.pg.conninfo
+        options = {("rotation", "check"): "100ms"}
+        self.first = KeyServer(self, "first", store, options=options)
+        self.second = KeyServer(self, "second", store, join=self.first, options=options)
+        self.admin = Admin(self.first)
+        return self
+
+    def named(self, name):
+        found = self.admin.ask(LOCATE, struct_(0x420125, struct_(0x420053, text(0x420055, name), enum(0x420054, 1))))
+        return [value.decode() for tag, value in found if tag == 0x420094]
+
+    def attributes(self, uid):
+        return self.admin.ask(ATTRIBUTES, text(0x420094, uid))
+
+    def generation(self, uid):
+        return find(self.attributes(uid), GENERATION) or 0
+
+    def audit(self, server):
+        lines = []
+        for path in sorted(glob.glob(os.path.join(server.dir, "audit", "audit-*"))):
+            with open(path, errors="replace") as f:
+                lines += f.read().split("\n")
+        return lines
+
+    def rotated(self, server, uid):
+        return [line for line in self.audit(server) if "event=rotated" in line and uid in line]
+
+
+def name_(value):
+    return struct_(0x420053, text(0x420055, value), enum(0x420054, 1))
+
+
+def create(lab, name, *more):
+    attributes = struct_(0x420125, enum(0x420028, 3), int_(0x42002A, 256), int_(0x42002C, 12), name_(name), *more)
+    return find(lab.admin.ask(CREATE, enum(0x420057, 2) + attributes), 0x420094).decode()
+
+
+def automatic(every_s):
+    return (item(0x420001, 9, (1).to_bytes(8, "big")), item(AUTOMATIC, 6, (1).to_bytes(8, "big")),
+            item(INTERVAL, 10, every_s.to_bytes(4, "big")), item(OFFSET, 10, (0).to_bytes(4, "big")))
+
+
+def claim_the_tool_re_keys_keys_and_pairs(lab):
+    old = create(lab, "disk")
+    told = json.loads(lab.first.keyfleet("--json", "key", "rekey", "disk").stdout)
+    row = told[0] if isinstance(told, list) else told
+    expect(old in json.dumps(row), row)
+    new, = lab.named("disk")
+    expect(new != old and new in json.dumps(row), row)
+    lab.first.keyfleet("key", "create", "www", "--type", "ec:P-256")
+    pair, = lab.named("www")
+    lab.second.keyfleet("key", "rekey", "www", "--offset", "3600")
+    wait_until("the other pair at the first server", lambda: lab.named("www") != [pair])
+    bad = lab.first.keyfleet("key", "rekey", "www", "--offset", "soon", check=False)
+    expect(bad.returncode == 2 and "a number of seconds" in bad.stderr, bad)
+
+
+def claim_a_key_is_rotated_in_time_by_one_of_two_servers(lab):
+    first = create(lab, "vault", *automatic(EVERY_S))
+    wait_until("two rotations", lambda: lab.generation(lab.named("vault")[0]) >= 2)
+    old = lab.attributes(first)
+    expect(find(old, LATEST) == (0).to_bytes(8, "big") and find(old, 0x420055) is None, old)
+    wait_until("the records", lambda: lab.rotated(lab.first, first) or lab.rotated(lab.second, first))
+    wait_until("a third rotation", lambda: lab.generation(lab.named("vault")[0]) >= 3)
+    done = lab.rotated(lab.first, first) + lab.rotated(lab.second, first)
+    expect(len(done) == 1, done)
+    expect(len(lab.named("vault")) == 1, "the name is not one key's")
+
+
+def claim_nothing_is_forgotten_over_a_restart(lab):
+    key = create(lab, "slow", *automatic(EVERY_S))
+    lab.second.process.stop()
+    lab.first.process.stop()
+    lab.first.start()
+    wait_until("the rotation", lambda: lab.named("slow") != [key])
+    lab.second.start()
+    expect(lab.generation(lab.named("slow")[0]) >= 1, "no generation")
+
+
+def claim_a_server_may_be_told_to_rotate_none(lab):
+    for server in lab.first, lab.second:
+        server.process.stop()
+        conf = os.path.join(server.dir, "keyfleetd.conf")
+        with open(conf) as f:
+            told = re.sub(r'check = .*', "check = 0", f.read())
+        lab.write(os.path.relpath(conf, lab.dir), told)
+        server.start()
+    before = lab.named("vault")
+    key = create(lab, "still", *automatic(1))
+    due = time.time() + 2
+    wait_until("its time", lambda: time.time() > due)
+    expect(lab.named("vault") == before and lab.named("still") == [key], "rotated all the same")
+
+
+if __name__ == "__main__":
+    run(globals(), Servers("rotation"))
