@@ -16,8 +16,13 @@
 #include <unistd.h>
 
 /* What is made of a master key; the key itself is forgotten. */
+/* What every row of the store is authenticated with: a million at the start. */
+static const char *const labels[] = { KEYRING_LABEL_ROW, KEYRING_LABEL_SUM };
+enum { LABELS = sizeof(labels) / sizeof(labels[0]) };
+
 struct master {
 	uint8_t wrap[MASTER_KEY_SIZE], mac[MASTER_KEY_SIZE], check[MASTER_KEY_SIZE];
+	uint8_t label[LABELS][MAC_SIZE]; /* of keyring_mac(), ready made */
 };
 
 /* Entries are added and never changed, so that readers need no lock. */
@@ -120,6 +125,8 @@ static kf_err make_master(const uint8_t key[MASTER_KEY_SIZE], struct master *ret
 {
 	KF_TRY(derive_key(key, "keyfleet wrap 1", ret->wrap));
 	KF_TRY(derive_key(key, "keyfleet mac 1", ret->mac));
+	for (size_t i = 0; i < LABELS; i++)
+		KF_TRY(derive_mac(ret->mac, slice_of(labels[i]), ret->label[i]));
 	return derive_key(key, "keyfleet check 1", ret->check);
 }
 
@@ -340,6 +347,9 @@ kf_err keyring_mac(const struct keyring *k, struct slice id, const char *label,
 	const struct master *m;
 	uint8_t key[MAC_SIZE];
 	KF_TRY(find_master(k, id, &m));
+	for (size_t i = 0; i < LABELS; i++)
+		if (!strcmp(label, labels[i]))
+			return derive_mac(m->label[i], data, ret);
 	KF_TRY(derive_mac(m->mac, slice_of(label), key));
 	kf_err err = derive_mac(key, data, ret);
 	explicit_bzero(key, sizeof(key));

@@ -51,6 +51,8 @@ kf_err keyring_check(const struct keyring *k, struct slice id, struct slice valu
 
 /* HMAC-SHA-256 under a key derived from the named master key and the label: authenticated rows.
  * CONFIG if the keyring lacks the id. */
+#define KEYRING_LABEL_ROW "keyfleet store row"
+#define KEYRING_LABEL_SUM "keyfleet store sum"
 kf_err keyring_mac(const struct keyring *k, struct slice id, const char *label,
 	struct slice data, uint8_t ret[MAC_SIZE]);
 

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/catalog/bench.h"
+#include <getopt.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FEW = 1000, TIMES = 20000, SCANS = 3, CLIENTS = 16, CLIENTS_RUN = 4000 };
+
+struct options {
+	uint64_t objects;
+	double slack; /* goals are so many times easier */
+	const char *json;
+	bool is_there;
+};
+
+static const char usage[] = "usage: bench-catalog [--objects N] [--location STORE] "
+			    "[--slack X] [--json FILE] [--there]\n"
+			    "What a catalog of N objects (1000000) takes: finding by "
+			    "name, memory, loading, durable Creates.\n"
+			    "STORE is new; default: sqlite: in a folder that is removed. "
+			    " --slack 2: goals twice as easy.\n";
+
+struct report {
+	double slack;
+	unsigned missed, rows;
+	struct buf json;
+};
+
+/* goal > 0: the ratio is at least that, < 0: at most; 0: there is none. */
+static void row(struct report *r, const char *name, double value, const char *unit,
+	double reference, double goal)
+{
+	const double ratio = reference != 0 ? value / reference : 0;
+	const bool is_missed = (goal > 0 && ratio < goal / r->slack) ||
+			       (goal < 0 && ratio > -goal * r->slack);
+	printf("%-26s %14.2f %-18s", name, value, unit);
+	if (reference != 0)
+		printf(" %7.2f x %.2f", ratio, reference);
+	if (goal != 0)
+		printf("  %s %g%s", goal > 0 ? ">=" : "<=", goal > 0 ? goal : -goal,
+			is_missed ? "  MISSED" : "");
+	printf("\n");
+	fflush(stdout);
+	r->missed += is_missed;
+	buf_printf(&r->json,
+		"%s{\"name\": \"%s\", \"value\": %.4f, \"unit\": \"%s\", "
+		"\"reference\": %.4f, \"ratio\": %.4f, \"goal\": %g, \"met\": %s}",
+		r->rows++ ? ",\n " : "", name, value, unit, reference, ratio, goal,
+		is_missed ? "false" : "true");
+}
+
+static double resident_bytes(void)
+{
+	long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+	malloc_trim(0);
+	if (!f || fscanf(f, "%*d %ld", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+static double process_work(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+struct times {
+	double us[WAYS], get_us;
+	uint64_t found[WAYS];
+};
+
+static kf_err look(struct bench *b, struct times *ret)
+{
+	KF_TRY(bench_locate(b, BY_NAME, TIMES, &ret->us[BY_NAME], &ret->found[BY_NAME]));
+	KF_TRY(bench_locate(
+		b, BY_GROUP, TIMES / 10, &ret->us[BY_GROUP], &ret->found[BY_GROUP]));
+	KF_TRY(bench_locate(
+		b, BY_STATE, SCANS, &ret->us[BY_STATE], &ret->found[BY_STATE]));
+	return bench_get(b, TIMES, &ret->get_us);
+}
+
+static void tell_times(
+	struct report *r, const struct times *few, const struct times *many)
+{
+	row(r, "locate_by_name", many->us[BY_NAME], "us; of 1000", few->us[BY_NAME],
+		-1.5);
+	row(r, "locate_by_group", many->us[BY_GROUP], "us; of 1000", few->us[BY_GROUP],
+		0);
+	row(r, "get", many->get_us, "us; of 1000", few->get_us, -2);
+	row(r, "locate_by_state", many->us[BY_STATE] / 1000, "ms", 0, 0);
+}
+
+/* In turns, so that what else the machine does hits both alike. */
+static kf_err compare_making(struct bench *b, uint64_t objects, struct report *r)
+{
+	const uint64_t n = objects / 20 < CLIENTS_RUN ? objects / 20 : CLIENTS_RUN;
+	double created = 0, bare = 0;
+	for (int i = 0; i < 4; i++) {
+		double rate;
+		KF_TRY(bench_put(b, n, CLIENTS, &rate));
+		bare += rate / 4;
+		KF_TRY(bench_create(b, n, CLIENTS, &rate));
+		created += rate / 4;
+	}
+	row(r, "create", created, "/s, 16 at a time", bare, 0.8);
+	return KF_OK;
+}
+
+/* Of a store that is there, and full. */
+static kf_err measure_loaded(struct bench *b, struct report *r, const struct times *few)
+{
+	const double empty = resident_bytes();
+	double seconds;
+	struct times many;
+
+	const double worked = process_work();
+	KF_TRY(bench_open(b, &seconds));
+	row(r, "load_work", process_work() - worked, "s of processors", 0, 0);
+	b->made = catalog_count(b->server.catalog);
+	row(r, "load", seconds, "s", 0, 0);
+	row(r, "memory", (resident_bytes() - empty) / (double)b->made, "bytes an object",
+		0, 0);
+	KF_TRY(look(b, &many));
+	if (few)
+		row(r, "locate_by_name_loaded", many.us[BY_NAME], "us; of 1000",
+			few->us[BY_NAME], -1.5);
+	bench_close(b);
+	return KF_OK;
+}
+
+static kf_err measure(struct bench *b, const struct options *o, struct report *r)
+{
+	double seconds, rate;
+	struct times few, many;
+
+	if (o->is_there)
+		return measure_loaded(b, r, NULL);
+	KF_TRY(bench_open(b, &seconds));
+	KF_TRY(bench_create(b, FEW, SLOTS, &rate));
+	KF_TRY(look(b, &few));
+	KF_TRY(bench_create(b, o->objects - FEW, SLOTS, &rate));
+	KF_TRY(look(b, &many));
+	if (many.found[BY_NAME] != TIMES || few.found[BY_NAME] != TIMES)
+		return kf_fail(INTERNAL, "not every name was found");
+	tell_times(r, &few, &many);
+	row(r, "fill", rate, "/s, 256 at a time", 0, 0);
+	KF_TRY(compare_making(b, o->objects, r));
+	bench_close(b);
+	return measure_loaded(b, r, &few);
+}
+
+/* --- from the command line --- */
+
+static char folder[] = "/tmp/bench-catalog-XXXXXX", location[64];
+
+static void remove_folder(void)
+{
+	char command[64];
+	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	if (system(command) != 0)
+		fprintf(stderr, "%s is left behind\n", folder);
+}
+
+static bool make_location(const char **ret)
+{
+	if (*ret)
+		return true;
+	if (!mkdtemp(folder))
+		return false;
+	atexit(remove_folder);
+	snprintf(location, sizeof(location), "sqlite:%s/store.db", folder);
+	*ret = location;
+	return true;
+}
+
+static bool parse(int argc, char **argv, struct bench *b, struct options *o)
+{
+	enum { OBJECTS = 1, LOCATION, SLACK, JSON, THERE };
+	static const struct option options[] = {
+		{ "objects", required_argument, NULL, OBJECTS },
+		{ "location", required_argument, NULL, LOCATION },
+		{ "slack", required_argument, NULL, SLACK },
+		{ "json", required_argument, NULL, JSON },
+		{ "there", no_argument, NULL, THERE },
+		{ 0 },
+	};
+	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
+		switch (c) {
+		case OBJECTS: o->objects = strtoull(optarg, NULL, 10); break;
+		case LOCATION: b->location = optarg; break;
+		case SLACK: o->slack = atof(optarg); break;
+		case JSON: o->json = optarg; break;
+		case THERE: o->is_there = true; break;
+		default: return false;
+		}
+	return optind == argc && o->objects > FEW && o->slack >= 1;
+}
+
+static bool write_json(const struct report *r, const char *path)
+{
+	FILE *f = path ? fopen(path, "we") : NULL;
+	if (!path)
+		return true;
+	if (!f)
+		return false;
+	fprintf(f, "[%.*s]\n", (int)r->json.n, (const char *)r->json.p);
+	return fclose(f) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench b;
+	struct options o = { .objects = 1000000, .slack = 1 };
+	struct report r = { .json = buf_new(1 << 16) };
+
+	if (!parse(argc, argv, &b, &o) || !make_location(&b.location)) {
+		fputs(usage, stderr);
+		return 2;
+	}
+	r.slack = o.slack;
+	kf_err e = measure(&b, &o, &r);
+	if (!kf_ok(e)) { /* threads still use what we would free */
+		fprintf(stderr, "bench-catalog: %s\n", e.site->text);
+		if (b.location == location)
+			remove_folder();
+		_exit(EXIT_FAILURE);
+	}
+	bool is_written = write_json(&r, o.json);
+	buf_free(&r.json);
+	return is_written && !r.missed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
