@@ -52,13 +52,14 @@ kf_err cli_client(struct cli *c, struct kf_client **ret)
 }
 
 static kf_err call(struct cli *c, uint32_t operation, const struct payload *p,
-	uint32_t timeout_ms, struct buf *ret)
+	uint32_t slow_ms, struct buf *ret)
 {
 	KF_TRY(ttlv_written(&p->w));
 	KF_TRY(open_client(c));
 	struct call_report report = { 0 };
-	const struct call_options options = { .report = &report,
-		.timeout_ms = timeout_ms };
+	const struct call_options options = {
+		.report = &report, .timeout_ms = slow_ms, .is_once = slow_ms > 0
+	};
 	kf_err e = client_call(c->client, operation, buf_slice(&p->bytes), &options, ret);
 	if (!kf_ok(e) && report.message[0])
 		cli_note(c, "%s: %s", ttlv_value_text(TTLV_KIND_OPERATION, operation),
@@ -76,7 +77,11 @@ kf_err cli_call_slow(
 	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret)
 {
 	enum { MINUTES = 10 };
-	return call(c, operation, p, MINUTES * 60000, ret);
+	kf_err e = call(c, operation, p, MINUTES * 60000, ret);
+	if (kf_is(e, KF_E_OUTCOME_UNKNOWN))
+		cli_note(c, "what tokens have done is not known: `keyfleet dkek status "
+			    "--drift` tells of keys that belong to no object");
+	return e;
 }
 
 kf_err key_attributes(struct cli *c, const char *id, struct buf *ret)

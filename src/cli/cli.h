@@ -61,6 +61,8 @@ void cli_note(const struct cli *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The lines that a reader of files or configurations has collected. */
 void cli_note_lines(const struct cli *c, const struct buf *why);
+/* A file with a secret, readable by its owner only, without the newline at its end; notes what is wrong with it. */
+kf_err cli_read_secret(const struct cli *c, const char *file, struct buf *ret);
 /* The same with the place in front, for an error that is about a file. */
 kf_err cli_file_error(const struct cli *c, const char *path, kf_err e);
 

@@ -182,4 +182,5 @@ void doctor_keyserver(struct doctor *d);
 void doctor_sqlite(struct doctor *d, const char *path);
 void doctor_postgresql(struct doctor *d, const char *conninfo, const char *where);
 void doctor_backup_age(struct doctor *d, const char *audit);
+void doctor_pools(struct doctor *d);
 void doctor_units(struct doctor *d);

@@ -344,6 +344,7 @@ void doctor_keyserver(struct doctor *d)
 	get(d, "audit", "directory", &audit);
 	check_space(d, audit.path);
 	doctor_backup_age(d, audit.path);
+	doctor_pools(d);
 	if (d->keyserver_pid)
 		check_process(d);
 }

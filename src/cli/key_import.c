@@ -12,14 +12,8 @@ enum { KEY_FILE_MAX = 1 << 20 };
 
 static int ask_file(const struct cli *c, const char *file, char *into, int size)
 {
-	autobuf bytes = buf_new(1024), why = buf_new(4096);
-	if (!kf_ok(conf_read_secret(file, &bytes, &why))) {
-		cli_note_lines(c, &why);
-		return -1;
-	}
-	while (bytes.n && (bytes.p[bytes.n - 1] == '\n' || bytes.p[bytes.n - 1] == '\r'))
-		bytes.n--;
-	if (bytes.n >= (size_t)size)
+	autobuf bytes = buf_new(1024);
+	if (!kf_ok(cli_read_secret(c, file, &bytes)) || bytes.n >= (size_t)size)
 		return -1;
 	memcpy(into, bytes.p, bytes.n);
 	return (int)bytes.n;

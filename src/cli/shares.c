@@ -57,14 +57,8 @@ static kf_err iterations_of(
 
 static kf_err from_file(const struct cli *c, const char *file, struct password *p)
 {
-	autobuf bytes = buf_new(4096), why = buf_new(4096);
-	kf_err e = conf_read_secret(file, &bytes, &why);
-	if (!kf_ok(e)) {
-		cli_note_lines(c, &why);
-		return e;
-	}
-	while (bytes.n && (bytes.p[bytes.n - 1] == '\n' || bytes.p[bytes.n - 1] == '\r'))
-		bytes.n--;
+	autobuf bytes = buf_new(4096);
+	KF_TRY(cli_read_secret(c, file, &bytes));
 	if (bytes.n == 0 || bytes.n > SHARE_PASSWORD_MAX)
 		return cli_file_error(c, file,
 			kf_fail(INVALID_FIELD, "a password has 1 to 256 characters"));

@@ -42,14 +42,8 @@ void token_pin_freep(struct token_pin **p) { secret_free(*p); }
 
 static kf_err read_pin_file(const struct cli *c, const char *file, struct token_pin *pin)
 {
-	autobuf bytes = buf_new(1024), why = buf_new(4096);
-	kf_err e = conf_read_secret(file, &bytes, &why);
-	if (!kf_ok(e)) {
-		cli_note_lines(c, &why);
-		return e;
-	}
-	while (bytes.n && (bytes.p[bytes.n - 1] == '\n' || bytes.p[bytes.n - 1] == '\r'))
-		bytes.n--;
+	autobuf bytes = buf_new(1024);
+	KF_TRY(cli_read_secret(c, file, &bytes));
 	if (bytes.n == 0 || bytes.n > TOKEN_PIN_MAX)
 		return cli_file_error(c, file,
 			kf_fail(INVALID_FIELD,

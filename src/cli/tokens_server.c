@@ -15,21 +15,12 @@
 
 /* ---- one token ---- */
 
-static kf_err act(struct tokens *t, const struct token_action *q)
-{
-	autopayload p;
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	payload_init(&p);
-	token_action_put_request(&p.w, q);
-	return cli_call_slow(t->cli, KMIP_OPERATION_TOKEN_ACTION, &p, &answer);
-}
-
 static kf_err act_on(struct tokens *t, const char *name, struct token_action *q)
 {
 	struct token_line l;
 	KF_TRY(server_line(t, name, &l));
 	q->serial = slice_of(l.serial);
-	return act(t, q);
+	return server_act(t, q);
 }
 
 static struct slice pin_slice(const struct token_pin *p)
@@ -54,7 +45,7 @@ static kf_err init(
 	if (l.is_initialised && !force)
 		return kf_fail(EXISTS, "the token is initialised already");
 	q.serial = slice_of(l.serial);
-	return act(t, &q);
+	return server_act(t, &q);
 }
 
 static kf_err identify(struct tokens *t, const char *name)
@@ -78,172 +69,6 @@ static kf_err change_pin(struct tokens *t, const char *name, const struct token_
 			.new_pin = pin_slice(new) });
 }
 
-/* ---- DKEK shares ---- */
-
-static struct provision_row *add_row(struct provision_report *r, const char *serial)
-{
-	if (r->n == POOL_TOKENS_MAX)
-		return NULL;
-	struct provision_row *row = &r->row[r->n++];
-	*row = (struct provision_row){ 0 };
-	snprintf(row->serial, sizeof(row->serial), "%s", serial);
-	return row;
-}
-
-static void decide(struct provision_row *row, kf_err e, const char *why)
-{
-	row->outcome = kf_ok(e) ? PROVISION_DONE : PROVISION_FAILED;
-	row->err = e;
-	if (why != row->why)
-		snprintf(row->why, sizeof(row->why), "%s",
-			why        ? why
-			: kf_ok(e) ? ""
-				   : e.site->text);
-}
-
-static kf_err check_value_of(const struct provision_shares *in, uint8_t *ret)
-{
-	CLEANUP(dkek_freep) struct dkek *d = NULL;
-	KF_TRY(dkek_new(&d));
-	for (size_t i = 0; i < in->n; i++)
-		KF_TRY(dkek_add(d, in->share[i]));
-	dkek_check_value(d, ret);
-	return KF_OK;
-}
-
-static kf_err give_share(
-	struct tokens *t, const struct token_line *l, const uint8_t share[SHARE_SIZE])
-{
-	return act(t, &(struct token_action){ .kind = TOKEN_ACTION_IMPORT_SHARE,
-			      .serial = slice_of(l->serial),
-			      .share = { share, SHARE_SIZE } });
-}
-
-/* Tokens that know no shares take their sum; they say themselves if they have another. */
-static kf_err give_sum(
-	struct tokens *t, const struct token_line *l, const struct provision_shares *in)
-{
-	CLEANUP(shares_freep) struct shares *sum = secret_alloc(sizeof(*sum));
-	if (!sum)
-		return kf_fail(NOMEM, "no locked memory for a wrapping key");
-	for (size_t i = 0; i < in->n; i++)
-		for (size_t k = 0; k < SHARE_SIZE; k++)
-			sum->share[0][k] ^= in->share[i][k];
-	return give_share(t, l, sum->share[0]);
-}
-
-/* A share that is one too many would be taken and spoil the DKEK: counted before. */
-static kf_err give_shares(
-	struct tokens *t, const struct token_line *l, const struct provision_shares *in)
-{
-	if (l->shares == 0)
-		return give_sum(t, l, in);
-	if (in->n > l->shares_missing)
-		return kf_fail(CONFLICT, "more shares than the token still waits for: it "
-					 "has some of them, or was initialised for "
-					 "fewer");
-	for (size_t i = 0; i < in->n; i++)
-		KF_TRY(give_share(t, l, in->share[i]));
-	return KF_OK;
-}
-
-/* What it has become: a share that was given before may be none of these. */
-static kf_err check_whole(struct tokens *t, const struct token_line *was,
-	const struct provision_shares *in, const uint8_t *check_value,
-	struct provision_row *row)
-{
-	struct token_line now;
-	if (was->shares == 0)
-		return KF_OK;
-	KF_TRY(server_line(t, was->serial, &now));
-	if (now.shares_missing)
-		snprintf(row->why, sizeof(row->why), "%u of %u shares are still missing",
-			now.shares_missing, now.shares);
-	if (in->n < now.shares || !now.has_kcv ||
-		!memcmp(now.kcv, check_value, TOKEN_KCV_SIZE))
-		return KF_OK;
-	return kf_fail(CONFLICT,
-		"the token's DKEK is not that of its shares: a share was "
-		"imported before that is none of these");
-}
-
-static void import_into(struct tokens *t, const struct token_line *l,
-	const struct provision_shares *in, const uint8_t *check_value,
-	struct provision_row *row)
-{
-	bool is_whole = l->shares && l->has_kcv && !l->shares_missing;
-	bool is_same = is_whole && !memcmp(l->kcv, check_value, TOKEN_KCV_SIZE);
-	if (!is_whole) {
-		kf_err e = give_shares(t, l, in);
-		if (kf_ok(e))
-			e = check_whole(t, l, in, check_value, row);
-		decide(row, e, kf_ok(e) && row->why[0] ? row->why : NULL);
-		return;
-	}
-	decide(row,
-		is_same ? KF_OK
-			: kf_fail(CONFLICT, "the token has another DKEK; only "
-					    "initialising it anew gives it this one"),
-		is_same ? "has this DKEK already" : NULL);
-	if (is_same)
-		row->outcome = PROVISION_WAS_SO;
-}
-
-static void count(struct provision_report *r)
-{
-	for (size_t i = 0; i < r->n; i++)
-		if (r->row[i].outcome == PROVISION_FAILED)
-			r->failed++;
-		else
-			r->done++;
-}
-
-/* Of --all those that can take a share: blank ones and those that are away are not meant. */
-static bool is_meant(const struct token_names *to, const struct token_line *l)
-{
-	static const enum pool_token_state away[] = { POOL_TOKEN_GONE, POOL_TOKEN_TAKEN,
-		POOL_TOKEN_AMBIGUOUS };
-	bool is_here = l->is_initialised;
-	for (size_t i = 0; i < sizeof(away) / sizeof(*away); i++)
-		is_here &= strcmp(l->state, pool_token_state_text(away[i])) != 0;
-	return to->n || is_here;
-}
-
-/* --all of several pools: each has a DKEK of its own. */
-static kf_err check_one_pool(const struct tokens *t, const struct token_names *to,
-	const struct token_line *l, size_t n)
-{
-	for (size_t i = 1; to->n == 0 && i < n; i++)
-		if (strcmp(l[i].pool, l[0].pool) != 0) {
-			cli_note(t->cli, "--all: of which pool?  --pool NAME");
-			return kf_fail(INVALID_FIELD, "there are several pools");
-		}
-	return KF_OK;
-}
-
-static kf_err import_shares(struct tokens *t, const struct token_names *to,
-	const struct provision_shares *shares, struct provision_report *ret)
-{
-	CLEANUP(mem_freep) struct token_line *l = calloc(LINES_MAX, sizeof(*l));
-	uint8_t check_value[DKEK_CHECK_SIZE];
-	size_t n = 0;
-	if (!l)
-		return kf_fail(NOMEM, "no memory for a list of tokens");
-	KF_TRY(check_value_of(shares, check_value));
-	KF_TRY(server_lines(t, to, l, &n));
-	KF_TRY(check_one_pool(t, to, l, n));
-	for (size_t i = 0; i < n; i++) {
-		if (!is_meant(to, &l[i]))
-			continue;
-		struct provision_row *row = add_row(ret, l[i].serial);
-		if (!row)
-			return kf_fail(TOO_BIG, "more tokens than a pool can have");
-		import_into(t, &l[i], shares, check_value, row);
-	}
-	count(ret);
-	return KF_OK;
-}
-
 /* ---- keys ---- */
 
 /* Pairs: "token" SERIAL, "result" ok, was so, or why not. */
@@ -256,18 +81,19 @@ static void read_results(struct slice facts, struct provision_report *ret)
 	while (status_pair_next(&r, &p)) {
 		if (slice_is(p.name, "token")) {
 			server_text(p.value, serial, sizeof(serial));
-			row = add_row(ret, serial);
+			row = server_add_row(ret, serial);
 		} else if (row && slice_is(p.name, "result")) {
 			server_text(p.value, why, sizeof(why));
 			bool was_so = slice_is(p.value, "was so");
 			bool is_ok = was_so || slice_is(p.value, "ok");
-			decide(row, is_ok ? KF_OK : kf_fail(TOKEN, "the token failed"),
+			server_decide(row,
+				is_ok ? KF_OK : kf_fail(TOKEN, "the token failed"),
 				is_ok ? "" : why);
 			if (was_so)
 				row->outcome = PROVISION_WAS_SO;
 		}
 	}
-	count(ret);
+	server_count(ret);
 }
 
 static kf_err transfer(struct tokens *t, enum key_transfer_kind kind, const char *key,
@@ -347,9 +173,10 @@ static void add_words(struct provision_report *r, const char *serials, const cha
 	for (const char *at = serials; *at; at += strspn(at, " ")) {
 		struct slice word = { (const uint8_t *)at, strcspn(at, " ") };
 		server_text(word, serial, sizeof(serial));
-		struct provision_row *row = add_row(r, serial);
+		struct provision_row *row = server_add_row(r, serial);
 		if (row && lacks)
-			decide(row, kf_fail(UNAVAILABLE, "a copy is missing"), lacks);
+			server_decide(
+				row, kf_fail(UNAVAILABLE, "a copy is missing"), lacks);
 		at += word.n;
 	}
 }
@@ -386,7 +213,7 @@ static kf_err tell_holders(struct tokens *t, const struct key_wish *wish,
 	struct holding h = { .name = wish->name, .report = ret };
 	KF_TRY(is_used(t, wish, id, &h.is_active));
 	KF_TRY(server_keys(t, see_holders, &h));
-	count(ret);
+	server_count(ret);
 	return KF_OK;
 }
 
@@ -562,7 +389,7 @@ static const struct tokens_ops server_ops = {
 	.identify = identify,
 	.drain = drain,
 	.change_pin = change_pin,
-	.import_shares = import_shares,
+	.import_shares = server_import_shares,
 	.clone = clone,
 	.erase = erase,
 	.backup = backup,

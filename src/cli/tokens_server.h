@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "cli/tokens.h"
+#include "kmip/token_admin.h"
 
 enum { LINES_MAX = POOL_TOKENS_MAX * POOLS_MAX };
 
@@ -21,3 +22,12 @@ kf_err server_lines(struct tokens *t, const struct token_names *names,
 	struct token_line *ret, size_t *ret_n);
 /* Cut to what fits, with NUL. */
 void server_text(struct slice s, char *ret, size_t size);
+
+kf_err server_act(struct tokens *t, const struct token_action *q);
+kf_err server_import_shares(struct tokens *t, const struct token_names *to,
+	const struct provision_shares *shares, struct provision_report *ret);
+/* What became of a token: NULL, there are too many. */
+struct provision_row *server_add_row(struct provision_report *r, const char *serial);
+/* `why` may be NULL: the error's own words. */
+void server_decide(struct provision_row *row, kf_err e, const char *why);
+void server_count(struct provision_report *r);

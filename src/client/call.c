@@ -153,6 +153,8 @@ static uint64_t attempt_end(const struct run *r)
 {
 	uint64_t now = clock_monotonic_ns();
 	uint64_t left = r->deadline_ns > now ? r->deadline_ns - now : 0;
+	if (r->q->options->is_once)
+		return r->deadline_ns;
 	return left > (uint64_t)ATTEMPT_MIN_MS * MS ? now + left / 2 : r->deadline_ns;
 }
 
@@ -371,7 +373,9 @@ static kf_err make_request_id(struct run *r)
 
 kf_err client_run(struct kf_client *c, const struct call *q, uint16_t *ret_version)
 {
-	struct run r = { .client = c, .q = q, .repeat = repeat_of(q->operation) };
+	struct run r = { .client = c,
+		.q = q,
+		.repeat = q->options->is_once ? REPEAT_NEVER : repeat_of(q->operation) };
 	const struct settings *s = &c->fleet.settings;
 	uint64_t now = clock_monotonic_ns();
 	r.deadline_ns = in_ms(

@@ -29,7 +29,10 @@ struct call_options {
 		request_id; /* 16 bytes; NULL: one is made when the operation changes the store */
 	uint16_t tls_client_version,
 		tls_negotiated_version; /* vendor fields of Decrypt */
-	bool has_user;                  /* of an agent: on whose behalf */
+	/* What may have been begun is never sent to another server, and its answer is waited for until the end: tokens
+	 * that are plugged in there would do it once more. */
+	bool is_once;
+	bool has_user; /* of an agent: on whose behalf */
 	int32_t user;
 	struct call_report *report; /* written in any case; NULL is fine */
 };

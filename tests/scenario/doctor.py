@@ -896,6 +896,18 @@ def claim_a_client_certificate_in_a_key_servers_place_is_named(lab):
         only(lab.key_host(), "keyserver-role", "clients refuse it", but=("keyserver-config",))
 
 
+def claim_what_pools_of_tokens_need_is_named(lab):
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    text = open(conf).read()
+    pin = lab.write("pool.pin", "123456\n")
+    os.chmod(pin, 0o644)
+    with lab.changed(conf, text + f"\n[pool a]\nsocket = {lab.path('no.comm')}\npin = {pin}\n"
+                                  "\n[pool b]\ndriver = pkcs11\nmodule = /no/module.so\n"):
+        findings = [f for f in lab.key_host()[1] if f["id"].startswith("pool-") and f["state"] == "FAIL"]
+    told = sorted(f["id"] + " " + f["what"] for f in findings)
+    expect(len(told) == 3 and "no.comm" in told[0] and "/no/module.so" in told[1] and "0644" in told[2], told)
+
+
 def claim_a_disk_without_room_for_the_audit_log_is_named(lab):
     conf = os.path.join(lab.server.dir, "keyfleetd.conf")
     audit = os.path.join(lab.server.dir, "audit")

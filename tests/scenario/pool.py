@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys on tokens, as web servers use them: virtual SmartCard-HSMs behind pcscd, key servers, an agent, nginx."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -242,6 +243,10 @@ def claim_a_drained_card_signs_nothing(lab):
     lab.admin.act(DRAIN, lab.serials[0])
     lab.to_be(1, "drained")
     expect(check()[0] == 1 and "2 of 3 tokens take work" in check()[1], check())
+    found = json.loads(lab.keyfleet("--json", "doctor", "--server-config", os.path.join(lab.server.dir, "keyfleetd.conf"),
+                                    check=False).stdout)
+    found = {f["id"]: f for f in found if f["id"].startswith("pool-")}
+    expect(found["pool-serving"]["state"] == "WARN" and "2 of 3 tokens" in found["pool-serving"]["what"], found)
     before = lab.admin.tokens()[lab.serials[0]]["signatures"]
     for _ in range(5):
         handshake(lab.web.port, lab.web_ca())

@@ -248,6 +248,29 @@ TEST(a_change_is_repeated_under_the_same_request_id)
 	fake_stop(&b);
 }
 
+/* The tokens that make a key are plugged in at one server: another one would make a second key. */
+TEST(what_is_to_be_done_once_reaches_one_server)
+{
+	static const uint8_t payload[8];
+	const struct call_options once = { .is_once = true, .timeout_ms = 300 };
+	autobuf answer = buf_new(4096);
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+	a.mood = b.mood = FAKE_HANGS_UP_LATE;
+	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 300);
+
+	OK(kf_is(client_call(c, KMIP_OPERATION_CREATE_KEY_PAIR,
+			 (struct slice){ payload, 0 }, &once, &answer),
+		KF_E_OUTCOME_UNKNOWN));
+
+	EQ(a.n_ids + b.n_ids, 1);
+	kf_client_free(c);
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
 TEST(a_change_is_not_repeated_at_a_foreign_server)
 {
 	a = (struct fake){ .alpn = fake_kmip };
