@@ -139,8 +139,10 @@ static bool compare_made(
 		return differ(w, e, it, err.site->text);
 	if (value.n != it->value.n)
 		return differ(w, e, it, "has another length");
-	return !made->is_lasting || replay_made_again(e, &w->item, w->s, it->value) ||
-	       differ(w, e, it, "is not what the server has answered before");
+	if (made->is_lasting && !replay_made_again(e, &w->item, w->s, it->value))
+		return differ(w, e, it, "is not what the server has answered before");
+	replay_stand_for(w->s, e, it->value);
+	return true;
 }
 
 static bool compare_value(

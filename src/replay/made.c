@@ -3,6 +3,7 @@
 #include <string.h>
 
 enum when {
+	INPUT_IS_FOREIGN,
 	ALWAYS,
 	OBJECT_WAS_MADE,
 	SERVER_CHOSE_IV,
@@ -112,6 +113,16 @@ static bool tells_of_library(const struct replay_item *i)
 	return f && !strcmp(f->text, "C_GetInfo");
 }
 
+/* What is decrypted is not what this server has encrypted. */
+static bool has_foreign_input(const struct replay_item *i, const struct replay_scope *s)
+{
+	const struct replay_node *data =
+		i->request ? replay_child(i->request, TAG_DATA) : NULL;
+	struct slice ours;
+	return data && is_so(s, i->uid, "made") && !replay_is_variable(data) &&
+	       !replay_stands_for(s, data, &ours);
+}
+
 /* The answer is to have a vector that the request has not. */
 static bool server_chose_iv(
 	const struct replay_node *expected, const struct replay_item *i)
@@ -125,6 +136,7 @@ static bool holds(enum when when, const struct replay_node *expected,
 {
 	switch (when) {
 	case ALWAYS: return true;
+	case INPUT_IS_FOREIGN: return has_foreign_input(i, s);
 	case OBJECT_WAS_MADE: return is_so(s, i->uid, "made");
 	case SERVER_CHOSE_IV: return server_chose_iv(expected, i);
 	case PADDING_IS_RANDOM:

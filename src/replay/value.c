@@ -297,10 +297,38 @@ static bool find_field(const struct replay_scope *s, struct slice name, struct s
 	return tag && replay_find(&s->vars, name_of_field(&tag), ret);
 }
 
+static void name_of_literal(struct buf *to, const struct replay_node *n)
+{
+	buf_printf(to, "%06x=%s", (unsigned)n->tag, n->text);
+}
+
+void replay_stand_for(
+	struct replay_scope *s, const struct replay_node *n, struct slice value)
+{
+	autobuf name = buf_new(REPLAY_FILE_MAX);
+	name_of_literal(&name, n);
+	if (kf_ok(buf_err(&name)))
+		replay_bind(&s->vars, buf_slice(&name), value);
+}
+
+bool replay_stands_for(
+	const struct replay_scope *s, const struct replay_node *n, struct slice *ret)
+{
+	autobuf name = buf_new(REPLAY_FILE_MAX);
+	if (n->type != TTLV_BYTES || !n->n)
+		return false;
+	name_of_literal(&name, n);
+	return kf_ok(buf_err(&name)) && replay_find(&s->vars, buf_slice(&name), ret);
+}
+
 kf_err replay_value(
 	const struct replay_node *n, const struct replay_scope *s, struct buf *ret)
 {
 	struct slice bound;
+	if (replay_stands_for(s, n, &bound)) {
+		buf_add_slice(ret, bound);
+		return buf_err(ret);
+	}
 	if (replay_is_variable(n)) {
 		if (!replay_find(&s->vars, text_of(n), &bound) &&
 			!find_field(s, text_of(n), &bound))

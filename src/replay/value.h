@@ -28,6 +28,12 @@ bool replay_is_variable(const struct replay_node *n);
 /* Remembers a field of an answer: a variable that no answer has bound is the last field of its name. */
 void replay_saw(struct replay_scope *s, uint32_t tag, struct slice value);
 
+/* From now on the literal of this node stands for another value, wherever it is in the same field. */
+void replay_stand_for(
+	struct replay_scope *s, const struct replay_node *n, struct slice value);
+bool replay_stands_for(
+	const struct replay_scope *s, const struct replay_node *n, struct slice *ret);
+
 /* The value of a node without children.  NOT_FOUND: it is a variable that is not bound.  MALFORMED: it cannot
  * be read; the reason is constant. */
 kf_err replay_value(

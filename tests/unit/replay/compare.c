@@ -263,8 +263,8 @@ TEST(every_change_of_a_registered_key_is_found)
 {
 	static const char xml[] =
 		CASE(REQUEST("Register", "<ObjectType type=\"Enumeration\" "
-					 "value=\"SymmetricKey\"/>") ANSWER(
-			"Register", UID) REQUEST("Get", UID) ANSWER("Get", MADE
+					 "value=\"SymmetricKey\"/>") ANSWER("Register",
+			UID) REQUEST("Get", UID) ANSWER("Get", MADE
 			"<SymmetricKey><KeyBlock>"
 			"<KeyFormatType type=\"Enumeration\" value=\"Raw\"/><KeyValue>"
 			"<KeyMaterial type=\"ByteString\" value=\"0123456789abcdef\"/>"
@@ -339,6 +339,31 @@ TEST(what_the_client_registered_is_compared_byte_for_byte)
 	s.request = s.request->next->next;
 	OK(!passes_with(&s, "ABCDEFGH", "12345678"));
 	OK(passes_with(&s, "ABCDEFGH", "ABCDEFGH"));
+}
+
+#define DATA(bytes) "<Data type=\"ByteString\" value=\"" bytes "\"/>"
+
+TEST(what_the_server_encrypted_is_sent_back_and_its_plaintext_is_exact)
+{
+	static const char xml[] = CASE(REQUEST("Create", "") ANSWER("Create", MADE)
+			REQUEST("Encrypt", UID DATA("5051525354555657"))
+				ANSWER("Encrypt", UID DATA("4142434445464748")) REQUEST(
+					"Decrypt", UID DATA("4142434445464748"))
+					ANSWER("Decrypt", UID DATA("5051525354555657")));
+	autostage s;
+	autobuf answer = buf_new(MOST), request = buf_new(MOST);
+	OK(stage_open(&s, slice_of(xml)));
+	OK(answer_of(&s, &answer));
+	OK(passes(&s, buf_slice(&answer)));
+	s.request = s.request->next->next;
+	OK(passes_with(&s, "ABCDEFGH", "12345678"));
+
+	s.request = s.request->next->next;
+	OK(kf_ok(replay_encode(s.request, &s.scope, &request)));
+	OK(memmem(request.p, request.n, "12345678", 8));
+	OK(!memmem(request.p, request.n, "ABCDEFGH", 8));
+	OK(!passes_with(&s, "PQRSTUVW", "PQRSTUVX"));
+	OK(passes_with(&s, "PQRSTUVW", "PQRSTUVW"));
 }
 
 #define ATTRIBUTE(name, value)                                                           \
