@@ -28,6 +28,8 @@ static kf_err activate(struct op_call *call)
 {
 	autobuf attrs = buf_new(call->server->message_max);
 
+	if (call->object->type == OBJECT_TEMPLATE)
+		return kf_fail(ILLEGAL, "a template has no state");
 	KF_TRY(op_check_material(call->object, call->now_s));
 	if (object_state(call->object, call->now_s) != STATE_PRE_ACTIVE)
 		return kf_fail(STATE, "only what is pre-active can be activated");

@@ -67,6 +67,8 @@ static kf_err check(struct op_call *call)
 	const struct check_request *refused = &check_of(call)->refused;
 
 	KF_TRY(op_check_present(call->object));
+	if (call->object->type == OBJECT_TEMPLATE)
+		return kf_fail(ILLEGAL, "a template is not used");
 	compare(call);
 	if (!is_refused(refused)) {
 		check_of(call)->refused.uid = op_uid(call);

@@ -69,6 +69,19 @@ static bool wants_quantum_safe(struct slice attrs)
 	return attrs_get_bool(attrs, TAG_QUANTUM_SAFE, &is_wanted) && is_wanted;
 }
 
+/* What is said of one half holds against what is said of both. */
+static void add_common(struct buf *into, struct slice common, struct slice own)
+{
+	struct ttlv_reader r = ttlv_read(common);
+	struct ttlv_item it;
+
+	while (ttlv_next(&r, &it)) {
+		const struct attr_info *info = attr_info(it.tag);
+		if (!info || info->is_multi || !attrs_count(own, it.tag))
+			attrs_add_item(into, it.whole);
+	}
+}
+
 static kf_err describe(
 	struct op_call *call, struct make *m, struct slice own, enum object_type type)
 {
@@ -76,7 +89,7 @@ static kf_err describe(
 
 	*m = make_new(call, type);
 	m->replaces = type == OBJECT_PRIVATE_KEY ? p->old_private : p->old_public;
-	buf_add_slice(&m->attrs, p->q.common);
+	add_common(&m->attrs, p->q.common, own);
 	buf_add_slice(&m->attrs, own);
 	KF_TRY(make_check(call, m));
 	if (m->replaces)

@@ -2,6 +2,7 @@
 #include "op/op.h"
 #include "op/slow.h"
 #include "op/step.h"
+#include "op/template.h"
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,21 @@ static void prepare_bufs(struct op_call *call)
 	call->scratch.limit = call->attrs.limit = most; /* kept from call to call */
 }
 
+static bool takes_templates(uint32_t code)
+{
+	switch (code) {
+	case KMIP_OPERATION_CREATE:
+	case KMIP_OPERATION_CREATE_KEY_PAIR:
+	case KMIP_OPERATION_REGISTER:
+	case KMIP_OPERATION_DERIVE_KEY:
+	case KMIP_OPERATION_RE_KEY:
+	case KMIP_OPERATION_RE_KEY_KEY_PAIR:
+	case KMIP_OPERATION_CERTIFY:
+	case KMIP_OPERATION_RE_CERTIFY: return true;
+	default: return false;
+	}
+}
+
 kf_err op_decode(struct op_call *call)
 {
 	const struct op *op = call->op;
@@ -88,6 +104,8 @@ kf_err op_decode(struct op_call *call)
 	if (call->version < op->since)
 		return kf_fail(
 			UNSUPPORTED, "operation is newer than the protocol version");
+	if (!kmip_is_2(call->version) && takes_templates(op->code))
+		KF_TRY(template_expand(call));
 	return op->decode(call);
 }
 
@@ -372,6 +390,8 @@ void op_clear(struct op_call *call)
 	call->object = NULL;
 	buf_clear(&call->scratch);
 	buf_clear(&call->attrs);
+	if (call->expanded.p)
+		buf_free(&call->expanded);
 	call->err = KF_OK;
 	call->next = OP_ANSWER;
 	call->conflicts = 0;

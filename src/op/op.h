@@ -94,6 +94,7 @@ struct op_call {
 	char asked_id
 		[OBJECT_ID_SIZE]; /* the placeholder, if the request meant that one */
 	struct buf attrs;         /* attributes of the request, in canonical form */
+	struct buf expanded;      /* the payload with what its templates say; or empty */
 	const char *mechanism;    /* for the audit record, "ecdsa-sha256"; NULL: none */
 	struct slice message;     /* the same: words of the client's own; empty: none */
 
@@ -113,11 +114,11 @@ struct op_call {
 	bool is_slow; /* the work waits for tokens, perhaps for minutes; recorded before it begins */
 	bool is_long; /* the work takes a tenth of a second or more: a client that can do without the
 		       * answer for a while may (Asynchronous Indicator) */
-	bool is_pending;      /* instead of an answer: that later_id is being carried out */
+	bool is_pending; /* instead of an answer: that later_id is being carried out */
 	uint8_t later_id[16]; /* op/later.h */
 	struct slice later_wanted;
 	uint32_t answers_for; /* Poll: the operation whose answer this is; 0: its own */
-	bool is_search; /* the work looks through many objects: op_search */
+	bool is_search;       /* the work looks through many objects: op_search */
 	void (*release)(struct op_call *call); /* what `request` owns; or NULL */
 	struct buf scratch; /* plaintext, key blocks, answers: wiped by op_clear() */
 	/* The large ones come last: what a signature does not need is not even in its cache lines. */
@@ -151,10 +152,10 @@ struct op_server {
 	bool allows_legacy;     /* keys of algorithms that are too weak (crypt/alg.def) */
 	bool is_interop_test;   /* Interop is there, which forgets all objects */
 	struct op_parts *parts; /* op/parts.h; NULL: none */
-	struct op_backup *backup; /* op/backup.h; NULL: no backups */
+	struct op_backup *backup;     /* op/backup.h; NULL: no backups */
 	struct op_later *later;       /* op/later.h */
 	struct op_cryptoki *cryptoki; /* op/cryptoki.h */
-	struct op_search *search; /* NULL: no limit */
+	struct op_search *search;     /* NULL: no limit */
 	void *arg;
 };
 

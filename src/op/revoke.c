@@ -69,6 +69,8 @@ static kf_err revoke(struct op_call *call)
 
 	if (!ttlv_value_text(TTLV_KIND_REVOCATION_REASON_CODE, q->reason))
 		return kf_fail(INVALID_FIELD, "unknown Revocation Reason Code");
+	if (call->object->type == OBJECT_TEMPLATE)
+		return kf_fail(ILLEGAL, "a template has no state");
 	KF_TRY(op_check_present(call->object));
 	KF_TRY(next_state(state, q->reason, &state));
 	buf_add_slice(&attrs, call->object->attrs);

@@ -2,6 +2,7 @@
 #include "op/take.h"
 #include "op/certificate.h"
 #include "op/material.h"
+#include "op/template.h"
 #include "op/token_step.h"
 #include <stdlib.h>
 #include <string.h>
@@ -153,7 +154,7 @@ static bool is_asymmetric(const struct taking *t)
 	       t->object.type == OBJECT_PUBLIC_KEY;
 }
 
-static kf_err describe(struct taking *t)
+static kf_err describe(const struct op_call *call, struct taking *t)
 {
 	const struct kmip_object *o = &t->object;
 	struct make *m = &t->make;
@@ -166,6 +167,7 @@ static kf_err describe(struct taking *t)
 	case OBJECT_SECRET_DATA:
 	case OBJECT_PGP_KEY: return merge_key_block(m, &o->block);
 	case OBJECT_CERTIFICATE: return certificate_describe(o, m);
+	case OBJECT_TEMPLATE: return template_check(call, o);
 	default: make_digest(m, o->value); return KF_OK;
 	}
 }
@@ -232,7 +234,7 @@ static kf_err complete(struct op_call *call)
 	struct taking *t = taking_of(call);
 
 	KF_TRY(unwrap(call));
-	KF_TRY(describe(t));
+	KF_TRY(describe(call, t));
 	if (is_asymmetric(t))
 		return check_asymmetric(call);
 	return t->object.type == OBJECT_SYMMETRIC_KEY ? check_symmetric(t) : KF_OK;
