@@ -72,6 +72,11 @@ static struct place get_one(struct ttlv_reader *r, enum ttlv_tag tag, struct buf
 	return (struct place){ at, into->n - at };
 }
 
+static struct slice at_place(const struct buf *b, struct place p)
+{
+	return p.n ? (struct slice){ b->p + p.at, p.n } : (struct slice){ 0 };
+}
+
 static void get_ref(struct ttlv_reader *r, struct change_attribute_request *ret)
 {
 	ret->has_ref = attr_ref_get(r, &ret->ref);
@@ -128,8 +133,8 @@ kf_err change_attribute_get_request(struct ttlv_reader *r, enum attribute_change
 		get_adjustment(r, ret);
 	KF_TRY(ttlv_done(r));
 	KF_TRY(buf_err(into));
-	ret->current_attribute = (struct slice){ into->p + current.at, current.n };
-	ret->new_attribute = (struct slice){ into->p + new_one.at, new_one.n };
+	ret->current_attribute = at_place(into, current);
+	ret->new_attribute = at_place(into, new_one);
 	return deletes && is_2 && !ret->has_ref && !current.n
 		       ? kf_fail(MALFORMED, "neither Current Attribute nor a reference")
 		       : KF_OK;
@@ -157,7 +162,7 @@ kf_err change_attribute_get_response(
 		one = get_one(r, TAG_ATTRIBUTE, into, &index);
 	KF_TRY(ttlv_done(r));
 	KF_TRY(buf_err(into));
-	ret->attribute = (struct slice){ into->p + one.at, one.n };
+	ret->attribute = at_place(into, one);
 	ret->index = index.value;
 	return KF_OK;
 }

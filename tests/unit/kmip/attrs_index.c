@@ -59,7 +59,7 @@ TEST(gaps_of_neighbours_become_one)
 
 TEST(behind_the_last_instance_no_gap_is_kept)
 {
-	autobuf set = buf_new(4096), none = buf_new(4096);
+	autobuf set = buf_new(4096);
 	fill(&set, 3);
 
 	take_out(&set, 1);
