@@ -46,7 +46,7 @@ static kf_err unpad_counted(
 		bad |= is_below(i, pad) & ignored &
 		       (last[block - 1 - i] ^ filler(padding, pad));
 	if (bad)
-		return kf_fail(CRYPTO, "decryption failed");
+		return kf_fail(DATA, "decryption failed");
 	*ret_n = block - pad;
 	return KF_OK;
 }

@@ -137,7 +137,7 @@ static kf_err begin(struct cipher *c, const struct cipher_setup *s)
 	if (EVP_CipherInit_ex2(ctx, NULL, s->key.p, s->iv.n ? s->iv.p : NULL,
 		    !s->decrypts, NULL) != 1 ||
 		EVP_CIPHER_CTX_set_padding(ctx, 0) != 1)
-		return ossl_fail(CRYPTO, "the cipher refuses this key or IV");
+		return ossl_fail(BAD_PARAMETERS, "the cipher refuses this key or IV");
 	if (c->info->kind == CIPHER_AEAD)
 		return add_aad(c, s->aad);
 	if (c->info->kind == CIPHER_CCM)
@@ -179,8 +179,8 @@ static kf_err update(struct cipher *c, struct slice in, struct buf *out)
 	if (!to)
 		return buf_err(out);
 	if (EVP_CipherUpdate(c->ctx, to, &n, in.p, (int)in.n) != 1 || n < 0)
-		return c->decrypts ? ossl_fail(CRYPTO, "decryption failed")
-				   : ossl_fail(CRYPTO, "encryption failed");
+		return c->decrypts ? ossl_fail(DATA, "decryption failed")
+				   : ossl_fail(DATA, "encryption failed");
 	buf_commit(out, (size_t)n);
 	return KF_OK;
 }
@@ -217,7 +217,7 @@ static bool is_whole(const struct cipher *c)
 static kf_err count(struct cipher *c, struct slice in)
 {
 	if (in.n > c->bytes_max - c->bytes)
-		return kf_fail(CRYPTO, "the counter would come round");
+		return kf_fail(DATA, "the counter would come round");
 	c->bytes += in.n;
 	return KF_OK;
 }
@@ -239,7 +239,7 @@ static kf_err set_tag(struct cipher *c, struct slice tag)
 {
 	if (tag.n != c->tag_n || EVP_CIPHER_CTX_ctrl(c->ctx, EVP_CTRL_AEAD_SET_TAG,
 					 (int)tag.n, (void *)(uintptr_t)tag.p) < 1)
-		return ossl_fail(CRYPTO, "decryption failed");
+		return ossl_fail(DATA, "decryption failed");
 	return KF_OK;
 }
 
@@ -255,7 +255,7 @@ static kf_err final(struct cipher *c)
 	uint8_t none[2 * CIPHER_BLOCK_MAX];
 	int n = 0;
 	if (EVP_CipherFinal_ex(c->ctx, none, &n) != 1 || n != 0)
-		return ossl_fail(CRYPTO, "decryption failed");
+		return ossl_fail(DATA, "decryption failed");
 	return KF_OK;
 }
 
@@ -281,13 +281,13 @@ static kf_err last_ccm(struct cipher *c, struct slice in, struct slice tag,
 		KF_TRY(set_tag(c, tag));
 	if (in.n > INT_MAX - 2 * CIPHER_BLOCK_MAX ||
 		EVP_CipherUpdate(c->ctx, NULL, &n, NULL, (int)in.n) != 1)
-		return ossl_fail(CRYPTO, "the message is too long for its nonce");
+		return ossl_fail(DATA, "the message is too long for its nonce");
 	KF_TRY(add_aad(c, buf_slice(&c->aad)));
 	if (in.n)
 		KF_TRY(update(c, in, out));
 	else if (EVP_CipherUpdate(
 			 c->ctx, buf_reserve(out, CIPHER_BLOCK_MAX), &n, nothing, 0) != 1)
-		return ossl_fail(CRYPTO, "decryption failed");
+		return ossl_fail(DATA, "decryption failed");
 	return c->decrypts ? KF_OK : get_tag(c, ret_tag);
 }
 
@@ -298,7 +298,7 @@ static kf_err last_block(struct cipher *c, struct slice in, struct buf *out)
 
 	KF_TRY(block_pad(c->padding, c->block, c->bytes, pad, &n));
 	if ((c->bytes + n) % c->block)
-		return kf_fail(CRYPTO, "the data are not whole blocks");
+		return kf_fail(DATA, "the data are not whole blocks");
 	KF_TRY(update(c, in, out));
 	return update(c, (struct slice){ pad, n }, out);
 }
@@ -308,14 +308,14 @@ static kf_err last_unpadded(struct cipher *c, struct slice in, struct buf *out)
 	size_t n = 0;
 
 	if (c->bytes % c->block)
-		return kf_fail(CRYPTO, "decryption failed");
+		return kf_fail(DATA, "decryption failed");
 	if (!is_padded(c))
 		return update(c, in, out);
 	KF_TRY(update_but_last(c, in, out));
 	/* No block at all: with Zeros that is the empty message. */
 	if (!c->has_last)
 		return c->padding == PADDING_ZEROS ? KF_OK
-						   : kf_fail(CRYPTO, "decryption failed");
+						   : kf_fail(DATA, "decryption failed");
 	KF_TRY(block_unpad(c->padding, c->last, c->block, &n));
 	buf_add(out, c->last, n);
 	return buf_err(out);
@@ -333,7 +333,7 @@ static kf_err last(struct cipher *c, struct slice in, struct slice tag, struct b
 	case CIPHER_XTS:
 	case CIPHER_WRAP: break;
 	}
-	return in.n < CIPHER_BLOCK_MAX / 2 ? kf_fail(CRYPTO, "too little data")
+	return in.n < CIPHER_BLOCK_MAX / 2 ? kf_fail(DATA, "too little data")
 					   : update(c, in, out);
 }
 

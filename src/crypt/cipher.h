@@ -4,7 +4,7 @@
  *
  * One message is one struct cipher: cipher_begin(), any number of cipher_part(), cipher_last(), and
  * always cipher_end(), which wipes.  Nothing of a message whose decryption fails is worth anything: the
- * caller wipes `out`.  Every failure to decrypt is CRYPTO, whatever was wrong, and padding is looked at in
+ * caller wipes `out`.  Every failure to decrypt is DATA, whatever was wrong, and padding is looked at in
  * a time that does not depend on it.
  *
  * Plaintext whose tag was not verified yet does not leave: a message with a tag that is decrypted in parts

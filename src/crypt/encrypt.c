@@ -21,7 +21,7 @@ static kf_err encrypt(
 	if (!to)
 		return buf_err(ret);
 	if (EVP_PKEY_encrypt(ctx, to, &n, plain.p, plain.n) != 1)
-		return ossl_fail(CRYPTO, "more data than the key can encrypt");
+		return ossl_fail(DATA, "more data than the key can encrypt");
 	buf_commit(ret, n);
 	return KF_OK;
 }

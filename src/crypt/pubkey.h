@@ -54,6 +54,6 @@ struct rsa_padding {
 	struct slice label;           /* OAEP: P Source */
 };
 
-/* Appends the ciphertext.  BAD_PARAMETERS unless it is an RSA key, CRYPTO if there is too much. */
+/* Appends the ciphertext.  BAD_PARAMETERS unless it is an RSA key, DATA if there is too much. */
 kf_err pubkey_encrypt(const struct pubkey *k, const struct rsa_padding *padding,
 	struct slice plain, struct buf *ret);

@@ -44,7 +44,7 @@ static kf_err cut_tag(struct encipher *s)
 	struct slice *data = &s->q.data;
 
 	if (data->n < s->tag_n)
-		return kf_fail(CRYPTO, "decryption failed");
+		return kf_fail(DATA, "decryption failed");
 	data->n -= s->tag_n;
 	s->q.tag = (struct slice){ data->p + data->n, s->tag_n };
 	return KF_OK;

@@ -135,9 +135,9 @@ static void wipe_all(struct list *gone)
 
 static bool has_key(const struct parts *st, const struct catalog *catalog, int64_t now_s)
 {
-	if (!st->object_id[0])
+	if (!st->facts.object_id[0])
 		return true;
-	const struct object *o = catalog_find(catalog, slice_of(st->object_id));
+	const struct object *o = catalog_find(catalog, slice_of(st->facts.object_id));
 	return o && kf_ok(op_check_material(o, now_s));
 }
 
@@ -171,16 +171,17 @@ static kf_err none_such(void)
 	return kf_fail(CORRELATION, "no such operation is under way");
 }
 
-static kf_err copy_object(struct op_call *call, struct slice id, char *ret)
+kf_err parts_facts(
+	struct op_call *call, const struct parts_request *q, struct parts_facts *ret)
 {
 	struct op_parts *s = call->server->parts;
 
 	if (!s)
 		return none_such();
 	pthread_mutex_lock(&s->lock);
-	const struct parts *st = find_own(call, id);
+	const struct parts *st = find_own(call, q->correlation_value);
 	if (st)
-		memcpy(ret, st->object_id, OBJECT_ID_SIZE);
+		*ret = st->facts;
 	pthread_mutex_unlock(&s->lock);
 	return st ? KF_OK : none_such();
 }
@@ -188,25 +189,25 @@ static kf_err copy_object(struct op_call *call, struct slice id, char *ret)
 kf_err parts_name_object(
 	struct op_call *call, const struct kmip_uid *uid, const struct parts_request *q)
 {
-	char id[OBJECT_ID_SIZE];
+	struct parts_facts facts;
 
 	if (uid->kind != KMIP_UID_ABSENT || !q->correlation_value.n)
 		return op_name_object(call, uid);
-	KF_TRY(copy_object(call, q->correlation_value, id));
-	const struct kmip_uid meant = kmip_uid_text(slice_of(id));
+	KF_TRY(parts_facts(call, q, &facts));
+	const struct kmip_uid meant = kmip_uid_text(slice_of(facts.object_id));
 	return op_name_object(call, &meant);
 }
 
 kf_err parts_check(struct op_call *call, const struct parts_request *q)
 {
-	char id[OBJECT_ID_SIZE];
+	struct parts_facts facts;
 
 	if (!q->correlation_value.n)
 		return KF_OK;
 	if (q->is_first)
 		return kf_fail(INVALID_FIELD, "Init Indicator with a Correlation Value");
-	KF_TRY(copy_object(call, q->correlation_value, id));
-	return strcmp(id, call->object_id) ? none_such() : KF_OK;
+	KF_TRY(parts_facts(call, q, &facts));
+	return strcmp(facts.object_id, call->object_id) ? none_such() : KF_OK;
 }
 
 static kf_err open_old(struct op_call *call, struct slice id, struct parts **ret)
@@ -215,7 +216,7 @@ static kf_err open_old(struct op_call *call, struct slice id, struct parts **ret
 
 	pthread_mutex_lock(&s->lock);
 	struct parts *st = find_own(call, id);
-	if (st && strcmp(st->object_id, call->object_id))
+	if (st && strcmp(st->facts.object_id, call->object_id))
 		st = NULL;
 	if (st)
 		take_out(st);
@@ -261,7 +262,7 @@ static kf_err open_new(struct op_call *call, struct parts **ret)
 	list_init(&st->by_id);
 	list_init(&st->by_age);
 	memcpy(st->client, call->who->name, sizeof(st->client));
-	memcpy(st->object_id, call->object_id, sizeof(st->object_id));
+	memcpy(st->facts.object_id, call->object_id, sizeof(st->facts.object_id));
 	st->operation = call->op->code;
 	st->data = buf_new(call->server->message_max);
 	*ret = st;

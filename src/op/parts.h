@@ -35,10 +35,18 @@ size_t op_parts_count(struct op_parts *s);
 
 enum { PARTS_ID_SIZE = 16 };
 
+/* What later parts must be told before they are let in. */
+struct parts_facts {
+	char object_id[OBJECT_ID_SIZE];
+	const struct mech *mech; /* Sign and Signature Verify */
+	int salt;
+};
+
 struct parts {
 	struct list by_id, by_age; /* while it lies in the table */
 	uint8_t id[PARTS_ID_SIZE];
-	char client[CLIENT_NAME_SIZE], object_id[OBJECT_ID_SIZE];
+	char client[CLIENT_NAME_SIZE];
+	struct parts_facts facts;
 	uint32_t operation;
 	uint64_t touched_ns;
 	size_t counted; /* bytes that are charged for what it holds */
@@ -66,6 +74,9 @@ kf_err parts_name_object(
  * parts_put() or parts_free(). */
 kf_err parts_open(
 	struct op_call *call, const struct parts_request *q, struct parts **ret);
+/* CORRELATION: there is none for this client and operation. */
+kf_err parts_facts(
+	struct op_call *call, const struct parts_request *q, struct parts_facts *ret);
 /* Before anything is done: CORRELATION if parts_open() would say so now. */
 kf_err parts_check(struct op_call *call, const struct parts_request *q);
 /* Back into the table, until the next part.  BUSY: it holds too much, and is gone. */

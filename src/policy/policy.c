@@ -6,7 +6,7 @@
 enum {
 	USE = PERM_SIGN | PERM_CSR | PERM_DECRYPT | PERM_DECRYPT_TLS,
 	/* Whoever may use a key may find it and read its attributes. */
-	USE_ANY = USE | PERM_ENCRYPT,
+	USE_ANY = USE | PERM_ENCRYPT | PERM_MAC | PERM_MAC_VERIFY,
 	READ = PERM_GET | PERM_GET_ATTRIBUTES | PERM_LOCATE,
 	KNOW = PERM_GET_ATTRIBUTES | PERM_LOCATE,
 	/* More grants than this of one client are searched by key, fewer are walked through. */
