@@ -30,6 +30,7 @@
 #include "kmip/query.h"
 #include "kmip/register.h"
 #include "kmip/rekey.h"
+#include "kmip/validate.h"
 #include "kmip/revoke.h"
 #include "kmip/sign.h"
 #include "kmip/signature_verify.h"
