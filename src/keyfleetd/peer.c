@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "keyfleetd/admit.h"
+#include "keyfleetd/identity.h"
 #include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/req.h"
@@ -571,6 +572,7 @@ void peer_free(struct peer *p)
 	loop_disarm(p->io->loop, &p->timer);
 	if (!p->stream && p->watch.fd >= 0)
 		close(p->watch.fd);
+	identity_free(p->identity);
 	stream_free(p->stream);
 	limit_leave(p);
 	clients_leave(s->clients, p->slot);

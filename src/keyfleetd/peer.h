@@ -14,6 +14,7 @@
 #include "policy/policy.h"
 
 struct client_slot;
+struct identity;
 struct gate;
 
 enum peer_state {
@@ -52,6 +53,8 @@ struct peer {
 		handshake_by_ns; /* then its time for it is up; what it waits for us does not count */
 
 	struct who who;
+	struct identity
+		*identity; /* as whom it has proved to be by a password; NULL: nobody */
 	uint64_t
 		settings_generation; /* of the configuration it was last checked against */
 	uint64_t tls_generation;     /* of that its certificate was verified under */

@@ -4,6 +4,8 @@
 #include "keyfleetd/act.h"
 #include "keyfleetd/admit.h"
 #include "keyfleetd/answer.h"
+#include "keyfleetd/header.h"
+#include "keyfleetd/identity.h"
 #include "keyfleetd/later.h"
 #include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
@@ -13,8 +15,6 @@
 #include "op/ids.h"
 #include "op/undo.h"
 #include <assert.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,90 +105,12 @@ struct slice req_message(const struct req *r)
 	return (struct slice){ r->bytes, r->size };
 }
 
-/* The message as a whole gets one answer: it is not understood, or will not be served. */
-static enum step_result refuse(struct req *r, kf_err e, bool is_last)
+enum step_result req_refuse_all(struct req *r, kf_err e, bool is_last)
 {
 	r->is_refused = true;
 	r->is_last = is_last;
 	r->err = e;
 	return req_to_send(r);
-}
-
-/* Everything is looked at before anything is done: an item that cannot be read at the end of a batch
- * must not be found out after the others have been executed. */
-static kf_err check_envelope(const struct req *r)
-{
-	struct ttlv_reader scan = r->reader;
-	struct kmip_request_item item;
-	for (int32_t i = 0; i < r->header.batch_count; i++)
-		KF_TRY(kmip_get_request_item(&scan, &item));
-	KF_TRY(kmip_get_request_end(&scan));
-	return r->header.batch_count > 1 ? ttlv_check(req_message(r)) : KF_OK;
-}
-
-static kf_err check_header(const struct req *r)
-{
-	const bool is_undo = r->header.batch_error_continuation ==
-			     KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO;
-	if (r->header.batch_count > 1 && is_undo &&
-		r->header.asynchronous == KMIP_ASYNCHRONOUS_INDICATOR_MANDATORY)
-		return kf_fail(FEATURE, "what is done later is not undone");
-	return KF_OK;
-}
-
-static kf_err begin_batch(struct req *r)
-{
-	if (r->header.batch_count == 1)
-		return KF_OK;
-	r->ids = malloc(sizeof(*r->ids));
-	if (!r->ids)
-		return kf_fail(NOMEM, "what a batch names");
-	op_ids_init(r->ids, ANSWER_MAX);
-	if (r->header.batch_error_continuation !=
-		KMIP_BATCH_ERROR_CONTINUATION_OPTION_UNDO)
-		return KF_OK;
-	return op_undo_new(r->io->server->op.catalog, &r->undo);
-}
-
-/* KMIP 1.4: our own name for the request, in answer, audit and log.  Some clients of 1.4 and 2.0 do not know
- * the field: they get it who use it.  Our own clients have their Request Ids. */
-static void name_request(struct req *r)
-{
-	const uint16_t version = r->header.version;
-	const bool is_used = r->header.client_correlation_value.n > 0 ||
-			     r->header.server_correlation_value.n > 0;
-	if (!r->peer || r->peer->answers_out_of_order || version < KMIP_1_4 ||
-		(version < KMIP_2_1 && !is_used))
-		return;
-	snprintf(r->server_correlation, sizeof(r->server_correlation),
-		"%08" PRIX32 "-%02X-%" PRIX64, r->io->server->run, r->io->number,
-		++r->io->named);
-}
-
-struct slice req_server_correlation(const struct req *r)
-{
-	return slice_of(r->server_correlation);
-}
-
-static enum step_result step_header(struct req *r)
-{
-	ttlv_start(&r->reader, req_message(r), 0, false);
-	kf_err e = kmip_get_request_header(&r->reader, &r->header);
-	if (kf_ok(e))
-		e = check_envelope(r);
-	/* What the message as a whole lacks is no field of an operation: it cannot be parsed. */
-	if (kf_is(e, KF_E_MISSING))
-		e = kf_fail(MALFORMED, "header or batch items are incomplete");
-	if (!kf_ok(e))
-		return refuse(r, e, true);
-	name_request(r);
-	e = check_header(r);
-	if (kf_ok(e))
-		e = begin_batch(r);
-	if (!kf_ok(e))
-		return refuse(r, e, false);
-	r->items_left = r->header.batch_count;
-	return STEP_NEXT;
 }
 
 /* Under keyfleet/1 the id is what answers are matched by. */
@@ -234,7 +156,7 @@ static void set_call(struct req *r)
 	c->is_lenient = r->header.is_lenient;
 	c->is_undoable = r->undo != NULL;
 	c->payload = r->item.payload;
-	r->who = r->peer->who;
+	r->who = *identity_of(r);
 	c->who = &r->who;
 	c->ids = r->ids;
 	/* What is recorded as done for ever cannot be taken back. */
@@ -276,8 +198,12 @@ static enum step_result step_decode(struct req *r)
 		return req_to_send(r);
 	kf_err e = kmip_get_request_item(&r->reader, &r->item);
 	if (!kf_ok(e))
-		return refuse(r, e, true);
+		return req_refuse_all(r, e, true);
 	r->items_left--;
+	if (!kf_ok(r->auth_err)) {
+		r->call.op = op_find(r->item.operation);
+		return answer_fail(r, r->auth_err);
+	}
 	e = decode_item(r);
 	if (kf_ok(e))
 		return STEP_NEXT;
@@ -457,7 +383,7 @@ static enum step_result step_send(struct req *r)
 enum { ROW_HEADER, ROW_DECODE, ROW_ANSWER = 7, ROW_SEND, ROW_UNDO };
 
 static const struct step steps[] = {
-	[ROW_HEADER] = { "header", step_header },
+	[ROW_HEADER] = { "header", header_step },
 	[ROW_DECODE] = { "decode", step_decode },
 	{ "identify", step_identify },
 	{ "authorise", step_authorise },
@@ -505,7 +431,8 @@ static struct req *attach(struct peer *p)
 	p->in_flight++;
 	p->io->in_flight++;
 	r->is_busy = r->is_refused = r->is_last = r->is_ready = r->is_pooled = false;
-	r->is_later = false;
+	r->is_later = r->is_as_told = false;
+	r->auth_err = KF_OK;
 	r->connection = 0;
 	r->server_correlation[0] = '\0';
 	r->is_overflow = false;
@@ -576,6 +503,7 @@ kf_err req_stand_in(struct req *r, struct req **ret)
 	}
 	take_over(n, r);
 	n->who = r->who;
+	n->is_as_told = r->is_as_told;
 	n->call.op = r->call.op;
 	n->call.server = r->call.server;
 	n->call.who = &n->who;
@@ -621,7 +549,7 @@ void req_fail_audit(struct req *r)
 	kf_err e = kf_fail(AUDIT, "audit record did not reach the disk");
 	r->ticket = 0;
 	if (r->header.batch_count > 1)
-		refuse(r, e, false);
+		req_refuse_all(r, e, false);
 	else
 		answer_fail(r, e);
 	req_resume(r);
@@ -649,7 +577,7 @@ kf_err req_refuse(struct peer *p, enum kf_code code)
 		return kf_fail(NOMEM, "request");
 	kf_err e = kf_fail(MALFORMED, "not a message");
 	e.code = code;
-	refuse(r, e, true);
+	req_refuse_all(r, e, true);
 	req_resume(r);
 	return KF_OK;
 }

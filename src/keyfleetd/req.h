@@ -11,7 +11,7 @@
 #pragma once
 #include "audit/audit.h"
 #include "keyfleetd/worker.h"
-#include "kmip/message.h"
+#include "kmip/credential.h"
 #include "net/loop.h"
 #include "op/later.h"
 #include "op/op.h"
@@ -53,7 +53,8 @@ struct req {
 	bool is_refused; /* the whole message; err says why */
 	bool is_last;    /* the connection ends with this answer */
 	bool is_ready;   /* to be sent when it is its turn */
-	bool is_later;   /* its client was told to ask for the answer: call.later_id */
+	bool is_as_told; /* the request is of who its credential says (keyfleetd/identity.h) */
+	bool is_later; /* its client was told to ask for the answer: call.later_id */
 	struct buf large;
 	size_t size;
 	char server_correlation[32]; /* what we call it; "": nothing */
@@ -94,6 +95,12 @@ struct req {
 	struct pool_job job;
 	struct later_wait wait;
 
+	/* of a credential in the header */
+	kf_err auth_err;  /* it is not good */
+	uint64_t auth_by; /* generation of the passwords */
+	struct who told;  /* if it is: is_as_told */
+	struct kmip_credential credential;
+
 	uint8_t bytes[REQ_INLINE_MAX];
 };
 
@@ -120,6 +127,8 @@ void req_free_all(struct list *free_reqs);
 kf_err req_stand_in(struct req *r, struct req **ret);
 
 /* For answer.c. */
+/* The message as a whole gets one answer: it is not understood, or will not be served. */
+enum step_result req_refuse_all(struct req *r, kf_err e, bool is_last);
 struct slice req_server_correlation(const struct req *r);
 struct slice req_message(const struct req *r);
 enum step_result req_next_item(struct req *r);

@@ -5,9 +5,11 @@
 #include "base/mem.h"
 #include "crypt/keygen.h"
 #include "crypt/keyring.h"
+#include "crypt/password.h"
 #include "keyfleetd/erase.h"
 #include "keyfleetd/heads.h"
 #include "keyfleetd/health.h"
+#include "keyfleetd/identity.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/rotation.h"
 #include "keyfleetd/tokens.h"
@@ -223,6 +225,30 @@ static void set_op_server(struct server *s)
 			LOG_TEXT("option", "interop_test in [server]"));
 }
 
+static kf_err read_passwords(
+	const struct conf *c, struct buf *why, struct passwords **ret)
+{
+	autobuf text = buf_new(PASSWORDS_FILE_MAX);
+	unsigned line = 0;
+	if (!c->passwords)
+		return KF_OK;
+	KF_TRY(conf_read_secret(c->passwords, &text, why));
+	kf_err e = passwords_parse(buf_slice(&text), &line, ret);
+	if (!kf_ok(e))
+		buf_printf(why, "%s:%u: %s\n", c->passwords, line, e.site->text);
+	return e;
+}
+
+static void retire_passwords(void *p) { passwords_free(p); }
+
+static void take_passwords(struct server *s, struct passwords *take)
+{
+	struct passwords *old = atomic_exchange(&s->passwords, take);
+	atomic_fetch_add(&s->passwords_generation, 1);
+	if (old)
+		epoch_retire(s->epoch, old, retire_passwords);
+}
+
 static kf_err open_tables(struct server *s)
 {
 	const struct op_later_conf c = {
@@ -232,6 +258,7 @@ static kf_err open_tables(struct server *s)
 		.bytes = (size_t)s->conf.asynchronous_size,
 	};
 	KF_TRY(op_later_new(&c, &s->later));
+	KF_TRY(guard_new(&s->guard));
 	return op_cryptoki_new(&s->cryptoki);
 }
 
@@ -313,6 +340,9 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_backup(s), "backup", why));
 	KF_TRY(explain(open_tables(s), "tables", why));
 	KF_TRY(explain(open_parts(s), "start", why));
+	struct passwords *passwords = NULL;
+	KF_TRY(read_passwords(&s->conf, why, &passwords));
+	take_passwords(s, passwords);
 	set_op_server(s);
 	KF_TRY(explain(open_audit(s), "audit", why));
 	KF_TRY(explain(heads_start(s, &s->heads), "audit", why));
@@ -344,6 +374,8 @@ void server_close(struct server *s)
 	op_later_free(s->later);
 	op_cryptoki_free(s->cryptoki);
 	op_parts_free(s->parts);
+	guard_free(s->guard);
+	passwords_free(atomic_load(&s->passwords));
 	heads_stop(s->heads);
 	if (s->store)
 		store_close(s->store);
@@ -369,10 +401,14 @@ void server_close(struct server *s)
 static kf_err reload_files(struct server *s, const struct conf *new, struct buf *why)
 {
 	CLEANUP(keyring_freep) struct keyring *from = NULL;
+	CLEANUP(passwords_freep) struct passwords *passwords = NULL;
 	KF_TRY(open_keyring(new, why, &from));
+	KF_TRY(read_passwords(new, why, &passwords));
 	KF_TRY(gates_reopen(s, new, why));
 	bool is_other = strcmp(keyring_id(from, 0), keyring_id(s->keyring, 0)) != 0;
 	KF_TRY(explain(keyring_adopt(s->keyring, from), "master key", why));
+	take_passwords(s, passwords);
+	passwords = NULL;
 	if (is_other)
 		store_rotate_master(s->store);
 	else

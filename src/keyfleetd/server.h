@@ -19,7 +19,9 @@
 
 struct keyring;
 struct http;
+struct guard;
 struct metrics;
+struct passwords;
 
 struct entrance {
 	struct listener listener;
@@ -52,6 +54,9 @@ struct server {
 	struct op_later *later;
 	struct op_cryptoki *cryptoki;
 	struct op_parts *parts;
+	_Atomic(struct passwords *) passwords; /* of an epoch; NULL: nobody has one */
+	_Atomic uint64_t passwords_generation;
+	struct guard *guard;
 	struct tokens *tokens; /* NULL: no pool is configured */
 	struct pools *pools;   /* the same */
 	struct clients *clients;

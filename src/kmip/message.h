@@ -91,7 +91,7 @@ struct kmip_request_header {
 	struct slice client_correlation_value, server_correlation_value;
 	/* KMIP_ASYNCHRONOUS_INDICATOR_...; 0: absent, means Prohibited.  The Boolean of 1.x is Optional. */
 	uint32_t asynchronous;
-	struct slice authentication; /* the whole item, unread; empty: none */
+	struct slice authentication;       /* the whole item, unread; empty: none */
 	uint32_t batch_error_continuation; /* 0: absent, means Stop */
 	bool is_ordered; /* Batch Order Option, or the default of the version */
 	bool has_time_stamp;

@@ -3,6 +3,7 @@
  * Header, batch items and payload of a request.
  */
 #include "kmip.h"
+#include "kmip/credential.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -67,9 +68,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ttlv_reader r = ttlv_read((struct slice){ data, size });
 	struct kmip_request_header h;
 	struct kmip_request_item item;
+	struct kmip_authentication a;
 	kmip_version(r.in);
 	if (!kf_ok(kmip_get_request_header(&r, &h)))
 		return 0;
+	if (h.authentication.n)
+		(void)kf_ok(kmip_get_authentication(&r, h.authentication, &a));
 	for (int32_t i = 0; i < h.batch_count; i++) {
 		if (!kf_ok(kmip_get_request_item(&r, &item)))
 			return 0;

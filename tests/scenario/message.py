@@ -441,6 +441,33 @@ def claim_requests_have_names_on_both_sides(b):
         expect(find(old, 0x420106) is None, "1.3 does not know it")
 
 
+# -- who it is -----------------------------------------------------------------------------------------
+
+NOT_SUCCESSFUL = 0x03
+
+
+def credential(kind, *value):
+    return struct_(0x42000C, struct_(0x420023, enum(0x420024, kind), struct_(0x420025, *value)))
+
+
+def user(label, password):
+    return credential(1, text(0x420099, label), *([text(0x4200A1, password)] if password is not None else []))
+
+
+def claim_credentials_that_nobody_knows_fail_the_request(b):
+    with b.connect() as w:
+        for authentication in (user("alice", "open sesame"), user("alice", None), credential(2, text(0x4200B0, "disk 1"))):
+            with b.connect() as w:
+                answer = w.ask(request(*create(), options=authentication))
+                expect(reason(answer) == NOT_SUCCESSFUL and find(items_of(answer)[0], 0x42005C) == CREATE, answer)
+                expect(status(w.ask(request(*create()))) == SUCCESS, "the certificate does not count any more")
+    with b.connect() as w:
+        answer = w.ask(batch(create(), create(), option=user("alice", "x") + CONTINUE))
+        expect(statuses(answer) == [FAILED, FAILED] and reason(answer) == NOT_SUCCESSFUL, answer)
+    lines = [line for line in audited(b).splitlines() if "operation=Authentication" in line]
+    expect(len(lines) >= 4 and all("phase=denied" in line for line in lines), lines)
+
+
 # -- what is not there ---------------------------------------------------------------------------------
 
 NOT_SUPPORTED = 0x05

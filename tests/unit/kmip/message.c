@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/message.h"
 #include "kmip/activate.h"
+#include "kmip/credential.h"
 #include "kmip/reason.h"
 #include "kmip/sign.h"
 #include "test.h"
@@ -385,6 +386,31 @@ TEST(codes_that_share_a_reason_are_told_apart_by_their_message)
 	EQ(kmip_reason_code(kmip_reason(KF_E_DENIED, KMIP_2_1),
 		   slice_of(kf_code_name(KF_E_STORE))),
 		KF_E_DENIED);
+}
+
+TEST(credentials_go_round_and_cuts_are_refused)
+{
+	const struct kmip_authentication in = { 2,
+		{ { KMIP_CREDENTIAL_TYPE_USERNAME_AND_PASSWORD, SLICE_LIT("alice"),
+			  SLICE_LIT("open sesame") },
+			{ KMIP_CREDENTIAL_TYPE_USERNAME_AND_PASSWORD, SLICE_LIT("bob"),
+				{ 0 } } } };
+	autobuf b = buf_new(4096);
+	struct ttlv_writer w = ttlv_write(&b, KMIP_1_4);
+	kmip_put_authentication(&w, &in);
+	OK(kf_ok(ttlv_written(&w)));
+	const struct ttlv_reader message = ttlv_read_as(buf_slice(&b), KMIP_1_4, false);
+	struct kmip_authentication out;
+
+	OK(kf_ok(kmip_get_authentication(&message, buf_slice(&b), &out)));
+	EQ(out.n, 2);
+	OK(slice_is(out.credential[0].username, "alice"));
+	OK(slice_is(out.credential[0].password, "open sesame"));
+	OK(slice_is(out.credential[1].username, "bob"));
+	EQ(out.credential[1].password.n, 0);
+	for (size_t n = 0; n < b.n; n++)
+		OK(!kf_ok(kmip_get_authentication(
+			&message, (struct slice){ b.p, n }, &out)));
 }
 
 TEST_MAIN

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/identity.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "crypt/password.h"
+#include "keyfleetd/peer.h"
+#include "keyfleetd/server.h"
+#include <assert.h>
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { FAILURES_MAX = 3, TRIES_MAX = 10, TRIES_S = 600, SLOTS = 1024 };
+
+struct identity {
+	bool is_known;
+	uint64_t by; /* generation of the passwords it was checked with */
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	struct who who;
+	unsigned failures;
+};
+
+void identity_free(struct identity *i)
+{
+	if (i)
+		OPENSSL_cleanse(i, sizeof(*i));
+	free(i);
+}
+
+/* ---- who has tried what ---- */
+
+struct guard {
+	pthread_mutex_t lock; /* guards slot */
+	uint64_t seed[2];
+	struct {
+		uint64_t since_ns;
+		unsigned n;
+	} slot[SLOTS];
+};
+
+kf_err guard_new(struct guard **ret)
+{
+	struct guard *g = calloc(1, sizeof(*g));
+	if (!g)
+		return kf_fail(NOMEM, "failed passwords");
+	if (getrandom(g->seed, sizeof(g->seed), 0) != sizeof(g->seed)) {
+		free(g);
+		return kf_fail(CRYPTO, "random numbers");
+	}
+	pthread_mutex_init(&g->lock, NULL);
+	*ret = g;
+	return KF_OK;
+}
+
+void guard_free(struct guard *g)
+{
+	if (!g)
+		return;
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
+
+/* By the certificate's client and the name it tried: nobody locks out another. */
+static size_t slot_of(const struct guard *g, const struct req *r)
+{
+	const uint64_t a = map_siphash(g->seed, slice_of(r->peer->who.name));
+	const uint64_t b = map_siphash(g->seed, r->credential.username);
+	return (a ^ (b << 1 | b >> 63)) % SLOTS;
+}
+
+static bool may_try(struct guard *g, const struct req *r)
+{
+	const uint64_t now = loop_now_ns(r->io->loop);
+	const size_t i = slot_of(g, r);
+	pthread_mutex_lock(&g->lock);
+	if (now - g->slot[i].since_ns > TRIES_S * UINT64_C(1000000000))
+		g->slot[i].n = 0;
+	const bool may = g->slot[i].n < TRIES_MAX;
+	pthread_mutex_unlock(&g->lock);
+	return may;
+}
+
+static void count_failure(struct guard *g, const struct req *r)
+{
+	const size_t i = slot_of(g, r);
+	pthread_mutex_lock(&g->lock);
+	if (!g->slot[i].n++)
+		g->slot[i].since_ns = loop_now_ns(r->io->loop);
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* ---- the result ---- */
+
+static void record_denial(struct req *r, kf_err why)
+{
+	uint64_t ticket;
+	const struct audit_record a = {
+		.phase = AUDIT_DENIED,
+		.client = r->peer->who.name,
+		.operation = "Authentication",
+		.why = why.site->text,
+		.correlation = r->header.client_correlation_value,
+		.server_correlation = req_server_correlation(r),
+		.connection = r->peer->number,
+	};
+	/* As with every refusal: it is none the less true when the audit cannot take it. */
+	kf_err ignored = audit_add(r->io->server->audit, r->io->number, &a, &ticket);
+	(void)ignored;
+}
+
+static enum step_result fail(struct req *r, kf_err why)
+{
+	struct identity *i = r->peer->identity;
+	record_denial(r, why);
+	r->auth_err = why;
+	r->is_last |= !i || ++i->failures >= FAILURES_MAX;
+	return STEP_NEXT;
+}
+
+/* The client must be one that is let in, though not with this certificate. */
+static kf_err bind_name(struct req *r, struct who *who)
+{
+	const struct rights *rights = catalog_rights(r->io->server->op.catalog);
+	if (who->generation == rights->generation)
+		return KF_OK;
+	const struct client_row *row = rights_client(rights, who->name);
+	if (!row || row->is_revoked || !row->certificates)
+		return kf_fail(AUTH, "the user is no client, or a revoked one");
+	memcpy(who->fingerprint, row->certificate[0].fingerprint,
+		sizeof(who->fingerprint));
+	if (!policy_bind(rights, who))
+		return kf_fail(AUTH, "the user is a revoked client");
+	who->generation = rights->generation;
+	return KF_OK;
+}
+
+static enum step_result succeed(struct req *r)
+{
+	struct identity *i = r->peer->identity;
+	kf_err e = bind_name(r, &i->who);
+	if (!kf_ok(e)) {
+		i->is_known = false;
+		return fail(r, e);
+	}
+	i->who.not_after = r->peer->who.not_after;
+	r->told = i->who;
+	r->is_as_told = true;
+	return STEP_NEXT;
+}
+
+const struct who *identity_of(const struct req *r)
+{
+	return r->is_as_told ? &r->told : &r->peer->who;
+}
+
+/* ---- checking ---- */
+
+static void check(struct work *w, struct token_session *token)
+{
+	struct req *r = container_of(w, struct req, work);
+	(void)token;
+	struct server *s = r->io->server;
+	/* A reload in between makes it be checked once more. */
+	r->auth_by = atomic_load(&s->passwords_generation);
+	r->auth_err = passwords_check(atomic_load(&s->passwords), r->credential.username,
+		r->credential.password);
+	loop_post(r->io->loop, &r->home);
+}
+
+static void learn(struct req *r)
+{
+	struct identity *i = r->peer->identity;
+	*i = (struct identity){
+		.is_known = true, .by = r->auth_by, .failures = i->failures
+	};
+	SHA256(r->header.authentication.p, r->header.authentication.n, i->digest);
+	(void)slice_to_text(r->credential.username, i->who.name, sizeof(i->who.name));
+	log_notice("client known by its password", LOG_TEXT("client", i->who.name),
+		LOG_TEXT("certificate", r->peer->who.name),
+		LOG_NUM("connection", r->peer->number));
+}
+
+static enum step_result checked(struct req *r)
+{
+	kf_err e = r->auth_err;
+	if (!r->peer)
+		return STEP_NEXT;
+	if (kf_ok(e)) {
+		learn(r);
+		return succeed(r);
+	}
+	if (kf_is(e, KF_E_AUTH))
+		count_failure(r->io->server->guard, r);
+	return fail(r, e);
+}
+
+static void come_home(struct loop_message *m)
+{
+	struct req *r = container_of(m, struct req, home);
+	assert(r->magic == REQ_MAGIC);
+	enum step_result next = checked(r);
+	assert(next == STEP_NEXT);
+	req_resume(r);
+}
+
+static bool is_known(const struct req *r)
+{
+	const struct identity *i = r->peer->identity;
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA256(r->header.authentication.p, r->header.authentication.n, digest);
+	return i->is_known &&
+	       i->by == atomic_load(&r->io->server->passwords_generation) &&
+	       CRYPTO_memcmp(digest, i->digest, sizeof(digest)) == 0;
+}
+
+static kf_err choose(struct req *r)
+{
+	struct kmip_authentication a;
+	KF_TRY(kmip_get_authentication(&r->reader, r->header.authentication, &a));
+	for (size_t i = 0; i < a.n; i++) {
+		if (a.credential[i].type != KMIP_CREDENTIAL_TYPE_USERNAME_AND_PASSWORD)
+			continue;
+		r->credential = a.credential[i];
+		return KF_OK;
+	}
+	return kf_fail(AUTH, "no credential of a kind that is known here");
+}
+
+enum step_result identity_step(struct req *r)
+{
+	struct peer *p = r->peer;
+	if (!p->identity)
+		p->identity = calloc(1, sizeof(*p->identity));
+	if (!p->identity)
+		return fail(r, kf_fail(NOMEM, "a client's identity"));
+	kf_err e = choose(r);
+	if (!kf_ok(e))
+		return fail(r, e);
+	if (is_known(r))
+		return succeed(r);
+	if (!may_try(r->io->server->guard, r))
+		return fail(r, kf_fail(AUTH, "too many wrong passwords for this user"));
+	r->work.run = check;
+	r->home.deliver = come_home;
+	r->step++;
+	workers_submit(r->io->server->workers, &r->work);
+	return STEP_PARKED;
+}
