@@ -78,24 +78,68 @@ static void put_capabilities(const struct op_call *call, struct ttlv_writer *w)
 	ttlv_put_bool(w, TAG_STREAMING_CAPABILITY, call->server->parts != NULL);
 	ttlv_put_bool(w, TAG_ASYNCHRONOUS_CAPABILITY, true);
 	ttlv_put_bool(w, TAG_ATTESTATION_CAPABILITY, false);
-	ttlv_put_bool(w, TAG_BATCH_UNDO_CAPABILITY, true);
-	ttlv_put_bool(w, TAG_BATCH_CONTINUE_CAPABILITY, true);
+	if (call->version >= KMIP_1_4) {
+		ttlv_put_bool(w, TAG_BATCH_UNDO_CAPABILITY, true);
+		ttlv_put_bool(w, TAG_BATCH_CONTINUE_CAPABILITY, true);
+	}
 	/* Register unwraps what it can. */
 	ttlv_put_enum(w, TAG_UNWRAP_MODE, KMIP_UNWRAP_MODE_PROCESSED);
 	ttlv_put_enum(w, TAG_DESTROY_ACTION, KMIP_DESTROY_ACTION_KEY_MATERIAL_DELETED);
 	ttlv_end(w);
 }
 
-/* In the order of the response.  Their values exist since 1.4 only. */
+/* Profiles whose mandatory cases pass (docs/kmip.md), by their names in 1.3, 1.4 and 2.x; 0: the version has
+ * none. */
+static const uint32_t profiles[][3] = {
+#define PROFILE(name) KMIP_PROFILE_NAME_##name
+#define PROFILES(name)                                                                   \
+	{                                                                                \
+		PROFILE(name##_KMIP_V1_3), PROFILE(name##_KMIP_V1_4), PROFILE(name)      \
+	}
+	{ PROFILE(BASELINE_SERVER_BASIC_KMIP_V1_3),
+		PROFILE(BASELINE_SERVER_BASIC_KMIP_V1_4), PROFILE(BASELINE_SERVER) },
+	{ PROFILE(BASELINE_SERVER_TLS_V1_2_KMIP_V1_3),
+		PROFILE(BASELINE_SERVER_TLS_V1_2_KMIP_V1_4), 0 },
+	PROFILES(TAPE_LIBRARY_SERVER),
+	PROFILES(SYMMETRIC_KEY_LIFECYCLE_SERVER),
+	PROFILES(ASYMMETRIC_KEY_LIFECYCLE_SERVER),
+	PROFILES(BASIC_CRYPTOGRAPHIC_SERVER),
+	PROFILES(ADVANCED_CRYPTOGRAPHIC_SERVER),
+	PROFILES(RNG_CRYPTOGRAPHIC_SERVER),
+	PROFILES(SYMMETRIC_KEY_FOUNDRY_SERVER),
+	PROFILES(OPAQUE_MANAGED_OBJECT_STORE_SERVER),
+	PROFILES(STORAGE_ARRAY_WITH_SELF_ENCRYPTING_DRIVE_SERVER),
+	{ 0, 0, PROFILE(AES_XTS_SERVER) },
+	{ 0, 0, PROFILE(PKCS_11_SERVER) },
+#undef PROFILES
+#undef PROFILE
+};
+
+static void put_profiles(const struct op_call *call, struct ttlv_writer *w)
+{
+	const size_t column = call->version >= KMIP_2_0 ? 2 : call->version - KMIP_1_3;
+
+	for (size_t i = 0; i < sizeof(profiles) / sizeof(*profiles); i++) {
+		if (!profiles[i][column])
+			continue;
+		ttlv_begin(w, TAG_PROFILE_INFORMATION);
+		ttlv_put_enum(w, TAG_PROFILE_NAME, profiles[i][column]);
+		ttlv_end(w);
+	}
+}
+
+/* In the order of the response. */
 static void put_more(
 	const struct op_call *call, const struct query_request *q, struct buf *more)
 {
 	struct ttlv_writer w = ttlv_write(more, call->version);
 
-	if (call->version < KMIP_1_4)
+	if (call->version < KMIP_1_3)
 		return;
 	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_RNGS))
 		make_put_rng(&w, TAG_RNG_PARAMETERS);
+	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_PROFILES))
+		put_profiles(call, &w);
 	if (asks(q, KMIP_QUERY_FUNCTION_QUERY_CAPABILITIES))
 		put_capabilities(call, &w);
 }

@@ -114,6 +114,41 @@ TEST(discover_versions_and_query_answer_everybody)
 		OK(facts.operation[i] < 0x80000000);
 }
 
+/* The first profile that is named, 0: none. */
+static uint32_t first_profile(struct world *w, uint16_t version)
+{
+	struct query_response facts;
+	struct ttlv_item it;
+	uint32_t name = 0;
+	w->version = version;
+	struct ttlv_writer q = question(w);
+	query_put_request(&q, &(struct query_request){ .n = 3,
+				      .function = { KMIP_QUERY_FUNCTION_QUERY_RNGS,
+					      KMIP_QUERY_FUNCTION_QUERY_PROFILES,
+					      KMIP_QUERY_FUNCTION_QUERY_CAPABILITIES } });
+	if (!kf_ok(ask(w, KMIP_OPERATION_QUERY)))
+		return UINT32_MAX;
+	struct ttlv_reader r = answer(w);
+	if (!kf_ok(query_get_response(&r, &facts)) || !ttlv_fits(facts.more, version))
+		return UINT32_MAX;
+	r = ttlv_read(facts.more);
+	while (ttlv_next(&r, &it) && it.tag != TAG_PROFILE_INFORMATION)
+		;
+	struct ttlv_reader in = ttlv_read(it.value);
+	ttlv_get_enum(&in, TAG_PROFILE_NAME, &name);
+	return name;
+}
+
+TEST(query_names_the_profiles_of_the_version)
+{
+	WORLD(w);
+	EQ(first_profile(&w, KMIP_2_1), KMIP_PROFILE_NAME_BASELINE_SERVER);
+	EQ(first_profile(&w, KMIP_1_4),
+		KMIP_PROFILE_NAME_BASELINE_SERVER_BASIC_KMIP_V1_4);
+	EQ(first_profile(&w, KMIP_1_3),
+		KMIP_PROFILE_NAME_BASELINE_SERVER_BASIC_KMIP_V1_3);
+}
+
 TEST(query_names_only_operations_of_the_version)
 {
 	WORLD(w);
