@@ -56,6 +56,9 @@ struct bench_sign {
 };
 kf_err bench_sign_messages(const struct bench_sign *s, struct buf *ret /* [depth] */);
 kf_err bench_get_messages(const char *id, size_t depth, struct buf *ret /* [depth] */);
+/* Locate by name. */
+kf_err bench_locate_messages(
+	const char *name, size_t depth, struct buf *ret /* [depth] */);
 
 /* Blocking callers, a thread each, through the agent's socket. */
 struct bench_local {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench.h"
 #include "kmip/get.h"
+#include "kmip/locate.h"
 #include "kmip/sign.h"
 #include <string.h>
 
@@ -51,6 +52,22 @@ kf_err bench_get_messages(const char *id, size_t depth, struct buf *ret)
 	for (size_t i = 0; i < depth; i++) {
 		struct ttlv_writer w = begin(&ret[i], KMIP_OPERATION_GET, i);
 		get_put_request(&w, &q);
+		KF_TRY(end(&w));
+	}
+	return KF_OK;
+}
+
+kf_err bench_locate_messages(const char *name, size_t depth, struct buf *ret)
+{
+	autobuf attrs = buf_new(4096);
+	attrs_add_name(&attrs, slice_of(name));
+	KF_TRY(buf_err(&attrs));
+	const struct locate_request q = {
+		.maximum_items = -1, .offset_items = -1, .attributes = buf_slice(&attrs)
+	};
+	for (size_t i = 0; i < depth; i++) {
+		struct ttlv_writer w = begin(&ret[i], KMIP_OPERATION_LOCATE, i);
+		locate_put_request(&w, &q);
 		KF_TRY(end(&w));
 	}
 	return KF_OK;

@@ -93,6 +93,8 @@ static kf_err make_messages(struct bench *b)
 	}
 	if (!strcmp(b->what, "get") || !strcmp(b->what, "idle"))
 		return bench_get_messages(b->key, b->work.depth, b->messages);
+	if (!strcmp(b->what, "locate"))
+		return bench_locate_messages(b->key, b->work.depth, b->messages);
 	b->work.alpn = NULL;
 	b->work.answer_size = ECHO_ANSWER;
 	for (size_t i = 0; i < b->work.depth; i++) {
@@ -200,7 +202,7 @@ static kf_err echo_server(struct bench *b)
 
 static kf_err run_one(struct bench *b)
 {
-	static const char *const known[] = { "sign", "get", "echo", "idle" };
+	static const char *const known[] = { "sign", "get", "echo", "idle", "locate" };
 	if (!strcmp(b->what, "echo-server"))
 		return echo_server(b);
 	if (!strcmp(b->what, "agent"))
@@ -211,8 +213,8 @@ static kf_err run_one(struct bench *b)
 			return b->key || i == 2
 				       ? over_network(b)
 				       : kf_fail(INVALID_FIELD, "--key ID is needed");
-	return kf_fail(
-		INVALID_FIELD, "there is sign, get, agent, idle, echo and echo-server");
+	return kf_fail(INVALID_FIELD, "there is sign, get, locate, agent, idle, echo and "
+				      "echo-server");
 }
 
 static kf_err run(struct cli *c)
@@ -247,10 +249,11 @@ static kf_err run(struct cli *c)
 
 const struct command command_bench = {
 	.words = "bench",
-	.args = "sign|get|agent|idle|echo|echo-server [--key ID] [OPTION...]",
-	.summary = "measure signatures or Gets a second in a closed loop",
+	.args = "sign|get|locate|agent|idle|echo|echo-server [--key ID] [OPTION...]",
+	.summary = "measure signatures, Gets or Locates a second in a closed loop",
 	.help = "  --key ID           the object's id (a private key for sign and "
-		"agent)\n"
+		"agent),\n"
+		"                     or its name (locate)\n"
 		"  --rsa              it is an RSA key (PKCS#1 v1.5 is asked for)\n"
 		"  --connections N    connections, or blocking callers for agent [64; "
 		"1]\n"

@@ -1,12 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/table.h"
 #include "base/epoch.h"
+#include <assert.h>
 #include <stdlib.h>
 
-enum { CAP_MIN = 64 };
+enum { CAP_MIN = 64, TAG_SHIFT = 48 };
 
-/* Stands where an entry was removed: a search goes on behind it. */
-static struct entry gone;
+/* Stands where an entry was removed: a search goes on behind it.  No entry lies there. */
+static const uint64_t gone = 1;
+
+static uint64_t slot_of(const struct entry *e)
+{
+	const uint64_t p = (uintptr_t)e;
+	assert(p >> TAG_SHIFT == 0);
+	return p | e->hash >> TAG_SHIFT << TAG_SHIFT;
+}
+
+static struct entry *entry_of(uint64_t slot)
+{
+	return (struct entry *)(uintptr_t)(slot << 16 >> 16);
+}
 
 static struct slots *slots_new(size_t cap)
 {
@@ -42,19 +55,20 @@ void table_each(const struct table *t, void (*visit)(struct entry *e))
 {
 	struct slots *s = own(t);
 	for (size_t i = 0; s && i < s->cap; i++) {
-		struct entry *e = atomic_load_explicit(&s->slot[i], memory_order_relaxed);
-		if (e && e != &gone)
-			visit(e);
+		const uint64_t slot =
+			atomic_load_explicit(&s->slot[i], memory_order_relaxed);
+		if (slot && slot != gone)
+			visit(entry_of(slot));
 	}
 }
 
 /* There is always a free slot: at most 3/4 are used. */
-static void place(struct slots *s, struct entry *e)
+static void place(struct slots *s, const struct entry *e)
 {
 	size_t at = e->hash & (s->cap - 1);
 	while (atomic_load_explicit(&s->slot[at], memory_order_relaxed))
 		at = (at + 1) & (s->cap - 1);
-	atomic_store_explicit(&s->slot[at], e, memory_order_release);
+	atomic_store_explicit(&s->slot[at], slot_of(e), memory_order_release);
 }
 
 static kf_err make_room(struct table *t)
@@ -69,10 +83,10 @@ static kf_err make_room(struct table *t)
 	if (!s)
 		return kf_fail(NOMEM, "growing a table");
 	for (size_t i = 0; i < old->cap; i++) {
-		struct entry *e =
+		const uint64_t slot =
 			atomic_load_explicit(&old->slot[i], memory_order_relaxed);
-		if (e && e != &gone)
-			place(s, e);
+		if (slot && slot != gone)
+			place(s, entry_of(slot));
 	}
 	t->used = t->n;
 	atomic_store_explicit(&t->slots, s, memory_order_release);
@@ -93,10 +107,10 @@ void table_remove(struct table *t, struct entry *e)
 {
 	struct slots *s = own(t);
 	size_t at = e->hash & (s->cap - 1);
-	struct entry *have;
-	while ((have = atomic_load_explicit(&s->slot[at], memory_order_relaxed))) {
-		if (have == e) {
-			atomic_store_explicit(&s->slot[at], &gone, memory_order_release);
+	uint64_t slot;
+	while ((slot = atomic_load_explicit(&s->slot[at], memory_order_relaxed))) {
+		if (slot == slot_of(e)) {
+			atomic_store_explicit(&s->slot[at], gone, memory_order_release);
 			t->n--;
 			return;
 		}
@@ -116,12 +130,15 @@ struct entry *table_first(const struct table *t, uint64_t hash, struct table_wal
 struct entry *table_next(struct table_walk *w)
 {
 	while (w->left--) {
-		struct entry *e = atomic_load_explicit(
+		const uint64_t slot = atomic_load_explicit(
 			&w->slots->slot[w->at], memory_order_acquire);
 		w->at = (w->at + 1) & (w->slots->cap - 1);
-		if (!e)
+		if (!slot)
 			return NULL;
-		if (e != &gone && e->hash == w->hash)
+		if (slot == gone || (slot ^ w->hash) >> TAG_SHIFT)
+			continue;
+		struct entry *e = entry_of(slot);
+		if (e->hash == w->hash)
 			return e;
 	}
 	return NULL;

@@ -16,9 +16,11 @@ struct entry {
 	uint64_t hash;
 };
 
+/* A slot is a pointer with 16 bits of the hash where addresses have none: entries with another hash, which
+ * lie anywhere in memory, are hardly ever looked at. */
 struct slots {
 	size_t cap; /* a power of two */
-	_Atomic(struct entry *) slot[];
+	_Atomic uint64_t slot[];
 };
 
 struct table {

@@ -129,9 +129,8 @@ static kf_err measure_loaded(struct bench *b, struct report *r, const struct tim
 	row(r, "memory", (resident_bytes() - empty) / (double)b->made, "bytes an object",
 		0, 0);
 	KF_TRY(look(b, &many));
-	if (few)
-		row(r, "locate_by_name_loaded", many.us[BY_NAME], "us; of 1000",
-			few->us[BY_NAME], -1.5);
+	row(r, "locate_by_name_loaded", many.us[BY_NAME], "us; of 1000",
+		few ? few->us[BY_NAME] : 0, few ? -1.5 : 0);
 	bench_close(b);
 	return KF_OK;
 }
