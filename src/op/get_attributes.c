@@ -16,6 +16,20 @@ kf_err op_get_attributes_decode(struct op_call *call)
 	return op_name_object(call, &q->uid);
 }
 
+/* Was this name asked for before?  KMIP 1.x calls that an invalid message; 2.x says nothing, and is answered
+ * once. */
+static bool came_before(const struct op_call *call, struct slice names,
+	const struct attr_ref *ref, size_t n)
+{
+	struct ttlv_reader r = ttlv_read_as(names, call->version, call->is_lenient);
+	struct attr_ref other = { 0 };
+
+	while (n-- && attr_ref_get(&r, &other))
+		if (attr_ref_eq(&other, ref))
+			return true;
+	return false;
+}
+
 /* Names that we do not know, or that the object has not, are simply not answered. */
 static kf_err pick_named(struct op_call *call, struct slice names)
 {
@@ -24,9 +38,13 @@ static kf_err pick_named(struct op_call *call, struct slice names)
 	autobuf all = buf_new(call->server->message_max);
 
 	op_attrs_now(call, &all);
-	while (attr_ref_get(&r, &ref))
-		if (ref.tag)
+	for (size_t n = 0; attr_ref_get(&r, &ref); n++) {
+		const bool is_again = ref.tag && came_before(call, names, &ref, n);
+		if (is_again && !kmip_is_2(call->version))
+			return kf_fail(MALFORMED, "an Attribute Name twice");
+		if (ref.tag && !is_again)
 			attrs_pick(buf_slice(&all), &ref, &call->scratch);
+	}
 	KF_TRY(buf_err(&all));
 	return ttlv_done(&r);
 }
