@@ -55,6 +55,9 @@ struct bench_sign {
 	size_t depth;
 };
 kf_err bench_sign_messages(const struct bench_sign *s, struct buf *ret /* [depth] */);
+/* Encrypt of `bytes` bytes with AES-GCM; the server makes the nonces. */
+kf_err bench_encrypt_messages(
+	const char *id, size_t bytes, size_t depth, struct buf *ret /* [depth] */);
 kf_err bench_get_messages(const char *id, size_t depth, struct buf *ret /* [depth] */);
 /* Locate by name. */
 kf_err bench_locate_messages(

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench.h"
+#include "kmip/decrypt.h"
 #include "kmip/get.h"
 #include "kmip/locate.h"
 #include "kmip/sign.h"
@@ -68,6 +69,29 @@ kf_err bench_locate_messages(const char *name, size_t depth, struct buf *ret)
 	for (size_t i = 0; i < depth; i++) {
 		struct ttlv_writer w = begin(&ret[i], KMIP_OPERATION_LOCATE, i);
 		locate_put_request(&w, &q);
+		KF_TRY(end(&w));
+	}
+	return KF_OK;
+}
+
+kf_err bench_encrypt_messages(const char *id, size_t bytes, size_t depth, struct buf *ret)
+{
+	autobuf data = buf_new(65536);
+	uint8_t *p = buf_reserve(&data, bytes);
+	if (!p)
+		return buf_err(&data);
+	memset(p, 0x5a, bytes);
+	buf_commit(&data, bytes);
+	const struct decrypt_request q = {
+		.uid = kmip_uid_text(slice_of(id)),
+		.has_parameters = true,
+		.parameters = { .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM },
+		.has_data = true,
+		.data = buf_slice(&data),
+	};
+	for (size_t i = 0; i < depth; i++) {
+		struct ttlv_writer w = begin(&ret[i], KMIP_OPERATION_ENCRYPT, i);
+		encrypt_put_request(&w, &q);
 		KF_TRY(end(&w));
 	}
 	return KF_OK;

@@ -84,12 +84,19 @@ kf_err cipher_check_tag(const struct cipher_info *info, size_t tag_n)
 
 /* --- beginning --- */
 
+/* The contexts come with nonces of iv_random bytes; to set that again costs as much as a short message. */
+static bool needs_lengths(const struct cipher *c, const struct cipher_setup *s)
+{
+	return c->info->kind == CIPHER_CCM ||
+	       (c->info->kind == CIPHER_AEAD && s->iv.n != c->info->iv_random);
+}
+
 static kf_err set_lengths(struct cipher *c, const struct cipher_setup *s)
 {
 	EVP_CIPHER_CTX *ctx = c->ctx;
-	const bool is_given = cipher_has_tag(c->info);
 
-	if (is_given &&
+	c->has_odd_iv = true;
+	if (EVP_CipherInit_ex2(ctx, NULL, NULL, NULL, !s->decrypts, NULL) != 1 ||
 		EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)s->iv.n, NULL) < 1)
 		return ossl_fail(CRYPTO, "length of the nonce");
 	/* CCM mixes the length of the tag into the message; the others only cut. */
@@ -131,9 +138,8 @@ static kf_err begin(struct cipher *c, const struct cipher_setup *s)
 		(size_t)(s->info - rows), s->info, !s->has_parts, &c->ctx, &c->is_lent));
 	EVP_CIPHER_CTX *ctx = c->ctx;
 
-	if (EVP_CipherInit_ex2(ctx, NULL, NULL, NULL, !s->decrypts, NULL) != 1)
-		return ossl_fail(CRYPTO, "cipher");
-	KF_TRY(set_lengths(c, s));
+	if (needs_lengths(c, s))
+		KF_TRY(set_lengths(c, s));
 	if (EVP_CipherInit_ex2(ctx, NULL, s->key.p, s->iv.n ? s->iv.p : NULL,
 		    !s->decrypts, NULL) != 1 ||
 		EVP_CIPHER_CTX_set_padding(ctx, 0) != 1)
@@ -350,7 +356,7 @@ kf_err cipher_last(struct cipher *c, struct slice in, struct slice tag, struct b
 
 void cipher_end(struct cipher *c)
 {
-	cipher_thread_give_back(c->ctx, c->info, c->is_lent);
+	cipher_thread_give_back(c->ctx, c->info, c->is_lent, c->has_odd_iv);
 	buf_free(&c->held);
 	buf_free(&c->aad);
 	OPENSSL_cleanse(c, sizeof(*c));

@@ -102,6 +102,7 @@ struct cipher {
 	struct evp_cipher_ctx_st *ctx;
 	enum padding padding;
 	bool decrypts, is_lent; /* is_lent: the context is the thread's */
+	bool has_odd_iv;        /* its nonce has not the usual length */
 	bool has_last;          /* `last` holds the plaintext block that may be padding */
 	size_t block, tag_n;
 	uint64_t bytes, bytes_max; /* that went in; that may */

@@ -77,8 +77,8 @@ kf_err cipher_thread_ctx(size_t row, const struct cipher_info *info, bool may_bo
 	return KF_OK;
 }
 
-void cipher_thread_give_back(
-	EVP_CIPHER_CTX *ctx, const struct cipher_info *info, bool is_lent)
+void cipher_thread_give_back(EVP_CIPHER_CTX *ctx, const struct cipher_info *info,
+	bool is_lent, bool has_odd_iv)
 {
 	static const uint8_t zeros[64];
 
@@ -86,7 +86,7 @@ void cipher_thread_give_back(
 		EVP_CIPHER_CTX_free(ctx);
 		return;
 	}
-	if (info->kind == CIPHER_AEAD)
+	if (has_odd_iv)
 		EVP_CIPHER_CTX_ctrl(
 			ctx, EVP_CTRL_AEAD_SET_IVLEN, (int)info->iv_random, NULL);
 	EVP_CipherInit_ex2(ctx, NULL, zeros, zeros, 1, NULL);

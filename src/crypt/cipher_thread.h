@@ -13,5 +13,5 @@ enum { CIPHER_ROWS_MAX = 96 };
  * thread does anything else, may borrow. */
 kf_err cipher_thread_ctx(size_t row, const struct cipher_info *info, bool may_borrow,
 	struct evp_cipher_ctx_st **ret, bool *ret_is_lent);
-void cipher_thread_give_back(
-	struct evp_cipher_ctx_st *ctx, const struct cipher_info *info, bool is_lent);
+void cipher_thread_give_back(struct evp_cipher_ctx_st *ctx,
+	const struct cipher_info *info, bool is_lent, bool has_odd_iv);

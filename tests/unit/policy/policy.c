@@ -144,8 +144,8 @@ TEST(an_owner_may_everything_with_its_own_but_administer)
 TEST(each_grant_gives_its_permission_and_what_it_implies_and_nothing_else)
 {
 	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");
-	const uint32_t use =
-		PERM_SIGN | PERM_CSR | PERM_DECRYPT | PERM_DECRYPT_TLS | PERM_ENCRYPT | PERM_MAC | PERM_MAC_VERIFY;
+	const uint32_t use = PERM_SIGN | PERM_CSR | PERM_DECRYPT | PERM_DECRYPT_TLS |
+			     PERM_ENCRYPT | PERM_MAC | PERM_MAC_VERIFY;
 
 	for (size_t g = 0; g < N; g++) {
 		reset();
