@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Encrypt, with a symmetric key, with an RSA public key, or with the public half of an RSA private key.
+ * Encrypt, with a symmetric key, or with an RSA key: public, of a certificate, or the public half of a
+ * private one.
  */
 #include "crypt/pubkey.h"
 #include "op/encipher.h"
@@ -68,7 +69,8 @@ enum op_next op_encrypt_start(struct op_call *call)
 {
 	const enum object_type type = call->object->type;
 
-	return type == OBJECT_PUBLIC_KEY || type == OBJECT_PRIVATE_KEY
+	return type == OBJECT_PUBLIC_KEY || type == OBJECT_PRIVATE_KEY ||
+			       type == OBJECT_CERTIFICATE
 		       ? start_rsa(call)
 		       : encipher_start(call, false);
 }

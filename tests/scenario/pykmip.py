@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A client that we did not write: PyKMIP creates, locates, gets, signs and destroys."""
+"""A client that we did not write: PyKMIP creates, locates, gets, signs, encrypts and destroys."""
 import os
 import subprocess
 import sys
@@ -91,6 +91,34 @@ with c:
         for uid in (private, public):
             c.revoke(enums.RevocationReasonCode.CESSATION_OF_OPERATION, uid)
             c.destroy(uid)
+    elif what == "encrypt":
+        mask = [enums.CryptographicUsageMask.ENCRYPT, enums.CryptographicUsageMask.DECRYPT,
+                enums.CryptographicUsageMask.MAC_GENERATE]
+        uid = c.register(objects.SymmetricKey(enums.CryptographicAlgorithm.AES, 256, bytes(range(32)), masks=mask))
+        c.activate(uid)
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.backends import default_backend
+        import hashlib, hmac
+        parameters = {"block_cipher_mode": enums.BlockCipherMode.CBC, "padding_method": enums.PaddingMethod.PKCS5,
+                      "cryptographic_algorithm": enums.CryptographicAlgorithm.AES}
+        for size in (0, 1, 5000, 300001):  # on the loop, on a worker
+            text = bytes(i % 251 for i in range(size))
+            sealed, iv = c.encrypt(text, uid=uid, cryptographic_parameters=parameters)
+            assert len(iv) == 16 and len(sealed) == size // 16 * 16 + 16, (size, len(sealed))
+            d = Cipher(algorithms.AES(bytes(range(32))), modes.CBC(iv), default_backend()).decryptor()
+            pad = 16 - size % 16
+            assert d.update(sealed) + d.finalize() == text + bytes([pad]) * pad
+            assert c.decrypt(sealed, uid=uid, cryptographic_parameters=parameters, iv_counter_nonce=iv) == text
+            uid_, code = c.mac(text or b"-", uid, enums.CryptographicAlgorithm.HMAC_SHA256)
+            assert code == hmac.new(bytes(range(32)), text or b"-", hashlib.sha256).digest()
+        try:
+            c.decrypt(sealed[:-1], uid=uid, cryptographic_parameters=parameters, iv_counter_nonce=iv)
+        except Exception as e:
+            print("cut:", e)
+        else:
+            raise SystemExit("what was cut was decrypted")
+        c.revoke(enums.RevocationReasonCode.CESSATION_OF_OPERATION, uid)
+        c.destroy(uid)
 print("ok")
 """
 
@@ -128,6 +156,11 @@ def claim_objects_are_registered_and_come_back_as_they_were(lab):
 def claim_a_key_pair_signs_and_never_leaves(lab):
     for version in ("1.2", "1.4", "2.0"):
         lab.pykmip(version, "pair")
+
+
+def claim_what_a_key_encrypts_others_decrypt(lab):
+    for version in ("1.2", "1.4", "2.0"):
+        lab.pykmip(version, "encrypt")
 
 
 if __name__ == "__main__":

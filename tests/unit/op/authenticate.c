@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "crypt/x509.h"
 #include "kmip/attrs.h"
+#include "kmip/decrypt.h"
 #include "kmip/hash.h"
 #include "kmip/mac.h"
 #include "kmip/signature_verify.h"
 #include "op/parts.h"
 #include "world.h"
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <string.h>
 
 enum { AES = 3, HMAC_SHA256 = 9, POLY1305 = 0x1d, CMAC = 7, MAC_BOTH = 0x180 };
 
@@ -429,6 +434,70 @@ TEST(what_is_signed_in_parts_is_the_whole)
 		EQ(a.validity, KMIP_VALIDITY_INDICATOR_VALID);
 		EQ(op_parts_count(w.server.parts), 0);
 	}
+}
+
+static kf_err add_certificate(
+	struct world *w, struct slice pem, int32_t usage, struct id *ret)
+{
+	autobuf attrs = buf_new(4096), der = buf_new(65536);
+	KF_TRY(cert_to_der(pem, &der));
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, usage);
+	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
+	struct ttlv_writer q = question(w);
+	register_put_request(
+		&q, &(struct register_request){
+			    .attributes = buf_slice(&attrs),
+			    .object = { .type = OBJECT_CERTIFICATE,
+				    .certificate_type = KMIP_CERTIFICATE_TYPE_X_509,
+				    .value = buf_slice(&der) },
+		    });
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
+	struct register_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(register_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+static size_t sign_with(const struct buf *key_pem, const char *text, uint8_t sig[128])
+{
+	size_t n = 128;
+	BIO *bio = BIO_new_mem_buf(key_pem->p, (int)key_pem->n);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	if (EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key) != 1 ||
+		EVP_DigestSign(md, sig, &n, (const uint8_t *)text, strlen(text)) != 1)
+		n = 0;
+	EVP_MD_CTX_free(md);
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	return n;
+}
+
+TEST(a_certificate_verifies_and_encrypts_as_its_key_can)
+{
+	WORLD(w);
+	CLEANUP(cert_free) struct cert ca = { 0 };
+	struct id id;
+	uint8_t sig[128];
+	const struct cryptographic_parameters p = { .digital_signature_algorithm = 0x0e };
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(cert_make_ca(
+		&(struct cert_wish){ .role = CERT_CA, .common_name = "Test CA" }, &ca)));
+	OK(kf_ok(add_certificate(&w, buf_slice(&ca.pem), 2 | 4, &id)));
+	const struct slice s = { sig, sign_with(&ca.key_pem, "text", sig) };
+	OK(s.n > 0);
+
+	EQ(verify_text(&w, &id, &p, s, "text"), KMIP_VALIDITY_INDICATOR_VALID);
+	EQ(verify_text(&w, &id, &p, s, "test"), KMIP_VALIDITY_INDICATOR_INVALID);
+	struct ttlv_writer out = question(&w);
+	encrypt_put_request(&out, &(struct decrypt_request){ .uid = uid(&id),
+					  .has_parameters = true,
+					  .parameters = { .padding_method = 2 },
+					  .has_data = true,
+					  .data = slice_of("text") });
+	OK(kf_is(ask(&w, KMIP_OPERATION_ENCRYPT), KF_E_BAD_PARAMETERS));
 }
 
 TEST(a_key_for_tls_only_signs_no_parts)
