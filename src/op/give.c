@@ -80,6 +80,8 @@ static kf_err convert(struct op_call *call, uint32_t format, struct kmip_object 
 
 	if (!format || format == k->block.format)
 		return KF_OK;
+	if (!ttlv_value_in(TTLV_KIND_KEY_FORMAT_TYPE, format, call->version))
+		return kf_fail(KEY_FORMAT, "the version has no such Key Format Type");
 	KF_TRY(material_convert(k, format, material_alg(call->object), &other));
 	keep(call, &other);
 	return KF_OK;

@@ -99,7 +99,7 @@ static kf_err check_type(struct slice attrs, uint32_t is)
 static kf_err clean(struct op_call *call)
 {
 	static const uint32_t ours[] = { TAG_UNIQUE_IDENTIFIER,
-		TAG_SHORT_UNIQUE_IDENTIFIER, TAG_OBJECT_TYPE };
+		TAG_SHORT_UNIQUE_IDENTIFIER, TAG_OBJECT_TYPE, TAG_LEASE_TIME };
 	struct import_call *g = import_of(call);
 	struct buf *attrs = &call->attrs;
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/material.h"
 #include "kmip/attrs.h"
+#include "op/secret.h"
 #include "op/token_key.h"
+#include "op/transparent.h"
 #include "token/soft/engine.h"
 
 static uint32_t curve_of(const struct object *o)
@@ -27,6 +29,13 @@ static bool is_der(uint32_t format)
 	       format == KMIP_KEY_FORMAT_TYPE_ECPRIVATEKEY;
 }
 
+static kf_err load_transparent(const struct key_block *b, struct token_key **ret)
+{
+	autobuf pkcs8 = buf_new(PKCS8_MAX);
+	KF_TRY(transparent_to_pkcs8(b, &pkcs8));
+	return soft_key_new(buf_slice(&pkcs8), ret);
+}
+
 static kf_err load_raw(struct slice raw, const struct alg *alg, struct token_key **ret)
 {
 	struct keypair pair = { 0 };
@@ -47,9 +56,11 @@ kf_err material_load_key(
 	if (o->type != OBJECT_PRIVATE_KEY)
 		return KF_OK;
 	KF_TRY(kmip_object_parse(material, &k));
-	if (!k.block.has_value || k.block.is_wrapped || k.block.is_transparent)
+	if (!k.block.has_value || k.block.is_wrapped)
 		return KF_OK;
-	if (k.block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
+	if (k.block.is_transparent)
+		err = load_transparent(&k.block, ret);
+	else if (k.block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
 		err = token_material_load(k.block.material, ret);
 	else if (is_der(k.block.format))
 		err = soft_key_new(k.block.material, ret);
@@ -61,8 +72,10 @@ kf_err material_load_key(
 static kf_err spki_of(
 	const struct kmip_object *k, const struct alg *alg, struct buf *ret_spki)
 {
-	if (!k->block.has_value || k->block.is_wrapped || k->block.is_transparent)
+	if (!k->block.has_value || k->block.is_wrapped)
 		return kf_fail(KEY_FORMAT, "the key has no value in this format");
+	if (k->block.is_transparent)
+		return transparent_to_spki(&k->block, ret_spki);
 	return public_from_format(
 		(enum key_format)k->block.format, k->block.material, alg, ret_spki);
 }
@@ -77,19 +90,33 @@ kf_err material_public(struct slice material, const struct object *o, struct pub
 	return pubkey_parse(buf_slice(&spki), ret);
 }
 
-static kf_err convert_private(const struct kmip_object *k, uint32_t format,
-	const struct alg *alg, struct buf *ret)
+static kf_err pkcs8_of(
+	const struct kmip_object *k, const struct alg *alg, struct buf *ret_pkcs8)
 {
 	struct keypair pair = { 0 };
 
-	if (is_der(k->block.format))
-		return private_to_format(k->block.material, (enum key_format)format, ret);
+	if (k->block.is_transparent)
+		return transparent_to_pkcs8(&k->block, ret_pkcs8);
+	if (is_der(k->block.format)) {
+		buf_add_slice(ret_pkcs8, k->block.material);
+		return buf_err(ret_pkcs8);
+	}
 	KF_TRY(keypair_from_format(
 		(enum key_format)k->block.format, k->block.material, alg, &pair));
-	const kf_err err =
-		private_to_format(buf_slice(&pair.pkcs8), (enum key_format)format, ret);
+	buf_add_slice(ret_pkcs8, buf_slice(&pair.pkcs8));
 	keypair_free(&pair);
-	return err;
+	return buf_err(ret_pkcs8);
+}
+
+static kf_err convert_private(const struct kmip_object *k, uint32_t format,
+	const struct alg *alg, struct buf *ret)
+{
+	autobuf pkcs8 = buf_new(PKCS8_MAX);
+
+	KF_TRY(pkcs8_of(k, alg, &pkcs8));
+	if (transparent_is(format))
+		return transparent_of_pkcs8(buf_slice(&pkcs8), format, ret);
+	return private_to_format(buf_slice(&pkcs8), (enum key_format)format, ret);
 }
 
 static kf_err convert_public(const struct kmip_object *k, uint32_t format,
@@ -98,25 +125,43 @@ static kf_err convert_public(const struct kmip_object *k, uint32_t format,
 	autobuf spki = buf_new(SPKI_MAX);
 
 	KF_TRY(spki_of(k, alg, &spki));
+	if (transparent_is(format))
+		return transparent_of_spki(buf_slice(&spki), format, ret);
 	return public_to_format(buf_slice(&spki), (enum key_format)format, ret);
+}
+
+static kf_err convert_secret(
+	const struct kmip_object *k, uint32_t format, struct buf *ret)
+{
+	struct slice bytes;
+
+	KF_TRY(secret_of(k, &bytes));
+	if (format == KMIP_KEY_FORMAT_TYPE_TRANSPARENT_SYMMETRIC_KEY)
+		return transparent_of_secret(bytes, ret);
+	if (format != KMIP_KEY_FORMAT_TYPE_RAW)
+		return kf_fail(KEY_FORMAT, "the key is not available in this format");
+	buf_add_slice(ret, bytes);
+	return buf_err(ret);
 }
 
 static bool is_known_format(uint32_t format)
 {
 	return format == KEY_RAW || format == KEY_PKCS1 || format == KEY_PKCS8 ||
-	       format == KEY_X509 || format == KEY_EC_PRIVATE;
+	       format == KEY_X509 || format == KEY_EC_PRIVATE || transparent_is(format);
 }
 
 static kf_err convert(const struct kmip_object *k, uint32_t format, const struct alg *alg,
 	struct buf *ret)
 {
-	if (!k->block.has_value || k->block.is_wrapped || k->block.is_transparent ||
-		!is_known_format(format) || !is_known_format(k->block.format))
+	if (!k->block.has_value || k->block.is_wrapped || !is_known_format(format) ||
+		!is_known_format(k->block.format))
 		return kf_fail(KEY_FORMAT, "the key is not available in this format");
 	if (k->type == OBJECT_PRIVATE_KEY)
 		return convert_private(k, format, alg, ret);
 	if (k->type == OBJECT_PUBLIC_KEY)
 		return convert_public(k, format, alg, ret);
+	if (k->type == OBJECT_SYMMETRIC_KEY)
+		return convert_secret(k, format, ret);
 	return kf_fail(KEY_FORMAT, "the object is not available in this format");
 }
 
@@ -126,6 +171,7 @@ kf_err material_convert(
 	KF_TRY(convert(k, format, alg, ret));
 	KF_TRY(buf_err(ret));
 	k->block.format = format;
+	k->block.is_transparent = transparent_is(format);
 	k->block.material = buf_slice(ret);
 	return KF_OK;
 }

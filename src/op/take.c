@@ -4,6 +4,7 @@
 #include "op/material.h"
 #include "op/template.h"
 #include "op/token_step.h"
+#include "op/transparent.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,10 +27,22 @@ void taking_free(struct taking *t)
 
 static bool is_checked_format(const struct key_block *b)
 {
-	return b->has_value && !b->is_wrapped && !b->is_transparent &&
-	       (b->format == KEY_RAW || b->format == KEY_PKCS1 ||
+	return b->has_value && !b->is_wrapped &&
+	       (b->is_transparent || b->format == KEY_RAW || b->format == KEY_PKCS1 ||
 		       b->format == KEY_PKCS8 || b->format == KEY_X509 ||
 		       b->format == KEY_EC_PRIVATE);
+}
+
+static kf_err parse_private(
+	const struct key_block *b, const struct alg *alg, struct keypair *ret)
+{
+	autobuf pkcs8 = buf_new(PKCS8_MAX);
+
+	if (!b->is_transparent)
+		return keypair_from_format(
+			(enum key_format)b->format, b->material, alg, ret);
+	KF_TRY(transparent_to_pkcs8(b, &pkcs8));
+	return keypair_from_format(KEY_PKCS8, buf_slice(&pkcs8), alg, ret);
 }
 
 static kf_err read_private(
@@ -37,7 +50,7 @@ static kf_err read_private(
 {
 	struct keypair pair = { 0 };
 
-	KF_TRY(keypair_from_format((enum key_format)b->format, b->material, alg, &pair));
+	KF_TRY(parse_private(b, alg, &pair));
 	*ret = pair.alg;
 	keypair_free(&pair);
 	return KF_OK;
@@ -49,7 +62,11 @@ static kf_err read_public(
 	autobuf spki = buf_new(SPKI_MAX);
 	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
 
-	KF_TRY(public_from_format((enum key_format)b->format, b->material, alg, &spki));
+	if (b->is_transparent)
+		KF_TRY(transparent_to_spki(b, &spki));
+	else
+		KF_TRY(public_from_format(
+			(enum key_format)b->format, b->material, alg, &spki));
 	KF_TRY(pubkey_parse(buf_slice(&spki), &key));
 	*ret = pubkey_alg(key);
 	return KF_OK;
@@ -106,7 +123,7 @@ static kf_err check_asymmetric(struct op_call *call)
 	const kf_err err = o->type == OBJECT_PRIVATE_KEY
 				   ? read_private(&o->block, said, &is)
 				   : read_public(&o->block, said, &is);
-	if (kf_is(err, KF_E_KEY_FORMAT) && !said)
+	if (kf_is(err, KF_E_KEY_FORMAT) && (!said || o->block.is_transparent))
 		return KF_OK;
 	KF_TRY(err);
 	return check_said(&g->make, is);
