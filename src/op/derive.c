@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/derive.h"
+#include "crypt/cipher.h"
 #include "op/material.h"
 #include "op/parameters.h"
 #include "op/secret.h"
@@ -185,6 +186,52 @@ static kf_err aws4(const struct derivation *d, const struct input *in, struct bu
 	return kdf_aws4(in->key, part, n, d->n ? d->n : 32, ret);
 }
 
+static kf_err find_cipher(
+	const struct derivation *d, const struct input *in, struct cipher_setup *ret)
+{
+	const uint32_t algorithm = in->p.cryptographic_algorithm
+					   ? in->p.cryptographic_algorithm
+					   : in->base->algorithm;
+
+	*ret = (struct cipher_setup){ .key = in->key,
+		.iv = d->how->iv,
+		.padding = (enum padding)in->p.padding_method };
+	KF_TRY(cipher_find(algorithm, in->p.block_cipher_mode, in->key.n, &ret->info));
+	if (ret->info->kind != CIPHER_BLOCK && ret->info->kind != CIPHER_STREAM)
+		return kf_fail(BAD_PARAMETERS, "keys are not derived in this mode");
+	if (ret->iv.n != ret->info->iv_max)
+		return kf_fail(MISSING_IV, "Initialization Vector");
+	return cipher_check_padding(ret->info, in->p.padding_method);
+}
+
+static kf_err run_cipher(
+	const struct cipher_setup *setup, struct slice data, struct buf *ret)
+{
+	uint8_t tag[CIPHER_TAG_MAX];
+	struct cipher c = { 0 };
+	kf_err err = cipher_begin(&c, setup);
+
+	if (kf_ok(err))
+		err = cipher_last(&c, data, (struct slice){ 0 }, ret, tag);
+	cipher_end(&c);
+	return err;
+}
+
+static kf_err encrypt(const struct derivation *d, const struct input *in, struct buf *ret)
+{
+	autobuf made = buf_new(in->data.n + 2 * CIPHER_BLOCK_MAX);
+	struct cipher_setup setup;
+
+	if (!in->data.n)
+		return kf_fail(MISSING, "Derivation Data");
+	KF_TRY(find_cipher(d, in, &setup));
+	KF_TRY(run_cipher(&setup, in->data, &made));
+	if (made.n < d->n)
+		return kf_fail(CRYPTO, "the method does not give so many bytes");
+	buf_add(ret, made.p, d->n ? d->n : made.n);
+	return buf_err(ret);
+}
+
 static kf_err by_secret(
 	const struct derivation *d, const struct input *in, struct buf *ret)
 {
@@ -192,6 +239,7 @@ static kf_err by_secret(
 	case KMIP_DERIVATION_METHOD_PBKDF2: return pbkdf2(d, in, ret);
 	case KMIP_DERIVATION_METHOD_HASH: return hash(d, in, ret);
 	case KMIP_DERIVATION_METHOD_HMAC: return hmac(d, in, ret);
+	case KMIP_DERIVATION_METHOD_ENCRYPT: return encrypt(d, in, ret);
 	case KMIP_DERIVATION_METHOD_NIST800_108_C:
 		return sp800_108(KDF_COUNTER, d, in, ret);
 	case KMIP_DERIVATION_METHOD_NIST800_108_F:

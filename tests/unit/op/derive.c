@@ -333,6 +333,41 @@ static kf_err put_pair(struct world *w, EVP_PKEY *k, uint32_t algorithm,
 	return err;
 }
 
+TEST(encrypt_gives_the_ciphertext_of_the_data)
+{
+	WORLD(w);
+	const struct hex key = hex("2b7e151628aed2a6abf7158809cf4f3c");
+	const struct hex iv = hex("000102030405060708090a0b0c0d0e0f");
+	const struct hex data = hex("6bc1bee22e409f96e93d7e117393172a");
+	struct id base, none;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put(&w,
+		&(struct base){ .type = OBJECT_SYMMETRIC_KEY,
+			.algorithm = AES,
+			.usage = USAGE_DERIVE,
+			.bytes = hex_slice(&key) },
+		&base)));
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_ENCRYPT,
+		.base = &base,
+		.how = { .has_parameters = true,
+			.parameters = { .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_CBC },
+			.iv = hex_slice(&iv),
+			.data = { hex_slice(&data) },
+			.data_n = 1 },
+		.algorithm = AES,
+		.bits = 128 };
+	OK(derives(&w, &wish, "7649abac8119b246cee98e9b12e9197d")); /* SP 800-38A */
+	wish.bits = 256;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_CRYPTO));
+	wish.bits = 128;
+	wish.how.iv.n = 0;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_MISSING_IV));
+	wish.how.parameters.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_ECB;
+	OK(derives(&w, &wish, "3ad77bb40d7a3660a89ecaf32466ef97"));
+	wish.how.parameters.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_BAD_PARAMETERS));
+}
+
 TEST(two_pairs_agree_on_one_secret)
 {
 	const char *const kinds[] = { "P-256", "X25519" };
