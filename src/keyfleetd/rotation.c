@@ -24,7 +24,9 @@ struct rotation {
 	struct op_call *call;
 	struct who who;
 	struct object *due[DUE_MAX];
-	size_t n;
+	size_t n, failed;
+	size_t skip; /* those that are due and failed, so that they keep nobody from his turn */
+	size_t seen;
 	int64_t now_s;
 };
 
@@ -186,6 +188,7 @@ static void rotate_one(struct rotation *r, struct object *o)
 		log_debug("rotation: another was first", LOG_TEXT("object", o->id));
 	} else {
 		record_result(r, o, e);
+		r->failed += !kf_ok(e);
 		if (kf_ok(e))
 			log_notice("key was rotated", LOG_TEXT("object", o->id),
 				LOG_TEXT("new", r->call->placeholder));
@@ -202,7 +205,8 @@ static bool see(void *arg, const struct object *o)
 	struct rotation *r = arg;
 	int64_t at = object_rotates_at(o);
 	bool is_key = o->type == OBJECT_SYMMETRIC_KEY || o->type == OBJECT_PRIVATE_KEY;
-	if (is_key && at != DATE_UNSET && at <= r->now_s)
+	bool is_due = is_key && at != DATE_UNSET && at <= r->now_s;
+	if (is_due && r->seen++ >= r->skip)
 		r->due[r->n++] = object_ref(o);
 	return r->n < DUE_MAX;
 }
@@ -210,7 +214,7 @@ static bool see(void *arg, const struct object *o)
 static void look(struct rotation *r)
 {
 	r->now_s = clock_wall_s();
-	r->n = 0;
+	r->n = r->seen = r->failed = 0;
 	epoch_online(r->reader);
 	catalog_each(store_catalog(r->server->store), see, r);
 	epoch_offline(r->reader);
@@ -219,6 +223,7 @@ static void look(struct rotation *r)
 			rotate_one(r, r->due[i]);
 		object_unref(r->due[i]);
 	}
+	r->skip = r->n == DUE_MAX ? r->skip + r->failed : 0;
 }
 
 static void *run(void *arg)
