@@ -47,8 +47,8 @@ static void add_operations(const struct op_call *call, struct query_response *a)
 static void add_object_types(struct query_response *a)
 {
 	static const uint32_t types[] = { OBJECT_CERTIFICATE, OBJECT_SYMMETRIC_KEY,
-		OBJECT_PUBLIC_KEY, OBJECT_PRIVATE_KEY, OBJECT_SECRET_DATA,
-		OBJECT_OPAQUE };
+		OBJECT_PUBLIC_KEY, OBJECT_PRIVATE_KEY, OBJECT_SECRET_DATA, OBJECT_OPAQUE,
+		OBJECT_TEMPLATE };
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
 		a->object_type[a->object_types++] = types[i];

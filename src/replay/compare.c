@@ -187,7 +187,8 @@ static bool compare_member(struct walk *w, const struct replay_node *e, struct i
 			all->is_used[i] = true;
 			return true;
 		}
-		namesake = namesake ? namesake : &all->item[i];
+		if (!namesake && !rule_is_name(e, &w->item))
+			namesake = &all->item[i];
 	}
 	return namesake ? compare(w, e, namesake) : differ(w, e, NULL, "is missing");
 }

@@ -18,8 +18,6 @@ from lab import BIN, ROOT, KeyServer, Lab
 
 CASES = os.environ.get("KMIP_CASES", os.path.join(os.path.dirname(ROOT), "shared", "kmip-cases"))
 OPTIONS = {("server", "interop_test"): "yes"}
-# Cases that do not pass yet.  One that does must leave the list.
-PENDING = set(open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "kmip_cases.pending")).read().split())
 
 
 def versions():
@@ -53,12 +51,7 @@ class Cases(Lab):
 def make_claim(version, name):
     def claim(lab):
         found = lab.result(version, name)
-        passed = found["result"] == "PASS"
-        if name in PENDING and passed:
-            raise AssertionError(f"{name} passes: take it off tests/scenario/kmip_cases.pending")
-        if name in PENDING:
-            skip(f"pending: exchange {found['exchange']} {found['operation']}: {found['difference']}")
-        if not passed:
+        if found["result"] != "PASS":
             raise AssertionError(f"exchange {found['exchange']} {found['operation']}: {found['difference']}")
     claim.__name__ = f"claim_{version} {name}"
     return claim
