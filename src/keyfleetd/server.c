@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/service.h"
 #include "crypt/keygen.h"
 #include "crypt/keyring.h"
 #include "crypt/password.h"
@@ -19,6 +20,7 @@
 #include "op/material.h"
 #include "op/parts.h"
 #include "op/slow.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +88,17 @@ static void store_event(void *arg, kf_err why, const char *what)
 		log_err(why, "store", LOG_TEXT("what", what));
 }
 
+/* A large store takes its time: the service manager gives it more. */
+static void tell_progress(void *arg, uint64_t rows)
+{
+	char text[64];
+	(void)arg;
+	snprintf(text, sizeof(text), "reading the store: %" PRIu64 " rows", rows);
+	service_notify("EXTEND_TIMEOUT_USEC=60000000");
+	service_status(text);
+	log_notice("reading the store", LOG_NUM("rows", (int64_t)rows));
+}
+
 /* The keyring is newer, the last rotation did not end, or a server that had not been reloaded yet went
  * on with an older key. */
 static void rotate_if_needed(struct server *s)
@@ -110,6 +123,7 @@ static kf_err open_store(struct server *s)
 		.queue_max = (size_t)s->conf.store_queue,
 		.load_key = material_load_key,
 		.event = store_event,
+		.progress = tell_progress,
 	};
 	KF_TRY(store_open(&c, &s->store));
 	rotate_if_needed(s);

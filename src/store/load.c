@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MATERIAL_MAX = 4 << 20, PATIENCE_MS = 2000 };
+enum { MATERIAL_MAX = 4 << 20, PATIENCE_MS = 2000, PROGRESS_ROWS = 65536 };
 
 /* What was read, published only when the whole fits. */
 struct news {
@@ -25,6 +25,7 @@ struct news {
 struct loader {
 	struct store *s;
 	bool is_first; /* nobody reads the catalog yet: publish while reading */
+	uint64_t rows;
 	struct news *news, **end;
 };
 
@@ -186,11 +187,20 @@ static kf_err take_record(struct loader *l, const struct record *r, struct news 
 	return l->is_first ? err : withdraw(l->s, r, into);
 }
 
+static void tell_progress(struct loader *l)
+{
+	const struct store_conf *c = &l->s->conf;
+	const unsigned every = c->progress_rows ? c->progress_rows : PROGRESS_ROWS;
+	if (l->is_first && c->progress && ++l->rows % every == 0)
+		c->progress(c->event_arg, l->rows);
+}
+
 /* The sum counts what is there, right or wrong, so that one edited row costs one row. */
 static kf_err visit(void *arg, enum table_id table, const struct value *v, size_t n)
 {
 	struct loader *l = arg;
 	struct record r;
+	tell_progress(l);
 	KF_TRY(record_read(table, v, n, &r));
 	KF_TRY(facts_load(&l->s->facts, l->s->conf.keyring, &r));
 	allow_time(l->s);

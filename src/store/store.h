@@ -40,6 +40,11 @@ struct store_conf {
 	kf_err (*load_key)(
 		const struct object *o, struct slice material, struct token_key **ret);
 
+	/* How many rows were read, each time there are so many more of them [65536], while the store opens; by the
+	 * opening thread.  NULL is fine. */
+	void (*progress)(void *arg, uint64_t rows);
+	unsigned progress_rows;
+
 	/* What the program should log: the floors below it do not.  Called by the opening thread
 	 * and by the store's threads, perhaps at once; NULL is fine.  `what` is an object's id or the like. */
 	void (*event)(void *arg, kf_err why, const char *what);

@@ -47,7 +47,7 @@ kf_err bench_create(struct bench *b, uint64_t objects, size_t slots, double *ret
 /* The same objects put into the store as they are. */
 kf_err bench_put(struct bench *b, uint64_t objects, size_t slots, double *ret_rate);
 
-enum { BY_NAME, BY_GROUP, BY_STATE, WAYS };
+enum { BY_NAME, BY_GROUP, BY_STATE, BY_NOTHING, WAYS };
 /* Locates of one kind, of objects at random; returns microseconds each, and how many were found. */
 kf_err bench_locate(
 	struct bench *b, int way, unsigned times, double *ret_us, uint64_t *ret_found);

@@ -226,7 +226,7 @@ static void want(const struct bench *b, int way, struct buf *attrs)
 	else if (way == BY_GROUP)
 		attrs_add_text(
 			attrs, TAG_OBJECT_GROUP, numbered("host", n / GROUP_SIZE, room));
-	else
+	else if (way == BY_STATE)
 		attrs_add_enum(attrs, TAG_STATE, STATE_PRE_ACTIVE);
 }
 
@@ -239,9 +239,10 @@ static kf_err locate(struct bench *b, int way, uint64_t *ret_found)
 	want(b, way, &attrs);
 	buf_clear(&s->question);
 	struct ttlv_writer q = ttlv_write(&s->question, VERSION);
-	locate_put_request(&q, &(struct locate_request){ .maximum_items = -1,
-				       .offset_items = -1,
-				       .attributes = buf_slice(&attrs) });
+	locate_put_request(
+		&q, &(struct locate_request){ .maximum_items = way == BY_NOTHING ? 1 : -1,
+			    .offset_items = -1,
+			    .attributes = buf_slice(&attrs) });
 	KF_TRY(run(s, KMIP_OPERATION_LOCATE));
 	struct ttlv_reader r = ttlv_read(buf_slice(&s->answer));
 	KF_TRY(locate_get_response(&r, &a));

@@ -84,6 +84,8 @@ static kf_err look(struct bench *b, struct times *ret)
 		b, BY_GROUP, TIMES / 10, &ret->us[BY_GROUP], &ret->found[BY_GROUP]));
 	KF_TRY(bench_locate(
 		b, BY_STATE, SCANS, &ret->us[BY_STATE], &ret->found[BY_STATE]));
+	KF_TRY(bench_locate(
+		b, BY_NOTHING, SCANS, &ret->us[BY_NOTHING], &ret->found[BY_NOTHING]));
 	return bench_get(b, TIMES, &ret->get_us);
 }
 
@@ -129,6 +131,7 @@ static kf_err measure_loaded(struct bench *b, struct report *r, const struct tim
 	row(r, "memory", (resident_bytes() - empty) / (double)b->made, "bytes an object",
 		0, 0);
 	KF_TRY(look(b, &many));
+	row(r, "look_at_all", many.us[BY_NOTHING] / 1000, "ms", 0, 0);
 	row(r, "locate_by_name_loaded", many.us[BY_NAME], "us; of 1000",
 		few ? few->us[BY_NAME] : 0, few ? -1.5 : 0);
 	bench_close(b);
