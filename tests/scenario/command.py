@@ -264,5 +264,27 @@ def claim_a_pass_phrase_is_not_shown_and_the_terminal_is_as_it_was(lab):
     expect(ask_at_a_terminal(lab, b"\x04") == (1, True), "Ctrl-D")
 
 
+def claim_data_are_encrypted_and_decrypted_by_a_key_that_stays(lab):
+    conf = os.path.join(lab.server.dir, "client.conf")
+    lab.server.keyfleet("key", "create", "boxes", "--type", "aes:256")
+
+    def through(command, data, check=True):
+        done = subprocess.run([TOOL, "--config", conf, command, "boxes"], input=data, capture_output=True, timeout=60)
+        expect(not check or done.returncode == 0, f"{command}: {done.stderr}")
+        return done
+
+    for size in (0, 5, 100000):
+        text = bytes(i % 256 for i in range(size))
+        sealed = through("encrypt", text).stdout
+        expect(len(sealed) == size + 12 + 16, f"{size} bytes became {len(sealed)}")
+        expect(through("decrypt", sealed).stdout == text, f"{size} bytes came back otherwise")
+        changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
+        bad = through("decrypt", changed, check=False)
+        expect(bad.returncode == 1 and not bad.stdout, f"what was changed was decrypted: {bad}")
+    expect(through("decrypt", b"short", check=False).returncode == 1, "too little was decrypted")
+    expect(re.fullmatch(r"[0-9a-f]{32}\n", lab.server.keyfleet("random", "16").stdout), "16 random bytes")
+    lab.admin("random", "0", why="BYTES", status=2)
+
+
 if __name__ == "__main__":
     run(globals(), Commands("command"))
