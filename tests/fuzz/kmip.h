@@ -30,10 +30,10 @@
 #include "kmip/query.h"
 #include "kmip/register.h"
 #include "kmip/rekey.h"
-#include "kmip/validate.h"
 #include "kmip/revoke.h"
 #include "kmip/sign.h"
 #include "kmip/signature_verify.h"
+#include "kmip/validate.h"
 #include <stdlib.h>
 
 enum { FUZZ_OUT = 1 << 20 };
