@@ -126,7 +126,7 @@ def claim_without_tokens_software_does_it_and_is_told_of(lab):
     made = lab.csr()
     expect(made.returncode == 0, made.stderr)
     lab.run(["openssl", "req", "-verify", "-noout", "-in", lab.write("www.csr", made.stdout)])
-    expect(lab.done_by("software") == 1, lab.audit()[-1000:])
+    wait_until("the audit to name software", lambda: lab.done_by("software") == 1)
     expect(lab.overflows("no-token") == 1, "not counted")
     status = lab.server.keyfleet("status").stdout
     expect(re.search(r"pool-overflows\S*\s+1\b", status) and "pool.main.overflow" in status, status)
@@ -143,7 +143,7 @@ def claim_a_burst_overflows_and_no_visitor_waits_long(lab):
     reference = lab.write("www.ref", lab.server.keyfleet("key", "ref", "www").stdout)
     lab.agent = Agent(lab, "web", [lab.server])
     web = Nginx(lab, "nginx", [Key(lab.certify("www.csr", "www.pem"), reference)], lab.openssl_conf(lab.agent.socket),
-                workers=12)
+                workers=8)
     failed = []
 
     def visit():
@@ -152,7 +152,7 @@ def claim_a_burst_overflows_and_no_visitor_waits_long(lab):
                 handshake(web.port, lab.web_ca())
         except OSError as why:
             failed.append(why)
-    visitors = [threading.Thread(target=visit) for _ in range(12)]
+    visitors = [threading.Thread(target=visit) for _ in range(8)]
     for v in visitors:
         v.start()
     for v in visitors:
@@ -161,7 +161,7 @@ def claim_a_burst_overflows_and_no_visitor_waits_long(lab):
     expect(not failed, failed)
     expect(lab.overflows("wait") > 0, "nothing overflowed")
     tokens = sum(int(t["signatures"]) for t in Admin(lab.server).tokens().values())
-    expect(tokens > 6, f"tokens made {tokens} signatures")
+    expect(tokens > 3, f"tokens made {tokens} signatures")
 
 
 def claim_the_copy_is_taken_away_again(lab):
