@@ -210,8 +210,7 @@ static kf_err record_mac(
 		if (i != COL_MAC)
 			add_value(&b, &r->v[i]);
 	KF_TRY(buf_err(&b));
-	return keyring_mac(
-		k, r->v[COL_MASTER].s, KEYRING_LABEL_ROW, buf_slice(&b), ret);
+	return keyring_mac(k, r->v[COL_MASTER].s, KEYRING_LABEL_ROW, buf_slice(&b), ret);
 }
 
 void record_write(const struct record *r, struct buf *ret)
@@ -294,8 +293,7 @@ kf_err record_term(const struct keyring *k, const struct record *r, uint8_t ret[
 	add_value(&b, &r->v[COL_VERSION]);
 	add_value(&b, &r->v[COL_MAC]);
 	KF_TRY(buf_err(&b));
-	return keyring_mac(
-		k, r->v[COL_MASTER].s, KEYRING_LABEL_SUM, buf_slice(&b), ret);
+	return keyring_mac(k, r->v[COL_MASTER].s, KEYRING_LABEL_SUM, buf_slice(&b), ret);
 }
 
 static void sum_add(uint8_t sum[MAC_SIZE], const uint8_t t[MAC_SIZE])
