@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A client that we did not write: PyKMIP creates, locates, gets, signs, encrypts and destroys."""
+"""A client that we did not write: PyKMIP creates, locates, gets, signs, encrypts, derives and destroys.
+
+It cannot read a wrapped key: it wants Key Value to be a structure even then."""
 import os
 import subprocess
 import sys
@@ -56,6 +58,26 @@ with c:
         uid = c.register(o)
         assert c.get(uid).value == b"anything"
         c.destroy(uid)
+    elif what == "derive":
+        import hashlib, hmac
+        value = bytes(range(32))
+        base = c.register(objects.SymmetricKey(enums.CryptographicAlgorithm.AES, 256, value,
+                                               masks=[enums.CryptographicUsageMask.DERIVE_KEY],
+                                               name="base-" + version))
+        c.activate(base)
+        hash = {"hashing_algorithm": enums.HashingAlgorithm.SHA_256}
+        uid = c.derive_key(enums.ObjectType.SYMMETRIC_KEY, [base], enums.DerivationMethod.HMAC,
+                           {"cryptographic_parameters": hash, "derivation_data": b"what for"},
+                           cryptographic_length=128, cryptographic_algorithm=enums.CryptographicAlgorithm.AES)
+        assert c.get(uid).value == hmac.new(value, b"what for", hashlib.sha256).digest()[:16]
+        phrase = c.register(objects.SecretData(b"pass phrase", enums.SecretDataType.PASSWORD,
+                                               masks=[enums.CryptographicUsageMask.DERIVE_KEY],
+                                               name="phrase-" + version))
+        c.activate(phrase)
+        uid = c.derive_key(enums.ObjectType.SYMMETRIC_KEY, [phrase], enums.DerivationMethod.PBKDF2,
+                           {"cryptographic_parameters": hash, "salt": b"salt", "iteration_count": 1000},
+                           cryptographic_length=256, cryptographic_algorithm=enums.CryptographicAlgorithm.AES)
+        assert c.get(uid).value == hashlib.pbkdf2_hmac("sha256", b"pass phrase", b"salt", 1000)
     elif what == "pair":
         public, private = c.create_key_pair(enums.CryptographicAlgorithm.RSA, 2048, public_usage_mask=[verify],
                                             private_usage_mask=[sign])
@@ -161,6 +183,11 @@ def claim_a_key_pair_signs_and_never_leaves(lab):
 def claim_what_a_key_encrypts_others_decrypt(lab):
     for version in ("1.2", "1.4", "2.0"):
         lab.pykmip(version, "encrypt")
+
+
+def claim_keys_are_derived_as_python_derives_them(lab):
+    for version in ("1.0", "1.4", "2.0"):
+        lab.pykmip(version, "derive")
 
 
 if __name__ == "__main__":
