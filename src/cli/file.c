@@ -162,14 +162,3 @@ kf_err file_give(const char *path, const char *user)
 	KF_TRY(find_user(user, &who));
 	return lchown(path, who->pw_uid, who->pw_gid) == 0 ? KF_OK : file_failed(errno);
 }
-
-kf_err cli_read_secret(const struct cli *c, const char *file, struct buf *ret)
-{
-	autobuf why = buf_new(4096);
-	kf_err e = conf_read_secret(file, ret, &why);
-	if (!kf_ok(e))
-		cli_note_lines(c, &why);
-	while (ret->n && (ret->p[ret->n - 1] == '\n' || ret->p[ret->n - 1] == '\r'))
-		ret->n--;
-	return e;
-}

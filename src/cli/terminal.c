@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A secret from the terminal, which does not show it, and shows everything again whatever happens.
+ * Secrets from the terminal, which does not show them, and shows everything again whatever happens; and from files.
  */
+#include "base/conf.h"
 #include "cli/cli.h"
 #include <errno.h>
 #include <signal.h>
@@ -70,4 +71,15 @@ int terminal_ask(const char *what, char *into, int size)
 		return -1;
 	into[n - 1] = 0;
 	return (int)n - 1;
+}
+
+kf_err cli_read_secret(const struct cli *c, const char *file, struct buf *ret)
+{
+	autobuf why = buf_new(4096);
+	kf_err e = conf_read_secret(file, ret, &why);
+	if (!kf_ok(e))
+		cli_note_lines(c, &why);
+	while (ret->n && (ret->p[ret->n - 1] == '\n' || ret->p[ret->n - 1] == '\r'))
+		ret->n--;
+	return e;
 }

@@ -11,8 +11,16 @@ bool object_is_fresh(const struct object *o)
 	       atomic_load_explicit(&o->served, memory_order_relaxed) == NOT_SERVED;
 }
 
-/* On the store worker.  Whoever serves the object next tries again. */
-static void done(struct change *c) { free(c); }
+/* Notes on their way to the store: more than a few would keep changes that somebody waits for out of its
+ * queue.  Process-wide, as the store is. */
+enum { UNDER_WAY_MAX = 64 };
+static _Atomic unsigned under_way;
+
+static void done(struct change *c)
+{
+	atomic_fetch_sub(&under_way, 1);
+	free(c);
+}
 
 static kf_err served_version(const struct op_call *call, struct object **ret)
 {
@@ -46,8 +54,10 @@ static kf_err submit(struct op_call *call)
 		.expected_version = call->object->version };
 	c->m[0].object.object = o;
 	c->m[0].object.was = object_ref(call->object);
+	atomic_fetch_add(&under_way, 1);
 	const kf_err err = store_submit(call->server->store, c);
 	if (!kf_ok(err)) {
+		atomic_fetch_sub(&under_way, 1);
 		object_unref(o);
 		object_unref((struct object *)(uintptr_t)c->m[0].object.was);
 		free(c);
@@ -67,6 +77,6 @@ void op_note_served(struct op_call *call)
 		return;
 	if (atomic_exchange(&o->served, is) >= is || is == SERVED)
 		return;
-	const kf_err err = submit(call);
-	(void)err; /* the next change of the object, or the next server to serve it, notes it */
+	if (atomic_load(&under_way) >= UNDER_WAY_MAX || !kf_ok(submit(call)))
+		atomic_store(&o->served, SERVED); /* whoever serves it next tries again */
 }
