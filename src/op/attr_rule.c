@@ -23,6 +23,20 @@ static bool is_servers(const struct attr_ref *ref)
 		       slice_is(ref->vendor, TOKEN_ATTRIBUTE_VENDOR));
 }
 
+/* By this a key is known to be destroyed, and is deleted from whatever token it is found on
+ * (op/token_buried.c). */
+kf_err attr_rule_check_claims(struct slice attrs)
+{
+	const struct attr_ref ref = { .tag = TAG_ATTRIBUTE,
+		.vendor = slice_of(TOKEN_ATTRIBUTE_VENDOR),
+		.name = slice_of(TOKEN_ATTRIBUTE_KEY_ID) };
+	struct ttlv_item it;
+
+	return attrs_find_ref(attrs, &ref, 0, &it)
+		       ? kf_fail(READ_ONLY, "attribute is set by the server")
+		       : KF_OK;
+}
+
 /* A date that has come cannot be moved any more. */
 static bool has_come(const struct op_call *call, uint32_t tag)
 {

@@ -15,5 +15,8 @@ kf_err attr_rule_allows(const struct op_call *call, enum attribute_change kind,
  * follows? */
 kf_err attr_rule_follow(const struct op_call *call, uint32_t tag, struct buf *attrs);
 
+/* READ_ONLY: a new object's set claims that it is a key on tokens that was destroyed. */
+kf_err attr_rule_check_claims(struct slice attrs);
+
 /* Application Data that the client leaves to the server. */
 void attr_rule_fill(struct buf *attrs);

@@ -59,6 +59,7 @@ kf_err make_check(const struct op_call *call, struct make *m)
 	KF_TRY(buf_err(&m->attrs));
 	KF_TRY(m->is_import ? attrs_check_import(buf_slice(&m->attrs))
 			    : attrs_check_new(buf_slice(&m->attrs)));
+	KF_TRY(attr_rule_check_claims(buf_slice(&m->attrs)));
 	if (!m->is_import)
 		KF_TRY(usage_begin(&m->attrs));
 	attr_rule_fill(&m->attrs);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/attr_rule.h"
 #include "attributes.h"
+#include "kmip/token_admin.h"
+#include "op/token_key.h"
 #include "op/usage.h"
+#include <string.h>
 
 static struct id new_key(struct world *w)
 {
@@ -180,6 +183,33 @@ TEST(what_is_archived_serves_nobody_until_it_is_recovered)
 	OK(kf_ok(sign_text(&w, id, "t")));
 	EQ(located_by_name(&w, "k", NULL), 1);
 	OK(!attrs_get_date(object_of(&w, id)->attrs, TAG_ARCHIVE_DATE, &date));
+}
+
+/* --- what only the server says --- */
+
+/* Whose id is known to all who know its public key. */
+TEST(nobody_has_keys_of_others_deleted_from_tokens_by_a_claim)
+{
+	WORLD(w);
+	autobuf claim = buf_new(1024);
+	uint8_t theirs[KEY_ID_SIZE];
+	char hex[2 * KEY_ID_SIZE + 1], found[OBJECT_ID_SIZE];
+	struct pair p;
+	OK(kf_ok(let_alice_create(&w)));
+	memset(theirs, 0xab, sizeof(theirs));
+	for (size_t i = 0; i < KEY_ID_SIZE; i++)
+		memcpy(hex + 2 * i, "ab", 3);
+	attrs_add_vendor_text(&claim, slice_of(TOKEN_ATTRIBUTE_VENDOR),
+		slice_of(TOKEN_ATTRIBUTE_KEY_ID), slice_of(hex));
+
+	const struct pair_wish wish = {
+		.algorithm = 6, .curve = 7, .private_extra = buf_slice(&claim)
+	};
+	if (kf_ok(create_pair(&w, &wish, &p)))
+		OK(kf_ok(destroy(&w, &p.private_key)));
+
+	OK(!token_key_is_buried(w.server.catalog, theirs, found));
+	OK(kf_is(create_pair(&w, &wish, &p), KF_E_READ_ONLY));
 }
 
 TEST_MAIN
