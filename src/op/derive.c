@@ -6,10 +6,18 @@
 #include "op/secret.h"
 #include "op/step.h"
 
-bool op_derive_is_slow(uint32_t method)
+enum { QUICK_DATA = 1024, QUICK_BYTES = 64 };
+
+bool op_derive_is_slow(const struct derivation *d)
 {
-	return method == KMIP_DERIVATION_METHOD_PBKDF2 ||
-	       method == KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY;
+	size_t data = d->how->iv.n + d->how->salt.n;
+
+	for (size_t i = 0; i < d->how->data_n; i++)
+		data += d->how->data[i].n;
+	return d->method == KMIP_DERIVATION_METHOD_PBKDF2 ||
+	       d->method == KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY || d->base[1] ||
+	       d->base[0]->type == OBJECT_SECRET_DATA || data > QUICK_DATA ||
+	       d->n > QUICK_BYTES;
 }
 
 /* --- key and data --- */
@@ -38,6 +46,26 @@ static const struct object *data_object(const struct derivation *d)
 		       : d->base[1];
 }
 
+/* Some methods go over all of it for each block that they make. */
+static kf_err check_size(struct slice from)
+{
+	return from.n <= KDF_DATA_MAX
+		       ? KF_OK
+		       : kf_fail(INVALID_FIELD, "more than keys are derived from");
+}
+
+/* What one key has encrypted whoever has it decrypts: data that go this way are given out. */
+static kf_err check_leave(
+	const struct op_call *call, const struct derivation *d, const struct object *o)
+{
+	if (d->method != KMIP_DERIVATION_METHOD_ENCRYPT)
+		return KF_OK;
+	if (!policy_decide_linked(call->server->catalog, call->who, PERM_GET, o)
+			.is_allowed)
+		return kf_fail(DENIED, "secret data that this client may not get");
+	return op_check_secrecy(o);
+}
+
 static kf_err open_data(
 	struct op_call *call, const struct derivation *d, struct input *in)
 {
@@ -45,13 +73,15 @@ static kf_err open_data(
 
 	if (!o) {
 		in->data = d->how->data_n ? d->how->data[0] : (struct slice){ 0 };
-		return KF_OK;
+		return check_size(in->data);
 	}
 	if (o->type != OBJECT_SECRET_DATA)
 		return kf_fail(INVALID_FIELD, "the second object is not secret data");
 	if (d->how->data_n)
 		return kf_fail(MALFORMED, "Derivation Data and a secret data object");
-	return op_secret_open(call, o, &in->data_scratch, &in->data);
+	KF_TRY(check_leave(call, d, o));
+	KF_TRY(op_secret_open(call, o, &in->data_scratch, &in->data));
+	return check_size(in->data);
 }
 
 static kf_err open_input(
@@ -67,7 +97,8 @@ static kf_err open_input(
 		d->method != KMIP_DERIVATION_METHOD_AWS_SIGNATURE_VERSION_4)
 		return kf_fail(INVALID_FIELD, "Derivation Data more than once");
 	KF_TRY(open_data(call, d, in));
-	return op_secret_open(call, in->base, &in->key_scratch, &in->key);
+	KF_TRY(op_secret_open(call, in->base, &in->key_scratch, &in->key));
+	return check_size(in->key);
 }
 
 /* --- with what --- */
@@ -189,10 +220,11 @@ static kf_err aws4(const struct derivation *d, const struct input *in, struct bu
 static kf_err find_cipher(
 	const struct derivation *d, const struct input *in, struct cipher_setup *ret)
 {
-	const uint32_t algorithm = in->p.cryptographic_algorithm
-					   ? in->p.cryptographic_algorithm
-					   : in->base->algorithm;
+	const uint32_t algorithm = in->base->algorithm;
+	const uint32_t said = in->p.cryptographic_algorithm;
 
+	if (in->base->type != OBJECT_SYMMETRIC_KEY || (said && said != algorithm))
+		return kf_fail(BAD_PARAMETERS, "the key is of another algorithm");
 	*ret = (struct cipher_setup){ .key = in->key,
 		.iv = d->how->iv,
 		.padding = (enum padding)in->p.padding_method };

@@ -4,7 +4,8 @@
  *
  *   PBKDF2                     of a pass phrase (secret data); HMAC-SHA-1 unless a hash is said
  *   HASH, HMAC                 HASH over the key alone
- *   ENCRYPT                    the data, under the key
+ *   ENCRYPT                    the data, under the key; secret data only if the client may get them, for the
+ *                              ciphertext is as good
  *   SP 800-108 (three modes)   HMAC, or AES-CMAC by an AES key without a hash; the counter has 32 bits and
  *                              stands before the data, which is all of the fixed input
  *   Asymmetric Key             a private and a public key: the shared secret as it is
@@ -25,6 +26,7 @@ struct derivation {
 	size_t n;                     /* bytes; 0: as many as the method gives at once */
 };
 
-bool op_derive_is_slow(uint32_t method);
+/* It is work for a worker: by its method, or because nobody knows how much the data are. */
+bool op_derive_is_slow(const struct derivation *d);
 /* State, masks and leave were checked. */
 kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret);

@@ -159,16 +159,23 @@ static kf_err link_all(struct op_call *call, struct derive_call *d)
 
 /* --- all of it --- */
 
-static kf_err make(struct op_call *call)
+static struct derivation derivation_of(struct op_call *call)
 {
-	struct derive_call *d = derive_of(call);
-	autobuf bytes = buf_new(KDF_SIZE_MAX);
-	const struct derivation what = {
+	const struct derive_call *d = derive_of(call);
+
+	return (struct derivation){
 		.method = d->q.method,
 		.how = &d->q.how,
 		.base = { call->object, d->other },
 		.n = d->n,
 	};
+}
+
+static kf_err make(struct op_call *call)
+{
+	struct derive_call *d = derive_of(call);
+	autobuf bytes = buf_new(KDF_SIZE_MAX);
+	const struct derivation what = derivation_of(call);
 
 	KF_TRY(op_derive(call, &what, &bytes));
 	if (!d->make.length)
@@ -214,7 +221,8 @@ enum op_next op_derive_key_start(struct op_call *call)
 	const kf_err err = prepare(call);
 	if (!kf_ok(err))
 		return op_then(call, err, OP_FAIL);
-	return op_derive_is_slow(derive_of(call)->q.method) ? OP_WORK : work(call);
+	const struct derivation what = derivation_of(call);
+	return op_derive_is_slow(&what) ? OP_WORK : work(call);
 }
 
 void op_derive_key_answer(struct op_call *call, struct ttlv_writer *w)

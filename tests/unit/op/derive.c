@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../hex.h"
+#include "crypt/kdf.h"
 #include "crypt/keygen.h"
 #include "kmip/derive_key.h"
 #include "world.h"
@@ -13,7 +14,7 @@ struct base {
 	uint32_t type, algorithm, format;
 	int32_t usage;
 	struct slice bytes;
-	bool is_inactive;
+	bool is_inactive, is_sensitive;
 };
 
 static kf_err put(struct world *w, const struct base *b, struct id *ret)
@@ -22,6 +23,8 @@ static kf_err put(struct world *w, const struct base *b, struct id *ret)
 	const bool is_secret = b->type == OBJECT_SECRET_DATA;
 
 	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, b->usage);
+	if (b->is_sensitive)
+		attrs_add_bool(&attrs, TAG_SENSITIVE, true);
 	if (!b->is_inactive)
 		attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
 	struct ttlv_writer q = question(w);
@@ -366,6 +369,95 @@ TEST(encrypt_gives_the_ciphertext_of_the_data)
 	OK(derives(&w, &wish, "3ad77bb40d7a3660a89ecaf32466ef97"));
 	wish.how.parameters.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM;
 	OK(kf_is(derive(&w, &wish, &none), KF_E_BAD_PARAMETERS));
+}
+
+static struct wish by_ctr(const struct id *key, const struct id *data)
+{
+	static const uint8_t iv[16];
+	return (struct wish){ .method = KMIP_DERIVATION_METHOD_ENCRYPT,
+		.base = key,
+		.other = data,
+		.how = { .has_parameters = true,
+			.parameters = { .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_CTR },
+			.iv = { iv, sizeof(iv) } },
+		.algorithm = HMAC_SHA256,
+		.bits = 64 };
+}
+
+/* Who has the key would decrypt them. */
+TEST(secret_data_do_not_leave_as_the_ciphertext_of_a_known_key)
+{
+	WORLD(w);
+	struct id key, open, secret, none;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_key(&w, &key)));
+	OK(kf_ok(put_password(&w, "password", &open)));
+	OK(kf_ok(put(&w,
+		&(struct base){ .type = OBJECT_SECRET_DATA,
+			.usage = USAGE_DERIVE,
+			.is_sensitive = true,
+			.bytes = slice_of("password") },
+		&secret)));
+	struct wish wish = by_ctr(&key, &secret);
+	OK(kf_is(derive(&w, &wish, &none), KF_E_SENSITIVE));
+	wish = by_ctr(&key, &open);
+	OK(kf_ok(derive(&w, &wish, &none)));
+
+	OK(kf_ok(add_grant(&w, "bob", key.text, PERM_DERIVE, 0)));
+	OK(kf_ok(add_grant(&w, "bob", open.text, PERM_DERIVE, 0)));
+	be(&w, "bob", false);
+	OK(kf_is(derive(&w, &wish, &none), KF_E_DENIED));
+	OK(kf_ok(add_grant(&w, "bob", open.text, PERM_GET, 0)));
+	OK(kf_ok(derive(&w, &wish, &none)));
+}
+
+TEST(a_key_encrypts_by_its_own_algorithm_alone)
+{
+	WORLD(w);
+	struct id mac, password, none;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put(&w,
+		&(struct base){ .type = OBJECT_SYMMETRIC_KEY,
+			.algorithm = HMAC_SHA256,
+			.usage = USAGE_DERIVE,
+			.bytes = { key_bytes, 32 } },
+		&mac)));
+	OK(kf_ok(put_password(&w, "0123456789abcdef", &password)));
+	struct wish wish = by_ctr(&mac, NULL);
+	wish.how.parameters.cryptographic_algorithm = AES;
+	add_data(&wish.how, "12345678");
+	OK(kf_is(derive(&w, &wish, &none), KF_E_BAD_PARAMETERS));
+	wish.base = &password;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_BAD_PARAMETERS));
+}
+
+/* HKDF goes over its data for each block that it makes: 256 times. */
+TEST(who_derives_from_much_keeps_no_loop_and_no_worker_busy)
+{
+	static uint8_t much[KDF_DATA_MAX + 1];
+	WORLD(w);
+	struct id base, none;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_key(&w, &base)));
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_HKDF,
+		.base = &base,
+		.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256),
+		.algorithm = HMAC_SHA256,
+		.bits = 256 };
+	wish.how.data[wish.how.data_n++] = (struct slice){ much, 100 };
+	OK(kf_ok(derive(&w, &wish, &none)));
+	OK(!w.worked);
+
+	wish.how.data[0].n = KDF_DATA_MAX;
+	OK(kf_ok(derive(&w, &wish, &none)));
+	OK(w.worked);
+	w.worked = false;
+	wish.how.data[0].n = 100;
+	wish.bits = 8192;
+	OK(kf_ok(derive(&w, &wish, &none)));
+	OK(w.worked);
+	wish.how.data[0].n = KDF_DATA_MAX + 1;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
 }
 
 TEST(two_pairs_agree_on_one_secret)
