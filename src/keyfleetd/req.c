@@ -504,6 +504,7 @@ kf_err req_stand_in(struct req *r, struct req **ret)
 	take_over(n, r);
 	n->who = r->who;
 	n->is_as_told = r->is_as_told;
+	n->told = r->told;
 	n->call.op = r->call.op;
 	n->call.server = r->call.server;
 	n->call.who = &n->who;

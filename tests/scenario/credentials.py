@@ -6,8 +6,8 @@ import signal
 
 from scenario import expect, run
 from lab import KeyServer, Lab, set_option, wait_until
-from message import (CONTINUE, FAILED, NOT_SUCCESSFUL, SUCCESS, activate, batch, create, credential, found, make, reason,
-                     request, statuses, uid, user)
+from message import (CONTINUE, FAILED, MANDATORY, NOT_SUCCESSFUL, PENDING, SUCCESS, activate, batch, create, credential,
+                     found, make, reason, request, statuses, uid, user)
 from ttlv import Wire, status, text
 
 ALICE = user("alice", "open sesame")
@@ -86,6 +86,14 @@ def claim_several_credentials_are_looked_through_for_one_that_counts(lab):
         both = credential(2, text(0x4200B0, "disk 1"))[8:] + ALICE[8:]
         header = bytes.fromhex("42000c01") + len(both).to_bytes(4, "big") + both
         expect(status(w.ask(request(*create(), options=header))) == SUCCESS, "not found")
+
+
+def claim_what_follows_an_item_that_is_answered_later_is_the_same_clients(lab):
+    with lab.connect("carol") as w:
+        answer = w.ask(batch(create("later 1"), create("later 2"), create("later 3"), option=MANDATORY + ALICE + CONTINUE))
+        expect(statuses(answer) == [PENDING] * 3, answer)
+    with lab.connect("alice") as w:
+        wait_until("the keys", lambda: all(len(found(w, f"later {i}")) == 1 for i in (1, 2, 3)))
 
 
 def claim_wrong_passwords_end_the_connection(lab):
