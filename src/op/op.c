@@ -411,9 +411,18 @@ void op_free(struct op_call *call)
 	buf_free(&call->attrs);
 }
 
+static bool is_secret(enum object_type type)
+{
+	return type == OBJECT_PRIVATE_KEY || type == OBJECT_SYMMETRIC_KEY ||
+	       type == OBJECT_SECRET_DATA || type == OBJECT_SPLIT_KEY ||
+	       type == OBJECT_PGP_KEY;
+}
+
+/* `with`: it was wrapped, and a key was used for that. */
 enum op_audit op_audit_of(const struct op_call *call)
 {
-	bool gives_private_key = call->op->code == KMIP_OPERATION_GET && call->object &&
-				 call->object->type == OBJECT_PRIVATE_KEY;
-	return gives_private_key ? AUDIT_FIRST : call->op->audit;
+	const bool uses_secret =
+		call->op->code == KMIP_OPERATION_GET &&
+		((call->object && is_secret(call->object->type)) || call->with[0]);
+	return uses_secret ? AUDIT_FIRST : call->op->audit;
 }

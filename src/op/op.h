@@ -159,7 +159,7 @@ struct op_server {
 	void *arg;
 };
 
-/* The operation's class, but whoever is given a private key waits for the record of it. */
+/* The operation's class, but whoever is given a secret, or has something wrapped, waits for the record of it. */
 enum op_audit op_audit_of(const struct op_call *call);
 
 const struct op *op_find(uint32_t code); /* NULL: not supported */

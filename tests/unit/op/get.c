@@ -4,6 +4,7 @@
 #include "kmip/get_attribute_list.h"
 #include "world.h"
 #include <openssl/sha.h>
+#include <string.h>
 
 enum { RAW = 1, FORMAT_PKCS1 = 3, FORMAT_PKCS8 = 4, FORMAT_X509 = 5, FORMAT_SEC1 = 6 };
 
@@ -108,15 +109,23 @@ TEST(whoever_asks_for_it_at_creation_gets_the_private_key)
 }
 
 /* The class is decided on the object as it is found, before anything is answered. */
-TEST(who_is_given_a_private_key_waits_for_the_record)
+TEST(who_is_given_a_secret_or_has_a_key_wrap_waits_for_the_record)
 {
-	struct object key = { .type = OBJECT_PRIVATE_KEY };
-	struct object other = { .type = OBJECT_SYMMETRIC_KEY };
-	struct op_call call = { .op = op_find(KMIP_OPERATION_GET), .object = &key };
+	const enum object_type secrets[] = { OBJECT_PRIVATE_KEY, OBJECT_SYMMETRIC_KEY,
+		OBJECT_SECRET_DATA };
+	struct object other = { .type = OBJECT_PUBLIC_KEY };
+	struct op_call call = { .op = op_find(KMIP_OPERATION_GET), .object = &other };
 
-	EQ(op_audit_of(&call), AUDIT_FIRST);
-	call.object = &other;
 	EQ(op_audit_of(&call), AUDIT_QUEUED);
+	strcpy(call.with, "the wrapping key");
+	EQ(op_audit_of(&call), AUDIT_FIRST);
+	call.with[0] = '\0';
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(*secrets); i++) {
+		struct object secret = { .type = secrets[i] };
+		call.object = &secret;
+		EQ(op_audit_of(&call), AUDIT_FIRST);
+	}
+	call.object = &other;
 	call.op = op_find(KMIP_OPERATION_SIGN);
 	EQ(op_audit_of(&call), AUDIT_FIRST);
 }
