@@ -4,10 +4,42 @@
 #include "kmip/token_admin.h"
 #include <string.h>
 
+static bool is_narrowed(const struct op_call *call, const struct object *o)
+{
+	struct who owner = { 0 };
+	memcpy(owner.name, o->owner, sizeof(owner.name));
+	return policy_decide(catalog_rights(call->server->catalog), &owner, PERM_SIGN, o)
+		       .constraints != 0;
+}
+
+/* The old key loses its names.  Its owner, whom a grant with constraints narrows that goes by one of them, would
+ * be rid of them: a key that is replaced still signs, and can be got. */
+static kf_err check_constraints(const struct op_call *call, const struct object *old)
+{
+	autobuf attrs = buf_new(call->server->message_max);
+	struct object *nameless = NULL;
+	if (old->type != OBJECT_PRIVATE_KEY || !is_narrowed(call, old))
+		return KF_OK;
+	buf_add_slice(&attrs, old->attrs);
+	attrs_remove_all(&attrs, TAG_NAME);
+	KF_TRY(buf_err(&attrs));
+	const struct object_parts parts = { .id = slice_of(old->id),
+		.owner = slice_of(old->owner),
+		.attrs = buf_slice(&attrs),
+		.type = old->type,
+		.version = old->version };
+	KF_TRY(object_new(&parts, &nameless));
+	const bool stays = is_narrowed(call, nameless);
+	object_unref(nameless);
+	return stays ? KF_OK
+		     : kf_fail(DENIED, "a grant with constraints goes by its name");
+}
+
 kf_err replace_check(const struct op_call *call, const struct object *old)
 {
 	bool has_value = true;
 	KF_TRY(op_check_material(old, call->now_s));
+	KF_TRY(check_constraints(call, old));
 	(void)attrs_get_bool(old->attrs, TAG_KEY_VALUE_PRESENT, &has_value);
 	return has_value ? KF_OK : kf_fail(NO_VALUE, "its value is not on this server");
 }

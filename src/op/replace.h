@@ -17,7 +17,8 @@ struct replace_wish {
 	struct slice attributes; /* of the request */
 };
 
-/* DESTROYED, ARCHIVED, NO_VALUE. */
+/* DESTROYED, ARCHIVED, NO_VALUE; DENIED: without its names no grant would narrow the old key any more, whose
+ * owner one narrows.  On a loop, or as a reader of the catalog. */
 kf_err replace_check(const struct op_call *call, const struct object *old);
 
 /* Appends the attributes of the new object, as a client could have said them.  MALFORMED: an Offset and

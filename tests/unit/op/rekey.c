@@ -340,6 +340,28 @@ TEST(a_pair_that_is_changed_meanwhile_is_looked_at_again)
 	EQ(state_of(&w, &old.private_key), STATE_ACTIVE);
 }
 
+TEST(who_is_narrowed_by_a_name_does_not_get_rid_of_it_by_replacing_the_key)
+{
+	struct pair p, new;
+	struct get_response a;
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_p256(&w, "web", &p)));
+	OK(kf_ok(add_grant(&w, "alice", "name:web", PERM_SIGN, CONSTRAINT_TLS_ONLY)));
+	OK(kf_is(rekey_pair(&w, &p.private_key, NULL, &new), KF_E_DENIED));
+	OK(!kf_ok(get(&w, &p.private_key, &a)));
+	OK(kf_is(sign_text(&w, &p.private_key, "anything"), KF_E_DENIED));
+	be(&w, "root", true);
+	OK(kf_is(rekey_pair(&w, &p.private_key, NULL, &new), KF_E_DENIED));
+	be(&w, "alice", false);
+	/* One that goes by the identifier stays with the old key. */
+	OK(kf_ok(add_grant(
+		&w, "alice", p.private_key.text, PERM_SIGN, CONSTRAINT_TLS_ONLY)));
+	OK(kf_ok(rekey_pair(&w, &p.private_key, NULL, &new)));
+	OK(kf_is(sign_text(&w, &p.private_key, "anything"), KF_E_DENIED));
+	OK(!kf_ok(get(&w, &p.private_key, &a)));
+}
+
 TEST(a_request_that_is_repeated_makes_no_second_key)
 {
 	struct id old, new, again;
