@@ -66,13 +66,23 @@ static bool would_slip_away(const struct op_call *call, uint32_t tag)
 	return d.constraints != 0;
 }
 
-/* Dates do what Activate and Revoke do, so they want the same permission. */
-static bool may_move(const struct op_call *call, uint32_t tag)
+/* Dates do what Activate and Revoke do, and rotation what Re-key does: they want the same permission. */
+static enum permission also_wanted(uint32_t tag)
 {
-	if (tag != TAG_ACTIVATION_DATE && tag != TAG_DEACTIVATION_DATE)
-		return true;
+	switch (tag) {
+	case TAG_ACTIVATION_DATE: return PERM_ACTIVATE;
+	case TAG_DEACTIVATION_DATE: return PERM_REVOKE;
+	case TAG_ROTATE_AUTOMATIC:
+	case TAG_ROTATE_INTERVAL:
+	case TAG_ROTATE_OFFSET: return PERM_REKEY;
+	default: return PERM_SET_ATTRIBUTES;
+	}
+}
+
+static bool may_bring_about(const struct op_call *call, uint32_t tag)
+{
 	return policy_decide(catalog_rights(call->server->catalog), call->who,
-		tag == TAG_ACTIVATION_DATE ? PERM_ACTIVATE : PERM_REVOKE, call->object)
+		also_wanted(tag), call->object)
 		.is_allowed;
 }
 
@@ -92,8 +102,8 @@ kf_err attr_rule_allows(const struct op_call *call, enum attribute_change kind,
 		return kf_fail(WRONG_ATTRIBUTE, "not an attribute of such objects");
 	if (!(info->states & 1u << state) || has_come(call, ref->tag))
 		return kf_fail(STATE, "too late to change this attribute");
-	if (!may_move(call, ref->tag))
-		return kf_fail(DENIED, "no grant allows what this date does");
+	if (!may_bring_about(call, ref->tag))
+		return kf_fail(DENIED, "no grant allows what this brings about");
 	if (would_slip_away(call, ref->tag))
 		return kf_fail(DENIED, "a grant with constraints may go by this");
 	return KF_OK;

@@ -549,6 +549,10 @@ TEST(attributes_of_others_are_changed_by_grant_only)
 	OK(kf_ok(change_date(&w, ATTRIBUTE_ADD, &id, TAG_ACTIVATION_DATE, NOW)));
 	OK(kf_is(change_date(&w, ATTRIBUTE_ADD, &id, TAG_DEACTIVATION_DATE, NOW),
 		KF_E_DENIED));
+	OK(kf_is(change_bool(&w, ATTRIBUTE_ADD, &id, TAG_ROTATE_AUTOMATIC, true),
+		KF_E_DENIED));
+	OK(kf_ok(add_grant(&w, "bob", id.text, PERM_REKEY, 0)));
+	OK(kf_ok(change_bool(&w, ATTRIBUTE_ADD, &id, TAG_ROTATE_AUTOMATIC, true)));
 }
 
 TEST_MAIN
