@@ -279,7 +279,7 @@ struct decision policy_decide_sign(const struct rights *r, const struct who *who
 
 bool policy_shows(const struct grant_row *g)
 {
-	return g->permissions & (PERM_LOCATE | USE);
+	return g->permissions & (PERM_LOCATE | USE_ANY);
 }
 
 bool policy_fall_back_to_csr(struct decision *d)

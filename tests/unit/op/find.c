@@ -323,6 +323,25 @@ TEST(a_client_with_one_key_does_not_look_at_those_of_others)
 	OK(!find_visible(&q, &w.who, &plan, &places));
 }
 
+TEST(whoever_may_use_a_key_finds_it_among_many)
+{
+	static const uint32_t uses[] = { PERM_SIGN, PERM_CSR, PERM_DECRYPT,
+		PERM_DECRYPT_TLS, PERM_ENCRYPT, PERM_MAC, PERM_MAC_VERIFY, PERM_LOCATE };
+	WORLD(w);
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	for (int i = 0; i < 200; i++)
+		OK(kf_ok(create_aes(&w, NULL, &id)));
+	for (size_t i = 0; i < sizeof(uses) / sizeof(*uses); i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "user-%zu", i);
+		OK(kf_ok(add_grant(&w, name, id.text, uses[i], 0)));
+		be(&w, name, false);
+		EQ(located(&w, (struct slice){ 0 }, NULL), 1);
+		be(&w, "alice", false);
+	}
+}
+
 TEST(who_would_look_at_too_much_is_told_so)
 {
 	WORLD(w);
