@@ -5,6 +5,7 @@
 #include "kmip/import.h"
 #include "op/give.h"
 #include "op/step.h"
+#include "op/usage.h"
 
 struct export_call {
 	struct get_request q;
@@ -33,7 +34,8 @@ static kf_err export(struct op_call *call)
 
 enum op_next op_export_start(struct op_call *call)
 {
-	return op_then(call, export(call), OP_ANSWER);
+	const kf_err err = export(call);
+	return op_then(call, err, kf_ok(err) ? op_commit_usage(call) : OP_FAIL);
 }
 
 void op_export_answer(struct op_call *call, struct ttlv_writer *w)

@@ -5,6 +5,7 @@
 #include "op/give.h"
 #include "op/served.h"
 #include "op/step.h"
+#include "op/usage.h"
 
 struct get_call {
 	struct get_request q;
@@ -33,10 +34,11 @@ static kf_err get(struct op_call *call)
 
 enum op_next op_get_start(struct op_call *call)
 {
-	const enum op_next next = op_then(call, get(call), OP_ANSWER);
-	if (next == OP_ANSWER)
-		op_note_served(call);
-	return next;
+	const kf_err err = get(call);
+	if (!kf_ok(err))
+		return op_then(call, err, OP_FAIL);
+	op_note_served(call);
+	return op_commit_usage(call);
 }
 
 void op_get_answer(struct op_call *call, struct ttlv_writer *w)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/usage.h"
 #include "op/step.h"
+#include <string.h>
 
 /* --- the attribute --- */
 
@@ -65,23 +66,24 @@ kf_err usage_take(struct buf *attrs, uint64_t n)
 
 /* --- spending --- */
 
-static uint64_t amount_of(const struct op_call *call, uint64_t bytes, uint64_t objects)
+static uint64_t amount_of(const struct object *o, uint64_t bytes, uint64_t objects)
 {
 	struct usage u;
 
-	if (!usage_get(call->object->attrs, &u))
+	if (!usage_get(o->attrs, &u))
 		return 0;
 	return u.unit == KMIP_USAGE_LIMITS_UNIT_BYTE ? bytes : objects;
 }
 
-static kf_err count(struct op_call *call, uint64_t bytes, uint64_t objects)
+static kf_err count(
+	struct op_call *call, const struct object *o, uint64_t bytes, uint64_t objects)
 {
 	autobuf attrs = buf_new(call->server->message_max);
 
-	buf_add_slice(&attrs, call->object->attrs);
-	KF_TRY(usage_take(&attrs, amount_of(call, bytes, objects)));
+	buf_add_slice(&attrs, o->attrs);
+	KF_TRY(usage_take(&attrs, amount_of(o, bytes, objects)));
 	attrs_set_date(&attrs, TAG_LAST_CHANGE_DATE, call->now_s);
-	return op_replace_object(call, &attrs, true);
+	return op_replace_other(call, o, &attrs, true);
 }
 
 static enum op_next spend(
@@ -89,7 +91,7 @@ static enum op_next spend(
 {
 	call->spends = true;
 	call->after_spending = next;
-	return op_then(call, count(call, bytes, objects), OP_COMMIT);
+	return op_then(call, count(call, call->object, bytes, objects), OP_COMMIT);
 }
 
 enum op_next op_spend_usage(struct op_call *call, uint64_t bytes, enum op_next next)
@@ -102,4 +104,28 @@ enum op_next op_spend_usage_more(struct op_call *call, uint64_t bytes, enum op_n
 {
 	return call->object->is_limited && next != OP_FAIL ? spend(call, bytes, 0, next)
 							   : next;
+}
+
+static bool is_counted(struct op_call *call, const struct object *o)
+{
+	for (size_t i = 0; i < call->change.n; i++) {
+		const struct mutation *m = change_mutation(&call->change, i);
+		if (m->kind == PUT_OBJECT && !strcmp(m->object.object->id, o->id))
+			return true;
+	}
+	return false;
+}
+
+kf_err op_count_usage(struct op_call *call, const struct object *o, uint64_t bytes)
+{
+	if (!o->is_limited || is_counted(call, o))
+		return KF_OK;
+	call->spends = true;
+	call->after_spending = OP_ANSWER;
+	return count(call, o, bytes, 1);
+}
+
+enum op_next op_commit_usage(const struct op_call *call)
+{
+	return call->change.n ? OP_COMMIT : OP_ANSWER;
 }

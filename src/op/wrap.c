@@ -3,6 +3,7 @@
 #include "crypt/prf.h"
 #include "op/material.h"
 #include "op/secret.h"
+#include "op/usage.h"
 #include "op/wrap_key.h"
 
 /* What is being made, before it goes into the caller's buffer as a whole. */
@@ -117,14 +118,6 @@ static kf_err seal_by_secret(struct op_call *call, const struct object *key,
 	return buf_err(&w->value);
 }
 
-/* Better refused than not counted: what is counted is the object of the call, and that is another one. */
-static kf_err check_limits(const struct object *key)
-{
-	if (key->is_limited)
-		return kf_fail(FEATURE, "wrapping by keys with Usage Limits");
-	return KF_OK;
-}
-
 static kf_err seal(struct op_call *call, struct wrapping *w)
 {
 	const struct object *key = NULL;
@@ -135,8 +128,8 @@ static kf_err seal(struct op_call *call, struct wrapping *w)
 		return kf_fail(OBJECT_TYPE, "keys of this type do not wrap");
 	KF_TRY(wrap_key_check(
 		key, call->now_s, OP_PROTECT, KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY));
-	KF_TRY(check_limits(key));
 	KF_TRY(wrap_key_parameters(key, &w->how.encryption, &p));
+	KF_TRY(op_count_usage(call, key, w->value.n));
 	return key->type == OBJECT_PUBLIC_KEY ? seal_by_public(call, key, &p, w)
 					      : seal_by_secret(call, key, &p, w);
 }
@@ -155,8 +148,8 @@ static kf_err authenticate(struct op_call *call, struct wrapping *w)
 		return kf_fail(OBJECT_TYPE, "keys of this type do not authenticate");
 	KF_TRY(wrap_key_check(key, call->now_s, OP_PROTECT,
 		KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_GENERATE));
-	KF_TRY(check_limits(key));
 	KF_TRY(wrap_key_parameters(key, &w->how.mac, &p));
+	KF_TRY(op_count_usage(call, key, w->value.n));
 	KF_TRY(op_secret_open(call, key, &scratch, &secret));
 	if (!call->mechanism)
 		call->mechanism = "MAC";

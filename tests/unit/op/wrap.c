@@ -5,6 +5,8 @@
 #include "../hex.h"
 #include "crypt/keygen.h"
 #include "kmip/key_wrapping.h"
+#include "op/step.h"
+#include "op/usage.h"
 #include "world.h"
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -27,6 +29,7 @@ struct wish {
 	struct slice bytes;
 	struct cryptographic_parameters parameters;
 	bool is_sensitive, is_locked_in, is_inactive;
+	int64_t limit; /* in objects; 0: none */
 };
 
 static void add_parameters(struct buf *attrs, const struct cryptographic_parameters *p)
@@ -46,6 +49,9 @@ static kf_err put(struct world *w, const struct wish *k, struct id *ret)
 		attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
 	if (k->parameters.block_cipher_mode || k->parameters.hashing_algorithm)
 		add_parameters(&attrs, &k->parameters);
+	if (k->limit)
+		usage_set(&attrs, &(struct usage){ .total = k->limit,
+					  .unit = KMIP_USAGE_LIMITS_UNIT_OBJECT });
 	if (k->is_sensitive)
 		attrs_add_bool(&attrs, TAG_SENSITIVE, true);
 	if (k->is_locked_in)
@@ -383,6 +389,71 @@ TEST(only_an_active_key_for_wrapping_wraps)
 	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_STATE));
 	OK(kf_ok(destroy(&w, &kek)));
 	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_WRAP_DESTROYED));
+}
+
+static int64_t left(struct world *w, const struct id *id)
+{
+	struct usage u;
+	if (!kf_ok(attributes(w, id)) || !usage_get(buf_slice(&w->attrs), &u))
+		return -1;
+	return u.count;
+}
+
+static const struct id *limited;
+
+static void use_it_first(struct world *w)
+{
+	const struct object *o = catalog_find(w->server.catalog, slice_of(limited->text));
+	autobuf attrs = buf_new(4096);
+	struct op_call call = { .server = &w->server, .now_s = NOW };
+	kf_err err;
+
+	buf_add_slice(&attrs, o->attrs);
+	OK(kf_ok(usage_take(&attrs, 1)));
+	OK(kf_ok(op_replace_other(&call, o, &attrs, true)));
+	submit_and_wait(w, &call.change, &err);
+	OK(kf_ok(err) && kf_ok(call.change.err));
+	for (size_t i = 0; i < call.change.n; i++)
+		object_unref((struct object *)(uintptr_t)call.change.m[i].object.was);
+	for (size_t i = 0; i < call.change.n; i++)
+		object_unref(call.change.m[i].object.object);
+}
+
+TEST(wrapping_counts_for_the_wrapping_keys_usage_limits)
+{
+	WORLD(w);
+	struct id kek, key;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_key(&w, &key)));
+	OK(kf_ok(put(&w,
+		&(struct wish){ .algorithm = AES,
+			.usage = USAGE_WRAP | USAGE_MAC,
+			.bytes = { kek_bytes, 32 },
+			.parameters = { .block_cipher_mode =
+						KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP },
+			.limit = 4 },
+		&kek)));
+	struct key_wrapping how = by(&kek, 0, 0);
+
+	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+	EQ(left(&w, &kek), 3);
+	limited = &kek;
+	w.before_commit = use_it_first;
+	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
+	EQ(left(&w, &kek), 1);
+	/* one use, in whatever ways */
+	how.method = KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN;
+	how.mac = (struct key_information){ .is_there = true,
+		.uid = uid(&kek),
+		.has_parameters = true,
+		.parameters = { .hashing_algorithm = KMIP_HASHING_ALGORITHM_SHA_256 } };
+	(void)kf_ok(get_wrapped(&w, &key, &how, &a));
+	how = by(&kek, 0, 0);
+	(void)kf_ok(get_wrapped(&w, &key, &how, &a));
+	EQ(left(&w, &kek), 0);
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_DENIED));
+	OK(kf_ok(get(&w, &key, &a)));
 }
 
 TEST(the_wrapping_keys_own_parameters_decide)
