@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "crypt/password.h"
+#include "keyfleetd/limit.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
 #include <assert.h>
@@ -72,25 +73,34 @@ static size_t slot_of(const struct guard *g, const struct req *r)
 	return (a ^ (b << 1 | b >> 63)) % SLOTS;
 }
 
+static bool has_tries(struct guard *g, size_t i, uint64_t now_ns)
+{
+	if (now_ns - g->slot[i].since_ns > TRIES_S * UINT64_C(1000000000))
+		g->slot[i].n = 0;
+	return g->slot[i].n < TRIES_MAX;
+}
+
 static bool may_try(struct guard *g, const struct req *r)
 {
-	const uint64_t now = loop_now_ns(r->io->loop);
 	const size_t i = slot_of(g, r);
 	pthread_mutex_lock(&g->lock);
-	if (now - g->slot[i].since_ns > TRIES_S * UINT64_C(1000000000))
-		g->slot[i].n = 0;
-	const bool may = g->slot[i].n < TRIES_MAX;
+	const bool may = has_tries(g, i, loop_now_ns(r->io->loop));
 	pthread_mutex_unlock(&g->lock);
 	return may;
 }
 
-static void count_failure(struct guard *g, const struct req *r)
+/* Once it is known whether the password was right.  False: others that were checked at the same time have used
+ * up the tries, so that nothing is learned from this one. */
+static bool settle_try(struct guard *g, const struct req *r, bool is_right)
 {
+	const uint64_t now_ns = loop_now_ns(r->io->loop);
 	const size_t i = slot_of(g, r);
 	pthread_mutex_lock(&g->lock);
-	if (!g->slot[i].n++)
-		g->slot[i].since_ns = loop_now_ns(r->io->loop);
+	const bool counts = has_tries(g, i, now_ns);
+	if (counts && !is_right && !g->slot[i].n++)
+		g->slot[i].since_ns = now_ns;
 	pthread_mutex_unlock(&g->lock);
+	return counts;
 }
 
 /* ---- the result ---- */
@@ -184,18 +194,23 @@ static void learn(struct req *r)
 		LOG_NUM("connection", r->peer->number));
 }
 
+static kf_err too_many(void)
+{
+	return kf_fail(AUTH, "too many wrong passwords for this user");
+}
+
 static enum step_result checked(struct req *r)
 {
 	kf_err e = r->auth_err;
 	if (!r->peer)
 		return STEP_NEXT;
-	if (kf_ok(e)) {
-		learn(r);
-		return succeed(r);
-	}
-	if (kf_is(e, KF_E_AUTH))
-		count_failure(r->io->server->guard, r);
-	return fail(r, e);
+	if ((kf_ok(e) || kf_is(e, KF_E_AUTH)) &&
+		!settle_try(r->io->server->guard, r, kf_ok(e)))
+		return fail(r, too_many());
+	if (!kf_ok(e))
+		return fail(r, e);
+	learn(r);
+	return succeed(r);
 }
 
 static void come_home(struct loop_message *m)
@@ -230,6 +245,15 @@ static kf_err choose(struct req *r)
 	return kf_fail(AUTH, "no credential of a kind that is known here");
 }
 
+static enum step_result begin_check(struct req *r)
+{
+	r->work.run = check;
+	r->home.deliver = come_home;
+	r->step++;
+	workers_submit(r->io->server->workers, &r->work);
+	return STEP_PARKED;
+}
+
 enum step_result identity_step(struct req *r)
 {
 	struct peer *p = r->peer;
@@ -243,10 +267,9 @@ enum step_result identity_step(struct req *r)
 	if (is_known(r))
 		return succeed(r);
 	if (!may_try(r->io->server->guard, r))
-		return fail(r, kf_fail(AUTH, "too many wrong passwords for this user"));
-	r->work.run = check;
-	r->home.deliver = come_home;
-	r->step++;
-	workers_submit(r->io->server->workers, &r->work);
-	return STEP_PARKED;
+		return fail(r, too_many());
+	/* It is dear, so the client's limits are asked before, and not only for what it wants then. */
+	r->auth_err = r->is_busy ? kf_fail(BUSY, "too many requests in flight")
+				 : limit_client(r);
+	return kf_ok(r->auth_err) ? begin_check(r) : STEP_NEXT;
 }

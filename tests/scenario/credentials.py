@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Clients that say by Username and Password who they are, on a connection with another one's certificate."""
+import contextlib
 import os
 import signal
 
@@ -112,6 +113,17 @@ def claim_who_tries_too_often_waits_and_nobody_else(lab):
         expect(refused(w.ask(request(*create(), options=ALICE))), "goes on trying")
     with lab.connect("bob") as w:
         expect(status(w.ask(request(*create(), options=ALICE))) == SUCCESS, "another one waits too")
+
+
+def claim_guesses_at_the_same_time_are_counted_as_those_one_by_one(lab):
+    lab.server.keyfleet("client", "add", "dave", "--out", lab.dir)
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(lab.connect("dave")) for _ in range(17)]
+        for w in wires[:-1]:
+            w.send(request(*create(), options=user("bob", "wrong")))
+        wires[-1].send(request(*create(), options=user("bob", "battery staple")))
+        answers = [w.receive() for w in wires]
+    expect(all(refused(a) for a in answers), [status(a) for a in answers])
 
 
 def claim_admin_is_nobodys_user_name(lab):
