@@ -26,6 +26,7 @@ static kf_err export(struct op_call *call)
 {
 	struct export_call *e = OP_REQUEST(call, struct export_call);
 
+	KF_TRY(op_check_tells(call));
 	KF_TRY(op_give(call, &e->q, &e->object));
 	buf_clear(&call->attrs);
 	op_attrs_now(call, &call->attrs);

@@ -4,6 +4,7 @@
  * object itself: op/take.c.
  */
 #include "kmip/import.h"
+#include "op/attr_rule.h"
 #include "op/take.h"
 #include <ctype.h>
 #include <string.h>
@@ -42,6 +43,8 @@ static bool is_usable(struct slice id)
 	return id.n && id.n < OBJECT_ID_SIZE;
 }
 
+/* What is known of a key on tokens stays, even of one that was destroyed: it is still to be deleted from
+ * tokens that were away. */
 static kf_err check_replaced(struct op_call *call, const struct object *was)
 {
 	const struct import_call *g = import_of(call);
@@ -53,7 +56,8 @@ static kf_err check_replaced(struct op_call *call, const struct object *was)
 	if (was->type != g->taking.make.type)
 		return kf_fail(
 			INVALID_FIELD, "the object to be replaced is of another type");
-	if (was->key && pool_key_is(was->key))
+	if ((was->key && pool_key_is(was->key)) ||
+		!kf_ok(attr_rule_check_claims(was->attrs)))
 		return kf_fail(FEATURE, "a key on tokens is not replaced");
 	return KF_OK;
 }

@@ -204,6 +204,15 @@ static void add_storage(const struct object *o, struct buf *ret)
 				    : KMIP_PROTECTION_STORAGE_MASK_SOFTWARE);
 }
 
+kf_err op_check_tells(const struct op_call *call)
+{
+	return policy_decide_linked(call->server->catalog, call->who, PERM_GET_ATTRIBUTES,
+		       call->object)
+			       .is_allowed
+		       ? KF_OK
+		       : kf_fail(DENIED, "no grant allows to read the attributes");
+}
+
 void op_attrs_now(const struct op_call *call, struct buf *ret)
 {
 	const struct object *o = call->object;

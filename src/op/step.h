@@ -63,6 +63,8 @@ kf_err op_check_use_of(
 /* INVALID_FIELD for private keys of algorithms that are too weak, unless the server allows them. */
 kf_err op_check_legacy(const struct op_call *call, const struct alg *alg);
 
+/* DENIED: the client was let in to something else, and may not read the object's attributes. */
+kf_err op_check_tells(const struct op_call *call);
 /* The attributes of the call's object as they are shown: what time brings is in them, and what the
  * server knows without keeping it (Short Unique Identifier, Lease Time, Protection Storage Mask). */
 void op_attrs_now(const struct op_call *call, struct buf *ret);

@@ -44,6 +44,7 @@ static kf_err put_attributes(
 	autobuf named = buf_new(call->server->message_max);
 	struct ttlv_writer w = ttlv_write(ret, call->version);
 
+	KF_TRY(op_check_tells(call));
 	op_attrs_now(call, &all);
 	KF_TRY(buf_err(&all));
 	KF_TRY(add_named(call, how, buf_slice(&all), &named));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/import.h"
 #include "crypt/keygen.h"
+#include "op/step.h"
+#include "op/token_key.h"
 #include "world.h"
 
 static const uint8_t key_bytes[32] = { 9, 8, 7 };
@@ -90,6 +92,56 @@ TEST(what_is_exported_is_the_same_at_another_server)
 		EQ(state, STATE_ACTIVE);
 		EQ(attrs_count(b.attributes, TAG_DIGEST), 1);
 	}
+}
+
+TEST(export_tells_attributes_to_those_who_may_read_them)
+{
+	WORLD(w);
+	autobuf kept = buf_new(8192), set = buf_new(8192);
+	struct export_response a;
+	struct get_response got;
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_aes(&w, "disk", &id)));
+	OK(kf_ok(add_grant(&w, "bob", id.text, PERM_GET, 0)));
+
+	be(&w, "bob", false);
+	OK(kf_ok(get(&w, &id, &got)));
+	OK(kf_is(export(&w, &id, &kept, &set, &a), KF_E_DENIED));
+	OK(kf_ok(add_grant(&w, "bob", id.text, PERM_GET_ATTRIBUTES, 0)));
+	OK(kf_ok(export(&w, &id, &kept, &set, &a)));
+}
+
+/* As Destroy leaves a key on tokens. */
+static void bury(struct world *w, const struct id *id)
+{
+	const struct object *o = catalog_find(w->server.catalog, slice_of(id->text));
+	autobuf attrs = buf_new(4096);
+	struct op_call call = { .server = &w->server, .now_s = NOW };
+	const struct token_key key = { .alg = alg_get(ALG_P256) };
+	kf_err err;
+
+	buf_add_slice(&attrs, o->attrs);
+	token_key_bury(&attrs, &key);
+	attrs_set_enum(&attrs, TAG_STATE, STATE_DESTROYED);
+	OK(kf_ok(op_replace_other(&call, o, &attrs, false)));
+	submit_and_wait(w, &call.change, &err);
+	OK(kf_ok(err) && kf_ok(call.change.err));
+	object_unref(call.change.m[0].object.object);
+}
+
+TEST(what_is_known_of_a_destroyed_key_on_tokens_is_not_replaced)
+{
+	WORLD(w);
+	struct id id, there;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_aes(&w, NULL, &id)));
+	const struct wish wish = {
+		.id = id.text, .object = aes(key_bytes, 32), .replaces = true
+	};
+	OK(kf_ok(import(&w, &wish, &there)));
+	bury(&w, &id);
+	OK(kf_is(import(&w, &wish, &there), KF_E_FEATURE));
 }
 
 TEST(export_needs_what_get_needs)
