@@ -12,11 +12,16 @@ kf_err op_destroy_decode(struct op_call *call)
 	return op_name_object(call, &q->uid);
 }
 
-/* Key material on tokens that must not be written to cannot be destroyed; whoever says it were would lie. */
+/* Key material on tokens that must not be written to cannot be destroyed; whoever says it were would lie.
+ * From the others it is deleted as soon as the change is there: an undone batch would find it gone. */
 static kf_err check_tokens(const struct op_call *call)
 {
 	const struct token_key *key = call->object->key;
-	if (!key || !pool_key_is(key) || !call->server->pools)
+	if (!key || !pool_key_is(key))
+		return KF_OK;
+	if (call->is_undoable)
+		return kf_fail(FEATURE, "what tokens delete is not undone");
+	if (!call->server->pools)
 		return KF_OK;
 	kf_err e = op_token_check(call, pool_key_pool(key), true);
 	return kf_is(e, KF_E_READ_ONLY) ? e : KF_OK;

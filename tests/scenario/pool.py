@@ -14,9 +14,11 @@ from scenario import expect, run, skip
 from token_wire import BACKUP, CHANGE_PIN, CLONE, DELETE, DRAIN, IMPORT_SHARE, RESUME, Admin, Refused
 from hsm import Pcscd, VirtualCards, missing
 from lab import Agent, Key, KeyServer, Lab, Load, Nginx, fetch, free_port, handshake, wait_until
-from ttlv import find, octets
+from message import FAILED, UNDO, batch, destroy, no_such, statuses, uid
+from ttlv import Wire, find, octets, reason
 
 PIN = "648219"
+NOT_SUPPORTED = 0x08
 SHARE = bytes(range(32))
 
 
@@ -166,6 +168,19 @@ def claim_a_backup_brings_a_key_back_to_cards_that_lost_it(lab):
     lab.serving("kept", 3)
     signed = lab.server.keyfleet("key", "ref", "from-file")
     expect("KEYFLEET KEY REFERENCE" in signed.stdout, signed)
+
+
+def claim_a_batch_that_may_be_undone_destroys_no_key_on_cards(lab):
+    needs_cards(lab)
+    key = lab.admin.create("main", "lasting", copies=3)
+    lab.serving("lasting", 3)
+    lab.server.keyfleet("key", "revoke", key)
+    with Wire(*lab.admin.where) as w:
+        answer = w.ask(batch(destroy(uid(key)), no_such(), option=UNDO))
+    expect(statuses(answer) == [FAILED] and reason(answer) == NOT_SUPPORTED, answer)
+    expect(lab.admin.keys()["lasting"]["serving"] == "3", lab.admin.keys())
+    lab.server.keyfleet("key", "destroy", "--yes", key)
+    expect("lasting" not in lab.admin.keys(), lab.admin.keys())
 
 
 def claim_a_destroyed_key_is_deleted_from_cards_that_come_later(lab):
