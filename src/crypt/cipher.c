@@ -127,7 +127,9 @@ static kf_err check_setup(const struct cipher_setup *s)
 		return kf_fail(BAD_PARAMETERS, "this cipher has no additional data");
 	if (s->key.n != info->key_n)
 		return kf_fail(BAD_PARAMETERS, "the key has not the cipher's length");
-	if (s->iv.n < info->iv_min || s->iv.n > info->iv_max)
+	/* All but nonces are read as whole blocks: shorter ones are filled up before. */
+	if (s->iv.n < (cipher_has_tag(info) ? info->iv_min : info->iv_max) ||
+		s->iv.n > info->iv_max)
 		return kf_fail(BAD_PARAMETERS, "IV of a wrong length");
 	return KF_OK;
 }

@@ -94,6 +94,8 @@ static kf_err describe(struct op_call *call, struct derive_call *d)
 		return kf_fail(
 			INVALID_FIELD, "symmetric keys and secret data are derived");
 	*m = make_new(call, (enum object_type)d->q.object_type);
+	if (call->conflicts) /* as the record says already */
+		memcpy(m->id, call->with, OBJECT_ID_SIZE);
 	buf_add_slice(&m->attrs, d->q.attributes);
 	KF_TRY(make_check(call, m));
 	(void)attrs_get_enum(d->q.attributes, TAG_CRYPTOGRAPHIC_ALGORITHM, &m->algorithm);
@@ -184,7 +186,6 @@ static kf_err make(struct op_call *call)
 	make_digest(&d->make, buf_slice(&bytes));
 	KF_TRY(link_all(call, d));
 	KF_TRY(make_object(call, &d->make));
-	memcpy(call->with, d->make.id, OBJECT_ID_SIZE); /* the record is about the base */
 	memcpy(call->placeholder, d->make.id, OBJECT_ID_SIZE);
 	return KF_OK;
 }
@@ -211,7 +212,10 @@ static kf_err prepare(struct op_call *call)
 	call->mechanism = ttlv_value_text(TTLV_KIND_DERIVATION_METHOD, d->q.method);
 	KF_TRY(describe(call, d));
 	KF_TRY(check_base(call, call->object));
-	return find_other(call, d);
+	KF_TRY(find_other(call, d));
+	/* The record is about the base, and is written before the work begins. */
+	memcpy(call->with, d->make.id, OBJECT_ID_SIZE);
+	return KF_OK;
 }
 
 enum op_next op_derive_key_start(struct op_call *call)

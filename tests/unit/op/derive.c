@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/x509.h>
+#include <string.h>
 
 enum { USAGE_DERIVE = 0x200, USAGE_AGREE = 0x800, AES = 3, HMAC_SHA256 = 9 };
 
@@ -429,6 +430,43 @@ TEST(a_key_encrypts_by_its_own_algorithm_alone)
 	OK(kf_is(derive(&w, &wish, &none), KF_E_BAD_PARAMETERS));
 	wish.base = &password;
 	OK(kf_is(derive(&w, &wish, &none), KF_E_BAD_PARAMETERS));
+}
+
+/* The record is written between the two. */
+TEST(the_derived_key_is_named_before_the_work_begins)
+{
+	WORLD(w);
+	autobuf attrs = buf_new(4096);
+	struct id base;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_password(&w, "password", &base)));
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	const struct derive_key_request d = { .object_type = OBJECT_SECRET_DATA,
+		.base = { uid(&base) },
+		.bases = 1,
+		.method = KMIP_DERIVATION_METHOD_PBKDF2,
+		.how = { .salt = slice_of("salt"),
+			.has_salt = true,
+			.has_iterations = true,
+			.iterations = 1 },
+		.attributes = buf_slice(&attrs) };
+	struct ttlv_writer q = question(&w);
+	derive_key_put_request(&q, &d);
+	OK(kf_ok(ttlv_written(&q)));
+	struct op_call *call = w.call;
+	call->op = op_find(KMIP_OPERATION_DERIVE_KEY);
+	call->server = &w.server;
+	call->version = w.version;
+	call->payload = buf_slice(&w.question);
+	call->who = &w.who;
+	call->now_s = w.now_s;
+	OK(kf_ok(op_decode(call)));
+	OK(kf_ok(op_authorise(call)));
+
+	EQ(op_start(call), OP_WORK);
+	OK(call->with[0] && strcmp(call->with, base.text));
+	EQ(op_worked(call), OP_COMMIT);
+	OK(!strcmp(call->with, call->placeholder));
 }
 
 /* HKDF goes over its data for each block that it makes: 256 times. */
