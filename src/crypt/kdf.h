@@ -9,8 +9,9 @@
 
 enum {
 	KDF_SIZE_MAX = 8192,
-	KDF_DATA_MAX = 1 << 16,        /* may be gone over for each block that is made */
-	KDF_ITERATIONS_MAX = 10000000, /* blocks of PBKDF2 count */
+	KDF_DATA_MAX = 1 << 16, /* may be gone over for each block that is made */
+	KDF_ITERATIONS_MAX =
+		2000000, /* a worker is busy for a second or two; blocks of PBKDF2 count */
 };
 
 struct kdf {

@@ -142,8 +142,14 @@ TEST(pbkdf2_makes_a_key_of_a_pass_phrase_in_every_version)
 			.algorithm = AES,
 			.bits = 128 };
 		OK(derives(&w, &wish, "4b007901b765489abead49d926f721d0"));
-		wish.how.has_iterations = false;
 		struct id none;
+		wish.how.iterations = KDF_ITERATIONS_MAX + 1;
+		OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
+		wish.how.iterations = KDF_ITERATIONS_MAX / 2;
+		wish.bits = 512; /* four blocks */
+		wish.algorithm = HMAC_SHA256;
+		OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
+		wish.how.has_iterations = false;
 		OK(kf_is(derive(&w, &wish, &none), KF_E_MISSING));
 	}
 }
@@ -307,7 +313,7 @@ TEST(hkdf_and_sp_800_108_are_those_of_the_standards)
 		"2d56ecc4c5bf34007208d5b887185865"));
 	w.version = KMIP_1_4; /* which does not know it */
 	struct id none;
-	OK(!kf_ok(derive(&w, &wish, &none)));
+	OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
 }
 
 static kf_err put_pair(struct world *w, EVP_PKEY *k, uint32_t algorithm,
