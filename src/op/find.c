@@ -80,9 +80,9 @@ static void plan_mask(struct planning *p, uint32_t wanted)
 	uint32_t mask[CATALOG_MASKS];
 	size_t n;
 
+	way_init(&w);
 	if (!catalog_masks(p->q->catalog, mask, &n) || !wanted)
 		return; /* objects without a mask have none of its bits, too */
-	way_init(&w);
 	for (size_t i = 0; i < p->spaces; i++)
 		for (size_t k = 0; k < n; k++)
 			if ((mask[k] & wanted) == wanted)

@@ -360,4 +360,16 @@ TEST(who_would_look_at_too_much_is_told_so)
 	EQ(search.under_way, 1);
 	w.server.search = NULL;
 }
+
+TEST(no_usage_at_all_is_asked_for_by_everybody)
+{
+	WORLD(w);
+	struct id id;
+	autobuf wanted = buf_new(1024);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_aes(&w, NULL, &id)));
+	attrs_add_int(&wanted, TAG_CRYPTOGRAPHIC_USAGE_MASK, 0);
+	EQ(located(&w, buf_slice(&wanted), NULL), 1);
+}
+
 TEST_MAIN
