@@ -143,7 +143,8 @@ static struct find_question question_of(struct op_call *call)
 static kf_err look(struct op_call *call, const struct find_places *places)
 {
 	const struct op_search *s = call->server->search;
-	const uint64_t end_ns = s ? clock_monotonic_ns() + s->time_ms * 1000000 : 0;
+	const uint64_t end_ns =
+		s ? clock_monotonic_ns() + s->time_ms * UINT64_C(1000000) : 0;
 
 	for (size_t i = 0; i < places->n; i++) {
 		if (!visit(call, catalog_at(call->server->catalog, places->at[i])))

@@ -372,4 +372,17 @@ TEST(no_usage_at_all_is_asked_for_by_everybody)
 	EQ(located(&w, buf_slice(&wanted), NULL), 1);
 }
 
+TEST(who_has_seconds_for_a_search_has_them)
+{
+	WORLD(w);
+	struct id id;
+	struct op_search search = { .most = 1, .time_ms = 4295 };
+	OK(kf_ok(let_alice_create(&w)));
+	for (int i = 0; i < 1100; i++)
+		OK(kf_ok(create_aes(&w, NULL, &id)));
+	w.server.search = &search;
+	EQ(located(&w, (struct slice){ 0 }, NULL), 1100);
+	w.server.search = NULL;
+}
+
 TEST_MAIN
