@@ -379,11 +379,16 @@ static void take_step(const uint8_t *p)
 		compare(m);
 }
 
+/* See tests/fuzz/op.c. */
+static void tear_down(void) { world_close(&w); }
+
 static void begin(void)
 {
 	if (inputs++ % INPUTS_PER_WORLD == 0) {
 		if (w.store)
 			world_close(&w);
+		else
+			must(atexit(tear_down) == 0, "an end");
 		must(kf_ok(world_open(&w)) && kf_ok(let_alice_create(&w)), "a world");
 	}
 	memset(slots, 0, sizeof(slots));

@@ -94,6 +94,15 @@ static const char pair[] = "Common Attributes\n"
 			   "\tCryptographic Length = Integer 256\n"
 			   "\tActivation Date = Date 2020-01-01T00:00:00Z\n";
 
+/* The index keeps part of its hash in its pointers: what looks for leaks cannot follow them, so nothing stays. */
+static void tear_down(void)
+{
+	op_free(&w.call);
+	op_later_free(w.server.later);
+	op_cryptoki_free(w.server.cryptoki);
+	store_close(w.server.store);
+}
+
 static void set_up(void)
 {
 	const char *key =
@@ -120,6 +129,7 @@ static void set_up(void)
 	make_object(0, aes);
 	make_object(1, pair);
 	make_object(2, pair);
+	must(atexit(tear_down) == 0 ? KF_OK : kf_fail(NOMEM, "test"));
 }
 
 static size_t rows(void)

@@ -303,7 +303,8 @@ static const char *complaint(const char *section)
 	struct conf c;
 	if (kf_ok(read_text(section, &c, &errors)))
 		config_free(&c);
-	memcpy(text, errors.p, errors.n);
+	if (errors.n)
+		memcpy(text, errors.p, errors.n);
 	text[errors.n] = 0;
 	return text;
 }

@@ -212,7 +212,7 @@ static void note(struct buf *survivors, const struct mutant *m)
 	if (m->hit.tag == TAG_ATTRIBUTE_VALUE)
 		buf_printf(&line, " of %.*s", (int)m->name.n, (const char *)m->name.p);
 	buf_add_u8(&line, '\n');
-	if (!memmem(survivors->p, survivors->n, line.p, line.n))
+	if (!survivors->n || !memmem(survivors->p, survivors->n, line.p, line.n))
 		buf_add_slice(survivors, buf_slice(&line));
 }
 
