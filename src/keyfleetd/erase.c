@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_MS = 1000, AGAIN_MS = 60000, KEYS_MAX = 1024, FAILED_MAX = 64 };
+enum { LOOK_MS = 1000, AGAIN_MS = 60000, FAILED_MAX = 64 };
 
 struct eraser {
 	struct server *server;
@@ -21,6 +21,7 @@ struct eraser {
 	pthread_mutex_t lock; /* guards is_stopping */
 	pthread_cond_t woken;
 	bool is_stopping;
+	bool has_told; /* that it leaves everything alone */
 	/* Tried in vain, and not at once again; the oldest gives way. */
 	struct {
 		uint8_t key_id[KEY_ID_SIZE];
@@ -96,12 +97,16 @@ static kf_err delete_key(struct eraser *e, const struct pool_key_status *k,
 	return report->failed ? kf_fail(TOKEN, "not all tokens let it go") : KF_OK;
 }
 
-static void erase(struct eraser *e, const struct pool_key_status *k, const char *object)
+/* Whether it is destroyed is asked while nobody can bring it back. */
+static void erase(struct eraser *e, const struct pool_key_status *k)
 {
+	char object[OBJECT_ID_SIZE];
 	CLEANUP(mem_freep) struct provision_report *report = calloc(1, sizeof(*report));
 	if (!report || !kf_ok(op_slow_erase(e->server->slow, k->key_id)))
 		return;
-	kf_err err = delete_key(e, k, object, report);
+	kf_err err = KF_OK;
+	if (is_buried(e, k->key_id, object))
+		err = delete_key(e, k, object, report);
 	op_slow_erased(e->server->slow);
 	if (!kf_ok(err))
 		rest(e, k->key_id);
@@ -117,26 +122,44 @@ static bool must_stop(struct eraser *e)
 	return must;
 }
 
-static void look_at_pool(struct eraser *e, const char *pool, struct pool_key_status *keys)
+static void look_at_pool(struct eraser *e, const char *pool)
 {
 	char object[OBJECT_ID_SIZE];
 	if (!kf_ok(pool_check(e->server->pools, pool, true)))
 		return; /* read only */
-	size_t n = pool_keys(e->server->pools, pool, keys, KEYS_MAX);
-	for (size_t i = 0; i < n && i < KEYS_MAX && !must_stop(e); i++)
+	const size_t most = pool_keys(e->server->pools, pool, NULL, 0);
+	CLEANUP(mem_freep) struct pool_key_status *keys = calloc(most + 1, sizeof(*keys));
+	if (!keys)
+		return;
+	const size_t n = pool_keys(e->server->pools, pool, keys, most);
+	for (size_t i = 0; i < n && i < most && !must_stop(e); i++)
 		if (!is_resting(e, keys[i].key_id) &&
 			is_buried(e, keys[i].key_id, object))
-			erase(e, &keys[i], object);
+			erase(e, &keys[i]);
+}
+
+/* An object that this server cannot read may be of a key that it believes destroyed: then nothing is deleted,
+ * until the store is whole again and the server was started anew. */
+static bool knows_all_keys(struct eraser *e)
+{
+	struct store_status status;
+	store_status(e->server->store, &status);
+	const bool knows = !status.tampered && !status.unloaded;
+	if (!knows && !e->has_told)
+		log_warn("destroyed keys are left on tokens: the store has objects that "
+			 "cannot be read",
+			LOG_NUM("tampered", status.tampered),
+			LOG_NUM("unloaded", status.unloaded));
+	e->has_told = !knows;
+	return knows;
 }
 
 static void look(struct eraser *e)
 {
 	struct pool_totals totals[POOLS_MAX];
 	size_t n = tokens_totals(e->server->tokens, totals, POOLS_MAX);
-	CLEANUP(mem_freep)
-	struct pool_key_status *keys = calloc(KEYS_MAX, sizeof(*keys));
-	for (size_t i = 0; keys && i < n; i++)
-		look_at_pool(e, totals[i].name, keys);
+	for (size_t i = 0; i < n && knows_all_keys(e); i++)
+		look_at_pool(e, totals[i].name);
 }
 
 /* ---- the thread ---- */

@@ -54,7 +54,7 @@ static bool is_of(
 
 static bool parse(const char *line, struct row *ret)
 {
-	const char *hex = strchr(line, ' ');
+	const char *hex = strrchr(line, ' '); /* serial numbers may have blanks */
 	size_t n = hex ? (size_t)(hex - line) : 0;
 	if (!n || n >= sizeof(ret->serial) || strlen(hex + 1) != 2 * (size_t)MAC_SIZE)
 		return false;

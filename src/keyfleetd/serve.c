@@ -196,6 +196,7 @@ static void deadline_passed(struct loop_timer *t)
 		return;
 	}
 	s->is_given_up = true;
+	pools_interrupt(s->pools); /* what a token hangs at */
 	log_warn("drain takes too long, connections are closed");
 	for (unsigned i = 0; i < s->ios; i++)
 		io_close(s->io[i]);

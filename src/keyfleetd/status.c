@@ -95,6 +95,7 @@ void server_health(struct server *s, struct buf *ret)
 	print(ret, "store.rolled-back", store.is_rolled_back);
 	print(ret, "store.objects", store.objects);
 	print(ret, "store.tampered", store.tampered);
+	print(ret, "store.unloaded", store.unloaded);
 	print(ret, "store.old-master-keys", store.old_master_keys);
 	server_status(s, ret);
 }

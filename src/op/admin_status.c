@@ -42,6 +42,7 @@ static void add_store(struct op_call *call)
 	add_number(call, "store.sequence", s.sequence);
 	add_number(call, "store.objects", s.objects);
 	add_number(call, "store.tampered", s.tampered);
+	add_number(call, "store.unloaded", s.unloaded);
 	add_number(call, "store.commits", s.commits);
 	add_number(call, "store.changes", s.changes);
 	add_number(call, "store.old-master-keys", s.old_master_keys);

@@ -6,6 +6,7 @@
 #include "op/material.h"
 #include "op/token_key.h"
 #include "op/token_step.h"
+#include <openssl/sha.h>
 #include <string.h>
 
 kf_err op_key_overflow_decode(struct op_call *call)
@@ -54,6 +55,20 @@ static kf_err read_copy(const struct op_call *call, struct keypair *ret)
 
 static void material_wipe(struct token_material *m) { explicit_bzero(m, sizeof(*m)); }
 
+/* It tells the other key servers that they have to look at the material. */
+static void put_digest(struct slice material, struct buf *attrs)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA256(material.p, material.n, digest);
+	attrs_remove_all(attrs, TAG_DIGEST);
+	struct ttlv_writer w = ttlv_write(attrs, 0);
+	ttlv_begin(&w, TAG_DIGEST);
+	ttlv_put_enum(&w, TAG_HASHING_ALGORITHM, KMIP_HASHING_ALGORITHM_SHA_256);
+	ttlv_put_bytes(&w, TAG_DIGEST_VALUE, (struct slice){ digest, sizeof(digest) });
+	ttlv_put_enum(&w, TAG_KEY_FORMAT_TYPE, KMIP_KEY_FORMAT_TYPE_TOKEN);
+	ttlv_end(&w);
+}
+
 static kf_err make_material(struct op_call *call, struct slice copy, struct buf *ret)
 {
 	autobuf was = buf_new(call->server->message_max);
@@ -99,8 +114,10 @@ static kf_err change(struct op_call *call)
 	KF_TRY(read_copy(call, &copy));
 	put_attributes(call, copy.pkcs8.n > 0, &attrs);
 	kf_err e = make_material(call, buf_slice(&copy.pkcs8), &material);
-	if (kf_ok(e))
+	if (kf_ok(e)) {
+		put_digest(buf_slice(&material), &attrs);
 		e = op_replace_object(call, &attrs, false);
+	}
 	if (!kf_ok(e)) {
 		buf_free(&material);
 		return e;

@@ -66,7 +66,9 @@ kf_err material_load_key(
 		err = soft_key_new(k.block.material, ret);
 	else if (k.block.format == KMIP_KEY_FORMAT_TYPE_RAW && material_alg(o))
 		err = load_raw(k.block.material, material_alg(o), ret);
-	return kf_is(err, KF_E_KEY_FORMAT) ? KF_OK : err;
+	/* What is said of a key on tokens is the key server's own: it can be read, or somebody has to know. */
+	const bool is_foreign = k.block.format != KMIP_KEY_FORMAT_TYPE_TOKEN;
+	return is_foreign && kf_is(err, KF_E_KEY_FORMAT) ? KF_OK : err;
 }
 
 static kf_err spki_of(

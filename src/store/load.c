@@ -39,7 +39,8 @@ static bool has_same_digest(const struct object *a, const struct object *b)
 	return slice_eq(one.whole, two.whole);
 }
 
-/* An object's material does not change, unless Import replaces it, and then its Digest does.  To make the
+/* An object's material does not change, unless Import replaces it or a key on tokens gets a copy in software or
+ * loses it, and then its Digest does.  To make the
  * key anew would cost time for each that another server has changed, and memory for keys that may not
  * be there. */
 static struct token_key *kept_key(const struct store *s, const struct object *o)
@@ -72,8 +73,10 @@ static kf_err decode_object(struct store *s, const struct record *r, struct obje
 	kf_err err = load_key(s, o);
 	if (kf_is(err, KF_E_TAMPERED))
 		return err;
-	if (!kf_ok(err))
+	if (!kf_ok(err)) {
+		atomic_fetch_add(&s->status.unloaded, 1);
 		store_event(s, err, o->id);
+	}
 	*ret = o;
 	o = NULL;
 	return KF_OK;

@@ -199,6 +199,7 @@ void store_status(struct store *s, struct store_status *ret)
 		.sequence = atomic_load(&s->status.sequence),
 		.objects = catalog_count(s->catalog),
 		.tampered = atomic_load(&s->status.tampered),
+		.unloaded = atomic_load(&s->status.unloaded),
 		.commits = atomic_load(&s->status.commits),
 		.changes = atomic_load(&s->status.changes),
 		.queued = atomic_load(&s->queued),

@@ -132,6 +132,8 @@ struct store_status {
 	bool is_rolled_back; /* found while running: nothing is written any more, signing goes on */
 	uint64_t sequence; /* of the newest change seen */
 	uint64_t objects, tampered, commits, changes;
+	uint64_t
+		unloaded; /* private keys whose material could not be used, since the start */
 	uint64_t queued;          /* changes that wait */
 	uint64_t old_master_keys; /* rows not yet under the newest master key */
 };

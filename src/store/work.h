@@ -49,7 +49,8 @@ struct store {
 	atomic_bool is_stopping, is_rotating;
 	struct {
 		atomic_bool is_reachable, is_writable, is_rolled_back;
-		_Atomic uint64_t sequence, tampered, commits, changes, old_master_keys;
+		_Atomic uint64_t sequence, tampered, unloaded, commits, changes,
+			old_master_keys;
 	} status;
 
 	struct {

@@ -164,10 +164,18 @@ def claim_a_burst_overflows_and_no_visitor_waits_long(lab):
     expect(tokens > 3, f"tokens made {tokens} signatures")
 
 
+def digest(lab):
+    """By which the key servers of a store know that they have to look at the material again."""
+    shown = lab.server.keyfleet("key", "show", "www").stdout
+    return "".join(line.strip() for line in shown.splitlines() if "Digest Value" in line)
+
+
 def claim_the_copy_is_taken_away_again(lab):
     needs_cards(lab)
+    had = digest(lab)
     lab.server.keyfleet("key", "overflow", "www", "--drop")
     expect("overflow" not in lab.server.keyfleet("key", "show", "www").stdout, "it says that there is a copy")
+    expect(digest(lab) not in ("", had), "other key servers do not learn that it is gone")
     expect(lab.csr().returncode == 0, "tokens do not sign any more")
     lab.cards.tell("card", "all", "unplug")
     lab.to_be("gone", "gone")
