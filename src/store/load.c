@@ -40,9 +40,8 @@ static bool has_same_digest(const struct object *a, const struct object *b)
 }
 
 /* An object's material does not change, unless Import replaces it or a key on tokens gets a copy in software or
- * loses it, and then its Digest does.  To make the
- * key anew would cost time for each that another server has changed, and memory for keys that may not
- * be there. */
+ * loses it, and then its Digest does.  To make the key anew would cost time for each that another server has
+ * changed, and memory for keys that may not be there. */
 static struct token_key *kept_key(const struct store *s, const struct object *o)
 {
 	const struct object *was = catalog_find(s->catalog, slice_of(o->id));
