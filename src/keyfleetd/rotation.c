@@ -146,15 +146,24 @@ static void prepare(struct rotation *r, uint32_t operation, struct slice payload
 	call->now_s = r->now_s;
 }
 
+/* The request names the object as it is now.  What another server has replaced meanwhile is not due any more,
+ * and yet could be re-keyed. */
+static kf_err find_unchanged(struct rotation *r, uint64_t version)
+{
+	struct op_call *call = r->call;
+	KF_TRY(op_decode(call));
+	if (!call->object || call->object->version != version)
+		return kf_fail(CONFLICT, "object was changed meanwhile");
+	return op_authorise(call);
+}
+
 /* A conflict is no reason to look again: another server has rotated it, or a client has changed it, and then
  * the next look finds it. */
-static kf_err run_steps(struct rotation *r)
+static kf_err run_steps(struct rotation *r, uint64_t version)
 {
 	struct op_call *call = r->call;
 	epoch_online(r->reader);
-	kf_err e = op_decode(call);
-	if (kf_ok(e))
-		e = op_authorise(call);
+	kf_err e = find_unchanged(r, version);
 	enum op_next next = kf_ok(e) ? op_start(call) : OP_FAIL;
 	epoch_offline(r->reader);
 	KF_TRY(e);
@@ -173,11 +182,11 @@ static kf_err rotate(struct rotation *r, struct object *o)
 		return kf_fail(OBJECT_TYPE, "objects of this type are not rotated");
 	prepare(r, operation, buf_slice(&payload));
 	KF_TRY(record_first(r, o));
-	if (o->key && pool_key_is(o->key)) {
-		KF_TRY(claim(r, o));
-		prepare(r, operation, buf_slice(&payload));
-	}
-	return run_steps(r);
+	if (!o->key || !pool_key_is(o->key))
+		return run_steps(r, o->version);
+	KF_TRY(claim(r, o));
+	prepare(r, operation, buf_slice(&payload));
+	return run_steps(r, o->version + 1);
 }
 
 static void rotate_one(struct rotation *r, struct object *o)

@@ -15,6 +15,7 @@ from ttlv import enum, find, int_, item, struct_, text
 CREATE, LOCATE, ATTRIBUTES = 0x01, 0x08, 0x0B
 INTERVAL, AUTOMATIC, OFFSET, GENERATION, LATEST = 0x42016A, 0x42016B, 0x42016C, 0x42016E, 0x420172
 EVERY_S = 2
+RIVALS = 12  # so many keys are due at once that the servers meet at some of them
 
 
 class Servers(Lab):
@@ -90,6 +91,15 @@ def claim_a_key_is_rotated_in_time_by_one_of_two_servers(lab):
     done = lab.rotated(lab.first, first) + lab.rotated(lab.second, first)
     expect(len(done) == 1, done)
     expect(len(lab.named("vault")) == 1, "the name is not one key's")
+
+
+def claim_keys_that_are_due_together_are_rotated_once_each(lab):
+    keys = {f"rival-{i}": create(lab, f"rival-{i}", *automatic(EVERY_S)) for i in range(RIVALS)}
+    wait_until("all rotations", lambda: all(lab.named(name) != [uid] for name, uid in keys.items()))
+    wait_until("the records", lambda: all(lab.rotated(lab.first, uid) or lab.rotated(lab.second, uid) for uid in keys.values()))
+    for name, uid in keys.items():
+        done = lab.rotated(lab.first, uid) + lab.rotated(lab.second, uid)
+        expect(len(done) == 1 and len(lab.named(name)) == 1, done)
 
 
 def claim_nothing_is_forgotten_over_a_restart(lab):
