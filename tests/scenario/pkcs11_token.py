@@ -312,4 +312,5 @@ def claim_a_wrong_pin_costs_a_card_one_try(lab):
     expect("User PIN tries left  : 2" in text, text)
 
 
-run(globals(), Tokens("keyfleet-pkcs11"))
+if __name__ == "__main__":
+    run(globals(), Tokens("keyfleet-pkcs11"))

@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a KMIP client does with keys that tokens hold is what it does with others: made, used, wrapping, replaced,
+destroyed; only that nobody gets them.  On SmartCard-HSMs, and on tokens behind PKCS#11."""
+import os
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+
+from scenario import expect, run, skip
+from pkcs11_token import SOFTHSM
+from token_wire import IMPORT_SHARE, NAME, UID, USAGE, Admin, Refused
+from hsm import Pcscd, VirtualCards, missing
+from lab import KeyServer, Lab, wait_until
+from ttlv import Wire, enum, find, int_, item, items_of, octets, reason, request, status, struct_, text
+
+CREATE_PAIR, REGISTER, REKEY_PAIR, GET, REVOKE, DESTROY = 0x02, 0x03, 0x1D, 0x0A, 0x13, 0x14
+DECRYPT, ENCRYPT, SIGN, VERIFY, IMPORT, EXPORT = 0x20, 0x1F, 0x21, 0x22, 0x2A, 0x2B
+RSA, AES = 4, 3
+SIGNS, VERIFIES, ENCRYPTS, DECRYPTS, WRAPS, UNWRAPS = 1, 2, 4, 8, 0x10, 0x20
+SHA256 = 6
+ITEM_NOT_FOUND, FAILURE, DENIED, SENSITIVE, NOT_EXTRACTABLE, DESTROYED = 0x01, 0x0A, 0x0C, 0x16, 0x17, 0x36
+PIN, SHARE = "648219", bytes(range(32))
+NOW = item(0x420001, 9, (1).to_bytes(8, "big"))
+OAEP = struct_(0x42002B, enum(0x42005F, 2), enum(0x420038, SHA256), enum(0x420028, RSA), enum(0x420101, 1),
+               enum(0x420102, SHA256))
+PKCS1 = struct_(0x42002B, enum(0x42005F, 8), enum(0x420028, RSA))
+SIGNATURE = struct_(0x42002B, enum(0x42005F, 8), enum(0x420038, SHA256), enum(0x420028, RSA))
+
+
+class Hsms(Lab):
+    """One key server with the pools `cards` (two SmartCard-HSMs) and `soft` (two tokens of SoftHSM)."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.why_not = missing("softhsm2-util") or (None if SOFTHSM else "SoftHSM2 is not installed")
+        if self.why_not:
+            return self
+        self.cards = VirtualCards(self, 2)
+        self.pcscd = Pcscd(self, self.cards)
+        os.makedirs(self.path("tokens"))
+        environment = {"SOFTHSM2_CONF": self.write("softhsm2.conf", f"directories.tokendir = {self.path('tokens')}\n")}
+        for label in ("s1", "s2"):
+            self.run(["softhsm2-util", "--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "12345678"],
+                     env=environment)
+        pin = self.write("pin", PIN + "\n", 0o600)
+        self.server = KeyServer(self, "keys")
+        self.server.process.stop()
+        with open(os.path.join(self.server.dir, "keyfleetd.conf"), "a") as f:
+            f.write(f"\n[pool cards]\npin = {pin}\nsocket = {self.pcscd.socket}\n"
+                    f"\n[pool soft]\ndriver = pkcs11\nmodule = {SOFTHSM}\npin = {pin}\ntokens = s1, s2\n")
+        self.environment = environment
+        self.server.start(env=environment)
+        self.admin = Admin(self.server)
+        for serial, token in self.admin.tokens().items():
+            if token["pool"] == "cards":
+                self.admin.init(serial, "card")
+            self.admin.act(IMPORT_SHARE, serial, octets(0x54002C, SHARE))
+        return self
+
+    def connect(self):
+        return Wire(*self.admin.where)
+
+    def restart(self):
+        self.server.process.stop()
+        self.server.start(env=self.environment)
+
+
+def each_pool(claim):
+    """The same on both kinds of tokens."""
+    def both(lab):
+        if lab.why_not:
+            skip(lab.why_not)
+        for pool in ("cards", "soft"):
+            with lab.connect() as wire:
+                wire.tls.settimeout(60)
+                claim(lab, wire, pool)
+    both.__name__ = claim.__name__
+    return both
+
+
+def own(name, value):
+    return struct_(0x420008, text(0x42009D, "keyfleet"), text(0x42000A, name), text(0x42000B, value))
+
+
+def named(name):
+    return struct_(0x420053, text(NAME, name), enum(0x420054, 1))
+
+
+def done(wire, code, payload, **more):
+    answer = items_of(wire.ask(request(code, payload, **more)))[0]
+    expect(status(answer) == 0, f"{code:#x}: {answer}")
+    return find(answer, 0x42007C) or []
+
+
+def refused(wire, code, payload, **more):
+    """Its Result Reason."""
+    answer = items_of(wire.ask(request(code, payload, **more)))[0]
+    expect(status(answer) != 0, f"{code:#x} is answered: {answer}")
+    return reason(answer)
+
+
+def create_pair(wire, pool, name, private, public):
+    """RSA; the identifiers of both halves."""
+    made = done(wire, CREATE_PAIR, struct_(0x420126, enum(0x420028, RSA), int_(0x42002A, 2048), NOW, OAEP, PKCS1)
+                + struct_(0x420127, named(name), int_(USAGE, private), own("pool", pool))
+                + struct_(0x420128, named(name + ".pub"), int_(USAGE, public)))
+    return find(made, 0x420066).decode(), find(made, 0x42006F).decode()
+
+
+def public_key(wire, uid):
+    return serialization.load_der_public_key(find(done(wire, GET, text(UID, uid) + enum(0x420042, 5)), 0x420043))
+
+
+def make_pair(wire, pool, name):
+    return create_pair(wire, pool, name, SIGNS | DECRYPTS | UNWRAPS, VERIFIES | ENCRYPTS | WRAPS)
+
+
+def pairs(lab, wire, pool):
+    """The same for all claims that leave it as it is."""
+    made = lab.__dict__.setdefault("pairs", {})
+    if pool not in made:
+        made[pool] = make_pair(wire, pool, "pair-" + pool)
+    return made[pool]
+
+
+def retire(wire, uid):
+    done(wire, REVOKE, text(UID, uid) + struct_(0x420081, enum(0x420082, 5)))
+    done(wire, DESTROY, text(UID, uid))
+
+
+# ---- pairs ----
+
+
+@each_pool
+def claim_it_signs_and_the_signature_is_right(lab, wire, pool):
+    private, public = pairs(lab, wire, pool)
+    made = find(done(wire, SIGN, text(UID, private) + SIGNATURE + octets(0x4200C2, b"words")), 0x4200C3)
+    public_key(wire, public).verify(made, b"words", padding.PKCS1v15(), hashes.SHA256())
+    verdict = done(wire, VERIFY, text(UID, public) + SIGNATURE + octets(0x4200C2, b"words") + octets(0x4200C3, made))
+    expect(find(verdict, 0x42009B) == 1, verdict)
+
+
+@each_pool
+def claim_it_decrypts_what_its_public_half_encrypted(lab, wire, pool):
+    private, public = pairs(lab, wire, pool)
+    for parameters in (OAEP, PKCS1):
+        sealed = find(done(wire, ENCRYPT, text(UID, public) + parameters + octets(0x4200C2, b"secret")), 0x4200C2)
+        plain = find(done(wire, DECRYPT, text(UID, private) + parameters + octets(0x4200C2, sealed)), 0x4200C2)
+        expect(plain == b"secret", plain)
+
+
+@each_pool
+def claim_wrong_padding_is_told_to_nobody(lab, wire, pool):
+    private, public = pairs(lab, wire, pool)
+    numbers = public_key(wire, public).public_numbers()
+    foreign = pow(7, numbers.e, numbers.n).to_bytes(256, "big")
+    payload = text(UID, private) + PKCS1 + octets(0x4200C2, foreign)
+    one, two = (find(done(wire, DECRYPT, payload), 0x4200C2) for _ in range(2))
+    expect(one == two, "what stands for bad padding changes from call to call")
+    sealed = public_key(wire, public).encrypt(b"words", padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+    reasons = {refused(wire, DECRYPT, text(UID, private) + OAEP + octets(0x4200C2, data))
+               for data in (foreign, sealed[:-1] + bytes([sealed[-1] ^ 1]), b"\xff" * 256, bytes(256))}
+    expect(reasons == {FAILURE}, reasons)
+
+
+def why_not_given(version):
+    return {SENSITIVE, NOT_EXTRACTABLE} if version >= (1, 4) else {DENIED}
+
+
+@each_pool
+def claim_nobody_gets_it_in_any_version(lab, wire, pool):
+    private, public = pairs(lab, wire, pool)
+    wrapping = struct_(0x420047, enum(0x42009E, 1), struct_(0x420036, text(UID, public), OAEP_1_0))
+    for version in ((1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0), (2, 1)):
+        told = refused(wire, GET, text(UID, private), version=version)
+        expect(told in why_not_given(version), f"{version}: {told:#x}")
+        told = refused(wire, GET, text(UID, private) + enum(0x420042, 3), version=version)
+        expect(told in why_not_given(version), f"{version} as PKCS#1: {told:#x}")
+        told = refused(wire, GET, text(UID, private) + wrapping, version=version)
+        expect(told in why_not_given(version), f"{version} wrapped: {told:#x}")
+        if version >= (1, 4):
+            told = refused(wire, EXPORT, text(UID, private), version=version)
+            expect(told in why_not_given(version), f"{version} exported: {told:#x}")
+
+
+OAEP_1_0 = struct_(0x42002B, enum(0x42005F, 2), enum(0x420038, SHA256))
+
+
+# ---- other keys wrapped by it ----
+
+
+def register_plain(wire, name, key):
+    block = struct_(0x420040, enum(0x420042, 1), struct_(0x420045, octets(0x420043, key)), enum(0x420028, AES),
+                    int_(0x42002A, 8 * len(key)))
+    made = done(wire, REGISTER, enum(0x420057, 2) + struct_(0x420125, named(name), int_(USAGE, ENCRYPTS | DECRYPTS), NOW)
+                + struct_(0x42008F, block))
+    return find(made, UID).decode()
+
+
+def wrapped_under(wire, uid, public, encoding):
+    """The whole Symmetric Key, wrapped."""
+    how = struct_(0x420047, enum(0x42009E, 1), struct_(0x420036, text(UID, public), OAEP), encoding)
+    return done(wire, GET, text(UID, uid) + how)
+
+
+def block_of(answer):
+    return find(answer, 0x420040)
+
+
+def written(items):
+    """Back into bytes what ttlv.parse() read of a wrapped Key Block."""
+    kinds = {0x420042: enum, 0x420028: enum, 0x42009E: enum, 0x42005F: enum, 0x420038: enum, 0x420101: enum,
+             0x420102: enum, 0x4200A3: enum, 0x42002A: int_, 0x420011: enum}
+    return b"".join(struct_(tag, written(v)) if isinstance(v, list) else kinds[tag](tag, v) if tag in kinds
+                    else item(tag, 7 if tag == UID else 8, v) for tag, v in items)
+
+
+@each_pool
+def claim_a_key_travels_under_its_public_half_and_comes_back(lab, wire, pool):
+    private, public = pairs(lab, wire, pool)
+    key = os.urandom(16)
+    plain = register_plain(wire, "travels-" + pool, key)
+    for encoding in (b"", enum(0x4200A3, 1)):
+        block = block_of(wrapped_under(wire, plain, public, encoding))
+        expect(key not in written(block), "it is there in the clear")
+        back = done(wire, REGISTER, enum(0x420057, 2) + struct_(0x420125, int_(USAGE, ENCRYPTS), NOW)
+                    + struct_(0x42008F, struct_(0x420040, written(block))))
+        uid = find(back, UID).decode()
+        given = done(wire, GET, text(UID, uid) + enum(0x4200F8, 1))
+        expect(find(given, 0x420043) == key, "another key came out")
+        imported = "imported-" + pool + str(len(encoding))
+        done(wire, IMPORT, text(UID, imported) + enum(0x420057, 2) + enum(0x4200F8, 1)
+             + struct_(0x420125, int_(USAGE, ENCRYPTS)) + struct_(0x42008F, struct_(0x420040, written(block))))
+        expect(find(done(wire, GET, text(UID, imported)), 0x420043) == key, "another key was imported")
+
+
+@each_pool
+def claim_what_it_did_not_wrap_is_not_registered(lab, wire, pool):
+    private, public = pairs(lab, wire, pool)
+    plain = register_plain(wire, "spoilt-" + pool, os.urandom(16))
+    block = block_of(wrapped_under(wire, plain, public, enum(0x4200A3, 1)))
+    sealed = find(block, 0x420045)
+    spoilt = [(tag, sealed[:99] + bytes([sealed[99] ^ 1]) + sealed[100:] if tag == 0x420045 else v) for tag, v in block]
+    told = refused(wire, REGISTER, enum(0x420057, 2) + struct_(0x420125, int_(USAGE, ENCRYPTS), NOW)
+                   + struct_(0x42008F, struct_(0x420040, written(spoilt))))
+    expect(told == FAILURE, f"{told:#x}")
+
+
+# ---- replaced, destroyed ----
+
+
+def labels(lab):
+    return set(lab.admin.keys())
+
+
+@each_pool
+def claim_a_pair_is_followed_by_another_on_the_same_tokens(lab, wire, pool):
+    old, _ = make_pair(wire, pool, "follow-" + pool)
+    made = done(wire, REKEY_PAIR, text(0x420066, old))
+    new, public = find(made, 0x420066).decode(), find(made, 0x42006F).decode()
+    expect(new != old, made)
+    wait_until("both tokens", lambda: lab.admin.keys()["follow-" + pool + "-2"]["serving"] == "2")
+    expect(lab.admin.keys()["follow-" + pool + "-2"]["pool"] == pool, "on other tokens")
+    for uid in (old, new):
+        done(wire, SIGN, text(UID, uid) + SIGNATURE + octets(0x4200C2, b"words"))
+    sealed = find(done(wire, ENCRYPT, text(UID, public) + OAEP + octets(0x4200C2, b"secret")), 0x4200C2)
+    expect(find(done(wire, DECRYPT, text(UID, new) + OAEP + octets(0x4200C2, sealed)), 0x4200C2) == b"secret", "lost")
+    expect(refused(wire, GET, text(UID, new)) in (SENSITIVE, NOT_EXTRACTABLE), "given")
+
+
+@each_pool
+def claim_a_destroyed_key_disappears_from_its_tokens(lab, wire, pool):
+    private, _ = make_pair(wire, pool, "gone-" + pool)
+    expect("gone-" + pool in labels(lab), "it was never there")
+    retire(wire, private)
+    wait_until("the tokens to let it go", lambda: "gone-" + pool not in labels(lab))
+    told = refused(wire, SIGN, text(UID, private) + SIGNATURE + octets(0x4200C2, b"words"))
+    expect(told == DESTROYED, f"{told:#x}")
+    told = refused(wire, GET, text(UID, private), version=(1, 4))
+    expect(told == ITEM_NOT_FOUND, f"{told:#x}")
+
+
+if __name__ == "__main__":
+    run(globals(), Hsms("hsm-kmip"))
