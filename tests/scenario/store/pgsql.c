@@ -4,6 +4,7 @@
  * tests/scenario/with-postgresql.
  */
 #include "store/bytes.h"
+#include "store/schema3.h"
 #include "store/suite.h"
 #include "token/token.h"
 #include <libpq-fe.h>
@@ -111,6 +112,29 @@ TEST(servers_see_each_others_changes)
 		OK(kf_is(put(i % 2 ? g.store : f.store, &x), KF_E_EXISTS));
 	}
 	EQ(status_of(&f).sequence, status_of(&g).sequence);
+	fixture_close(&f);
+	fixture_close(&g);
+}
+
+/* Servers are upgraded one after the other. */
+TEST(a_server_of_before_goes_on_writing_while_others_are_upgraded)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { 0 };
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(put(
+		f.store, &(struct spec){ .id = "a", .name = "www", .material = "x" })));
+	OK(sql(SCHEMA_3));
+	OK(!sql_has_no(SCHEMA_3_ROWS));
+
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+
+	OK(sql_has_no(SCHEMA_3_ROWS));
+	OK(sql(SCHEMA_3_WRITES));
+	OK(holds(g.store, "a", "x"));
+	OK(kf_ok(put(
+		f.store, &(struct spec){ .id = "b", .name = "other", .material = "y" })));
+	EVENTUALLY(has(&g, "b"));
 	fixture_close(&f);
 	fixture_close(&g);
 }
