@@ -8,6 +8,7 @@
 #include "kmip/admin.h"
 #include "kmip/archive.h"
 #include "kmip/asynchronous.h"
+#include "kmip/certify.h"
 #include "kmip/change_attribute.h"
 #include "kmip/check.h"
 #include "kmip/create.h"
@@ -82,6 +83,12 @@ enum { FUZZ_OUT = 1 << 20 };
 		ROUND(struct change_attribute_response,                                  \
 			change_attribute_get_response(r, &set, &x),                      \
 			change_attribute_put_response(&w, &x))                           \
+		break;
+
+#define ROW_TYPED_ATTRS(code, type, name)                                                \
+	case KMIP_OPERATION_##code:                                                      \
+		ROUND(struct type, name##_get_request(r, &x, &set),                      \
+			name##_put_request(&w, &x))                                      \
 		break;
 
 #define ROW_TYPED(code, type, name)                                                      \

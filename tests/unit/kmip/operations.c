@@ -2,6 +2,7 @@
 #include "kmip/activate.h"
 #include "kmip/admin.h"
 #include "kmip/asynchronous.h"
+#include "kmip/certify.h"
 #include "kmip/create.h"
 #include "kmip/create_key_pair.h"
 #include "kmip/decrypt.h"
@@ -464,6 +465,78 @@ TEST(rekey_goes_round)
 
 		ROUND(rekey_put_response(&w, &sent), rekey_get_response(&r, &back));
 		OK(uid_is(&back.uid, "new"));
+	}
+}
+
+/* What comes is what was sent, as far as the version knows it. */
+static bool same_certify(const struct certify_request *a, const struct certify_request *b)
+{
+	return a->request_type == b->request_type && slice_eq(a->request, b->request) &&
+	       a->has_offset == b->has_offset && a->offset_s == b->offset_s &&
+	       slice_eq(a->attributes, b->attributes);
+}
+
+TEST(certify_goes_round)
+{
+	EACH_VERSION_FROM(version, KMIP_1_0)
+	{
+		autobuf kept = buf_new(8192), set = buf_new(4096),
+			got_set = buf_new(65536);
+		attrs_add_name(&set, slice_of("www"));
+		struct certify_request got, q = { .uid = uid_of("key"),
+			.request_type = KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10,
+			.request = slice_of("request"),
+			.attributes = buf_slice(&set) };
+		struct certify_response back, sent = { uid_of("new") };
+
+		ROUND(certify_put_request(&w, &q),
+			(buf_clear(&got_set), certify_get_request(&r, &got, &got_set)));
+		OK(uid_is(&got.uid, "key") && same_certify(&got, &q));
+
+		ROUND(certify_put_response(&w, &sent), certify_get_response(&r, &back));
+		OK(uid_is(&back.uid, "new"));
+	}
+}
+
+TEST(recertify_goes_round)
+{
+	EACH_VERSION_FROM(version, KMIP_1_0)
+	{
+		autobuf kept = buf_new(8192), set = buf_new(4096),
+			got_set = buf_new(65536);
+		attrs_add_text(&set, TAG_OBJECT_GROUP, slice_of("web"));
+		struct certify_request got, q = { .uid = uid_of("old"),
+			.request_uid = uid_of("request"),
+			.request_type = KMIP_CERTIFICATE_REQUEST_TYPE_PEM,
+			.request = slice_of("-----BEGIN"),
+			.has_offset = true,
+			.offset_s = 7,
+			.attributes = buf_slice(&set) };
+
+		ROUND(recertify_put_request(&w, &q),
+			(buf_clear(&got_set), recertify_get_request(&r, &got, &got_set)));
+		OK(uid_is(&got.uid, "old") && same_certify(&got, &q));
+		OK(version < KMIP_2_0 ? got.request_uid.kind == KMIP_UID_ABSENT
+				      : uid_is(&got.request_uid, "request"));
+	}
+}
+
+TEST(a_certificate_request_may_be_absent_since_1_2_and_has_its_type)
+{
+	EACH_VERSION_FROM(version, KMIP_1_0)
+	{
+		autobuf b = buf_new(4096), set = buf_new(4096);
+		struct certify_request got;
+		struct ttlv_writer w = ttlv_write(&b, version);
+		certify_put_request(
+			&w, &(struct certify_request){ .uid = uid_of("key") });
+		struct ttlv_reader r = ttlv_read_as(buf_slice(&b), version, false);
+		EQ(kf_ok(certify_get_request(&r, &got, &set)), version >= KMIP_1_2);
+
+		ttlv_put_enum(&w, TAG_CERTIFICATE_REQUEST_TYPE,
+			KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10);
+		r = ttlv_read_as(buf_slice(&b), version, false);
+		OK(!kf_ok(certify_get_request(&r, &got, &set)));
 	}
 }
 
