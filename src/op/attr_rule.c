@@ -66,6 +66,20 @@ static bool would_slip_away(const struct op_call *call, uint32_t tag)
 	return d.constraints != 0;
 }
 
+kf_err attr_rule_check_rights(
+	const struct op_call *call, const struct object *was, struct slice attrs)
+{
+	struct object is = { .type = was->type, .attrs = attrs };
+
+	if (call->who->is_admin || !strcmp(was->owner, call->who->name))
+		return KF_OK;
+	memcpy(is.id, was->id, sizeof(is.id));
+	memcpy(is.owner, was->owner, sizeof(is.owner));
+	return policy_widens(catalog_rights(call->server->catalog), was, &is)
+		       ? kf_fail(DENIED, "a grant goes by this name or group")
+		       : KF_OK;
+}
+
 /* Dates do what Activate and Revoke do, and rotation what Re-key does: they want the same permission. */
 static enum permission also_wanted(uint32_t tag)
 {
@@ -157,7 +171,11 @@ static kf_err follow_secrecy(const struct op_call *call, uint32_t tag, struct bu
 kf_err attr_rule_follow(const struct op_call *call, uint32_t tag, struct buf *attrs)
 {
 	switch (tag) {
-	case TAG_NAME: return follow_names(call, buf_slice(attrs));
+	case TAG_NAME:
+		KF_TRY(attr_rule_check_rights(call, call->object, buf_slice(attrs)));
+		return follow_names(call, buf_slice(attrs));
+	case TAG_OBJECT_GROUP:
+		return attr_rule_check_rights(call, call->object, buf_slice(attrs));
 	case TAG_ACTIVATION_DATE:
 	case TAG_PROCESS_START_DATE:
 	case TAG_PROTECT_STOP_DATE:

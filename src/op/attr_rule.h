@@ -15,6 +15,12 @@ kf_err attr_rule_allows(const struct op_call *call, enum attribute_change kind,
  * follows? */
 kf_err attr_rule_follow(const struct op_call *call, uint32_t tag, struct buf *attrs);
 
+/* DENIED: the names and groups of `attrs`, which are to take the place of those of `was`, would give the client or
+ * anybody a right to it that he has not got.  The administrator and the owner may: grants are given by the
+ * one, and the other could as well have made the object under this name. */
+kf_err attr_rule_check_rights(
+	const struct op_call *call, const struct object *was, struct slice attrs);
+
 /* READ_ONLY: a new object's set claims that it is a key on tokens that was destroyed. */
 kf_err attr_rule_check_claims(struct slice attrs);
 

@@ -38,6 +38,12 @@ static bool is_predecessor(const struct make *m, const struct object *o)
 	return was && strcmp(was->id, o->id) == 0;
 }
 
+static kf_err check_rights(const struct op_call *call, const struct make *m)
+{
+	const struct object *was = m->replaces ? m->replaces : m->overwrites;
+	return was ? attr_rule_check_rights(call, was, buf_slice(&m->attrs)) : KF_OK;
+}
+
 static kf_err check_names(const struct op_call *call, const struct make *m)
 {
 	const struct slice attrs = buf_slice(&m->attrs);
@@ -65,6 +71,7 @@ kf_err make_check(const struct op_call *call, struct make *m)
 	attr_rule_fill(&m->attrs);
 	KF_TRY(buf_err(&m->attrs));
 	KF_TRY(dates_check(buf_slice(&m->attrs)));
+	KF_TRY(check_rights(call, m));
 	return check_names(call, m);
 }
 

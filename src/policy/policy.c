@@ -277,6 +277,69 @@ struct decision policy_decide_sign(const struct rights *r, const struct who *who
 	return decide(r, who, PERM_SIGN, o, kept);
 }
 
+/* --- what other names and groups would bring --- */
+
+static bool is_wider(const struct grant_limits *than, const struct grant_limits *l)
+{
+	return at_most(l->rate_per_hour) > at_most(than->rate_per_hour) ||
+	       at_most(l->concurrency) > at_most(than->concurrency) ||
+	       (than->rate_per_hour && l->burst > than->burst);
+}
+
+static bool is_more(const struct decision *was, const struct decision *is)
+{
+	static const struct grant_limits none = { 0 };
+	const struct grant_limits *before = was->grant ? &was->grant->limits : &none;
+	const struct grant_limits *after = is->grant ? &is->grant->limits : &none;
+
+	if (is->may_sign_csr &&
+		(!was->may_sign_csr || (was->csr_unkept & ~is->csr_unkept)))
+		return true;
+	return is->is_allowed && (!was->is_allowed || (was->unkept & ~is->unkept) ||
+					 is_wider(before, after));
+}
+
+/* Of constraints, the first look has all kept, the second none. */
+static bool gets_more(const struct rights *r, const char *name, uint32_t wanted,
+	const struct object *before, const struct object *after)
+{
+	struct who who = { 0 };
+	memcpy(who.name, name, sizeof(who.name));
+	for (uint32_t kept = UINT32_MAX;; kept = 0) {
+		const struct decision was = decide(r, &who, wanted, before, kept);
+		const struct decision is = decide(r, &who, wanted, after, kept);
+		if (is_more(&was, &is))
+			return true;
+		if (!kept)
+			return false;
+	}
+}
+
+/* A grant may give a right, or narrow the owner's. */
+static bool brings_more(const struct rights *r, const struct grant_row *g,
+	const struct object *before, const struct object *after)
+{
+	for (uint32_t bits = g->permissions | USE | PERM_GET | PERM_UNWRAP | PERM_DERIVE;
+		bits; bits &= bits - 1) {
+		const uint32_t one = bits & -bits;
+		const uint32_t wanted = one & KNOW ? one | USE_ANY : one;
+		if (gets_more(r, g->who, wanted, before, after) ||
+			gets_more(r, before->owner, wanted, before, after))
+			return true;
+	}
+	return false;
+}
+
+bool policy_widens(
+	const struct rights *r, const struct object *before, const struct object *after)
+{
+	for (size_t i = 0; i < r->grants; i++)
+		if (covers(r->grant[i], before) != covers(r->grant[i], after) &&
+			brings_more(r, r->grant[i], before, after))
+			return true;
+	return false;
+}
+
 bool policy_shows(const struct grant_row *g)
 {
 	return g->permissions & (PERM_LOCATE | USE_ANY);

@@ -78,6 +78,11 @@ struct decision policy_decide_sign(const struct rights *rights, const struct who
  * it was not needed, or there is none. */
 bool policy_fall_back_to_csr(struct decision *d);
 
+/* Would anybody have a right to `after`, or a limit or constraint less, that he has not to `before`, which is the same
+ * object with other names and groups?  Grants go by these.  Looks at all grants. */
+bool policy_widens(const struct rights *rights, const struct object *before,
+	const struct object *after);
+
 /* Does the grant let anybody see objects in Locate? */
 bool policy_shows(const struct grant_row *g);
 

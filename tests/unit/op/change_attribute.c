@@ -533,6 +533,55 @@ TEST(a_constrained_key_cannot_be_renamed_out_of_its_constraints)
 
 /* --- who --- */
 
+static kf_err join(struct world *w, const struct id *id, const char *group)
+{
+	return change_text(w, ATTRIBUTE_ADD, id, TAG_OBJECT_GROUP, group);
+}
+
+TEST(nobody_gets_rights_by_a_name_or_a_group_that_he_gives)
+{
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	const struct id id = new_key(&w);
+	OK(kf_ok(add_grant(&w, "bob", id.text, PERM_SET_ATTRIBUTES, 0)));
+	OK(kf_ok(add_grant(&w, "bob", "name:mine", PERM_GET, 0)));
+	OK(kf_ok(add_grant(&w, "carol", "group:hers", PERM_DESTROY, 0)));
+	OK(kf_ok(add_grant(&w, "*", "group:everyone", PERM_LOCATE, 0)));
+	OK(kf_ok(add_grant(&w, "bob", "group:known", PERM_LOCATE, 0)));
+
+	be(&w, "bob", false);
+	EACH_VERSION(w)
+	{
+		OK(kf_is(change_name(&w, ATTRIBUTE_ADD, &id, "mine"), KF_E_DENIED));
+		OK(kf_is(join(&w, &id, "hers"), KF_E_DENIED));
+		OK(kf_is(join(&w, &id, "everyone"), KF_E_DENIED));
+	}
+	OK(kf_ok(change_name(&w, ATTRIBUTE_ADD, &id, "plain")));
+	OK(kf_is(change_name(&w, ATTRIBUTE_SET, &id, "mine"), KF_E_MULTI_VALUED));
+	w.version = KMIP_1_4;
+	OK(kf_is(change_name(&w, ATTRIBUTE_MODIFY, &id, "mine"), KF_E_DENIED));
+	/* What it would bring is there already, or is nobody's. */
+	OK(kf_ok(join(&w, &id, "nobody's")));
+	OK(kf_is(join(&w, &id, "known"), KF_E_DENIED));
+	OK(kf_ok(add_grant(&w, "bob", id.text, PERM_LOCATE, 0)));
+	OK(kf_ok(join(&w, &id, "known")));
+	/* The owner could have made it so. */
+	be(&w, "alice", false);
+	OK(kf_ok(join(&w, &id, "hers")));
+}
+
+TEST(nobody_rids_the_owner_of_constraints)
+{
+	WORLD(w);
+	struct pair p;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_p256(&w, "web", &p)));
+	OK(kf_ok(add_grant(&w, "alice", "name:web", PERM_SIGN, CONSTRAINT_TLS_ONLY)));
+	OK(kf_ok(add_grant(&w, "bob", p.private_key.text, PERM_SET_ATTRIBUTES, 0)));
+	be(&w, "bob", false);
+	OK(kf_is(delete_attribute(&w, &p.private_key, TAG_NAME, -1), KF_E_DENIED));
+}
+
 TEST(attributes_of_others_are_changed_by_grant_only)
 {
 	WORLD(w);

@@ -88,6 +88,24 @@ static kf_err key_bytes(struct world *w, const struct id *id, uint8_t *ret, size
 	return KF_OK;
 }
 
+TEST(who_may_replace_anothers_key_gets_no_other_right_by_its_group)
+{
+	struct id old, new;
+	const int64_t dates[4] = { NOW - 100, 0, 0, 0 };
+	autobuf wish = buf_new(1024);
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_dated(&w, "disk", dates, &old)));
+	OK(kf_ok(add_grant(&w, "bob", "name:disk", PERM_REKEY, 0)));
+	OK(kf_ok(add_grant(&w, "bob", "group:open", PERM_GET, 0)));
+	attrs_add_text(&wish, TAG_OBJECT_GROUP, slice_of("open"));
+	const struct rekey_request q = { .attributes = buf_slice(&wish) };
+
+	be(&w, "bob", false);
+	OK(kf_is(rekey(&w, &old, &q, &new), KF_E_DENIED));
+	OK(kf_ok(rekey(&w, &old, NULL, &new)));
+}
+
 TEST(the_new_key_has_the_name_and_what_was_said_of_the_old_one)
 {
 	struct id old, new, found;

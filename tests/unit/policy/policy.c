@@ -115,6 +115,61 @@ TEST(nobody_may_anything_but_query_without_a_grant)
 	}
 }
 
+static bool widens(struct thing *before, struct thing *after)
+{
+	const struct rights r = rights();
+	return policy_widens(&r, &before->o, &after->o);
+}
+
+TEST(a_name_widens_if_somebody_has_more_by_it)
+{
+	AUTO was = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	AUTO is = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	name_it(&was, "a");
+	name_it(&is, "b");
+
+	reset();
+	OK(!widens(&was, &is));
+	grant("bob", "name:b", PERM_SIGN, 0);
+	OK(widens(&was, &is) && !widens(&is, &was));
+	grant("bob", "name:a", PERM_SIGN, CONSTRAINT_TLS_ONLY);
+	OK(widens(&was, &is)); /* without the constraint */
+	grant("bob", "name:a", PERM_SIGN, 0);
+	OK(!widens(&was, &is));
+	grant("bob", "name:b", PERM_CSR, 0);
+	OK(widens(&was, &is));
+}
+
+TEST(a_name_widens_if_it_lets_through_more_at_a_time)
+{
+	AUTO was = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	AUTO is = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	name_it(&was, "a");
+	name_it(&is, "b");
+
+	reset();
+	grant("bob", "name:a", PERM_SIGN, 0);
+	rows[0].limits.rate_per_hour = 10;
+	grant("bob", "name:b", PERM_SIGN, 0);
+	rows[1].limits.rate_per_hour = 10;
+	OK(!widens(&was, &is));
+	rows[1].limits.rate_per_hour = 11;
+	OK(widens(&was, &is));
+}
+
+TEST(a_name_that_goes_widens_if_it_narrowed_the_owner)
+{
+	AUTO was = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	AUTO is = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	name_it(&was, "a");
+
+	reset();
+	grant("*", "name:a", PERM_SIGN, CONSTRAINT_TLS_ONLY);
+	OK(widens(&was, &is));
+	grant("alice", "*", PERM_SIGN, CONSTRAINT_TLS_ONLY);
+	OK(!widens(&was, &is));
+}
+
 TEST(the_administrator_may_everything_by_the_rule_admin)
 {
 	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");
