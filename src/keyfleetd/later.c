@@ -52,6 +52,7 @@ static void answer_pending(struct req *n, const uint8_t id[LATER_ID_SIZE])
 static kf_err add(const struct req *r, uint8_t id[LATER_ID_SIZE])
 {
 	const struct later_request q = {
+		.right = later_right_of(&r->call),
 		.client = r->who.name,
 		.operation = r->call.op->code,
 		.version = r->header.version,

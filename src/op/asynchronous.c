@@ -32,6 +32,57 @@ static kf_err decode(struct op_call *call)
 
 kf_err op_poll_decode(struct op_call *call) { return decode(call); }
 
+/* Grants may have gone meanwhile. */
+static bool is_allowed(
+	const struct op_call *call, const struct later_right *r, const struct object *o)
+{
+	const struct catalog *c = call->server->catalog;
+	const struct decision d = r->permission == PERM_SIGN
+					  ? policy_decide_sign(catalog_rights(c),
+						    call->who, o, r->constraints)
+					  : policy_decide_linked(c, call->who,
+						    (enum permission)r->permission, o);
+	return d.is_allowed && !d.unkept;
+}
+
+static kf_err authorise_again(const struct op_call *call, const struct later_right *r)
+{
+	if (!r->object[0])
+		return KF_OK;
+	const struct object *o = catalog_find(call->server->catalog, slice_of(r->object));
+	return o && is_allowed(call, r, o)
+		       ? KF_OK
+		       : kf_fail(NOT_FOUND,
+				 "no such object, or none that this client may know");
+}
+
+/* Of a change that was made the client is told. */
+struct later_right later_right_of(const struct op_call *call)
+{
+	struct later_right r = { .permission = call->op->permission,
+		.constraints = call->decision.constraints };
+	if (!call->op->needs_object || call->op->changes_store || !call->object)
+		return r;
+	memcpy(r.object, call->object->id, sizeof(r.object));
+	if (r.permission == PERM_DECRYPT && call->tls_client_version)
+		r.permission = PERM_DECRYPT_TLS;
+	/* The one operation that goes by either of two. */
+	if (r.permission == PERM_SIGN && !is_allowed(call, &r, call->object))
+		r.permission = PERM_CSR;
+	return r;
+}
+
+static kf_err fetch(struct op_call *call, const struct later_answer *a)
+{
+	kf_err err = kf_fail(INTERNAL, "what was asked then failed");
+	err.code = a->code;
+	if (a->code != KF_E_NONE)
+		return err;
+	if (a->version != call->version)
+		return kf_fail(FEATURE, "asked then in another protocol version");
+	return authorise_again(call, &a->right);
+}
+
 static kf_err poll(struct op_call *call)
 {
 	const struct later_name name = name_of(call, call_of(call)->q.id);
@@ -40,14 +91,9 @@ static kf_err poll(struct op_call *call)
 	/* From here on it is the answer to what was asked then. */
 	call->answers_for = a.operation;
 	call->is_pending = a.is_pending;
-	if (a.is_pending)
-		memcpy(call->later_id, name.id.p, sizeof(call->later_id));
-	else if (a.code != KF_E_NONE) {
-		kf_err err = kf_fail(INTERNAL, "what was asked then failed");
-		err.code = a.code;
-		return err;
-	} else if (a.version != call->version)
-		return kf_fail(FEATURE, "asked then in another protocol version");
+	if (!a.is_pending)
+		return fetch(call, &a);
+	memcpy(call->later_id, name.id.p, sizeof(call->later_id));
 	return KF_OK;
 }
 

@@ -11,6 +11,7 @@ struct entry {
 	struct list link; /* oldest first */
 	struct later_row row;
 	char client[CLIENT_NAME_SIZE];
+	struct later_right right;
 	uint16_t version;
 	bool is_canceled;
 	bool is_fetched; /* its client knows what became of it */
@@ -163,6 +164,7 @@ static kf_err new_entry(const struct later_request *q, struct entry **ret)
 	e->row.submitted_s = q->now_s;
 	e->row.stage = LATER_SUBMITTED;
 	e->version = q->version;
+	e->right = q->right;
 	strncpy(e->client, q->client, sizeof(e->client) - 1);
 	*ret = e;
 	return KF_OK;
@@ -239,6 +241,7 @@ static kf_err poll_entry(struct entry *e, struct later_answer *ret, struct buf *
 		.is_pending = e->row.stage != LATER_COMPLETED && !e->is_canceled,
 		.operation = e->row.operation,
 		.version = e->version,
+		.right = e->right,
 		.code = e->is_canceled ? KF_E_CANCELED : e->code,
 	};
 	e->is_fetched |= !ret->is_pending;

@@ -29,7 +29,19 @@ void op_later_free(struct op_later *l); /* NULL is fine */
 
 /* --- by whoever carries it out --- */
 
+/* What its client must still be allowed when it fetches the answer. */
+struct later_right {
+	char object
+		[OBJECT_ID_SIZE]; /* "": nothing; it tells of no object that was there */
+	uint32_t permission;
+	uint32_t constraints; /* of a signature: those that are kept */
+};
+struct op_call;
+/* Of an operation that has been authorised; on the loop. */
+struct later_right later_right_of(const struct op_call *call);
+
 struct later_request {
+	struct later_right right;
 	const char *client;
 	uint32_t operation;
 	uint16_t version;
@@ -53,6 +65,7 @@ struct later_name {
 };
 
 struct later_answer {
+	struct later_right right; /* whoever fetches it must still have it */
 	bool is_pending;
 	uint32_t operation;
 	uint16_t version;
