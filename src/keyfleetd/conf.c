@@ -307,6 +307,8 @@ kf_err config_settings(const struct conf *c, uint64_t generation, struct setting
 		.connection_requests = (unsigned)c->connection_requests,
 		.handshakes = (unsigned)c->handshakes,
 		.client_requests = (unsigned)c->client_requests,
+		.checks = { (unsigned)c->password_checks,
+			(unsigned)c->address_password_checks },
 		.client_rate = a_second(c->client_rate, c->client_burst),
 		.client_limits = { (uint32_t)c->client_rate * 3600,
 			(uint32_t)c->client_burst, (uint32_t)c->client_requests },

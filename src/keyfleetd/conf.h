@@ -6,6 +6,7 @@
 #pragma once
 #include "base/bucket.h"
 #include "base/conf.h"
+#include "keyfleetd/checks.h"
 #include "net/address.h"
 #include "pool/pool.h"
 #include "store/catalog.h"
@@ -53,6 +54,7 @@ struct conf {
 	int64_t searches, search_time_ms;
 	int64_t connection_requests, handshakes, token_handshakes, round_cost_ms, output;
 	char *passwords;
+	int64_t password_checks, address_password_checks;
 	int64_t asynchronous, client_asynchronous, asynchronous_keep_ms,
 		asynchronous_size;
 	int64_t streams, client_streams, stream_timeout_ms, stream_memory;
@@ -82,6 +84,7 @@ struct settings {
 	size_t message_size, output;
 	unsigned connections, client_connections, requests, connection_requests,
 		handshakes, client_requests;
+	struct checks_limits checks; /* of passwords */
 	struct rate client_rate, client_refusals;
 	struct grant_limits client_limits; /* the same as they were written */
 	uint64_t round_cost_ns, handshake_timeout_ns, message_timeout_ns, idle_timeout_ns;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "crypt/password.h"
+#include "keyfleetd/checks.h"
 #include "keyfleetd/limit.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
@@ -35,6 +36,7 @@ void identity_free(struct identity *i)
 /* ---- who has tried what ---- */
 
 struct guard {
+	struct checks checks;
 	pthread_mutex_t lock; /* guards slot */
 	uint64_t seed[2];
 	struct {
@@ -53,6 +55,7 @@ kf_err guard_new(struct guard **ret)
 		return kf_fail(CRYPTO, "random numbers");
 	}
 	pthread_mutex_init(&g->lock, NULL);
+	checks_init(&g->checks);
 	*ret = g;
 	return KF_OK;
 }
@@ -61,6 +64,7 @@ void guard_free(struct guard *g)
 {
 	if (!g)
 		return;
+	checks_clear(&g->checks);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }
@@ -131,6 +135,16 @@ static enum step_result fail(struct req *r, kf_err why)
 	return STEP_NEXT;
 }
 
+/* Which of the client's certificates lasts the longest. */
+static size_t newest_of(const struct client_row *row)
+{
+	size_t newest = 0;
+	for (size_t i = 1; i < row->certificates; i++)
+		if (row->certificate[i].not_after > row->certificate[newest].not_after)
+			newest = i;
+	return newest;
+}
+
 /* The client must be one that is let in, though not with this certificate. */
 static kf_err bind_name(struct req *r, struct who *who)
 {
@@ -140,23 +154,33 @@ static kf_err bind_name(struct req *r, struct who *who)
 	const struct client_row *row = rights_client(rights, who->name);
 	if (!row || row->is_revoked || !row->certificates)
 		return kf_fail(AUTH, "the user is no client, or a revoked one");
-	memcpy(who->fingerprint, row->certificate[0].fingerprint,
+	const size_t i = newest_of(row);
+	memcpy(who->fingerprint, row->certificate[i].fingerprint,
 		sizeof(who->fingerprint));
+	who->not_after = row->certificate[i].not_after;
 	if (!policy_bind(rights, who))
 		return kf_fail(AUTH, "the user is a revoked client");
 	who->generation = rights->generation;
 	return KF_OK;
 }
 
+/* A password is no way around the end of a client: it lasts as long as its certificates do. */
+static kf_err bind_again(struct req *r, struct who *who)
+{
+	KF_TRY(bind_name(r, who));
+	return io_now_s(r->io) <= who->not_after
+		       ? KF_OK
+		       : kf_fail(AUTH, "the user's certificates have expired");
+}
+
 static enum step_result succeed(struct req *r)
 {
 	struct identity *i = r->peer->identity;
-	kf_err e = bind_name(r, &i->who);
+	kf_err e = bind_again(r, &i->who);
 	if (!kf_ok(e)) {
 		i->is_known = false;
 		return fail(r, e);
 	}
-	i->who.not_after = r->peer->who.not_after;
 	r->told = i->who;
 	r->is_as_told = true;
 	return STEP_NEXT;
@@ -178,6 +202,7 @@ static void check(struct work *w, struct token_session *token)
 	r->auth_by = atomic_load(&s->passwords_generation);
 	r->auth_err = passwords_check(atomic_load(&s->passwords), r->credential.username,
 		r->credential.password);
+	checks_end(&s->guard->checks, &r->auth_from);
 	loop_post(r->io->loop, &r->home);
 }
 
@@ -245,6 +270,17 @@ static kf_err choose(struct req *r)
 	return kf_fail(AUTH, "no credential of a kind that is known here");
 }
 
+/* The connection may be gone when it is over. */
+static kf_err admit_check(struct req *r)
+{
+	if (r->is_busy)
+		return kf_fail(BUSY, "too many requests in flight");
+	KF_TRY(limit_client(r));
+	r->auth_from = r->peer->address;
+	return checks_begin(&r->io->server->guard->checks, &io_settings(r->io)->checks,
+		&r->auth_from);
+}
+
 static enum step_result begin_check(struct req *r)
 {
 	r->work.run = check;
@@ -269,7 +305,6 @@ enum step_result identity_step(struct req *r)
 	if (!may_try(r->io->server->guard, r))
 		return fail(r, too_many());
 	/* It is dear, so the client's limits are asked before, and not only for what it wants then. */
-	r->auth_err = r->is_busy ? kf_fail(BUSY, "too many requests in flight")
-				 : limit_client(r);
+	r->auth_err = admit_check(r);
 	return kf_ok(r->auth_err) ? begin_check(r) : STEP_NEXT;
 }

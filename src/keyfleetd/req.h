@@ -12,6 +12,7 @@
 #include "audit/audit.h"
 #include "keyfleetd/worker.h"
 #include "kmip/credential.h"
+#include "net/address.h"
 #include "net/loop.h"
 #include "op/later.h"
 #include "op/op.h"
@@ -96,9 +97,10 @@ struct req {
 	struct later_wait wait;
 
 	/* of a credential in the header */
-	kf_err auth_err;  /* it is not good */
-	uint64_t auth_by; /* generation of the passwords */
-	struct who told;  /* if it is: is_as_told */
+	kf_err auth_err;          /* it is not good */
+	uint64_t auth_by;         /* generation of the passwords */
+	struct address auth_from; /* while it is checked */
+	struct who told;          /* if it is: is_as_told */
 	struct kmip_credential credential;
 
 	uint8_t bytes[REQ_INLINE_MAX];

@@ -4,12 +4,16 @@
 import contextlib
 import os
 import signal
+import struct
+import time
 
 from scenario import expect, run
 from lab import KeyServer, Lab, set_option, wait_until
 from message import (CONTINUE, FAILED, MANDATORY, NOT_SUCCESSFUL, PENDING, SUCCESS, activate, batch, create, credential,
                      found, make, reason, request, statuses, uid, user)
-from ttlv import Wire, status, text
+from ttlv import Wire, octets, status, text
+
+LIMIT_EXCEEDED = 0x3A
 
 ALICE = user("alice", "open sesame")
 
@@ -18,7 +22,8 @@ class Credentials(Lab):
     def __enter__(self):
         super().__enter__()
         # One loop: what was sent last is tried last.
-        self.server = KeyServer(self, "kms", options={("server", "loops"): "1"})
+        self.server = KeyServer(self, "kms", options={("server", "loops"): "1", ("limits", "address_password_checks"): "64",
+                                                      ("limits", "password_checks"): "64"})
         for name in "alice", "bob", "carol":
             self.server.keyfleet("client", "add", name, "--out", self.dir)
         for name in "alice", "bob":
@@ -125,6 +130,44 @@ def claim_guesses_at_the_same_time_are_counted_as_those_one_by_one(lab):
         wires[-1].send(request(*create(), options=user("bob", "battery staple")))
         answers = [w.receive() for w in wires]
     expect(all(refused(a) for a in answers), [status(a) for a in answers])
+
+
+def claim_one_address_has_so_many_checked_at_a_time(lab):
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    set_option(conf, "limits", "address_password_checks", "2")
+    lab.reload()
+    lab.server.keyfleet("client", "add", "frank", "--out", lab.dir)
+    with contextlib.ExitStack() as stack:
+        wires = [stack.enter_context(lab.connect("frank")) for _ in range(9)]
+        for w in wires:
+            w.send(request(*create(), options=user("bob", "wrong")))
+        answers = [w.receive() for w in wires]
+    busy = [a for a in answers if not refused(a)]
+    expect(0 < len(busy) < 9, f"{len(busy)} of 9 were told to come again")
+    expect(all(status(a) == FAILED and reason(a) == LIMIT_EXCEEDED for a in busy), [reason(a) for a in busy])
+    with lab.connect("frank") as w:
+        expect(status(w.ask(request(*create(), options=ALICE))) == SUCCESS, "no check is ever begun again")
+    set_option(conf, "limits", "address_password_checks", "64")
+    lab.reload()
+
+
+def enrol(lab, who, fingerprint, not_after):
+    payload = text(0x540006, who) + octets(0x540007, fingerprint) + struct.pack(">IIq", 0x54000809, 8, not_after)
+    with Wire(lab.server.port, *(lab.server.dir + "/" + f for f in ("ca.pem", "admin.pem", "admin.key")), "kmip") as w:
+        answer = w.ask(request(0x806B6601, payload))
+        expect(status(answer) == SUCCESS, answer)
+
+
+def claim_a_password_lasts_no_longer_than_its_clients_certificates(lab):
+    lab.password("erin", password="open sesame")
+    lab.reload()
+    erin = user("erin", "open sesame")
+    enrol(lab, "erin", bytes(range(32)), 1700000000)
+    with lab.connect("bob") as w:
+        expect(refused(w.ask(request(*activate(), options=erin))), "let in after her certificate's time")
+        enrol(lab, "erin", bytes(32), int(time.time()) + 4)
+        expect(not refused(w.ask(request(*activate(), options=erin))), "not let in")
+        wait_until("the end of the certificate", lambda: refused(w.ask(request(*activate(), options=erin))))
 
 
 def claim_admin_is_nobodys_user_name(lab):
