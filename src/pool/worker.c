@@ -68,14 +68,22 @@ static kf_err broken_by(kf_err taken, kf_err done)
 	return fails_token(done) ? done : KF_OK;
 }
 
+/* pools_interrupt() may have come while the token was opened, when there was no task to be cut off. */
+static kf_err begin_task(struct worker *w, const struct pool_task *task)
+{
+	return w->pool->is_closing
+		       ? kf_fail(UNAVAILABLE, "the key server is being stopped")
+		       : run_task(w, task);
+}
+
 static kf_err do_task(struct worker *w)
 {
 	struct run *r = container_of(list_take(&w->runs), struct run, link);
 	queue_wake(w->pool);
 	kf_err taken = worker_take_again(w);
-	kf_err done = kf_ok(taken) ? run_task(w, r->task) : taken;
+	kf_err done = kf_ok(taken) ? begin_task(w, r->task) : taken;
 	kf_err e = broken_by(taken, done);
-	if (kf_ok(e) && kf_ok(taken) && r->task->changes)
+	if (kf_ok(e) && kf_ok(taken) && r->task->changes && !w->pool->is_closing)
 		e = look_again(w, r->task->gives_pin && kf_ok(done));
 	if (!kf_ok(e)) {
 		worker_why(w, e);
