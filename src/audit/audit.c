@@ -105,13 +105,31 @@ static kf_err put_event(struct events *v, const char *event, struct slice fields
 
 kf_err audit_event(struct audit *a, const char *event, struct slice fields)
 {
+	uint64_t unused;
+	return audit_event_first(a, event, fields, &unused);
+}
+
+kf_err audit_event_first(
+	struct audit *a, const char *event, struct slice fields, uint64_t *ret_ticket)
+{
 	if (fields.n > EVENT_FIELDS_MAX || strlen(event) >= EVENT_NAME_MAX)
 		return kf_fail(TOO_BIG, "audit event");
 	pthread_mutex_lock(&a->events.lock);
 	kf_err e = put_event(&a->events, event, fields);
+	const uint64_t ticket = a->events.durable + a->events.n;
 	pthread_mutex_unlock(&a->events.lock);
 	audit_rouse(a);
+	if (kf_ok(e))
+		*ret_ticket = ticket;
 	return e;
+}
+
+bool audit_event_is_durable(struct audit *a, uint64_t ticket)
+{
+	pthread_mutex_lock(&a->events.lock);
+	const bool is = a->events.durable >= ticket;
+	pthread_mutex_unlock(&a->events.lock);
+	return is;
 }
 
 kf_err audit_alarm(struct audit *a, const char *about, const char *what)

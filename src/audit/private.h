@@ -47,6 +47,7 @@ struct events {
 	pthread_mutex_t lock; /* guards what follows */
 	struct event waiting[EVENTS_MAX];
 	size_t n;
+	uint64_t durable; /* how many have reached the disk */
 };
 
 struct audit {

@@ -74,6 +74,7 @@ static void drop_events(struct audit *a)
 	struct events *v = &a->events;
 	pthread_mutex_lock(&v->lock);
 	v->n -= a->taken;
+	v->durable += a->taken;
 	memmove(v->waiting, v->waiting + a->taken, v->n * sizeof(v->waiting[0]));
 	pthread_mutex_unlock(&v->lock);
 }
