@@ -135,3 +135,5 @@ kf_err key_overflow_get_response(struct ttlv_reader *r, struct key_overflow *ret
 #define TOKEN_ATTRIBUTE_OVERFLOW "overflow"
 /* Of a destroyed one: its key id, by which it is known, and deleted, on tokens that come later. */
 #define TOKEN_ATTRIBUTE_KEY_ID "destroyed-key-id"
+/* Of one that a key server is about to rotate: until when, in seconds since 1970.  Gone with the rotation. */
+#define TOKEN_ATTRIBUTE_LEASE "rotation-lease"

@@ -6,6 +6,7 @@
 #include "kmip/rekey.h"
 #include "op/pair.h"
 #include "op/replace.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,8 +98,8 @@ static void set_label(struct op_call *call)
 	if (!object_name(call->object, 0, &name))
 		return;
 	(void)attrs_get_int(call->object->attrs, TAG_ROTATE_GENERATION, &generation);
-	snprintf(k->label, sizeof(k->label), "%.*s-%d", (int)name.n, (const char *)name.p,
-		generation + 2);
+	snprintf(k->label, sizeof(k->label), "%.*s-%" PRId64, (int)name.n,
+		(const char *)name.p, (int64_t)generation + 2);
 	k->pair.label = slice_of(k->label);
 }
 

@@ -2,6 +2,10 @@
 #include "op/replace.h"
 #include "kmip/rekey.h"
 #include "kmip/token_admin.h"
+#include "op/token_step.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_narrowed(const struct op_call *call, const struct object *o)
@@ -68,20 +72,22 @@ static bool is_said(struct slice wish, const struct ttlv_item *it)
 	       attrs_find_ref(wish, &ref, 0, &other);
 }
 
-/* The name that it has on its tokens is made anew. */
-static bool is_label(const struct ttlv_item *it)
+/* The name that it has on its tokens is made anew; the new key has no copy in software, and nobody is rotating it. */
+static bool is_of_its_token(const struct ttlv_item *it)
 {
 	struct attr_ref ref;
 	return it->tag == TAG_ATTRIBUTE && attr_ref_of(it, &ref) &&
 	       slice_is(ref.vendor, TOKEN_ATTRIBUTE_VENDOR) &&
-	       slice_is(ref.name, TOKEN_ATTRIBUTE_LABEL);
+	       (slice_is(ref.name, TOKEN_ATTRIBUTE_LABEL) ||
+		       slice_is(ref.name, TOKEN_ATTRIBUTE_OVERFLOW) ||
+		       slice_is(ref.name, TOKEN_ATTRIBUTE_LEASE));
 }
 
 static bool is_taken_over(struct slice wish, const struct ttlv_item *it)
 {
 	const struct attr_info *info = attr_info(it->tag);
 	return info && info->is_settable && !is_its_own(it->tag) && !is_said(wish, it) &&
-	       !is_label(it);
+	       !is_of_its_token(it);
 }
 
 /* One name cannot be there twice. */
@@ -176,6 +182,12 @@ void replace_describe(const struct op_call *call, struct make *m)
 	attrs_set_bool(a, TAG_ROTATE_LATEST, true);
 }
 
+static const struct attr_ref lease = { .tag = TAG_ATTRIBUTE,
+	.vendor = { (const uint8_t *)TOKEN_ATTRIBUTE_VENDOR,
+		sizeof(TOKEN_ATTRIBUTE_VENDOR) - 1 },
+	.name = { (const uint8_t *)TOKEN_ATTRIBUTE_LEASE,
+		sizeof(TOKEN_ATTRIBUTE_LEASE) - 1 } };
+
 static void drop_link(struct buf *set, uint32_t link_type)
 {
 	struct ttlv_item it;
@@ -193,6 +205,7 @@ kf_err replace_old(
 	autobuf attrs = buf_new(call->server->message_max);
 	buf_add_slice(&attrs, old->attrs);
 	attrs_remove_all(&attrs, TAG_NAME);
+	attrs_take_out_all(&attrs, &lease);
 	drop_link(&attrs, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK);
 	attrs_add_link(&attrs, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK, slice_of(new_id));
 	attrs_set_bool(&attrs, TAG_ROTATE_LATEST, false);
@@ -201,6 +214,24 @@ kf_err replace_old(
 }
 
 /* --- automatic rotation --- */
+
+void replace_put_lease(struct buf *attrs, int64_t until_s)
+{
+	char text[24];
+	snprintf(text, sizeof(text), "%" PRId64, until_s);
+	attrs_take_out_all(attrs, &lease);
+	attrs_add_vendor_text(attrs, lease.vendor, lease.name, slice_of(text));
+}
+
+bool replace_is_leased(const struct object *o, int64_t now_s)
+{
+	char text[24], *end;
+	const struct slice value = token_attribute(o->attrs, TOKEN_ATTRIBUTE_LEASE);
+	if (!value.n || !kf_ok(slice_to_text(value, text, sizeof(text))))
+		return false;
+	const long long until = strtoll(text, &end, 10);
+	return !*end && until > now_s && until <= now_s + ROTATION_LEASE_MOST_S;
+}
 
 static bool rotate_offset(const struct object *o, uint32_t *ret)
 {

@@ -33,6 +33,12 @@ void replace_describe(const struct op_call *call, struct make *m);
  * False: nothing replaces an object of this type. */
 bool replace_rotation(const struct object *o, uint32_t *ret_operation, struct buf *ret);
 
+/* Somebody is rotating it, until then at the latest: a vendor attribute of the server's, which the rotation takes
+ * away.  One that is longer than any can be was told by a clock that was wrong, and does not count. */
+enum { ROTATION_LEASE_MOST_S = 86400 };
+void replace_put_lease(struct buf *attrs, int64_t until_s);
+bool replace_is_leased(const struct object *o, int64_t now_s);
+
 /* The mutation of the old object; before that of the new one, since names are unique. */
 kf_err replace_old(struct op_call *call, const struct object *old,
 	const char new_id[OBJECT_ID_SIZE]);

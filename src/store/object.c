@@ -30,6 +30,7 @@ static void decode_item(struct object *o, const struct ttlv_item *it)
 	case TAG_ARCHIVE_DATE: o->is_archived = true; break;
 	case TAG_USAGE_LIMITS: o->is_limited = true; break;
 	case TAG_FRESH: o->is_fresh = ttlv_item_long(it) != 0; break;
+	case TAG_REVOCATION_REASON: o->is_revoked = true; break;
 	case TAG_ROTATE_AUTOMATIC: o->is_rotated = ttlv_item_long(it) != 0; break;
 	case TAG_ROTATE_LATEST: o->is_superseded = ttlv_item_long(it) == 0; break;
 	case TAG_ROTATE_INTERVAL: o->rotate_interval = (uint32_t)ttlv_item_int(it); break;
@@ -73,7 +74,7 @@ int64_t object_rotates_at(const struct object *o)
 	int64_t since = o->rotate_date != DATE_UNSET ? o->rotate_date : o->initial_date,
 		at;
 	if (!o->is_rotated || o->is_superseded || !o->rotate_interval || o->is_archived ||
-		object_is_destroyed(o) || since == DATE_UNSET ||
+		o->is_revoked || object_is_destroyed(o) || since == DATE_UNSET ||
 		__builtin_add_overflow(since, o->rotate_interval, &at))
 		return DATE_UNSET;
 	return at;

@@ -67,6 +67,7 @@ struct object {
 	bool is_fresh;   /* as of the last change: ask object_is_fresh() of op/served.h */
 	_Atomic uint8_t served;         /* enum served, of op/served.c */
 	bool is_rotated, is_superseded; /* Rotate Automatic; Rotate Latest is false */
+	bool is_revoked;                /* has a Revocation Reason */
 	uint32_t rotate_interval;
 	int64_t rotate_date;
 
@@ -94,7 +95,8 @@ void object_unrefp(struct object **o);
 /* The state at `now`: dates that have passed since the last change count (KMIP 2.1, State). */
 enum object_state object_state(const struct object *o, int64_t now_s);
 
-/* When the server should make a new key in its place (KMIP 2.1, Rotate Interval); DATE_UNSET: never. */
+/* When the server should make a new key in its place (KMIP 2.1, Rotate Interval); DATE_UNSET: never.  What
+ * was revoked is over: whether there is to be another, somebody decides. */
 int64_t object_rotates_at(const struct object *o);
 
 /* The n-th of its names, from 0. */
