@@ -46,7 +46,8 @@ struct conf {
 	bool legacy_rsa_1024, interop_test;
 	int log_level, audit_sync, audit_export, audit_export_lines, proxy;
 	int64_t loops, workers, secret_memory, ticket_lifetime_ms;
-	int64_t rotation_check_ms;
+	int64_t rotation_check_ms, rotation_retry_ms;
+	bool erases_restored;
 	int64_t commit_timeout_ms, poll_ms, store_queue, audit_segment, audit_queue;
 	int64_t audit_checkpoint_ms, audit_witness_ms, audit_keep_ms, audit_keep_size;
 	int64_t lease_ms;

@@ -3,214 +3,274 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "keyfleetd/chore.h"
+#include "keyfleetd/rests.h"
 #include "keyfleetd/server.h"
 #include "keyfleetd/tokens.h"
 #include "op/slow.h"
 #include "op/token_key.h"
 #include "provision/provision.h"
-#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_MS = 1000, AGAIN_MS = 60000, FAILED_MAX = 64 };
+enum { LOOK_MS = 1000, AGAIN_MS = 60000, AGAIN_MOST_MS = 3600000 };
 
 struct eraser {
-	struct server *server;
-	struct epoch_reader *reader;
-	pthread_t thread;
-	pthread_mutex_t lock; /* guards is_stopping */
-	pthread_cond_t woken;
-	bool is_stopping;
-	bool has_told; /* that it leaves everything alone */
-	/* Tried in vain, and not at once again; the oldest gives way. */
-	struct {
-		uint8_t key_id[KEY_ID_SIZE];
-		uint64_t again_ns;
-	} failed[FAILED_MAX];
-	size_t failed_n;
+	struct chore chore;
+	struct rests rests; /* keys that were tried in vain, and not at once again */
+	const char *told;   /* why it leaves everything alone */
+	bool erases_restored;
 };
 
-/* ---- what failed ---- */
+/* A key that tokens hold and that was destroyed. */
+struct buried {
+	const struct pool_key_status *key;
+	char object[OBJECT_ID_SIZE], hex[2 * KEY_ID_SIZE + 1];
+	int64_t destroyed_s;
+};
 
-static bool is_resting(const struct eraser *e, const uint8_t *key_id)
+static struct server *server_of(struct eraser *e) { return e->chore.server; }
+
+static struct slice id_of(const struct pool_key_status *k)
 {
-	const uint64_t now = clock_monotonic_ns();
-	for (size_t i = 0; i < FAILED_MAX; i++)
-		if (!memcmp(e->failed[i].key_id, key_id, KEY_ID_SIZE) &&
-			now < e->failed[i].again_ns)
-			return true;
-	return false;
+	return (struct slice){ k->key_id, KEY_ID_SIZE };
 }
 
-static void rest(struct eraser *e, const uint8_t *key_id)
+/* ---- whether ---- */
+
+static bool find_buried(struct eraser *e, struct buried *b)
 {
-	const size_t i = e->failed_n++ % FAILED_MAX;
-	memcpy(e->failed[i].key_id, key_id, KEY_ID_SIZE);
-	e->failed[i].again_ns = clock_monotonic_ns() + (uint64_t)AGAIN_MS * 1000000;
+	epoch_online(e->chore.reader);
+	const struct object *o =
+		token_key_buried(server_of(e)->op.catalog, b->key->key_id);
+	if (o) {
+		memcpy(b->object, o->id, sizeof(b->object));
+		b->destroyed_s = o->destroy_date;
+	}
+	epoch_offline(e->chore.reader);
+	for (size_t i = 0; i < KEY_ID_SIZE; i++)
+		snprintf(b->hex + 2 * i, 3, "%02x", b->key->key_id[i]);
+	return o != NULL;
+}
+
+/* An object that this server cannot read, or does not know yet, may be of a key that it believes destroyed.  NULL: it
+ * knows all. */
+static const char *ignorance(const struct store_status *s)
+{
+	if (s->tampered || s->unloaded)
+		return "the store has objects that cannot be read";
+	if (!s->is_reachable)
+		return "the database is out of reach, and may know better";
+	if (s->is_rolled_back)
+		return "the store was rolled back while this server ran";
+	return NULL;
+}
+
+static bool knows_all_keys(struct eraser *e)
+{
+	struct store_status status;
+	store_status(server_of(e)->store, &status);
+	const char *why = ignorance(&status);
+	if (why && why != e->told)
+		log_warn("destroyed keys are left on tokens", LOG_TEXT("why", why),
+			LOG_NUM("tampered", status.tampered),
+			LOG_NUM("unloaded", status.unloaded));
+	e->told = why;
+	return !why;
+}
+
+/* A backup knows nothing of what came after it: the key may have been brought back, by an object that is lost. */
+static bool was_destroyed_before_restore(struct eraser *e, const struct buried *b)
+{
+	struct store_status status;
+	store_status(server_of(e)->store, &status);
+	return b->destroyed_s <= status.incarnation_us / 1000000;
+}
+
+/* What only a person can decide. */
+static const char *objection(struct eraser *e, const struct buried *b)
+{
+	if (own_key_is(&server_of(e)->own_key, b->key->key_id))
+		return "it is this key server's own TLS key: put another one into [tls]";
+	if (!e->erases_restored && was_destroyed_before_restore(e, b))
+		return "it was destroyed before the store was restored from a backup: "
+		       "erase_restored in [store]";
+	return NULL;
+}
+
+/* After everybody else's commits. */
+static kf_err prove_destroyed(struct eraser *e, struct buried *b)
+{
+	KF_TRY(chore_catch_up(&e->chore));
+	if (!knows_all_keys(e))
+		return kf_fail(TAMPERED, "not all objects can be read");
+	if (!find_buried(e, b))
+		return kf_fail(CONFLICT, "an object with this key is there again");
+	return KF_OK;
+}
+
+/* ---- one token ---- */
+
+static void put_fields(const struct buried *b, const char *serial, struct buf *ret)
+{
+	audit_put_field(ret, "object", slice_of(b->object));
+	audit_put_field(ret, "key", slice_of(b->hex));
+	audit_put_field(ret, "pool", slice_of(b->key->pool));
+	audit_put_field(ret, "token", slice_of(serial));
+}
+
+static void record_result(
+	struct eraser *e, const struct buried *b, const char *serial, const char *why)
+{
+	autobuf fields = buf_new(1024);
+	put_fields(b, serial, &fields);
+	if (why)
+		audit_put_field(&fields, "why", slice_of(why));
+	kf_err recorded = audit_event(
+		server_of(e)->audit, why ? "erase-failed" : "erased", buf_slice(&fields));
+	if (!kf_ok(recorded))
+		log_warn("the audit takes no record of a deletion", LOG_ERR(recorded));
+	if (why)
+		log_warn("a destroyed key is still on a token",
+			LOG_TEXT("pool", b->key->pool), LOG_TEXT("object", b->object),
+			LOG_TEXT("serial", serial), LOG_TEXT("why", why));
+	else
+		log_notice("a destroyed key was deleted from a token",
+			LOG_TEXT("pool", b->key->pool), LOG_TEXT("object", b->object),
+			LOG_TEXT("serial", serial));
+}
+
+static const char *outcome(const struct provision_report *r, kf_err whole)
+{
+	if (!kf_ok(whole))
+		return whole.site->text;
+	for (size_t i = 0; i < r->n; i++)
+		if (r->row[i].outcome == PROVISION_FAILED)
+			return r->row[i].why[0] ? r->row[i].why
+						: r->row[i].err.site->text;
+	return NULL;
+}
+
+/* The record is on disk before the key goes. */
+static kf_err delete_from(struct eraser *e, const struct buried *b, const char *serial,
+	struct provision_report *report)
+{
+	autobuf fields = buf_new(1024);
+	const struct provision p = { .pools = server_of(e)->pools, .pool = b->key->pool };
+	const struct provision_targets from = { &serial, 1 };
+	put_fields(b, serial, &fields);
+	KF_TRY(buf_err(&fields));
+	KF_TRY(chore_record(&e->chore, "erase", buf_slice(&fields)));
+	kf_err whole = provision_erase(&p, b->key->key_id, &from, report);
+	const char *why = outcome(report, whole);
+	record_result(e, b, serial, why);
+	return why ? kf_fail(TOKEN, "not all tokens let it go") : KF_OK;
 }
 
 /* ---- one key ---- */
 
-static bool is_buried(struct eraser *e, const uint8_t *key_id, char *ret_id)
-{
-	epoch_online(e->reader);
-	bool is = token_key_is_buried(e->server->op.catalog, key_id, ret_id);
-	epoch_offline(e->reader);
-	return is;
-}
-
-static void tell(
-	const char *pool, const char *object, const struct provision_report *report)
-{
-	for (size_t i = 0; i < report->n; i++) {
-		const struct provision_row *row = &report->row[i];
-		if (row->outcome == PROVISION_FAILED)
-			log_warn("a destroyed key is still on a token",
-				LOG_TEXT("pool", pool), LOG_TEXT("object", object),
-				LOG_TEXT("serial", row->serial),
-				LOG_TEXT("why",
-					row->why[0] ? row->why : row->err.site->text));
-		else
-			log_notice("a destroyed key was deleted from a token",
-				LOG_TEXT("pool", pool), LOG_TEXT("object", object),
-				LOG_TEXT("serial", row->serial));
-	}
-}
-
 /* From every token here that holds it. */
-static kf_err delete_key(struct eraser *e, const struct pool_key_status *k,
-	const char *object, struct provision_report *report)
+static kf_err delete_key(
+	struct eraser *e, const struct buried *b, struct provision_report *report)
 {
 	char holder[POOL_TOKENS_MAX][TOKEN_SERIAL_SIZE];
-	const char *serial[POOL_TOKENS_MAX];
-	struct pools *pools = e->server->pools;
-	size_t n = pool_key_holders(pools, k->pool, k->key_id, holder, POOL_TOKENS_MAX);
-	n = n < POOL_TOKENS_MAX ? n : POOL_TOKENS_MAX;
-	for (size_t i = 0; i < n; i++)
-		serial[i] = holder[i];
-	const struct provision p = { .pools = pools, .pool = k->pool };
-	const struct provision_targets from = { serial, n };
-	if (!n)
-		return KF_OK;
-	KF_TRY(provision_delete(&p, k->key_id, &from, true, report));
-	tell(k->pool, object, report);
-	return report->failed ? kf_fail(TOKEN, "not all tokens let it go") : KF_OK;
+	kf_err err = KF_OK;
+	size_t n = pool_key_holders(server_of(e)->pools, b->key->pool, b->key->key_id,
+		holder, POOL_TOKENS_MAX);
+	for (size_t i = 0; i < n && i < POOL_TOKENS_MAX && chore_pause(&e->chore, 0);
+		i++) {
+		kf_err one = delete_from(e, b, holder[i], report);
+		if (!kf_ok(one))
+			err = one;
+	}
+	return err;
 }
 
 /* Whether it is destroyed is asked while nobody can bring it back. */
-static void erase(struct eraser *e, const struct pool_key_status *k)
+static kf_err erase(struct eraser *e, struct buried *b)
 {
-	char object[OBJECT_ID_SIZE];
 	CLEANUP(mem_freep) struct provision_report *report = calloc(1, sizeof(*report));
-	if (!report || !kf_ok(op_slow_erase(e->server->slow, k->key_id)))
-		return;
-	kf_err err = KF_OK;
-	if (is_buried(e, k->key_id, object))
-		err = delete_key(e, k, object, report);
-	op_slow_erased(e->server->slow);
-	if (!kf_ok(err))
-		rest(e, k->key_id);
+	if (!report)
+		return kf_fail(NOMEM, "deletion of destroyed keys");
+	KF_TRY(op_slow_erase(server_of(e)->slow, b->key->key_id));
+	kf_err err = prove_destroyed(e, b);
+	if (kf_ok(err))
+		err = delete_key(e, b, report);
+	op_slow_erased(server_of(e)->slow);
+	return err;
+}
+
+static kf_err erase_unless(struct eraser *e, struct buried *b)
+{
+	const char *why = objection(e, b);
+	if (!why)
+		return erase(e, b);
+	log_warn("a destroyed key is left on its tokens", LOG_TEXT("pool", b->key->pool),
+		LOG_TEXT("object", b->object), LOG_TEXT("why", why));
+	return kf_fail(DENIED, "somebody has to look first");
 }
 
 /* ---- all of them ---- */
 
-static bool must_stop(struct eraser *e)
+static void look_at_key(struct eraser *e, const struct pool_key_status *k)
 {
-	pthread_mutex_lock(&e->lock);
-	bool must = e->is_stopping;
-	pthread_mutex_unlock(&e->lock);
-	return must;
+	struct buried b = { .key = k };
+	if (rests_has(&e->rests, id_of(k), clock_monotonic_ns()) || !find_buried(e, &b) ||
+		!knows_all_keys(e))
+		return;
+	kf_err err = erase_unless(e, &b);
+	if (kf_ok(err))
+		rests_drop(&e->rests, id_of(k));
+	else
+		rests_add(&e->rests, id_of(k), clock_monotonic_ns());
 }
 
 static void look_at_pool(struct eraser *e, const char *pool)
 {
-	char object[OBJECT_ID_SIZE];
-	if (!kf_ok(pool_check(e->server->pools, pool, true)))
+	struct pools *pools = server_of(e)->pools;
+	if (!kf_ok(pool_check(pools, pool, true)))
 		return; /* read only */
-	const size_t most = pool_keys(e->server->pools, pool, NULL, 0);
+	const size_t most = pool_keys(pools, pool, NULL, 0);
 	CLEANUP(mem_freep) struct pool_key_status *keys = calloc(most + 1, sizeof(*keys));
 	if (!keys)
 		return;
-	const size_t n = pool_keys(e->server->pools, pool, keys, most);
-	for (size_t i = 0; i < n && i < most && !must_stop(e); i++)
-		if (!is_resting(e, keys[i].key_id) &&
-			is_buried(e, keys[i].key_id, object))
-			erase(e, &keys[i]);
+	const size_t n = pool_keys(pools, pool, keys, most);
+	for (size_t i = 0; i < n && i < most && chore_pause(&e->chore, 0); i++)
+		look_at_key(e, &keys[i]);
 }
 
-/* An object that this server cannot read may be of a key that it believes destroyed: then nothing is deleted,
- * until the store is whole again and the server was started anew. */
-static bool knows_all_keys(struct eraser *e)
+static void look(struct chore *c)
 {
-	struct store_status status;
-	store_status(e->server->store, &status);
-	const bool knows = !status.tampered && !status.unloaded;
-	if (!knows && !e->has_told)
-		log_warn("destroyed keys are left on tokens: the store has objects that "
-			 "cannot be read",
-			LOG_NUM("tampered", status.tampered),
-			LOG_NUM("unloaded", status.unloaded));
-	e->has_told = !knows;
-	return knows;
-}
-
-static void look(struct eraser *e)
-{
+	struct eraser *e = container_of(c, struct eraser, chore);
 	struct pool_totals totals[POOLS_MAX];
-	size_t n = tokens_totals(e->server->tokens, totals, POOLS_MAX);
-	for (size_t i = 0; i < n && knows_all_keys(e); i++)
+	size_t n = tokens_totals(c->server->tokens, totals, POOLS_MAX);
+	for (size_t i = 0; i < n; i++)
 		look_at_pool(e, totals[i].name);
+	rests_sweep(&e->rests, clock_monotonic_ns());
 }
 
-/* ---- the thread ---- */
-
-static bool wait_for_next(struct eraser *e)
-{
-	struct timespec until;
-	int result = 0;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += LOOK_MS / 1000;
-	pthread_mutex_lock(&e->lock);
-	while (!e->is_stopping && result == 0)
-		result = pthread_cond_timedwait(&e->woken, &e->lock, &until);
-	bool goes_on = !e->is_stopping;
-	pthread_mutex_unlock(&e->lock);
-	return goes_on;
-}
-
-static void *run(void *arg)
-{
-	struct eraser *e = arg;
-	while (wait_for_next(e))
-		look(e);
-	return NULL;
-}
+/* ---- life ---- */
 
 static void release(struct eraser *e)
 {
-	epoch_unregister(e->reader);
-	pthread_cond_destroy(&e->woken);
-	pthread_mutex_destroy(&e->lock);
+	rests_free(&e->rests);
 	free(e);
 }
 
 kf_err eraser_start(struct server *s, struct eraser **ret)
 {
-	pthread_condattr_t clock;
 	if (!s->pools)
 		return KF_OK;
 	struct eraser *e = calloc(1, sizeof(*e));
 	if (!e)
 		return kf_fail(NOMEM, "deletion of destroyed keys");
-	e->server = s;
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&e->woken, &clock);
-	pthread_condattr_destroy(&clock);
-	pthread_mutex_init(&e->lock, NULL);
-	kf_err err = epoch_register(s->epoch, &e->reader);
-	if (kf_ok(err) && pthread_create(&e->thread, NULL, run, e) != 0)
-		err = kf_fail(NOMEM, "no thread for the deletion of destroyed keys");
+	e->chore = (struct chore){
+		.server = s, .name = "eraser", .every_ms = LOOK_MS, .look = look
+	};
+	e->erases_restored = s->conf.erases_restored;
+	rests_init(&e->rests, AGAIN_MS, AGAIN_MOST_MS);
+	kf_err err = chore_start(&e->chore);
 	if (kf_ok(err))
 		*ret = e;
 	else
@@ -218,14 +278,12 @@ kf_err eraser_start(struct server *s, struct eraser **ret)
 	return err;
 }
 
-void eraser_stop(struct eraser *e)
+bool eraser_stop(struct eraser *e, uint64_t until_ns)
 {
 	if (!e)
-		return;
-	pthread_mutex_lock(&e->lock);
-	e->is_stopping = true;
-	pthread_cond_signal(&e->woken);
-	pthread_mutex_unlock(&e->lock);
-	pthread_join(e->thread, NULL);
+		return true;
+	if (!chore_stop(&e->chore, until_ns))
+		return false;
 	release(e);
+	return true;
 }

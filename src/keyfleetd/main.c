@@ -106,7 +106,8 @@ static int serve(struct server *s, struct buf *problems)
 	if (!kf_ok(e)) {
 		print_problems(problems);
 		log_err(e, "cannot start");
-		server_close(s);
+		if (server_settle(s))
+			server_close(s);
 		return EXIT_FAILURE;
 	}
 	e = server_run(s);

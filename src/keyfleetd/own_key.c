@@ -7,7 +7,9 @@
 #include <string.h>
 
 struct key {
+	struct list link; /* of the server's */
 	struct server *server;
+	uint8_t id[KEY_ID_SIZE];
 	struct token_key *token_key;
 };
 
@@ -26,6 +28,23 @@ static kf_err check_pool(const struct server *s, const char *name)
 	return kf_fail(CONFIG, "this pool is in use from the next start on only");
 }
 
+static void enlist(struct own_key *o, struct key *k)
+{
+	pthread_mutex_lock(&o->lock);
+	list_add_tail(&o->keys, &k->link);
+	pthread_mutex_unlock(&o->lock);
+}
+
+bool own_key_is(struct own_key *o, const uint8_t key_id[32])
+{
+	bool is = false;
+	pthread_mutex_lock(&o->lock);
+	list_each(l, &o->keys) is |=
+		!memcmp(container_of(l, struct key, link)->id, key_id, KEY_ID_SIZE);
+	pthread_mutex_unlock(&o->lock);
+	return is;
+}
+
 static kf_err find(void *arg, const char *name, struct slice spki, void **ret)
 {
 	struct pool_key in = { .spki = spki };
@@ -40,6 +59,8 @@ static kf_err find(void *arg, const char *name, struct slice spki, void **ret)
 		return e;
 	}
 	k->server = arg;
+	spki_id(spki, k->id);
+	enlist(&k->server->own_key, k);
 	*ret = k;
 	return KF_OK;
 }
@@ -47,6 +68,9 @@ static kf_err find(void *arg, const char *name, struct slice spki, void **ret)
 static void release(void *key)
 {
 	struct key *k = key;
+	pthread_mutex_lock(&k->server->own_key.lock);
+	list_remove(&k->link);
+	pthread_mutex_unlock(&k->server->own_key.lock);
 	token_key_put(k->token_key);
 	free(k);
 }
@@ -136,4 +160,6 @@ void own_key_init(struct own_key *o, struct server *s)
 		.forget = forget,
 		.release = release,
 		.arg = s };
+	pthread_mutex_init(&o->lock, NULL);
+	list_init(&o->keys);
 }

@@ -2,82 +2,43 @@
 #include "keyfleetd/rotation.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "keyfleetd/chore.h"
+#include "keyfleetd/rests.h"
 #include "keyfleetd/server.h"
 #include "op/replace.h"
 #include "op/step.h"
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { DUE_MAX = 64, DISK_MS = 5000, LOOK_MS = 20 };
+enum { DUE_MAX = 64 };
 
 struct rotation {
-	struct server *server;
-	pthread_t thread;
-	pthread_mutex_t lock; /* guards is_stopping and is_committed */
-	pthread_cond_t woken;
-	bool is_stopping, is_committed;
-	struct epoch_reader *reader;
-	int64_t every_ms;
+	struct chore chore;
 	/* the thread's */
 	struct op_call *call;
 	struct who who;
+	struct rests
+		rests; /* keys that could not be rotated, until they are tried again */
 	struct object *due[DUE_MAX];
-	size_t n, failed;
-	size_t skip; /* those that are due and failed, so that they keep nobody from his turn */
-	size_t seen;
-	int64_t now_s;
+	size_t n;
+	int64_t now_s, retry_s;
+	bool has_made; /* something on tokens, that is lost without its commit */
 };
 
-/* ---- waiting ---- */
+static struct server *server_of(struct rotation *r) { return r->chore.server; }
 
-static struct timespec after(int64_t ms)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += ms % 1000 * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
-}
-
-/* False: the server stops. */
-static bool pause_for(struct rotation *r, int64_t ms)
-{
-	const struct timespec until = after(ms);
-	int rc = 0;
-	pthread_mutex_lock(&r->lock);
-	while (!r->is_stopping && rc == 0)
-		rc = pthread_cond_timedwait(&r->woken, &r->lock, &until);
-	bool goes_on = !r->is_stopping;
-	pthread_mutex_unlock(&r->lock);
-	return goes_on;
-}
+static struct slice id_of(const struct object *o) { return slice_of(o->id); }
 
 /* ---- the audit ---- */
 
 /* Ahead of the act, as for requests: on disk before anything is made. */
 static kf_err record_first(struct rotation *r, const struct object *o)
 {
-	struct audit_status status;
 	autobuf fields = buf_new(512);
-	uint64_t began = clock_monotonic_ns();
 	audit_put_field(&fields, "object", slice_of(o->id));
 	audit_put_field(&fields, "operation", slice_of(r->call->op->name));
 	KF_TRY(buf_err(&fields));
-	KF_TRY(audit_event(r->server->audit, "rotation", buf_slice(&fields)));
-	for (int waited = 0; waited < DISK_MS; waited += LOOK_MS) {
-		audit_status(r->server->audit, &status);
-		if (status.is_healthy && status.synced_ns > began)
-			return KF_OK;
-		if (!pause_for(r, LOOK_MS))
-			return kf_fail(CLOSED, "the key server is being stopped");
-	}
-	return kf_fail(AUDIT, "audit record did not reach the disk");
+	return chore_record(&r->chore, "rotation", buf_slice(&fields));
 }
 
 static void record_result(struct rotation *r, const struct object *o, kf_err e)
@@ -88,47 +49,30 @@ static void record_result(struct rotation *r, const struct object *o, kf_err e)
 		audit_put_field(&fields, "new", slice_of(r->call->placeholder));
 	else
 		audit_put_field(&fields, "why", slice_of(e.site->text));
-	kf_err recorded = audit_event(r->server->audit,
+	kf_err recorded = audit_event(server_of(r)->audit,
 		kf_ok(e) ? "rotated" : "rotation-failed", buf_slice(&fields));
 	if (!kf_ok(recorded))
 		log_warn("rotation: the audit takes no record", LOG_ERR(recorded));
 }
 
-/* ---- changes ---- */
+/* ---- leases ---- */
 
-static void committed(struct change *c)
+/* After so long a key that could not be rotated is due again; not so long that it waits for an interval of its own. */
+static int64_t retry_s(const struct rotation *r, const struct object *o)
 {
-	struct rotation *r = c->arg;
-	pthread_mutex_lock(&r->lock);
-	r->is_committed = true;
-	pthread_cond_signal(&r->woken);
-	pthread_mutex_unlock(&r->lock);
+	return o->rotate_interval < r->retry_s ? o->rotate_interval : r->retry_s;
 }
 
-/* The store worker frees what all readers have left: nobody waits for it as a reader. */
-static kf_err commit(struct rotation *r, struct change *c)
-{
-	c->deadline_ns = clock_monotonic_ns() + r->server->commit_timeout_ns;
-	c->done = committed;
-	c->arg = r;
-	r->is_committed = false;
-	KF_TRY(store_submit(r->server->store, c));
-	pthread_mutex_lock(&r->lock);
-	while (!r->is_committed)
-		pthread_cond_wait(&r->woken, &r->lock);
-	pthread_mutex_unlock(&r->lock);
-	return c->err;
-}
-
-/* Whoever is second finds another version, and makes nothing on any token. */
+/* Whoever is second finds another version, and makes nothing on any token.  What the server does not live to finish
+ * is due again when the lease is over. */
 static kf_err claim(struct rotation *r, const struct object *o)
 {
 	struct op_call *call = r->call;
-	autobuf attrs = buf_new(r->server->op.message_max);
+	autobuf attrs = buf_new(server_of(r)->op.message_max);
 	buf_add_slice(&attrs, o->attrs);
-	attrs_set_date(&attrs, TAG_ROTATE_DATE, r->now_s);
+	replace_put_lease(&attrs, r->now_s + retry_s(r, o));
 	KF_TRY(op_replace_other(call, o, &attrs, true));
-	kf_err e = commit(r, &call->change);
+	kf_err e = chore_commit(&r->chore, &call->change);
 	op_clear(call);
 	return e;
 }
@@ -139,7 +83,7 @@ static void prepare(struct rotation *r, uint32_t operation, struct slice payload
 {
 	struct op_call *call = r->call;
 	call->op = op_find(operation);
-	call->server = &r->server->op;
+	call->server = &server_of(r)->op;
 	call->version = KMIP_2_1;
 	call->payload = payload;
 	call->who = &r->who;
@@ -157,20 +101,19 @@ static kf_err find_unchanged(struct rotation *r, uint64_t version)
 	return op_authorise(call);
 }
 
-/* A conflict is no reason to look again: another server has rotated it, or a client has changed it, and then
- * the next look finds it. */
 static kf_err run_steps(struct rotation *r, uint64_t version)
 {
 	struct op_call *call = r->call;
-	epoch_online(r->reader);
+	epoch_online(r->chore.reader);
 	kf_err e = find_unchanged(r, version);
 	enum op_next next = kf_ok(e) ? op_start(call) : OP_FAIL;
-	epoch_offline(r->reader);
+	epoch_offline(r->chore.reader);
 	KF_TRY(e);
 	if (next == OP_WORK)
 		next = op_worked(call);
+	r->has_made = next == OP_COMMIT && call->is_slow;
 	if (next == OP_COMMIT)
-		return commit(r, &call->change);
+		return chore_commit(&r->chore, &call->change);
 	return next == OP_FAIL ? call->err : kf_fail(INTERNAL, "nothing was changed");
 }
 
@@ -189,58 +132,70 @@ static kf_err rotate(struct rotation *r, struct object *o)
 	return run_steps(r, o->version + 1);
 }
 
+static void tell(struct rotation *r, const struct object *o, kf_err e)
+{
+	record_result(r, o, e);
+	if (kf_ok(e))
+		log_notice("key was rotated", LOG_TEXT("object", o->id),
+			LOG_TEXT("new", r->call->placeholder));
+	else
+		log_err(e, "key cannot be rotated", LOG_TEXT("object", o->id));
+}
+
+/* A conflict before anything was made is no failure: another server is rotating it, or a client has changed it, and then
+ * the next look finds it. */
 static void rotate_one(struct rotation *r, struct object *o)
 {
 	memset(r->call->placeholder, 0, sizeof(r->call->placeholder));
+	r->has_made = false;
+	r->now_s = clock_wall_s();
 	kf_err e = rotate(r, o);
-	if (kf_is(e, KF_E_CONFLICT)) {
+	if (kf_is(e, KF_E_CONFLICT) && !r->has_made)
 		log_debug("rotation: another was first", LOG_TEXT("object", o->id));
-	} else {
-		record_result(r, o, e);
-		r->failed += !kf_ok(e);
-		if (kf_ok(e))
-			log_notice("key was rotated", LOG_TEXT("object", o->id),
-				LOG_TEXT("new", r->call->placeholder));
-		else
-			log_err(e, "key cannot be rotated", LOG_TEXT("object", o->id));
-	}
+	else
+		tell(r, o, e);
+	if (kf_ok(e))
+		rests_drop(&r->rests, id_of(o));
+	else if (!kf_is(e, KF_E_CONFLICT))
+		rests_put(&r->rests, id_of(o),
+			clock_monotonic_ns() + (uint64_t)retry_s(r, o) * 1000000000);
 	op_clear(r->call);
 }
 
 /* ---- looking ---- */
 
+static bool is_due(const struct rotation *r, const struct object *o)
+{
+	const int64_t at = object_rotates_at(o);
+	const bool is_key =
+		o->type == OBJECT_SYMMETRIC_KEY || o->type == OBJECT_PRIVATE_KEY;
+	return is_key && at != DATE_UNSET && at <= r->now_s &&
+	       !replace_is_leased(o, r->now_s) &&
+	       !rests_has(&r->rests, id_of(o), clock_monotonic_ns());
+}
+
 static bool see(void *arg, const struct object *o)
 {
 	struct rotation *r = arg;
-	int64_t at = object_rotates_at(o);
-	bool is_key = o->type == OBJECT_SYMMETRIC_KEY || o->type == OBJECT_PRIVATE_KEY;
-	bool is_due = is_key && at != DATE_UNSET && at <= r->now_s;
-	if (is_due && r->seen++ >= r->skip)
+	if (is_due(r, o))
 		r->due[r->n++] = object_ref(o);
 	return r->n < DUE_MAX;
 }
 
-static void look(struct rotation *r)
+static void look(struct chore *c)
 {
+	struct rotation *r = container_of(c, struct rotation, chore);
 	r->now_s = clock_wall_s();
-	r->n = r->seen = r->failed = 0;
-	epoch_online(r->reader);
-	catalog_each(store_catalog(r->server->store), see, r);
-	epoch_offline(r->reader);
+	r->n = 0;
+	epoch_online(c->reader);
+	catalog_each(store_catalog(c->server->store), see, r);
+	epoch_offline(c->reader);
 	for (size_t i = 0; i < r->n; i++) {
-		if (pause_for(r, 0))
+		if (chore_pause(c, 0))
 			rotate_one(r, r->due[i]);
 		object_unref(r->due[i]);
 	}
-	r->skip = r->n == DUE_MAX ? r->skip + r->failed : 0;
-}
-
-static void *run(void *arg)
-{
-	struct rotation *r = arg;
-	while (pause_for(r, r->every_ms))
-		look(r);
-	return NULL;
+	rests_sweep(&r->rests, clock_monotonic_ns());
 }
 
 /* ---- life ---- */
@@ -250,29 +205,14 @@ static void release(struct rotation *r)
 	if (r->call)
 		op_free(r->call);
 	free(r->call);
-	epoch_unregister(r->reader);
-	pthread_cond_destroy(&r->woken);
-	pthread_mutex_destroy(&r->lock);
+	rests_free(&r->rests);
 	free(r);
-}
-
-static void init_condition(struct rotation *r)
-{
-	pthread_condattr_t a;
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_condattr_init(&a);
-	pthread_condattr_setclock(&a, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->woken, &a);
-	pthread_condattr_destroy(&a);
 }
 
 static kf_err begin(struct rotation *r)
 {
-	KF_TRY(epoch_register(r->server->epoch, &r->reader));
 	r->call = calloc(1, sizeof(*r->call));
-	if (!r->call || pthread_create(&r->thread, NULL, run, r) != 0)
-		return kf_fail(NOMEM, "thread for rotation");
-	return KF_OK;
+	return r->call ? chore_start(&r->chore) : kf_fail(NOMEM, "rotation");
 }
 
 kf_err rotation_start(struct server *s, struct rotation **ret)
@@ -282,10 +222,13 @@ kf_err rotation_start(struct server *s, struct rotation **ret)
 	struct rotation *r = calloc(1, sizeof(*r));
 	if (!r)
 		return kf_fail(NOMEM, "rotation");
-	r->server = s;
-	r->every_ms = s->conf.rotation_check_ms;
+	r->chore = (struct chore){ .server = s,
+		.name = "rotation",
+		.every_ms = s->conf.rotation_check_ms,
+		.look = look };
 	r->who = (struct who){ .name = "rotation", .is_admin = true };
-	init_condition(r);
+	r->retry_s = s->conf.rotation_retry_ms / 1000;
+	rests_init(&r->rests, (uint64_t)r->retry_s * 1000, (uint64_t)r->retry_s * 1000);
 	kf_err e = begin(r);
 	if (kf_ok(e))
 		*ret = r;
@@ -294,14 +237,12 @@ kf_err rotation_start(struct server *s, struct rotation **ret)
 	return e;
 }
 
-void rotation_stop(struct rotation *r)
+bool rotation_stop(struct rotation *r, uint64_t until_ns)
 {
 	if (!r)
-		return;
-	pthread_mutex_lock(&r->lock);
-	r->is_stopping = true;
-	pthread_cond_broadcast(&r->woken);
-	pthread_mutex_unlock(&r->lock);
-	pthread_join(r->thread, NULL);
+		return true;
+	if (!chore_stop(&r->chore, until_ns))
+		return false;
 	release(r);
+	return true;
 }

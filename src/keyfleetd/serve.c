@@ -301,5 +301,7 @@ kf_err server_run(struct server *s)
 	KF_TRY(loop_run(s->loop));
 	if (s->is_given_up)
 		return kf_fail(TIMEOUT, "something is still in flight");
+	if (!server_settle(s))
+		return kf_fail(TIMEOUT, "a token hangs");
 	return KF_OK;
 }

@@ -198,6 +198,11 @@ static kf_err open_ios(struct server *s)
 static uint32_t load_of(void *arg) { return server_load(arg); }
 static void status_of(void *arg, struct buf *ret) { server_status(arg, ret); }
 
+static bool is_own_key(void *arg, const uint8_t key_id[KEY_ID_SIZE])
+{
+	return own_key_is(&((struct server *)arg)->own_key, key_id);
+}
+
 /* On any loop: the settings are a snapshot. */
 static void limits_of(void *arg, struct buf *ret)
 {
@@ -219,6 +224,7 @@ static void set_op_server(struct server *s)
 		.load = load_of,
 		.status = status_of,
 		.limits = limits_of,
+		.is_own_key = is_own_key,
 		.pools = s->pools,
 		.slow = s->slow,
 		.parts = s->parts,
@@ -368,14 +374,22 @@ kf_err server_open(struct server *s, struct buf *why)
 	return explain(health_open(s, s->conf.health, &s->health), "health", why);
 }
 
+bool server_settle(struct server *s)
+{
+	const uint64_t until = clock_monotonic_ns() + 2 * s->commit_timeout_ns;
+	pools_interrupt(s->pools); /* whoever waits for a token that hangs need not */
+	if (!eraser_stop(s->eraser, until) || !rotation_stop(s->rotation, until))
+		return false;
+	s->eraser = NULL;
+	s->rotation = NULL;
+	return true;
+}
+
 /* Nothing is in flight any more, or nothing ever was. */
 void server_close(struct server *s)
 {
 	http_close(s->health);
 	epoch_unregister(s->health_reader);
-	pools_interrupt(s->pools); /* whoever waits for a token that hangs need not */
-	eraser_stop(s->eraser);
-	rotation_stop(s->rotation);
 	workers_stop(s->slow_workers);
 	workers_stop(s->searcher);
 	workers_stop(s->workers);

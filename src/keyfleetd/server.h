@@ -90,7 +90,9 @@ struct server {
 kf_err server_open(struct server *s, struct buf *why);
 /* Accepts until a signal says stop; drains. */
 kf_err server_run(struct server *s);
-void server_close(struct server *s);
+/* Stops what the server does by itself.  False: a token hangs, and server_close() would free what it may touch. */
+bool server_settle(struct server *s);
+void server_close(struct server *s); /* after that */
 
 /* Everything that --check can say without opening the store: one line a problem. */
 void server_check(struct server *s, struct buf *problems);

@@ -12,6 +12,13 @@ kf_err op_destroy_decode(struct op_call *call)
 	return op_name_object(call, &q->uid);
 }
 
+/* Nobody could connect any more, not even to mend it. */
+static bool is_own(const struct op_call *call)
+{
+	const struct op_server *s = call->server;
+	return s->is_own_key && s->is_own_key(s->arg, call->object->key_id);
+}
+
 /* Key material on tokens that must not be written to cannot be destroyed; whoever says it were would lie.
  * From the others it is deleted as soon as the change is there: an undone batch would find it gone. */
 static kf_err check_tokens(const struct op_call *call)
@@ -21,6 +28,10 @@ static kf_err check_tokens(const struct op_call *call)
 		return KF_OK;
 	if (call->is_undoable)
 		return kf_fail(FEATURE, "what tokens delete is not undone");
+	if (is_own(call))
+		return kf_fail(DENIED,
+			"this key server's own TLS key is in use: put another "
+			"one into [tls] key and reload first");
 	if (!call->server->pools)
 		return KF_OK;
 	kf_err e = op_token_check(call, pool_key_pool(key), true);

@@ -147,6 +147,8 @@ struct op_server {
 	void (*status)(void *arg, struct buf *ret); /* "name=value" lines */
 	/* What every client may, in words; NULL: not told. */
 	void (*limits)(void *arg, struct buf *ret);
+	/* The server itself proves by this key (SHA-256 of its public half) who it is; NULL: by none on tokens. */
+	bool (*is_own_key)(void *arg, const uint8_t key_id[KEY_ID_SIZE]);
 	struct pools *pools;    /* NULL: none */
 	struct op_slow *slow;   /* op/slow.h; with pools */
 	bool allows_legacy;     /* keys of algorithms that are too weak (crypt/alg.def) */

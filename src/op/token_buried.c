@@ -64,17 +64,20 @@ static bool has_attribute(const struct object *o, const struct ttlv_item *wanted
 	return false;
 }
 
+/* The last of them that was destroyed. */
 static const struct object *find_with(
 	const struct catalog *c, uint64_t term, const struct ttlv_item *wanted)
 {
+	const struct object *last = NULL;
 	struct posting p;
 	catalog_having(c, term, &p);
 	for (size_t i = 0; i < p.n; i++) {
 		const struct object *o = catalog_at(c, posting_at(&p, i));
-		if (o && has_attribute(o, wanted))
-			return o;
+		if (o && has_attribute(o, wanted) &&
+			(!last || o->destroy_date > last->destroy_date))
+			last = o;
 	}
-	return NULL;
+	return last;
 }
 
 static const struct object *find_destroyed(
@@ -97,12 +100,18 @@ static const struct object *find_destroyed(
 	return found;
 }
 
+const struct object *token_key_buried(
+	const struct catalog *c, const uint8_t key_id[KEY_ID_SIZE])
+{
+	const struct object *o = find_destroyed(c, key_id);
+	return o && !token_key_object(c, key_id) ? o : NULL;
+}
+
 bool token_key_is_buried(const struct catalog *c, const uint8_t key_id[KEY_ID_SIZE],
 	char ret_id[OBJECT_ID_SIZE])
 {
-	const struct object *o = find_destroyed(c, key_id);
-	if (!o || token_key_object(c, key_id))
-		return false;
-	memcpy(ret_id, o->id, OBJECT_ID_SIZE);
-	return true;
+	const struct object *o = token_key_buried(c, key_id);
+	if (o)
+		memcpy(ret_id, o->id, OBJECT_ID_SIZE);
+	return o != NULL;
 }

@@ -36,8 +36,10 @@ kf_err token_material_load(struct slice bytes, struct token_key **ret);
 
 /* Destroy: the attributes of an object whose key is on tokens remember which key it was. */
 void token_key_bury(struct buf *attrs, const struct token_key *key);
-/* An object with this key was destroyed, and no other has it: it must go from all tokens.  *ret_id: the
- * object.  On a thread that may read the catalog. */
+/* An object with this key was destroyed, and no other has it: it must go from all tokens.  The object, the last
+ * of them that was destroyed; NULL: none.  On a thread that may read the catalog. */
+const struct object *token_key_buried(
+	const struct catalog *c, const uint8_t key_id[KEY_ID_SIZE]);
 bool token_key_is_buried(const struct catalog *c, const uint8_t key_id[KEY_ID_SIZE],
 	char ret_id[OBJECT_ID_SIZE]);
 /* A live private key object whose key is this one on tokens; NULL: none. */

@@ -2,7 +2,9 @@
 #include "provision/copy.h"
 #include "base/mem.h"
 #include "crypt/ossl.h"
+#include <openssl/core_names.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +57,39 @@ static kf_err prove_with(const struct token_driver *driver, struct token *t,
 	return KF_OK;
 }
 
+static kf_err encrypt(
+	const struct pubkey *pub, const uint8_t *plain, size_t n, uint8_t *ret)
+{
+	int pad = RSA_NO_PADDING;
+	OSSL_PARAM list[] = {
+		OSSL_PARAM_construct_int(OSSL_ASYM_CIPHER_PARAM_PAD_MODE, &pad),
+		OSSL_PARAM_construct_end(),
+	};
+	size_t made = JOB_CIPHER_MAX;
+	CLEANUP(ossl_pkey_ctx_freep)
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pubkey_pkey(pub), NULL);
+	if (!ctx || EVP_PKEY_encrypt_init_ex(ctx, list) <= 0 ||
+		EVP_PKEY_encrypt(ctx, ret, &made, plain, n) <= 0 || made != n)
+		return ossl_fail(CRYPTO, "encrypting with the public key");
+	return KF_OK;
+}
+
+/* A key that signs nothing. */
+static kf_err prove_by_decryption(const struct token_driver *driver, struct token *t,
+	unsigned handle, const struct pubkey *pub)
+{
+	uint8_t plain[JOB_CIPHER_MAX] = { 0 }, cipher[JOB_CIPHER_MAX],
+		again[JOB_CIPHER_MAX];
+	const size_t n = pubkey_alg(pub)->sig_max;
+	if (RAND_bytes(plain + 1, (int)n - 1) != 1) /* below the modulus */
+		return ossl_fail(CRYPTO, "no random bytes");
+	KF_TRY(encrypt(pub, plain, n, cipher));
+	KF_TRY(driver->decrypt_raw(t, handle, cipher, n, again));
+	return CRYPTO_memcmp(plain, again, n) == 0
+		       ? KF_OK
+		       : ossl_fail(CRYPTO, "the copy of the key decrypts wrongly");
+}
+
 kf_err copy_prove(const struct token_driver *driver, struct token *t,
 	const struct token_key_facts *key)
 {
@@ -63,6 +98,9 @@ kf_err copy_prove(const struct token_driver *driver, struct token *t,
 	if (!job)
 		return kf_fail(NOMEM, "no memory for a signature");
 	KF_TRY(pubkey_parse(buf_slice(&key->spki), &pub));
+	if (!key->can_sign && key->can_decrypt && driver->decrypt_raw &&
+		pubkey_alg(pub)->family == FAMILY_RSA)
+		return prove_by_decryption(driver, t, key->handle, pub);
 	return prove_with(driver, t, key->handle, pub, job);
 }
 

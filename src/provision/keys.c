@@ -138,18 +138,37 @@ kf_err provision_clone(const struct provision *p, const uint8_t key_id[KEY_ID_SI
 
 /* ---- delete ---- */
 
+struct deleting {
+	const uint8_t *key_id;
+	bool must_prove;
+};
+
+/* What a token says of a key may be wrong (another program's public key or certificate beside it): the key itself
+ * is asked. */
+static kf_err check_proof(const struct token_driver *driver, struct token *t,
+	const struct token_key_facts *key)
+{
+	kf_err e = copy_prove(driver, t, key);
+	return kf_is(e, KF_E_CRYPTO)
+		       ? kf_fail(CONFLICT, "it is another key than the token says: not "
+					   "deleted")
+		       : e;
+}
+
 /* Other tools may have put it there more than once. */
 static kf_err delete_all(const struct token_driver *driver, struct token *t,
-	const uint8_t *key_id, unsigned *ret_n)
+	const struct deleting *d, unsigned *ret_n)
 {
 	enum { TIMES_MAX = 256 };
 	CLEANUP(token_key_list_free) struct token_key_list list = { 0 };
 	struct token_key_facts *key;
 	for (*ret_n = 0; *ret_n < TIMES_MAX; ++*ret_n) {
-		kf_err e = copy_find(driver, t, key_id, &list, &key);
+		kf_err e = copy_find(driver, t, d->key_id, &list, &key);
 		if (kf_is(e, KF_E_NOT_FOUND))
 			return KF_OK;
 		KF_TRY(e);
+		if (d->must_prove)
+			KF_TRY(check_proof(driver, t, key));
 		KF_TRY(driver->delete_key(t, key->handle));
 	}
 	return kf_fail(TOKEN, "the token does not delete the key");
@@ -188,29 +207,42 @@ static bool leaves_a_copy(const struct provision *p, const uint8_t *key_id,
 	return n == 0; /* nothing is deleted */
 }
 
-static kf_err delete_from(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
+static kf_err delete_from(const struct provision *p, const struct deleting *d,
 	const struct provision_targets *from, bool force, struct provision_report *ret)
 {
-	const struct each e = { .task = "deleting a key",
-		.changes = true,
-		.run = run_delete,
-		.arg = key_id };
+	const struct each e = {
+		.task = "deleting a key", .changes = true, .run = run_delete, .arg = d
+	};
 	KF_TRY(each_fill(p, from, ret));
-	if (!force && !leaves_a_copy(p, key_id, ret))
+	if (!force && !leaves_a_copy(p, d->key_id, ret))
 		return kf_fail(EXISTS, "these tokens hold the last copies of the key");
 	return each_token(p, &e, ret);
 }
 
 /* One at a time: two that each leave the other's copy would leave none. */
-kf_err provision_delete(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
+static kf_err delete_alone(const struct provision *p, const struct deleting *d,
 	const struct provision_targets *from, bool force, struct provision_report *ret)
 {
 	static pthread_mutex_t alone = PTHREAD_MUTEX_INITIALIZER;
 	if (pthread_mutex_trylock(&alone))
 		return kf_fail(BUSY, "another deletion of keys is under way");
-	kf_err e = delete_from(p, key_id, from, force, ret);
+	kf_err e = delete_from(p, d, from, force, ret);
 	pthread_mutex_unlock(&alone);
 	return e;
+}
+
+kf_err provision_delete(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
+	const struct provision_targets *from, bool force, struct provision_report *ret)
+{
+	const struct deleting d = { key_id, false };
+	return delete_alone(p, &d, from, force, ret);
+}
+
+kf_err provision_erase(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
+	const struct provision_targets *from, struct provision_report *ret)
+{
+	const struct deleting d = { key_id, true };
+	return delete_alone(p, &d, from, true, ret);
 }
 
 /* ---- certificates ---- */

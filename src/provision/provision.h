@@ -96,6 +96,10 @@ kf_err provision_clone(const struct provision *p, const uint8_t key_id[KEY_ID_SI
 /* EXISTS: these tokens are the only holders and `force` is not set.  BUSY: another deletion is under way. */
 kf_err provision_delete(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
 	const struct provision_targets *from, bool force, struct provision_report *ret);
+/* The last copies too, where nobody looks: the key proves first that it is this one, and whatever the token calls
+ * by its public key and is not stays (CONFLICT in the row). */
+kf_err provision_erase(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
+	const struct provision_targets *from, struct provision_report *ret);
 /* On every holder: a certificate, or a request for one, beside the key. */
 kf_err provision_certificate(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
 	enum token_certificate_kind kind, struct slice der, struct provision_report *ret);

@@ -251,6 +251,7 @@ static void take_head(struct store *s, const struct head *h)
 {
 	s->facts.head = s->facts.next = *h;
 	atomic_store(&s->status.sequence, h->sequence);
+	atomic_store(&s->status.incarnation_us, h->incarnation);
 	kf_err err = seen_put(&s->seen, h);
 	if (!kf_ok(err))
 		store_event(s, err, s->conf.seen);

@@ -197,6 +197,7 @@ void store_status(struct store *s, struct store_status *ret)
 		.is_writable = atomic_load(&s->status.is_writable),
 		.is_rolled_back = atomic_load(&s->status.is_rolled_back),
 		.sequence = atomic_load(&s->status.sequence),
+		.incarnation_us = atomic_load(&s->status.incarnation_us),
 		.objects = catalog_count(s->catalog),
 		.tampered = atomic_load(&s->status.tampered),
 		.unloaded = atomic_load(&s->status.unloaded),

@@ -131,6 +131,9 @@ struct store_status {
 	bool is_reachable, is_writable; /* by a probe that commits a row */
 	bool is_rolled_back; /* found while running: nothing is written any more, signing goes on */
 	uint64_t sequence; /* of the newest change seen */
+	/* When the store was made or a backup restored, microseconds of the wall clock.  What is older may since have been
+	 * changed by changes that are lost. */
+	int64_t incarnation_us;
 	uint64_t objects, tampered, commits, changes;
 	uint64_t
 		unloaded; /* private keys whose material could not be used, since the start */

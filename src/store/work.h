@@ -51,6 +51,7 @@ struct store {
 		atomic_bool is_reachable, is_writable, is_rolled_back;
 		_Atomic uint64_t sequence, tampered, unloaded, commits, changes,
 			old_master_keys;
+		_Atomic int64_t incarnation_us;
 	} status;
 
 	struct {
