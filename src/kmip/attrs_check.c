@@ -97,6 +97,30 @@ kf_err attrs_check_part(const struct ttlv_item *it)
 	return check_fields(it, it->tag != TAG_ATTRIBUTE);
 }
 
+/* These two are older than their place in Cryptographic Parameters. */
+static bool has_algorithms(const struct ttlv_item *it)
+{
+	struct ttlv_item field;
+	return attrs_find(it->value, TAG_CRYPTOGRAPHIC_ALGORITHM, 0, &field) ||
+	       attrs_find(it->value, TAG_DIGITAL_SIGNATURE_ALGORITHM, 0, &field);
+}
+
+static bool fits(const struct ttlv_item *it, uint16_t version)
+{
+	if (it->tag == TAG_CRYPTOGRAPHIC_PARAMETERS && version < KMIP_1_2 &&
+		has_algorithms(it))
+		return false;
+	return ttlv_fits(it->whole, version);
+}
+
+/* A vendor's value may hold anything. */
+kf_err attrs_check_version(const struct ttlv_item *it, uint16_t version)
+{
+	return version == 0 || it->tag == TAG_ATTRIBUTE || fits(it, version)
+		       ? KF_OK
+		       : kf_fail(INVALID_FIELD, "the version has no such value");
+}
+
 /* Does an instance of the same attribute stand before this one? */
 static bool came_before(struct slice set, const struct ttlv_item *it)
 {

@@ -46,9 +46,17 @@ static void add_custom(struct buf *into, struct slice name, const struct ttlv_it
 	ttlv_end(&w);
 }
 
+/* What the standard gave to another version is refused; of a version that we do not know nobody knows. */
+static kf_err check_item(
+	const struct ttlv_reader *r, const struct ttlv_item *it, check_fn *check)
+{
+	KF_TRY(check(it));
+	return r->is_lenient ? KF_OK : attrs_check_version(it, r->version);
+}
+
 /* Appends the value under the attribute's own tag and looks at the result. */
-static kf_err add_standard(
-	struct buf *into, uint32_t tag, const struct ttlv_item *value, check_fn *check)
+static kf_err add_standard(const struct ttlv_reader *request, uint32_t tag,
+	const struct ttlv_item *value, check_fn *check, struct buf *into)
 {
 	size_t at = into->n;
 	struct ttlv_writer w = ttlv_write(into, 0);
@@ -60,7 +68,7 @@ static kf_err add_standard(
 	struct ttlv_reader r = ttlv_read((struct slice){ into->p + at, into->n - at });
 	ttlv_get_item(&r, (enum ttlv_tag)tag, &it);
 	KF_TRY(r.err);
-	return check(&it);
+	return check_item(request, &it, check);
 }
 
 static kf_err add_1x(struct ttlv_reader *r, struct slice name,
@@ -71,7 +79,7 @@ static kf_err add_1x(struct ttlv_reader *r, struct slice name,
 	if (is_custom(name))
 		add_custom(into, name, value);
 	else if (is_in(info, r->version))
-		return add_standard(into, info->tag, value, check);
+		return add_standard(r, info->tag, value, check, into);
 	else if (!r->is_lenient)
 		return kf_fail(INVALID_FIELD, "unknown attribute");
 	return buf_err(into);
@@ -104,7 +112,7 @@ static kf_err check_2x(
 {
 	if (!is_in(attr_info(it->tag), r->version))
 		return kf_fail(INVALID_FIELD, "unknown attribute");
-	return check(it);
+	return check_item(r, it, check);
 }
 
 static void get_2x(
@@ -303,14 +311,25 @@ static void put_custom_1x(
 	ttlv_end(w);
 }
 
-static bool link_is_text(const struct ttlv_item *it)
+static bool is_link_of_2x(const struct ttlv_item *it)
 {
 	struct ttlv_reader r = ttlv_read(it->value);
 	struct slice id;
 	uint32_t type;
 	ttlv_get_enum(&r, TAG_LINK_TYPE, &type);
 	ttlv_get_text(&r, TAG_LINKED_OBJECT_IDENTIFIER, &id);
-	return it->tag != TAG_LINK || ttlv_ok(&r);
+	return it->tag == TAG_LINK && !ttlv_ok(&r);
+}
+
+bool attrs_leaves(const struct ttlv_writer *w, const struct ttlv_item *it)
+{
+	uint8_t name[CUSTOM_NAME_MAX];
+	struct attr_ref ref;
+	if (!can_leave(w, it) || !attr_ref_of(it, &ref))
+		return false;
+	if (kmip_is_2(w->version))
+		return true;
+	return it->tag == TAG_ATTRIBUTE ? custom_name(&ref, name) : !is_link_of_2x(it);
 }
 
 static void put_1x(struct ttlv_writer *w, const struct ttlv_item *it, int32_t index)
@@ -319,8 +338,6 @@ static void put_1x(struct ttlv_writer *w, const struct ttlv_item *it, int32_t in
 		put_custom_1x(w, it, index);
 		return;
 	}
-	if (!link_is_text(it))
-		return;
 	ttlv_begin(w, TAG_ATTRIBUTE);
 	put_name_and_index(w, slice_of(attr_name(attr_info(it->tag))), index);
 	put_value(w, TAG_ATTRIBUTE_VALUE, it);
@@ -329,7 +346,7 @@ static void put_1x(struct ttlv_writer *w, const struct ttlv_item *it, int32_t in
 
 void attrs_put_one(struct ttlv_writer *w, const struct ttlv_item *it, int32_t index)
 {
-	if (!can_leave(w, it))
+	if (!attrs_leaves(w, it))
 		return;
 	if (kmip_is_2(w->version))
 		put_value(w, it->tag, it);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/get_attribute_list.h"
+#include "kmip/attrs_wire.h"
 #include "kmip/wire.h"
 
 void get_attribute_list_put_request(
@@ -14,17 +15,26 @@ kf_err get_attribute_list_get_request(
 	return wire_get_only_uid(r, &ret->uid);
 }
 
+/* The first instance that the version knows: the name is listed once, and not for nothing. */
+static bool is_first(const struct ttlv_writer *w, struct slice set,
+	const struct attr_ref *ref, const struct ttlv_item *it)
+{
+	struct ttlv_item other;
+	for (size_t i = 0; attrs_find_ref(set, ref, i, &other); i++)
+		if (attrs_leaves(w, &other))
+			return other.whole.p == it->whole.p;
+	return false;
+}
+
 void get_attribute_list_put_response(
 	struct ttlv_writer *w, const struct get_attribute_list_response *a)
 {
 	struct ttlv_reader r = ttlv_read(a->attributes);
-	struct ttlv_item it, first;
+	struct ttlv_item it;
 	struct attr_ref ref;
 	kmip_put_uid(w, TAG_UNIQUE_IDENTIFIER, &a->uid);
 	while (ttlv_next(&r, &it)) {
-		if (attr_ref_of(&it, &ref) &&
-			attrs_find_ref(a->attributes, &ref, 0, &first) &&
-			first.whole.p == it.whole.p)
+		if (attr_ref_of(&it, &ref) && is_first(w, a->attributes, &ref, &it))
 			attr_ref_put(w, &ref);
 	}
 }

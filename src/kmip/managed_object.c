@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kmip/attrs.h"
 #include "kmip/key_block.h"
 #include "kmip/wire.h"
 
@@ -131,6 +132,22 @@ static void put_as_stored(struct ttlv_writer *w, const struct kmip_object *o)
 	ttlv_put_items(w, o->item);
 }
 
+/* Attributes of which the version knows nothing are left out, as everywhere. */
+static void put_template(struct ttlv_writer *w, const struct kmip_object *o)
+{
+	autobuf set = buf_new(2 * o->item.n);
+	struct slice content = { 0 };
+	struct ttlv_reader r = ttlv_read(o->item);
+	ttlv_get_content(&r, TAG_TEMPLATE, &content);
+	struct ttlv_reader inner = ttlv_read_as(content, KMIP_1_4, true);
+	attrs_get_list(&inner, &set);
+	if ((!ttlv_ok(&r) || !ttlv_ok(&inner)) && kf_ok(w->out->err))
+		w->out->err = kf_fail(INTERNAL, "a template without its content");
+	ttlv_begin(w, TAG_TEMPLATE);
+	attrs_put_list(w, buf_slice(&set));
+	ttlv_end(w);
+}
+
 static void put_fields(struct ttlv_writer *w, const struct kmip_object *o)
 {
 	switch (o->type) {
@@ -161,6 +178,10 @@ static bool is_kept_whole(uint32_t type)
 
 void kmip_object_put(struct ttlv_writer *w, const struct kmip_object *o)
 {
+	if (o->type == KMIP_OBJECT_TYPE_TEMPLATE && w->version && w->version < KMIP_1_4) {
+		put_template(w, o);
+		return;
+	}
 	if (is_kept_whole(o->type) || o->type == 0 || o->type >= OBJECT_TAGS) {
 		put_as_stored(w, o);
 		return;

@@ -110,11 +110,25 @@ static kf_err shape(
 	return wrap(call, q->key_wrapping_specification, k);
 }
 
+/* What the version has no name for is neither cut nor converted unasked. */
+static kf_err check_version(const struct op_call *call, const struct kmip_object *k)
+{
+	const struct key_block *b = &k->block;
+	if (b->format &&
+		!ttlv_value_in(TTLV_KIND_KEY_FORMAT_TYPE, b->format, call->version))
+		return kf_fail(KEY_FORMAT, "the version has no such Key Format Type");
+	if (b->is_transparent && !ttlv_fits(b->material, call->version))
+		return kf_fail(KEY_FORMAT, "the version has no name for the curve");
+	return KF_OK;
+}
+
 kf_err op_give(struct op_call *call, const struct get_request *q, struct kmip_object *ret)
 {
 	const struct object *o = call->object;
 	struct slice material;
 
+	if (!ttlv_value_in(TTLV_KIND_OBJECT_TYPE, o->type, call->version))
+		return kf_fail(OBJECT_TYPE, "the version has no such Object Type");
 	KF_TRY(op_check_material(o, call->now_s));
 	if (!o->is_extractable)
 		return q->key_wrapping_specification.n ? op_check_secrecy_wrapped(o)
@@ -125,5 +139,7 @@ kf_err op_give(struct op_call *call, const struct get_request *q, struct kmip_ob
 		return kf_fail(SENSITIVE, "the key is on tokens");
 	KF_TRY(choose(call, q, ret));
 	KF_TRY(check_secrecy(call, q, ret));
-	return wants_registered(q) ? KF_OK : shape(call, q, ret);
+	if (!wants_registered(q))
+		KF_TRY(shape(call, q, ret));
+	return check_version(call, ret);
 }

@@ -133,6 +133,31 @@ TEST(what_leaves_comes_back)
 	"Template-Attribute\n\tAttribute\n\t\tAttribute Name = Text \"" name             \
 	"\"\n\t\tAttribute Value = " value "\n"
 
+#define LINK_1X(type)                                                                    \
+	"Template-Attribute\n\tAttribute\n\t\tAttribute Name = Text \"Link\"\n"          \
+	"\t\tAttribute Value\n\t\t\tLink Type = Enumeration " type "\n"                  \
+	"\t\t\tLinked Object Identifier = Text \"o\"\n"
+
+#define PARAMETERS_1X                                                                    \
+	"Template-Attribute\n\tAttribute\n"                                              \
+	"\t\tAttribute Name = Text \"Cryptographic Parameters\"\n"                       \
+	"\t\tAttribute Value\n\t\t\tCryptographic Algorithm = Enumeration AES\n"
+
+TEST(values_that_the_version_does_not_know_are_refused)
+{
+	autobuf b = buf_new(8192);
+	OK(kf_is(read_template(LINK_1X("Next Link"), KMIP_1_1, &b), KF_E_INVALID_FIELD));
+	OK(kf_ok(read_template(LINK_1X("Next Link"), KMIP_1_2, &b)));
+	OK(kf_ok(read_template(LINK_1X("0x80000001"), KMIP_1_0, &b)));
+	OK(kf_ok(read_template(LINK_1X("Next Link"), 0x0109, &b)));
+	OK(kf_is(read_template(
+			 ATTRIBUTE_1X("Cryptographic Algorithm", "Enumeration ED25519"),
+			 KMIP_1_4, &b),
+		KF_E_INVALID_FIELD));
+	OK(kf_is(read_template(PARAMETERS_1X, KMIP_1_1, &b), KF_E_INVALID_FIELD));
+	OK(kf_ok(read_template(PARAMETERS_1X, KMIP_1_2, &b)));
+}
+
 TEST(nonsense_in_1_x_is_refused)
 {
 	autobuf b = buf_new(8192);
