@@ -32,7 +32,12 @@ struct bench_work {
 	struct buf *message;     /* [depth] */
 	size_t depth; /* messages in one record; the next group follows their answers */
 	size_t answer_size; /* 0: KMIP messages; else the fixed size of an answer (echo) */
+	/* In each message this name is followed by BENCH_DIGITS digits, set anew before each sending: at
+	 * random below `of`, or, if that is 0, counted.  NULL: messages stay as they are. */
+	const char *name;
+	uint64_t of;
 };
+enum { BENCH_DIGITS = 8 };
 
 struct bench_drive {
 	const char *address; /* "127.0.0.1:5696" */
@@ -59,8 +64,11 @@ kf_err bench_sign_messages(const struct bench_sign *s, struct buf *ret /* [depth
 kf_err bench_encrypt_messages(
 	const char *id, size_t bytes, size_t depth, struct buf *ret /* [depth] */);
 kf_err bench_get_messages(const char *id, size_t depth, struct buf *ret /* [depth] */);
-/* Locate by name. */
+/* Locate by name; an answer without an object is a failure. */
 kf_err bench_locate_messages(
+	const char *name, size_t depth, struct buf *ret /* [depth] */);
+/* Create of AES keys of this name. */
+kf_err bench_create_messages(
 	const char *name, size_t depth, struct buf *ret /* [depth] */);
 
 /* Blocking callers, a thread each, through the agent's socket. */

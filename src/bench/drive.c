@@ -27,7 +27,9 @@ struct driver {
 	struct loop *loop;
 	struct stream_pad *pad;
 	struct line *lines;
-	struct buf group;    /* all messages of a group, ready to be sent */
+	struct buf group; /* all messages of a group, ready to be sent */
+	size_t digits_at; /* in its first message; the others are alike */
+	uint64_t counted;
 	size_t opened, open; /* begun; with an answer */
 	struct bench_result *result;
 	uint64_t start_ns, stop_ns; /* of the measured part; 0: not begun */
@@ -73,14 +75,47 @@ static void flush(struct line *l)
 		give_up(l, "the loop cannot watch a connection");
 }
 
+static uint64_t next_number(struct driver *d)
+{
+	const uint64_t of = d->what->work->of;
+	return of ? ((uint64_t)random() << 31 | (uint64_t)random()) % of : d->counted++;
+}
+
+static void number_messages(struct driver *d)
+{
+	const struct bench_work *work = d->what->work;
+	for (size_t i = 0; work->name && i < work->depth; i++) {
+		uint8_t *p = d->group.p + i * work->message[0].n + d->digits_at;
+		uint64_t n = next_number(d);
+		for (size_t k = BENCH_DIGITS; k-- > 0; n /= 10)
+			p[k] = (uint8_t)('0' + n % 10);
+	}
+}
+
+static kf_err find_digits(struct driver *d)
+{
+	const struct bench_work *work = d->what->work;
+	if (!work->name)
+		return KF_OK;
+	const uint8_t *at =
+		memmem(d->group.p, work->message[0].n, work->name, strlen(work->name));
+	if (!at || d->group.n != work->depth * work->message[0].n)
+		return kf_fail(INTERNAL, "names of the benchmark's messages");
+	d->digits_at = (size_t)(at - d->group.p) + strlen(work->name);
+	srandom((unsigned)clock_monotonic_ns());
+	return KF_OK;
+}
+
 static void send_group(struct line *l)
 {
+	number_messages(l->driver);
 	buf_add_slice(&l->out, buf_slice(&l->driver->group));
 	l->waiting = l->driver->what->work->depth;
 	l->sent_ns = clock_monotonic_ns();
 	flush(l);
 }
 
+/* Every operation that is driven gives something; a Locate that finds nothing does not. */
 static bool is_success(struct slice message, char *why, size_t size)
 {
 	struct ttlv_reader r = ttlv_read(message);
@@ -89,8 +124,10 @@ static bool is_success(struct slice message, char *why, size_t size)
 	if (!kf_ok(kmip_get_response_header(&r, &h)) ||
 		!kf_ok(kmip_get_response_item(&r, &it)))
 		return false;
-	if (it.status == KMIP_RESULT_STATUS_SUCCESS)
+	if (it.status == KMIP_RESULT_STATUS_SUCCESS && it.payload.n)
 		return true;
+	if (it.status == KMIP_RESULT_STATUS_SUCCESS)
+		it.message = SLICE_LIT("nothing was found");
 	snprintf(why, size, "%.*s", (int)it.message.n, (const char *)it.message.p);
 	return false;
 }
@@ -246,6 +283,7 @@ static kf_err start(struct driver *d)
 	for (size_t i = 0; i < work->depth; i++)
 		buf_add_slice(&d->group, buf_slice(&work->message[i]));
 	KF_TRY(buf_err(&d->group));
+	KF_TRY(find_digits(d));
 	d->lines = calloc(d->what->connections, sizeof(*d->lines));
 	d->sample = calloc(SAMPLES, sizeof(*d->sample));
 	if (!d->lines || !d->sample)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/bench.h"
+#include "kmip/create.h"
 #include "kmip/decrypt.h"
 #include "kmip/get.h"
 #include "kmip/locate.h"
@@ -69,6 +70,29 @@ kf_err bench_locate_messages(const char *name, size_t depth, struct buf *ret)
 	for (size_t i = 0; i < depth; i++) {
 		struct ttlv_writer w = begin(&ret[i], KMIP_OPERATION_LOCATE, i);
 		locate_put_request(&w, &q);
+		KF_TRY(end(&w));
+	}
+	return KF_OK;
+}
+
+kf_err bench_create_messages(const char *name, size_t depth, struct buf *ret)
+{
+	autobuf attrs = buf_new(4096);
+	attrs_add_enum(
+		&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 256);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK,
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT |
+			KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT);
+	attrs_add_name(&attrs, slice_of(name));
+	attrs_add_text(&attrs, TAG_OBJECT_GROUP, SLICE_LIT("bench"));
+	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, 1600000000);
+	KF_TRY(buf_err(&attrs));
+	const struct create_request q = { KMIP_OBJECT_TYPE_SYMMETRIC_KEY,
+		buf_slice(&attrs) };
+	for (size_t i = 0; i < depth; i++) {
+		struct ttlv_writer w = begin(&ret[i], KMIP_OPERATION_CREATE, i);
+		create_put_request(&w, &q);
 		KF_TRY(end(&w));
 	}
 	return KF_OK;

@@ -16,8 +16,9 @@ enum { DEPTH_MAX = 256, ENCRYPT_BYTES = 1024 };
 struct bench {
 	struct cli *cli;
 	const char *what;
-	const char *key, *address, *connections, *depth, *seconds, *pids, *socket;
+	const char *key, *address, *connections, *depth, *seconds, *pids, *socket, *of;
 	bool is_rsa;
+	char name[256]; /* and digits */
 	struct settings settings;
 	struct tls_context *tls;
 	struct buf messages[DEPTH_MAX];
@@ -82,6 +83,15 @@ static kf_err open_tls(struct bench *b)
 	return e;
 }
 
+/* KEY is followed by digits that change. */
+static const char *numbered(struct bench *b)
+{
+	b->work.name = b->key;
+	b->work.of = b->of ? number(b->of, 1, 100000000) : 0;
+	snprintf(b->name, sizeof(b->name), "%s%0*d", b->key, BENCH_DIGITS, 0);
+	return b->name;
+}
+
 static kf_err make_messages(struct bench *b)
 {
 	b->work.message = b->messages;
@@ -97,7 +107,10 @@ static kf_err make_messages(struct bench *b)
 	if (!strcmp(b->what, "get") || !strcmp(b->what, "idle"))
 		return bench_get_messages(b->key, b->work.depth, b->messages);
 	if (!strcmp(b->what, "locate"))
-		return bench_locate_messages(b->key, b->work.depth, b->messages);
+		return bench_locate_messages(
+			b->of ? numbered(b) : b->key, b->work.depth, b->messages);
+	if (!strcmp(b->what, "create"))
+		return bench_create_messages(numbered(b), b->work.depth, b->messages);
 	b->work.alpn = NULL;
 	b->work.answer_size = ECHO_ANSWER;
 	for (size_t i = 0; i < b->work.depth; i++) {
@@ -205,8 +218,8 @@ static kf_err echo_server(struct bench *b)
 
 static kf_err run_one(struct bench *b)
 {
-	static const char *const known[] = { "sign", "get", "encrypt", "locate", "idle",
-		"echo" };
+	static const char *const known[] = { "sign", "get", "encrypt", "locate", "create",
+		"idle", "echo" };
 	if (!strcmp(b->what, "echo-server"))
 		return echo_server(b);
 	if (!strcmp(b->what, "agent"))
@@ -217,8 +230,8 @@ static kf_err run_one(struct bench *b)
 			return b->key || !strcmp(b->what, "echo")
 				       ? over_network(b)
 				       : kf_fail(INVALID_FIELD, "--key ID is needed");
-	return kf_fail(INVALID_FIELD, "there is sign, get, encrypt, locate, agent, idle, "
-				      "echo and echo-server");
+	return kf_fail(INVALID_FIELD, "there is sign, get, encrypt, locate, create, "
+				      "agent, idle, echo and echo-server");
 }
 
 static kf_err run(struct cli *c)
@@ -233,6 +246,7 @@ static kf_err run(struct cli *c)
 		{ "seconds", &b.seconds, NULL },
 		{ "pid", &b.pids, NULL },
 		{ "socket", &b.socket, NULL },
+		{ "of", &b.of, NULL },
 		{ "rsa", NULL, &b.is_rsa },
 	};
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(options[0])));
@@ -253,13 +267,16 @@ static kf_err run(struct cli *c)
 
 const struct command command_bench = {
 	.words = "bench",
-	.args = "sign|get|encrypt|locate|agent|idle|echo|echo-server [--key ID] "
+	.args = "sign|get|encrypt|locate|create|agent|idle|echo|echo-server [--key ID] "
 		"[OPTION...]",
-	.summary = "measure signatures, Gets, Encrypts or Locates a second in a closed "
-		   "loop",
+	.summary = "measure signatures, Gets, Encrypts, Locates or Creates a second in a "
+		   "closed loop",
 	.help = "  --key ID           the object's id (a private key for sign and "
 		"agent),\n"
-		"                     or its name (locate)\n"
+		"                     its name (locate), or what new names begin with "
+		"(create)\n"
+		"  --of N             names are KEY and eight digits, at random below N "
+		"(locate)\n"
 		"  --rsa              it is an RSA key (PKCS#1 v1.5 is asked for)\n"
 		"  --connections N    connections, or blocking callers for agent [64; "
 		"1]\n"

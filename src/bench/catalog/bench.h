@@ -21,6 +21,7 @@ struct slot {
 
 struct bench {
 	const char *location;
+	const char *master_key; /* a file; NULL: one that everybody knows */
 	struct epoch *epoch;
 	struct epoch_reader *reader;
 	struct keyring *keyring;

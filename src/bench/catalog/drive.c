@@ -22,7 +22,7 @@ static void make_buffers(struct slot *s)
 
 static struct slice numbered(const char *kind, uint64_t n, char room[48])
 {
-	snprintf(room, 48, "%s-%llu", kind, (unsigned long long)n);
+	snprintf(room, 48, "%s-%08llu", kind, (unsigned long long)n);
 	return slice_of(room);
 }
 

@@ -14,15 +14,19 @@ struct options {
 	uint64_t objects;
 	double slack; /* goals are so many times easier */
 	const char *json;
-	bool is_there;
+	bool is_there, is_fill, is_put;
 };
 
 static const char usage[] = "usage: bench-catalog [--objects N] [--location STORE] "
-			    "[--slack X] [--json FILE] [--there]\n"
+			    "[--slack X] [--json FILE]\n"
+			    "                     [--there|--fill|--put] "
+			    "[--master-key FILE]\n"
 			    "What a catalog of N objects (1000000) takes: finding by "
 			    "name, memory, loading, durable Creates.\n"
 			    "STORE is new; default: sqlite: in a folder that is removed. "
-			    " --slack 2: goals twice as easy.\n";
+			    " --slack 2: goals twice as easy.\n"
+			    "--there: STORE is full; --fill: only fills it; --put: "
+			    "only puts N more into it, 16 at a time.\n";
 
 struct report {
 	double slack;
@@ -138,11 +142,39 @@ static kf_err measure_loaded(struct bench *b, struct report *r, const struct tim
 	return KF_OK;
 }
 
+/* For key servers that are measured beside. */
+static kf_err fill(struct bench *b, const struct options *o, struct report *r)
+{
+	double seconds, rate;
+	KF_TRY(bench_open(b, &seconds));
+	KF_TRY(bench_create(b, o->objects, SLOTS, &rate));
+	row(r, "fill", rate, "/s, 256 at a time", 0, 0);
+	bench_close(b);
+	return KF_OK;
+}
+
+static kf_err put(struct bench *b, const struct options *o, struct report *r)
+{
+	double seconds, rate;
+	KF_TRY(bench_open(b, &seconds));
+	b->made = catalog_count(b->server.catalog);
+	if (!b->made)
+		return kf_fail(NOT_FOUND, "the store is empty: --fill it");
+	KF_TRY(bench_put(b, o->objects, CLIENTS, &rate));
+	row(r, "put", rate, "/s, 16 at a time", 0, 0);
+	bench_close(b);
+	return KF_OK;
+}
+
 static kf_err measure(struct bench *b, const struct options *o, struct report *r)
 {
 	double seconds, rate;
 	struct times few, many;
 
+	if (o->is_fill)
+		return fill(b, o, r);
+	if (o->is_put)
+		return put(b, o, r);
 	if (o->is_there)
 		return measure_loaded(b, r, NULL);
 	KF_TRY(bench_open(b, &seconds));
@@ -185,13 +217,16 @@ static bool make_location(const char **ret)
 
 static bool parse(int argc, char **argv, struct bench *b, struct options *o)
 {
-	enum { OBJECTS = 1, LOCATION, SLACK, JSON, THERE };
+	enum { OBJECTS = 1, LOCATION, SLACK, JSON, THERE, FILL, PUT, MASTER_KEY };
 	static const struct option options[] = {
 		{ "objects", required_argument, NULL, OBJECTS },
 		{ "location", required_argument, NULL, LOCATION },
 		{ "slack", required_argument, NULL, SLACK },
 		{ "json", required_argument, NULL, JSON },
 		{ "there", no_argument, NULL, THERE },
+		{ "fill", no_argument, NULL, FILL },
+		{ "put", no_argument, NULL, PUT },
+		{ "master-key", required_argument, NULL, MASTER_KEY },
 		{ 0 },
 	};
 	for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;)
@@ -201,9 +236,13 @@ static bool parse(int argc, char **argv, struct bench *b, struct options *o)
 		case SLACK: o->slack = atof(optarg); break;
 		case JSON: o->json = optarg; break;
 		case THERE: o->is_there = true; break;
+		case FILL: o->is_fill = true; break;
+		case PUT: o->is_put = true; break;
+		case MASTER_KEY: b->master_key = optarg; break;
 		default: return false;
 		}
-	return optind == argc && o->objects > FEW && o->slack >= 1;
+	return optind == argc && o->slack >= 1 &&
+	       (o->is_fill || o->is_put || o->objects > FEW);
 }
 
 static bool write_json(const struct report *r, const char *path)

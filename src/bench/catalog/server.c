@@ -37,16 +37,28 @@ static kf_err open_store(struct bench *b)
 	return store_open(&conf, &b->store);
 }
 
-kf_err bench_open(struct bench *b, double *ret_seconds)
+static kf_err read_master_key(struct bench *b)
 {
-	static const char key[] =
+	char key[4096] =
 		"k = 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
 	unsigned line = 0;
+	FILE *f = b->master_key ? fopen(b->master_key, "re") : NULL;
+	if (b->master_key && !f)
+		return kf_fail(CONFIG, "the file with the master key cannot be read");
+	if (f) {
+		key[fread(key, 1, sizeof(key) - 1, f)] = 0;
+		fclose(f);
+	}
+	return keyring_parse(slice_of(key), &line, &b->keyring);
+}
+
+kf_err bench_open(struct bench *b, double *ret_seconds)
+{
 	const double began = seconds_now();
 
 	KF_TRY(epoch_new(&b->epoch));
 	KF_TRY(epoch_register(b->epoch, &b->reader));
-	KF_TRY(keyring_parse(slice_of(key), &line, &b->keyring));
+	KF_TRY(read_master_key(b));
 	KF_TRY(open_store(b));
 	b->server = (struct op_server){ .store = b->store,
 		.catalog = store_catalog(b->store),
