@@ -72,10 +72,10 @@ static kf_err group_new(
 	return KF_OK;
 }
 
-/* Nobody has it, but somebody may come back with it. */
+/* Nobody has it, but somebody may come back with it; or it must not be taken for another kind of key. */
 static bool is_remembered(const struct pool_key_group *g)
 {
-	return g->refs || clock_monotonic_ns() < g->hope_ns;
+	return g->refs || g->counts || clock_monotonic_ns() < g->hope_ns;
 }
 
 static void forget(struct pool *p, struct pool_key_group *g)
@@ -106,11 +106,29 @@ kf_err group_get(
 	struct pool_key_group *g = group_find(p, f->key_id);
 	if (!g) {
 		groups_sweep(p, false);
+		if (p->groups.n >= GROUPS_MAX)
+			return kf_fail(FULL, "too many keys on tokens");
 		KF_TRY(group_new(p, f, &g));
 	}
 	g->refs++;
+	if (f->has_counter)
+		group_count(g);
 	*ret = g;
 	return KF_OK;
+}
+
+void group_heed(const struct pool_key_group *g, struct pool_job *j)
+{
+	if (!g->counts)
+		return;
+	j->is_once = true;
+	j->overflows = false;
+}
+
+void group_count(struct pool_key_group *g)
+{
+	g->counts = true;
+	list_each(l, &g->jobs) group_heed(g, container_of(l, struct pool_job, own.link));
 }
 
 bool group_has_hope(const struct pool_key_group *g, enum pool_op op, uint64_t now)

@@ -20,6 +20,7 @@ enum {
 	TRIES_MAX =
 		8, /* a job that makes tokens fail shall not go through all of them for ever */
 	CARDS_MAX = 4 * POOL_TOKENS_MAX,
+	GROUPS_MAX = POOL_TOKENS_MAX * TOKEN_KEYS_MAX,
 	RETRY_MS = 250,
 	RETRY_DOUBLINGS = 6,
 	HUNG_FACTOR = 10,     /* times the expected time */
@@ -64,6 +65,8 @@ struct pool_key_group {
 	unsigned refs;              /* by what tokens hold, and by jobs */
 	struct token_set serving[OP_COUNT];
 	uint64_t hope_ns; /* until then one of its tokens may come back */
+	/* A token counts its uses, or did: never forgotten, for no copy may do then what nobody would count */
+	bool counts;
 };
 
 enum proof { PROOF_DUE, PROOF_DONE, PROOF_FAILED };
@@ -219,12 +222,17 @@ kf_err pool_thread(pthread_t *ret, const char *name, void *(*run)(void *arg), vo
 
 /* group.c; all with the lock held */
 struct pool_key_group *group_find(struct pool *p, const uint8_t id[KEY_ID_SIZE]);
-/* One reference more.  KEY_FORMAT: what the token says of its key does not fit together. */
+/* One reference more.  KEY_FORMAT: what the token says of its key does not fit together; FULL: too many keys are
+ * remembered. */
 kf_err group_get(
 	struct pool *p, const struct token_key_facts *f, struct pool_key_group **ret);
 void group_put(struct pool *p, struct pool_key_group *g);
 void groups_sweep(
 	struct pool *p, bool all); /* drops those that nobody has; all: at the end */
+/* One of its tokens counts its uses: no job for it overflows from now on. */
+void group_count(struct pool_key_group *g);
+/* What the group knows is the job's. */
+void group_heed(const struct pool_key_group *g, struct pool_job *j);
 /* One of its tokens serves it, or may again soon. */
 bool group_has_hope(const struct pool_key_group *g, enum pool_op op, uint64_t now);
 /* `yields`: of a job that yields to all that waits. */

@@ -101,14 +101,15 @@ struct pool_job {
 	struct decrypt_job *decrypt;
 	uint64_t deadline_ns; /* monotonic; 0: the pool's default */
 	/* The key has a use counter: after an outcome that is not known, no other token.  The pool says so
-	 * itself of keys whose token tells. */
+	 * itself of keys that a token counted the uses of, before any token is asked. */
 	bool is_once;
 	/* Strangers asked for it: what clients ask for later goes before, four for each that waits so, and does not
 	 * count it when it looks for room or time. */
 	bool yields;
 	void (*done)(struct pool_job *j); /* on a thread of the pool's; must be quick */
 
-	/* Said by pool_submit(): the key's copy in software may do what no token does in time, for the pool is told so.
+	/* Said by the pool: the key's copy in software may do what no token does in time, for the pool is told so, and
+	 * no token was ever seen to count the key's uses.
 	 * That is what BUSY, UNAVAILABLE, TIMEOUT and TOKEN mean then, be it of pool_submit() or done(). */
 	bool overflows;
 
@@ -179,6 +180,9 @@ bool pool_overflows(struct pools *p, const char *pool);
 /* The SubjectPublicKeyInfo of a key that tokens of the pool hold, appended; NOT_FOUND. */
 kf_err pool_find_spki(struct pools *p, const char *pool,
 	const uint8_t key_id[KEY_ID_SIZE], struct buf *ret);
+/* A token of the pool counts the uses of this key, or did when it was here last. */
+bool pool_key_counts(
+	struct pools *p, const char *pool, const uint8_t key_id[KEY_ID_SIZE]);
 /* The serial numbers of its holders; returns how many. */
 size_t pool_key_holders(struct pools *p, const char *pool,
 	const uint8_t key_id[KEY_ID_SIZE], char (*ret)[TOKEN_SERIAL_SIZE], size_t n);

@@ -136,6 +136,7 @@ void queue_take_off(struct pool *p, struct pool_job *j)
 void queue_forget(struct pool *p, struct pool_job *j)
 {
 	struct pool_key_group *g = j->own.group;
+	group_heed(g, j);
 	j->own.group = NULL;
 	group_put(p, g);
 }
@@ -182,6 +183,7 @@ bool queue_retry(struct pool *p, struct pool_job *j, kf_err why)
 	struct token_set s = candidates(j);
 	uint64_t now = clock_monotonic_ns();
 	bool is_none_left = set_is_empty(&g->serving[op_of(j)]);
+	group_heed(g, j);
 	if (p->is_closing || !may_go_elsewhere(j, why) || now >= j->deadline_ns)
 		return false;
 	bool has_hope = !j->overflows && is_none_left && group_has_hope(g, op_of(j), now);
@@ -242,6 +244,8 @@ static kf_err admit(
 static kf_err submit(struct pool *p, struct pool_job *j)
 {
 	struct pool_key_group *g = group_find(p, key_of(j)->id);
+	if (g)
+		group_heed(g, j);
 	KF_TRY(admit(p, j, g));
 	g->refs++;
 	j->own.group = g;
@@ -299,9 +303,8 @@ uint64_t pool_expected_wait_ns(struct pools *pools, const struct token_key *key)
 	uint64_t wait =
 		g ? group_wait_ns(p, g, decrypts_only ? OP_DECRYPT : OP_SIGN, false)
 		  : UINT64_MAX;
+	bool overflows = p->overflow_ms && handle_of(key)->overflow && !(g && g->counts);
 	pthread_mutex_unlock(&p->lock);
-	uint64_t most = p->overflow_ms && handle_of(key)->overflow
-				? ns_of_ms(p->overflow_ms)
-				: UINT64_MAX;
+	uint64_t most = overflows ? ns_of_ms(p->overflow_ms) : UINT64_MAX;
 	return wait < most ? wait : most;
 }

@@ -190,10 +190,25 @@ kf_err pool_find_spki(struct pools *pools, const char *pool,
 		return kf_fail(NOT_FOUND, "no pool of this name is configured");
 	pthread_mutex_lock(&p->lock);
 	const struct pool_key_group *g = group_find(p, key_id);
-	if (g)
+	bool is_held = g && holders_of(p, g);
+	if (is_held)
 		buf_add_slice(ret, pubkey_spki(g->pubkey));
 	pthread_mutex_unlock(&p->lock);
-	return g ? buf_err(ret) : kf_fail(NOT_FOUND, "no token of the pool has this key");
+	return is_held ? buf_err(ret)
+		       : kf_fail(NOT_FOUND, "no token of the pool has this key");
+}
+
+bool pool_key_counts(
+	struct pools *pools, const char *pool, const uint8_t key_id[KEY_ID_SIZE])
+{
+	struct pool *p = pools_find(pools, pool);
+	if (!p)
+		return false;
+	pthread_mutex_lock(&p->lock);
+	const struct pool_key_group *g = group_find(p, key_id);
+	bool counts = g && g->counts;
+	pthread_mutex_unlock(&p->lock);
+	return counts;
 }
 
 size_t pool_key_holders(struct pools *pools, const char *pool,

@@ -247,9 +247,12 @@ void pool_meet_twins(struct pool *p)
 	}
 }
 
-/* A label is unique only when all labels are known. */
+/* A label is unique only when all labels are known: of every place, and each source has said what there is. */
 static bool all_are_read(const struct pool *p)
 {
+	for (size_t i = 0; i < p->watches_n; i++)
+		if (!p->watch[i].is_looked)
+			return false;
 	list_each(l, &p->workers)
 	{
 		const struct worker *o = container_of(l, struct worker, link);

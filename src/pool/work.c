@@ -305,7 +305,6 @@ kf_err worker_attempt(struct worker *w, struct pool_job *j, struct held *h)
 	struct pool_key_group *g = h->group; /* held while this thread is at work */
 	enum pool_op op = op_of(j);
 	struct outcome o = said(copy_in(w, j));
-	j->is_once |= h->has_counter;
 	j->tries++;
 	j->own.begun_ns = clock_monotonic_ns();
 	j->waited_ns = j->own.begun_ns - j->own.submitted_ns;

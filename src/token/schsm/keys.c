@@ -96,6 +96,8 @@ static void take_usage(const struct prkd *d, struct token_key_facts *f)
 	f->can_sign = d->usage & (PRKD_SIGN | PRKD_SIGN_RECOVER);
 	f->can_decrypt = d->usage & PRKD_DECRYPT;
 	f->can_leave &= !(d->access & PRKD_NEVER_EXTRACTABLE);
+	/* Those that count never leave; of a description without such words nothing follows. */
+	f->has_counter = !d->access || !f->can_leave;
 }
 
 /* Without a description: what keys of its kind can do. */
@@ -156,9 +158,9 @@ static kf_err read_counter(struct token *t, struct token_key_facts *f)
 			.ins = 0xa4, .data = { id, sizeof(id) }, .le = APDU_LE_SHORT },
 		&a));
 	struct slice uses = tlv_find(tlv_find(tlv_find(a.data, 0x62), 0xa5), 0x90);
-	if (!sw_is_good(a.sw) || uses.n != 4)
+	f->has_counter = sw_is_good(a.sw) && uses.n == 4;
+	if (!f->has_counter)
 		return KF_OK;
-	f->has_counter = true;
 	f->uses_left = (uint64_t)uses.p[0] << 24 | (uint64_t)uses.p[1] << 16 |
 		       (uint64_t)uses.p[2] << 8 | uses.p[3];
 	return KF_OK;
@@ -167,13 +169,14 @@ static kf_err read_counter(struct token *t, struct token_key_facts *f)
 static kf_err read_key(struct token *t, struct token_key_facts *f, bool *is_private)
 {
 	f->uses_left = UINT64_MAX;
-	f->can_leave = true;
+	f->can_leave = f->has_counter = true; /* as far as is known */
 	KF_TRY(read_description(t, f, is_private));
 	if (!*is_private)
 		return KF_OK;
 	KF_TRY(read_certificate(t, f));
-	if (!f->can_leave) /* as keys with a counter have it */
+	if (f->has_counter)
 		KF_TRY(read_counter(t, f));
+	f->can_leave &= !f->has_counter;
 	f->can_leave &= t->facts.wrapping == WRAPPING_DKEK && !t->facts.shares_missing;
 	if (f->problem == half_made)
 		f->alg = NULL;

@@ -123,9 +123,9 @@ static struct prkd description_of(
 		in->id.n ? in->id : (struct slice){ key_id, ID_SIZE });
 	if (!in->may_decrypt)
 		d.usage &= ~(unsigned)(PRKD_DECRYPT | PRKD_DERIVE);
+	d.access = PRKD_SENSITIVE | PRKD_ALWAYS_SENSITIVE | PRKD_LOCAL;
 	if (!in->may_leave || in->uses)
-		d.access = PRKD_SENSITIVE | PRKD_ALWAYS_SENSITIVE |
-			   PRKD_NEVER_EXTRACTABLE | PRKD_LOCAL;
+		d.access |= PRKD_NEVER_EXTRACTABLE;
 	return d;
 }
 

@@ -21,6 +21,7 @@ struct prkd prkd_of_key(const struct alg *alg, const char *label, struct slice i
 		.kind = is_rsa ? PRKD_RSA : PRKD_EC,
 		.usage = is_rsa ? PRKD_DECRYPT | PRKD_SIGN | PRKD_SIGN_RECOVER
 				: PRKD_SIGN | PRKD_DERIVE,
+		.access = PRKD_SENSITIVE, /* and it may leave, wrapped */
 		.bits = alg->bits,
 		.id_n = id.n < TOKEN_ID_MAX ? id.n : TOKEN_ID_MAX,
 	};

@@ -18,6 +18,7 @@ enum { KRSA, KEC, KED, KEC384 }; /* fake_keys */
 
 struct fake {
 	char serial[32], label[32];
+	char socket[8]; /* the source that it is plugged in at; "": each */
 	bool is_in, is_blank, is_held, is_deaf, is_taken, refuses_pin;
 	uint64_t insertion;
 	unsigned keys;     /* bit i: it holds fake_keys[i] */
@@ -39,7 +40,8 @@ static pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t fake_changed = PTHREAD_COND_INITIALIZER;
 static uint64_t fake_generation;
 static bool fake_woken, fake_holds_watch;
-static uint8_t fake_order[64]; /* the first byte of what was signed for calls */
+static char fake_held_socket[8]; /* whose source does not answer */
+static uint8_t fake_order[64];   /* the first byte of what was signed for calls */
 static unsigned fake_order_n;
 
 struct fake_key {
@@ -75,6 +77,7 @@ static void fake_keys_load(void)
 
 struct token_source {
 	uint64_t seen;
+	char socket[8];
 };
 struct token {
 	struct fake *f;
@@ -89,8 +92,9 @@ struct token {
 static kf_err fake_open_source(
 	const struct token_source_conf *conf, struct token_source **ret)
 {
-	(void)conf;
 	*ret = calloc(1, sizeof(**ret));
+	snprintf((*ret)->socket, sizeof((*ret)->socket), "%s",
+		conf->socket ? conf->socket : "");
 	return KF_OK;
 }
 
@@ -113,13 +117,14 @@ static kf_err fake_watch(
 	FAKE_LOCK();
 	while (s->seen == fake_generation && !fake_woken)
 		pthread_cond_wait(&fake_changed, &fake_lock);
-	while (fake_holds_watch)
+	while (fake_holds_watch || (*s->socket && !strcmp(s->socket, fake_held_socket)))
 		pthread_cond_wait(&fake_changed, &fake_lock);
 	s->seen = fake_generation;
 	fake_woken = false;
 	ret->n = 0;
 	for (int i = 0; i < FAKES; i++) {
-		if (!fakes[i].is_in)
+		if (!fakes[i].is_in ||
+			(*fakes[i].socket && strcmp(fakes[i].socket, s->socket) != 0))
 			continue;
 		struct token_place *p = &ret->place[ret->n++];
 		snprintf(p->name, sizeof(p->name), "slot %d", i);
@@ -316,6 +321,26 @@ static kf_err fake_decrypt(
 	return is_good ? KF_OK : kf_fail(CRYPTO, "decrypting");
 }
 
+/* Whatever is wanted: the key that only this process has. */
+static kf_err fake_generate(
+	struct token *t, const struct token_new_key *in, struct token_key_facts *ret)
+{
+	(void)in;
+	FAKE_LOCK();
+	t->f->keys |= 1 << KEC384;
+	fake_describe(t->f, KEC384, ret);
+	FAKE_UNLOCK();
+	return KF_OK;
+}
+
+static kf_err fake_delete(struct token *t, unsigned handle)
+{
+	FAKE_LOCK();
+	t->f->keys &= ~(1u << (handle - 1));
+	FAKE_UNLOCK();
+	return KF_OK;
+}
+
 static const struct token_driver fake_driver = {
 	.name = "fake",
 	.open_source = fake_open_source,
@@ -331,6 +356,8 @@ static const struct token_driver fake_driver = {
 	.probe = fake_probe,
 	.sign = fake_sign,
 	.decrypt_raw = fake_decrypt,
+	.generate = fake_generate,
+	.delete_key = fake_delete,
 };
 
 /* ---- what tests tell tokens ---- */
@@ -399,6 +426,7 @@ static void fakes_reset(int n, unsigned key_bits)
 	memset(fakes, 0, sizeof(fakes));
 	fake_order_n = 0;
 	fake_woken = fake_holds_watch = false;
+	fake_held_socket[0] = 0;
 	fake_generation++;
 	for (int i = 0; i < FAKES; i++) {
 		snprintf(fakes[i].serial, sizeof(fakes[i].serial), "FAKE%d", i);

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fake.h"
 
-/* The key's handle gets a copy in software, and the pool may use it. */
-static bool pool_that_overflows(int n, unsigned overflow_ms)
+/* The key's handle gets a copy in software. */
+static bool up_with_copy(void)
 {
-	fakes_reset(n, 1 << KEC);
-	fake_conf.overflow_ms = overflow_ms;
 	if (!pool_up())
 		return false;
 	struct pool_key k = { .pool = "pool",
@@ -14,6 +12,14 @@ static bool pool_that_overflows(int n, unsigned overflow_ms)
 	token_key_put(keys[KEC]);
 	keys[KEC] = NULL;
 	return kf_ok(pool_key_new(&k, &keys[KEC]));
+}
+
+/* And the pool may use it. */
+static bool pool_that_overflows(int n, unsigned overflow_ms)
+{
+	fakes_reset(n, 1 << KEC);
+	fake_conf.overflow_ms = overflow_ms;
+	return up_with_copy();
 }
 
 TEST(a_token_that_is_free_comes_first)
@@ -71,12 +77,100 @@ TEST(what_fails_on_every_token_overflows)
 	FAKE(for (int i = 0; i < 2; i++) {
 		fakes[i].fails = KF_E_TOKEN;
 		fakes[i].fails_n = 100;
+		fakes[i].signs = 0;
 	});
 
 	kf_err e = call(&c, KEC);
 
-	OK(kf_is(e, KF_E_TOKEN) || kf_is(e, KF_E_UNAVAILABLE));
-	OK(c.job.overflows);
+	OK(kf_is(e, KF_E_TOKEN) && c.job.overflows && !c.job.is_once);
+	EQ(c.job.tries, 2); /* each was asked, and none is waited for */
+	OK(fakes[0].signs && fakes[1].signs);
+	pool_down();
+}
+
+/* ---- keys that count their uses ---- */
+
+static bool is_counted(const struct call *c)
+{
+	return c->job.is_once && !c->job.overflows;
+}
+
+TEST(a_key_that_counts_its_uses_never_overflows)
+{
+	struct call c, waiting;
+	fakes_reset(1, 1 << KEC);
+	fake_conf.overflow_ms = 10;
+	fakes[0].counting = 1 << KEC;
+	OK(up_with_copy());
+	OK(pool_key_counts(pools, "pool", keys[KEC]->id));
+	OK(!pool_key_counts(pools, "pool", keys[KRSA]->id));
+	OK(!pool_key_counts(pools, "none", keys[KEC]->id));
+	OK(until_state(0, POOL_TOKEN_SERVING));
+	FAKE(fakes[0].is_held = true);
+	OK(kf_ok(call_begin(&c, KEC, 1)) && is_counted(&c));
+	OK(FAKE_UNTIL(fakes[0].is_at_work));
+
+	OK(kf_ok(call_begin(&waiting, KEC, 2)) && is_counted(&waiting));
+	OK(pool_expected_wait_ns(pools, keys[KEC]) > 10ull * 1000000);
+	clock_turn(100ll * 1000000, 0); /* ten times what others wait */
+	FAKE(fakes[0].is_held = false);
+	OK(kf_ok(call_end(&c)) && kf_ok(call_end(&waiting)));
+	OK(!strcmp(waiting.job.token, "FAKE0"));
+	pool_down();
+}
+
+TEST(that_a_key_counts_its_uses_is_not_forgotten_with_its_token)
+{
+	struct call c;
+	fakes_reset(1, 1 << KEC);
+	fake_conf.overflow_ms = 10;
+	fakes[0].counting = 1 << KEC;
+	OK(up_with_copy());
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+	clock_turn(3600ll * 1000000000, 0);
+	FAKE(fakes[1].keys = 1 << KRSA);
+	plug(1); /* a new key: those that nobody needs make room */
+	OK(until_state(1, POOL_TOKEN_SERVING));
+
+	OK(kf_is(call_begin(&c, KEC, 1), KF_E_UNAVAILABLE) && is_counted(&c));
+	OK(pool_key_counts(pools, "pool", keys[KEC]->id));
+	autobuf spki = buf_new(SPKI_MAX);
+	OK(kf_is(pool_find_spki(pools, "pool", keys[KEC]->id, &spki), KF_E_NOT_FOUND));
+
+	fakes[0].counting = 0; /* says its token now */
+	plug(0);
+	OK(until_state(0, POOL_TOKEN_SERVING));
+	FAKE(fakes[0].fails = KF_E_TOKEN; fakes[0].fails_n = 1);
+	OK(kf_is(call(&c, KEC), KF_E_TOKEN) && is_counted(&c));
+	EQ(c.job.tries, 1);
+	pool_down();
+}
+
+TEST(a_token_that_counts_makes_the_key_of_all_tokens_one_that_counts)
+{
+	struct call c[3];
+	OK(pool_that_overflows(1, 60000));
+	OK(until_state(0, POOL_TOKEN_SERVING));
+	FAKE(fakes[0].is_held = fakes[1].is_held = true);
+	OK(kf_ok(call_begin(&c[0], KEC, 1)) && c[0].job.overflows);
+	OK(FAKE_UNTIL(fakes[0].is_at_work));
+	OK(kf_ok(call_begin(&c[1], KEC, 2)) && kf_ok(call_begin(&c[2], KEC, 3)));
+	OK(c[2].job.overflows);
+
+	fakes[1].counting = 1 << KEC;
+	plug(1);
+
+	OK(FAKE_UNTIL(fakes[1].is_at_work));
+	pthread_mutex_lock(&pools->pool[0]->lock);
+	bool is_told = is_counted(&c[2]); /* while it waits */
+	pthread_mutex_unlock(&pools->pool[0]->lock);
+	OK(is_told && pool_cancel(pools, &c[2].job));
+	FAKE(fakes[0].fails = KF_E_TOKEN; fakes[0].fails_n = 1);
+	FAKE(fakes[0].is_held = fakes[1].is_held = false);
+	OK(kf_is(call_end(&c[0]), KF_E_TOKEN) && is_counted(&c[0]));
+	EQ(c[0].job.tries, 1);
+	OK(kf_ok(call_end(&c[1])) && !strcmp(c[1].job.token, "FAKE1"));
 	pool_down();
 }
 

@@ -283,6 +283,62 @@ TEST(a_label_that_fits_two_tokens_selects_neither)
 	pool_down();
 }
 
+/* Two pcscds, of which one is slow to say what is plugged in at it. */
+TEST(a_label_is_not_settled_before_every_source_has_been_looked_at)
+{
+	static const char *const chosen[] = { "label0" };
+	static const char *const sockets[] = { "one", "two" };
+	for (int is_twice = 0; is_twice < 2; is_twice++) {
+		fakes_reset(2, 1 << KEC);
+		memcpy(fakes[0].socket, "one", 4);
+		memcpy(fakes[1].socket, "two", 4);
+		if (is_twice)
+			memcpy(fakes[1].label, "label0", 7);
+		fake_conf.tokens = chosen;
+		fake_conf.tokens_n = 1;
+		fake_conf.sockets = sockets;
+		fake_conf.sockets_n = 2;
+		memcpy(fake_held_socket, "two", 4);
+		OK(kf_ok(pools_open(&fake_conf, 1, &pools)));
+		OK(FAKE_UNTIL(fakes[0].opens));
+		OK(kf_is(pools_wait(pools, 100), KF_E_TIMEOUT));
+		EQ(fakes[0].logins, 0);
+
+		FAKE(fake_held_socket[0] = 0);
+		OK(kf_ok(pools_wait(pools, PATIENCE_MS)));
+
+		EQ(fakes[0].logins, !is_twice);
+		EQ(fakes[1].logins, 0);
+		pool_down();
+	}
+}
+
+TEST(a_source_that_comes_up_later_with_the_same_label_has_both_left_alone)
+{
+	static const char *const chosen[] = { "label0" };
+	static const char *const sockets[] = { "one", "two" };
+	fakes_reset(1, 1 << KEC);
+	memcpy(fakes[0].socket, "one", 4);
+	memcpy(fakes[1].socket, "two", 4);
+	memcpy(fakes[1].label, "label0", 7);
+	fake_conf.tokens = chosen;
+	fake_conf.tokens_n = 1;
+	fake_conf.sockets = sockets;
+	fake_conf.sockets_n = 2;
+	OK(pool_up() && SERVING(0));
+
+	plug(1);
+
+	OK(FAKE_UNTIL(fakes[0].closes && fakes[1].closes));
+	EQ(fakes[1].logins, 0);
+	OK(kf_is(pool_submit(pools,
+			 &(struct pool_job){
+				 .sign = &(struct sign_job){ .key = keys[KEC],
+					 .mech = mech_get(MECH_ECDSA_SHA256) } }),
+		KF_E_UNAVAILABLE));
+	pool_down();
+}
+
 TEST(two_tokens_with_one_serial_number_are_not_taken_for_one)
 {
 	fakes_reset(1, 1 << KEC);

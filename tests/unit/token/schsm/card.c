@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "token/schsm/card.h"
 #include "crypt/pubkey.h"
 #include "direct.h"
+#include "token/schsm/prkd.h"
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
@@ -334,6 +336,42 @@ TEST(a_use_counter_is_told_and_runs_out)
 	EQ(l.key[0].uses_left, 2);
 	/* What may have been done is not done again; what was refused is. */
 	OK(is_good(vhsm_tell(v, "sw 6982 1")));
+	OK(is_good(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0)));
+	OK(is_good(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0)));
+	OK(kf_is(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0), KF_E_LIMIT));
+	token_key_list_free(&l);
+	token_key_facts_free(&f);
+	d->close(t);
+}
+
+/* As other programs make them: their description says nothing of a counter. */
+TEST(a_use_counter_that_another_program_made_is_found_and_nothing_spends_it)
+{
+	CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm();
+	struct token *t = direct_ready(v);
+	struct token_key_facts f = { 0 };
+	struct token_key_list l = { 0 };
+	struct token_blob b = { 0 };
+	const struct token_pin pin = pin_of(USER_PIN);
+	autobuf description = buf_new(CARD_FILE_MAX);
+	OK(generate(t, ALG_P256, "foreign", &f));
+	struct prkd about = prkd_of_key(f.alg, "foreign", (struct slice){ f.id, f.id_n });
+	about.access = 0;
+	OK(is_good(prkd_put(&about, &description)));
+	OK(is_good(schsm_write_file(
+		t, FID_DESCRIPTION | f.handle, buf_slice(&description))));
+	char uses[32];
+	snprintf(uses, sizeof(uses), "uses %u 2", f.handle);
+	OK(is_good(vhsm_tell(v, uses)));
+	d->close(t);
+
+	OK(is_good(direct_open(v, &t)));
+	OK(is_good(d->login(t, &pin)));
+	OK(is_good(d->list_keys(t, &l)));
+
+	OK(l.key[0].has_counter && !l.key[0].can_leave);
+	EQ(l.key[0].uses_left, 2);
+	OK(kf_is(d->wrap(t, f.handle, &b), KF_E_DENIED));
 	OK(is_good(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0)));
 	OK(is_good(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0)));
 	OK(kf_is(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0), KF_E_LIMIT));
