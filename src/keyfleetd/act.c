@@ -258,6 +258,7 @@ static enum step_result to_store(struct req *r)
 		e = store_submit(r->io->server->store, c);
 	if (kf_ok(e))
 		return STEP_PARKED;
+	r->call.fate = CHANGE_NOT_MADE;
 	r->call.err = e;
 	r->next = OP_FAIL;
 	return STEP_AGAIN;

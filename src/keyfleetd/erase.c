@@ -23,7 +23,7 @@ struct eraser {
 	bool erases_restored;
 };
 
-/* A key that tokens hold and that was destroyed. */
+/* A key that tokens hold and that was destroyed; or made for an object that never came to be ("none"). */
 struct buried {
 	const struct pool_key_status *key;
 	char object[OBJECT_ID_SIZE], hex[2 * KEY_ID_SIZE + 1];
@@ -39,19 +39,34 @@ static struct slice id_of(const struct pool_key_status *k)
 
 /* ---- whether ---- */
 
+static bool find_destroyed(struct eraser *e, struct buried *b)
+{
+	const struct object *o =
+		token_key_buried(server_of(e)->op.catalog, b->key->key_id);
+	if (!o)
+		return false;
+	memcpy(b->object, o->id, sizeof(b->object));
+	b->destroyed_s = o->destroy_date;
+	return true;
+}
+
+/* This server made it, and knows that the store refused its object; nor has it another one. */
+static bool find_orphan(struct eraser *e, struct buried *b)
+{
+	memcpy(b->object, "none", sizeof("none"));
+	b->destroyed_s = INT64_MAX; /* in this life of the store */
+	return op_slow_is_orphan(server_of(e)->slow, b->key->key_id) &&
+	       !token_key_object(server_of(e)->op.catalog, b->key->key_id);
+}
+
 static bool find_buried(struct eraser *e, struct buried *b)
 {
 	epoch_online(e->chore.reader);
-	const struct object *o =
-		token_key_buried(server_of(e)->op.catalog, b->key->key_id);
-	if (o) {
-		memcpy(b->object, o->id, sizeof(b->object));
-		b->destroyed_s = o->destroy_date;
-	}
+	bool is = find_destroyed(e, b) || find_orphan(e, b);
 	epoch_offline(e->chore.reader);
 	for (size_t i = 0; i < KEY_ID_SIZE; i++)
 		snprintf(b->hex + 2 * i, 3, "%02x", b->key->key_id[i]);
-	return o != NULL;
+	return is;
 }
 
 /* An object that this server cannot read, or does not know yet, may be of a key that it believes destroyed.  NULL: it

@@ -133,6 +133,8 @@ kf_err key_overflow_get_response(struct ttlv_reader *r, struct key_overflow *ret
 #define TOKEN_ATTRIBUTE_LABEL  "label"
 /* Of a private key with a copy in software: "software".  It tells; what counts is the copy. */
 #define TOKEN_ATTRIBUTE_OVERFLOW "overflow"
+/* Of one that a token counted the uses of when it was adopted: "yes".  It never gets a copy in software. */
+#define TOKEN_ATTRIBUTE_COUNTER "use-counter"
 /* Of a destroyed one: its key id, by which it is known, and deleted, on tokens that come later. */
 #define TOKEN_ATTRIBUTE_KEY_ID "destroyed-key-id"
 /* Of one that a key server is about to rotate: until when, in seconds since 1970.  Gone with the rotation. */

@@ -210,6 +210,7 @@ static kf_err generate(struct op_call *call)
 
 void pair_free(struct op_call *call)
 {
+	pair_leave_tokens(call);
 	make_free(&pair_of(call)->private_key);
 	make_free(&pair_of(call)->public_key);
 }

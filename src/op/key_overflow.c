@@ -19,6 +19,19 @@ kf_err op_key_overflow_decode(struct op_call *call)
 	return op_name_object(call, &q->uid);
 }
 
+/* What software does nobody counts. */
+static kf_err check_counter(const struct op_call *call)
+{
+	const struct object *o = call->object;
+	const bool counts =
+		token_attribute(o->attrs, TOKEN_ATTRIBUTE_COUNTER).n ||
+		pool_key_counts(call->server->pools, pool_key_pool(o->key), o->key->id);
+	return counts ? kf_fail(DENIED,
+				"its token counts the uses of this key: a copy in "
+				"software would be used without being counted")
+		      : KF_OK;
+}
+
 /* A copy that would never be used is only a risk. */
 static kf_err prepare(const struct op_call *call)
 {
@@ -31,6 +44,7 @@ static kf_err prepare(const struct op_call *call)
 	if (!q->key.n)
 		return KF_OK;
 	KF_TRY(op_token_check(call, pool_key_pool(o->key), false));
+	KF_TRY(check_counter(call));
 	return pool_overflows(call->server->pools, pool_key_pool(o->key))
 		       ? KF_OK
 		       : kf_fail(DENIED,

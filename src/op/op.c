@@ -262,6 +262,8 @@ static enum op_next check_next(struct op_call *call, enum op_next next)
 		name_change(call);
 		next = op_then(call, record_answer(call), OP_COMMIT);
 	}
+	if (next == OP_COMMIT)
+		call->fate = CHANGE_IN_DOUBT;
 	call->next = next;
 	return next;
 }
@@ -333,10 +335,20 @@ static bool may_start_again(struct op_call *call)
 	       kf_is(call->change.err, KF_E_CONFLICT) && call->conflicts++ < most;
 }
 
+/* A replay is what another request has changed. */
+static enum op_fate fate_of(const struct op_call *call)
+{
+	const struct change *c = &call->change;
+	if (kf_is(c->err, KF_E_OUTCOME_UNKNOWN))
+		return CHANGE_IN_DOUBT;
+	return kf_ok(c->err) && !c->is_replay ? CHANGE_MADE : CHANGE_NOT_MADE;
+}
+
 enum op_next op_committed(struct op_call *call)
 {
 	struct change *c = &call->change;
 
+	call->fate = fate_of(call);
 	if (kf_ok(c->err) && c->is_replay)
 		adopt_replay(call);
 	if (kf_ok(c->err))
@@ -395,6 +407,7 @@ void op_clear(struct op_call *call)
 	call->err = KF_OK;
 	call->next = OP_ANSWER;
 	call->conflicts = 0;
+	call->fate = CHANGE_NOT_MADE;
 	call->is_question = call->is_slow = call->was_asked = call->spends = false;
 	call->is_long = call->is_pending = false;
 	call->answers_for = 0;

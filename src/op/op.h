@@ -62,6 +62,9 @@ struct op {
 
 enum { OP_REQUEST_SIZE = 1024 }; /* the largest decoded request struct, see op/op.c */
 
+/* What became of the change of a call. */
+enum op_fate { CHANGE_NOT_MADE, CHANGE_IN_DOUBT, CHANGE_MADE };
+
 /* One batch item on its way.  Lives in a request of the loop's free list; no allocation.
  * Made by zeroing; `scratch` may be kept from call to call (op_clear() empties it). */
 struct op_call {
@@ -103,6 +106,8 @@ struct op_call {
 	enum op_next next; /* what was said last */
 	bool was_asked;    /* whether this slow request was carried out before */
 	bool is_question;  /* the change only asks whether it was made before */
+	/* IN_DOUBT while it is at the store; a driver that could not submit it says NOT_MADE. */
+	enum op_fate fate;
 	bool spends; /* the change counts a use (op/usage.h), and after_spending follows */
 	enum op_next after_spending;
 	unsigned conflicts; /* times the object was changed under our feet */

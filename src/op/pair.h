@@ -18,6 +18,8 @@ struct pair_call {
 	struct slice pool, label;  /* pool: empty for a key in software */
 	unsigned copies;           /* that are wanted; 0: on all in use */
 	struct slice key_id, file; /* Key Adopt */
+	bool is_made;              /* there, by this call: made_id */
+	uint8_t made_id[KEY_ID_SIZE];
 };
 
 static inline struct pair_call *pair_of(struct op_call *call)
@@ -38,4 +40,6 @@ void pair_free(struct op_call *call); /* for call->release */
 
 /* pair_token.c */
 bool pair_is_for_tokens(struct op_call *call);
+/* At the end of the call: what it made on tokens goes again if its object never came to be. */
+void pair_leave_tokens(struct op_call *call);
 enum op_next pair_start_on_tokens(struct op_call *call);

@@ -73,6 +73,23 @@ static bool may_decrypt(const struct pair_call *p)
 	return mask & KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT;
 }
 
+/* A token holds it, whatever became of its copies. */
+static void note_made(struct op_call *call, struct slice spki)
+{
+	struct pair_call *p = pair_of(call);
+	p->is_made = spki.n > 0;
+	if (p->is_made)
+		spki_id(spki, p->made_id);
+}
+
+void pair_leave_tokens(struct op_call *call)
+{
+	struct pair_call *p = pair_of(call);
+	if (p->is_made && call->fate == CHANGE_NOT_MADE)
+		op_slow_orphan(call->server->slow, p->made_id);
+	p->is_made = false;
+}
+
 static kf_err generate(struct op_call *call, const struct provision *where,
 	struct buf *spki, struct provision_report *report)
 {
@@ -86,7 +103,9 @@ static kf_err generate(struct op_call *call, const struct provision *where,
 			.may_leave = p->copies != 1 },
 		.copies = p->copies,
 	};
-	return provision_generate(where, &in, spki, report);
+	const kf_err err = provision_generate(where, &in, spki, report);
+	note_made(call, buf_slice(spki));
+	return err;
 }
 
 /* A key that was destroyed once may come back like this: nobody deletes it before its object is there. */
@@ -139,6 +158,18 @@ static void keep_copies(struct pair_call *p)
 		slice_of(TOKEN_ATTRIBUTE_COPIES), slice_of(text));
 }
 
+/* It tells who would give the key a copy in software, also while no token of it is here. */
+static void keep_counter(struct op_call *call, const char *pool, struct slice spki)
+{
+	struct buf *attrs = &pair_of(call)->private_key.attrs;
+	uint8_t id[KEY_ID_SIZE];
+	spki_id(spki, id);
+	if (pool_key_counts(call->server->pools, pool, id) &&
+		!token_attribute(buf_slice(attrs), TOKEN_ATTRIBUTE_COUNTER).n)
+		attrs_add_vendor_text(attrs, slice_of(TOKEN_ATTRIBUTE_VENDOR),
+			slice_of(TOKEN_ATTRIBUTE_COUNTER), slice_of("yes"));
+}
+
 static kf_err put_material(struct op_call *call, struct slice spki)
 {
 	const struct pair_call *p = pair_of(call);
@@ -164,6 +195,7 @@ static kf_err make(struct op_call *call)
 	if (!holders || holders < p->copies)
 		keep_inactive(p);
 	keep_copies(p);
+	keep_counter(call, pool, buf_slice(&spki));
 	KF_TRY(pair_replace_old(call));
 	KF_TRY(put_material(call, buf_slice(&spki)));
 	return pair_finish_public(call, buf_slice(&spki));
@@ -281,16 +313,27 @@ static kf_err alg_of_file(struct slice file, const struct alg **ret)
 	return alg_of_spki(buf_slice(&blob.spki), ret);
 }
 
+/* From here until its object is there nobody deletes it; so it is asked afterwards whether somebody has to. */
+static kf_err hold(struct op_call *call)
+{
+	const struct pair_call *p = pair_of(call);
+	char buried[OBJECT_ID_SIZE];
+	KF_TRY(op_token_place(call));
+	KF_TRY(op_slow_brings(call->server->slow, call->slow_place, p->key_id.p));
+	return token_key_is_buried(call->server->catalog, p->key_id.p, buried)
+		       ? kf_fail(DESTROYED, "the key was destroyed: it is being deleted")
+		       : KF_OK;
+}
+
 static kf_err find_alg(struct op_call *call)
 {
 	struct pair_call *p = pair_of(call);
-	char pool[POOL_NAME_SIZE], buried[OBJECT_ID_SIZE];
+	char pool[POOL_NAME_SIZE];
 	autobuf spki = buf_new(SPKI_MAX);
 	KF_TRY(check_pool(call, false));
 	if (p->file.n)
 		return alg_of_file(p->file, &p->alg);
-	if (token_key_is_buried(call->server->catalog, p->key_id.p, buried))
-		return kf_fail(DESTROYED, "the key was destroyed: it is being deleted");
+	KF_TRY(hold(call));
 	KF_TRY(slice_to_text(p->pool, pool, sizeof(pool)));
 	KF_TRY(pool_find_spki(call->server->pools, pool, p->key_id.p, &spki));
 	return alg_of_spki(buf_slice(&spki), &p->alg);

@@ -72,7 +72,8 @@ static bool is_said(struct slice wish, const struct ttlv_item *it)
 	       attrs_find_ref(wish, &ref, 0, &other);
 }
 
-/* The name that it has on its tokens is made anew; the new key has no copy in software, and nobody is rotating it. */
+/* The name that it has on its tokens is made anew; the new key has no copy in software, nor a use
+ * counter, and nobody is rotating it. */
 static bool is_of_its_token(const struct ttlv_item *it)
 {
 	struct attr_ref ref;
@@ -80,6 +81,7 @@ static bool is_of_its_token(const struct ttlv_item *it)
 	       slice_is(ref.vendor, TOKEN_ATTRIBUTE_VENDOR) &&
 	       (slice_is(ref.name, TOKEN_ATTRIBUTE_LABEL) ||
 		       slice_is(ref.name, TOKEN_ATTRIBUTE_OVERFLOW) ||
+		       slice_is(ref.name, TOKEN_ATTRIBUTE_COUNTER) ||
 		       slice_is(ref.name, TOKEN_ATTRIBUTE_LEASE));
 }
 

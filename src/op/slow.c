@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ORPHANS_MAX = 64 };
+
 struct op_slow {
 	pthread_mutex_t lock; /* guards what follows */
 	struct {
@@ -15,6 +17,8 @@ struct op_slow {
 	} request[OP_SLOW_MAX];
 	bool is_erasing;
 	uint8_t erasing[32];
+	size_t orphans; /* in all */
+	uint8_t orphan[ORPHANS_MAX][32];
 };
 
 kf_err op_slow_new(struct op_slow **ret)
@@ -107,4 +111,21 @@ void op_slow_erased(struct op_slow *s)
 	pthread_mutex_lock(&s->lock);
 	s->is_erasing = false;
 	pthread_mutex_unlock(&s->lock);
+}
+
+void op_slow_orphan(struct op_slow *s, const uint8_t key_id[32])
+{
+	pthread_mutex_lock(&s->lock);
+	memcpy(s->orphan[s->orphans++ % ORPHANS_MAX], key_id, 32);
+	pthread_mutex_unlock(&s->lock);
+}
+
+bool op_slow_is_orphan(struct op_slow *s, const uint8_t key_id[32])
+{
+	bool is = false;
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < ORPHANS_MAX && i < s->orphans; i++)
+		is |= !memcmp(s->orphan[i], key_id, 32);
+	pthread_mutex_unlock(&s->lock);
+	return is;
 }

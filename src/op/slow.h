@@ -22,3 +22,8 @@ void op_slow_end(struct op_slow *s, unsigned which); /* 0: nothing was begun */
 kf_err op_slow_brings(struct op_slow *s, unsigned which, const uint8_t key_id[32]);
 kf_err op_slow_erase(struct op_slow *s, const uint8_t key_id[32]);
 void op_slow_erased(struct op_slow *s); /* it is over; one at a time */
+
+/* A key was made on tokens, and its object never came to be: whoever deletes destroyed keys deletes it, too, while
+ * this server runs and remembers it (the last 64). */
+void op_slow_orphan(struct op_slow *s, const uint8_t key_id[32]);
+bool op_slow_is_orphan(struct op_slow *s, const uint8_t key_id[32]);

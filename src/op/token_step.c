@@ -15,12 +15,17 @@ kf_err op_token_check(const struct op_call *call, const char *pool, bool changes
 	return pool_check(call->server->pools, pool, changes);
 }
 
+kf_err op_token_place(struct op_call *call)
+{
+	return call->slow_place ? KF_OK
+				: op_slow_begin(call->server->slow, call->request_id,
+					  &call->slow_place);
+}
+
 enum op_next op_token_work(
 	struct op_call *call, enum op_next (*work)(struct op_call *call))
 {
-	kf_err e = call->slow_place ? KF_OK
-				    : op_slow_begin(call->server->slow, call->request_id,
-					      &call->slow_place);
+	kf_err e = op_token_place(call);
 	call->work = work;
 	call->is_slow = kf_ok(e);
 	return op_then(call, e, OP_WORK);

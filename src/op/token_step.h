@@ -10,6 +10,8 @@
 /* UNSUPPORTED without pools, NOT_FOUND, READ_ONLY. */
 kf_err op_token_check(const struct op_call *call, const char *pool, bool changes);
 
+/* One of the places for such calls as op_token_work() makes, sooner than that; BUSY. */
+kf_err op_token_place(struct op_call *call);
 /* Makes the call one whose `work` may take minutes: recorded before it begins, on a worker for such.
  * The place it takes is given back when the call is over. */
 enum op_next op_token_work(

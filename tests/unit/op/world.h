@@ -47,8 +47,9 @@ struct world {
 	uint16_t tls_client_version;
 	bool worked;                            /* a worker was asked for */
 	void (*before_commit)(struct world *w); /* once: somebody else comes first */
-	struct op_undo *undo;                   /* what a batch changes; or NULL */
-	char rule[OBJECT_ID_SIZE];              /* of the last decision */
+	bool loses_answer;    /* the store does what it is told, and nobody learns it */
+	struct op_undo *undo; /* what a batch changes; or NULL */
+	char rule[OBJECT_ID_SIZE]; /* of the last decision */
 };
 
 static void be(struct world *w, const char *name, bool is_admin)
@@ -147,6 +148,8 @@ static kf_err commit(struct world *w)
 	if (w->undo)
 		KF_TRY(op_undo_expect(w->undo, c, w->call->op->name));
 	submit_and_wait(w, c, &err);
+	if (w->loses_answer)
+		c->err = kf_fail(OUTCOME_UNKNOWN, "as written");
 	if (w->undo && kf_ok(err) && kf_ok(c->err) && !c->is_replay)
 		op_undo_keep(w->undo);
 	return err;
