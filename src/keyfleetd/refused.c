@@ -17,6 +17,7 @@ enum { ROWS_MAX = 512, FILE_MAX = ROWS_MAX * (TOKEN_SERIAL_SIZE + 2 * MAC_SIZE +
 struct row {
 	char serial[TOKEN_SERIAL_SIZE];
 	uint8_t mac[MAC_SIZE];
+	bool is_ours; /* of a PIN that is in use now: the pools say whether it is refused still */
 };
 
 struct refused {
@@ -58,7 +59,7 @@ static bool parse(const char *line, struct row *ret)
 	size_t n = hex ? (size_t)(hex - line) : 0;
 	if (!n || n >= sizeof(ret->serial) || strlen(hex + 1) != 2 * (size_t)MAC_SIZE)
 		return false;
-	memset(ret->serial, 0, sizeof(ret->serial));
+	*ret = (struct row){ 0 };
 	memcpy(ret->serial, line, n);
 	for (size_t i = 0; i < MAC_SIZE; i++)
 		if (sscanf(hex + 1 + 2 * i, "%2hhx", &ret->mac[i]) != 1)
@@ -136,12 +137,16 @@ kf_err refused_open(const char *seen, const struct keyring *keyring, struct refu
 void refused_free(struct refused *r) { free(r); }
 
 size_t refused_of(
-	const struct refused *r, const struct token_pin *pin, const char **ret, size_t n)
+	struct refused *r, const struct token_pin *pin, const char **ret, size_t n)
 {
 	size_t found = 0;
-	for (size_t i = 0; r && pin && i < r->n && found < n; i++)
-		if (is_of(r, &r->row[i], pin))
+	for (size_t i = 0; r && pin && i < r->n; i++) {
+		if (!is_of(r, &r->row[i], pin))
+			continue;
+		r->row[i].is_ours = true;
+		if (found < n)
 			ret[found++] = r->row[i].serial;
+	}
 	return found;
 }
 
@@ -150,22 +155,37 @@ static bool is_same(const struct refused *r, const struct row *row, size_t n)
 	return r->n == n && !memcmp(r->row, row, n * sizeof(*row));
 }
 
+static kf_err note(
+	const struct refused *r, const struct pool_refusal *from, struct row *to)
+{
+	to->is_ours = true;
+	snprintf(to->serial, sizeof(to->serial), "%s", from->serial);
+	return mac_of(r, keyring_id(r->keyring, 0), to->serial, from->pin, to->mac);
+}
+
+/* What is refused now, and what was of PINs that nobody uses now: they may be put back. */
+static kf_err collect(
+	const struct refused *r, struct pools *pools, struct row *row, size_t *ret)
+{
+	CLEANUP(mem_freep) struct pool_refusal *now = calloc(ROWS_MAX, sizeof(*now));
+	if (!now)
+		return kf_fail(NOMEM, "refused PINs");
+	size_t n = pools_refusals(pools, now, ROWS_MAX);
+	n = n < ROWS_MAX ? n : ROWS_MAX;
+	for (size_t i = 0; i < n; i++)
+		KF_TRY(note(r, &now[i], &row[i]));
+	for (size_t i = 0; i < r->n && n < ROWS_MAX; i++)
+		if (!r->row[i].is_ours)
+			row[n++] = r->row[i];
+	*ret = n;
+	return KF_OK;
+}
+
 void refused_keep(struct refused *r, struct pools *pools)
 {
-	CLEANUP(mem_freep)
-	struct pool_refusal *now = r ? calloc(ROWS_MAX, sizeof(*now)) : NULL;
-	CLEANUP(mem_freep) struct row *row = now ? calloc(ROWS_MAX, sizeof(*row)) : NULL;
-	size_t n = row ? pools_refusals(pools, now, ROWS_MAX) : 0;
-	if (!row)
-		return;
-	n = n < ROWS_MAX ? n : ROWS_MAX;
-	for (size_t i = 0; i < n; i++) {
-		memcpy(row[i].serial, now[i].serial, TOKEN_SERIAL_SIZE);
-		if (!kf_ok(mac_of(r, keyring_id(r->keyring, 0), row[i].serial, now[i].pin,
-			    row[i].mac)))
-			return;
-	}
-	if (is_same(r, row, n))
+	CLEANUP(mem_freep) struct row *row = r ? calloc(ROWS_MAX, sizeof(*row)) : NULL;
+	size_t n = 0;
+	if (!row || !kf_ok(collect(r, pools, row, &n)) || is_same(r, row, n))
 		return;
 	memcpy(r->row, row, n * sizeof(*row));
 	r->n = n;

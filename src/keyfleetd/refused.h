@@ -2,7 +2,8 @@
  *
  * refused: which tokens refused which PIN, kept over restarts in the file `pins-refused` beside `seen`, so that a wrong PIN
  * costs one try and not one a start.  A line is a serial number and a MAC over it and the PIN under the master key: the
- * file alone says nothing of a PIN.  Another PIN is another matter, and so is what `token resume` forgives.
+ * file alone says nothing of a PIN.  Another PIN is another matter, and so is what `token resume` forgives.  Lines of
+ * PINs that no pool has now stay: who puts back an old one is spared its try.
  *
  * Of the main thread.
  */
@@ -16,8 +17,8 @@ struct refused;
 kf_err refused_open(
 	const char *seen, const struct keyring *keyring, struct refused **ret);
 void refused_free(struct refused *r); /* NULL is fine */
-/* Serial numbers of those that refused this PIN; they live as long as r. */
+/* For each PIN that is in use, before refused_keep().  Serial numbers of those that refused this PIN; they live as long as r. */
 size_t refused_of(
-	const struct refused *r, const struct token_pin *pin, const char **ret, size_t n);
+	struct refused *r, const struct token_pin *pin, const char **ret, size_t n);
 /* Writes down what has changed. */
 void refused_keep(struct refused *r, struct pools *pools);

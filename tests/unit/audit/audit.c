@@ -567,6 +567,28 @@ TEST(other_loops_than_before_go_on_with_the_chains)
 	OK(is_whole(3 + 2 + 1 + 1));
 }
 
+TEST(an_event_is_durable_once_it_is_on_disk_and_not_before)
+{
+	uint64_t first, second;
+	start_afresh();
+	struct audit *a = open_audit(1);
+	atomic_store(&is_sync_broken, true);
+
+	OK(kf_ok(audit_event_first(a, "erase", SLICE_LIT(" object=x"), &first)));
+	while (audit_is_healthy(a))
+		usleep(1000);
+	OK(!audit_event_is_durable(a, first));
+	OK(kf_ok(audit_event_first(a, "erase", SLICE_LIT(" object=y"), &second)));
+	OK(second == first + 1 && !audit_event_is_durable(a, second));
+	atomic_store(&is_sync_broken, false);
+
+	while (!audit_event_is_durable(a, second))
+		usleep(1000);
+	OK(audit_event_is_durable(a, first));
+	audit_close(a);
+	EQ(verified().findings, 0);
+}
+
 TEST(too_many_events_are_refused_and_spoil_nothing)
 {
 	start_afresh();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/rekey.h"
 #include "kmip/token_admin.h"
+#include "op/replace.h"
 #include "world.h"
 
 static kf_err rekey(struct world *w, const struct id *id,
@@ -136,6 +137,118 @@ TEST(the_new_key_has_the_name_and_what_was_said_of_the_old_one)
 	EQ(state_of(&w, &new), STATE_ACTIVE);
 	EQ(state_of(&w, &old), STATE_ACTIVE);
 	OK(kf_ok(attributes(&w, &old)) && !attrs_count(buf_slice(&w.attrs), TAG_NAME));
+}
+
+static const struct object *object_of(struct world *w, const struct id *id)
+{
+	return catalog_find(w->server.catalog, slice_of(id->text));
+}
+
+static bool has_own(struct world *w, const struct id *id, const char *name)
+{
+	const struct attr_ref ref = { .tag = TAG_ATTRIBUTE,
+		.vendor = slice_of(TOKEN_ATTRIBUTE_VENDOR),
+		.name = slice_of(name) };
+	struct ttlv_item it;
+	return attrs_find_ref(object_of(w, id)->attrs, &ref, 0, &it);
+}
+
+TEST(a_lease_ends_with_the_rotation_and_a_copy_in_software_is_the_old_key_s)
+{
+	struct id old, new;
+	autobuf attrs = buf_new(4096);
+	struct create_response a;
+	const struct slice ours = slice_of(TOKEN_ATTRIBUTE_VENDOR);
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_vendor_text(
+		&attrs, ours, slice_of(TOKEN_ATTRIBUTE_OVERFLOW), slice_of("software"));
+	attrs_add_vendor_text(
+		&attrs, ours, slice_of(TOKEN_ATTRIBUTE_COPIES), slice_of("1"));
+	replace_put_lease(&attrs, NOW + 300);
+	struct ttlv_writer q = question(&w);
+	create_put_request(
+		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
+	OK(kf_ok(ask(&w, KMIP_OPERATION_CREATE)));
+	struct ttlv_reader r = answer(&w);
+	OK(kf_ok(create_get_response(&r, &a)));
+	keep_id(&a.uid, &old);
+	OK(replace_is_leased(object_of(&w, &old), NOW));
+
+	OK(kf_ok(rekey(&w, &old, NULL, &new)));
+
+	OK(!has_own(&w, &old, TOKEN_ATTRIBUTE_LEASE));
+	OK(has_own(&w, &old, TOKEN_ATTRIBUTE_OVERFLOW));
+	OK(!has_own(&w, &new, TOKEN_ATTRIBUTE_LEASE));
+	OK(!has_own(&w, &new, TOKEN_ATTRIBUTE_OVERFLOW));
+	OK(has_own(&w, &new, TOKEN_ATTRIBUTE_COPIES));
+}
+
+/* A key whose attributes are these. */
+static kf_err plain(struct buf *attrs, struct object **ret)
+{
+	const struct object_parts parts = { .id = slice_of("x"),
+		.owner = slice_of("alice"),
+		.attrs = buf_slice(attrs),
+		.type = OBJECT_PRIVATE_KEY,
+		.version = 1 };
+	KF_TRY(buf_err(attrs));
+	return object_new(&parts, ret);
+}
+
+TEST(a_lease_is_over_in_time_whatever_clocks_say)
+{
+	autobuf attrs = buf_new(4096), bad = buf_new(4096);
+	struct object *o, *damaged;
+	replace_put_lease(&attrs, NOW + 900);
+	replace_put_lease(&attrs, NOW + 300);
+	attrs_add_vendor_text(&bad, slice_of(TOKEN_ATTRIBUTE_VENDOR),
+		slice_of(TOKEN_ATTRIBUTE_LEASE), slice_of("99999999999999999999x"));
+	OK(kf_ok(plain(&attrs, &o)) && kf_ok(plain(&bad, &damaged)));
+
+	OK(replace_is_leased(o, NOW) && replace_is_leased(o, NOW + 299));
+	OK(!replace_is_leased(o, NOW + 300));
+	OK(!replace_is_leased(o, NOW + 300 - ROTATION_LEASE_MOST_S - 1));
+	OK(!replace_is_leased(damaged, NOW));
+	object_unref(o);
+	object_unref(damaged);
+}
+
+static int64_t rotates_at(int64_t since, uint32_t interval, uint32_t other_tag)
+{
+	autobuf attrs = buf_new(4096);
+	struct object *o = NULL;
+	struct ttlv_writer w = ttlv_write(&attrs, 0);
+	ttlv_put_bool(&w, TAG_ROTATE_AUTOMATIC, true);
+	ttlv_put_interval(&w, TAG_ROTATE_INTERVAL, interval);
+	ttlv_put_date(&w, TAG_ROTATE_DATE, since);
+	if (other_tag == TAG_REVOCATION_REASON) {
+		ttlv_begin(&w, TAG_REVOCATION_REASON);
+		ttlv_put_enum(&w, TAG_REVOCATION_REASON_CODE,
+			KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE);
+		ttlv_end(&w);
+	} else if (other_tag) {
+		ttlv_put_date(&w, other_tag, NOW);
+	}
+	if (!kf_ok(ttlv_written(&w)) || !kf_ok(plain(&attrs, &o)))
+		return -1;
+	const int64_t at = object_rotates_at(o);
+	object_unref(o);
+	return at;
+}
+
+TEST(what_is_over_or_never_due_is_not_rotated)
+{
+	EQ(rotates_at(NOW, 60, 0), NOW + 60);
+	EQ(rotates_at(NOW, UINT32_MAX, 0), NOW + UINT32_MAX);
+	EQ(rotates_at(NOW, 60, TAG_DEACTIVATION_DATE), NOW + 60);
+	EQ(rotates_at(NOW, 60, TAG_REVOCATION_REASON), DATE_UNSET);
+	EQ(rotates_at(NOW, 60, TAG_ARCHIVE_DATE), DATE_UNSET);
+	EQ(rotates_at(NOW, 0, 0), DATE_UNSET);
+	EQ(rotates_at(INT64_MAX - 59, 60, 0), DATE_UNSET);
 }
 
 TEST(an_offset_moves_all_dates)

@@ -169,6 +169,32 @@ TEST(a_key_that_is_there_twice_is_deleted_twice)
 	EQ(holders(&b, id), 1);
 }
 
+/* As if another key lay beside this public key. */
+TEST(what_does_not_prove_that_it_is_the_key_is_not_erased)
+{
+	CLEANUP(bench_close) struct bench b;
+	static const char *const algs[] = { "ec:P-256", "rsa:2048" };
+	uint8_t id[KEY_ID_SIZE];
+	bench_ready(&b);
+	for (int i = 0; i < 2; i++) {
+		autobuf spki;
+		OK(is_good(make_key(&b, algs[i], 2, &spki)));
+		spki_id(buf_slice(&spki), id);
+
+		cards_sign_wrongly = true;
+		OK(kf_ok(provision_erase(&b.p, id, NULL, &r)));
+		cards_sign_wrongly = false;
+
+		EQ(r.failed, 2);
+		for (size_t k = 0; k < r.n; k++)
+			OK(r.row[k].outcome != PROVISION_FAILED ||
+				kf_is(r.row[k].err, KF_E_CONFLICT));
+		EQ(holders(&b, id), 2);
+		OK(is_good(provision_erase(&b.p, id, NULL, &r)));
+		EQ(holders(&b, id), 0);
+	}
+}
+
 TEST(a_key_is_cloned_and_cloning_again_does_nothing)
 {
 	CLEANUP(bench_close) struct bench b;

@@ -185,6 +185,24 @@ TEST(a_broken_backup_leaves_the_store_empty)
 	OK(kf_ok(restore(buf_slice(&b), location, KEY_B KEY_A)));
 }
 
+/* What was destroyed before it is told by that from what was destroyed after it. */
+TEST(a_restored_store_says_when_it_was_restored)
+{
+	autobuf b = buf_new(1 << 20);
+	struct store_backup_facts facts;
+	struct store_status status;
+	struct fixture f = { 0 };
+	OK(kf_ok(backup_of_a_store(&b, &facts)));
+	const int64_t before = clock_wall_us();
+
+	OK(kf_ok(restore(buf_slice(&b), fresh_location(), KEY_B KEY_A)));
+	OK(kf_ok(fixture_open(&f, location, KEY_B KEY_A)));
+
+	store_status(f.store, &status);
+	OK(status.incarnation_us >= before);
+	fixture_close(&f);
+}
+
 TEST(a_restored_store_is_newer_than_what_its_servers_have_seen)
 {
 	char seen[128];

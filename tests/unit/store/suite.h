@@ -335,6 +335,23 @@ TEST(a_dropped_grant_is_gone)
 	fixture_close(&f);
 }
 
+TEST(a_change_of_nothing_is_answered_and_writes_nothing)
+{
+	struct fixture f = { 0 };
+	struct store_status status;
+	struct change nothing = { 0 };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	struct spec spec = { .id = "one", .material = "x" };
+	OK(kf_ok(put(f.store, &spec)));
+
+	OK(kf_ok(submit_and_wait(f.store, &nothing)));
+
+	store_status(f.store, &status);
+	EQ(status.sequence, 1);
+	EQ(status.commits, 1);
+	fixture_close(&f);
+}
+
 TEST(the_status_counts)
 {
 	struct fixture f = { 0 };
@@ -349,6 +366,9 @@ TEST(the_status_counts)
 	EQ(status.objects, 1);
 	EQ(status.sequence, 1);
 	EQ(status.tampered, 0);
+	EQ(status.unloaded, 0);
+	OK(status.incarnation_us <= clock_wall_us() &&
+		status.incarnation_us > clock_wall_us() - INT64_C(60000000));
 	fixture_close(&f);
 }
 

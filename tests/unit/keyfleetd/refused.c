@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/refused.h"
+#include "../audit/keys.h"
+#include "pool/inside.h"
+#include "test.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TEXT_MAX = 4096 };
+
+static const struct token_pin one = { .n = 6, .bytes = "648219" };
+static const struct token_pin two = { .n = 6, .bytes = "111111" };
+static char directory[] = "/tmp/keyfleet-refused-XXXXXX";
+static char seen[64], path[64];
+
+static void remove_all(void)
+{
+	unlink(path);
+	rmdir(directory);
+}
+
+/* A key server's life: pools that were told what was refused before. */
+struct life {
+	struct refused *refused;
+	struct pools *pools;
+	const char *serial[8];
+	size_t n; /* that refused this PIN, as the file says */
+};
+
+static void begin(struct life *l, const struct token_pin *pin)
+{
+	if (!seen[0]) {
+		OK(mkdtemp(directory) != NULL);
+		snprintf(seen, sizeof(seen), "%s/seen", directory);
+		snprintf(path, sizeof(path), "%s/pins-refused", directory);
+		atexit(remove_all);
+	}
+	OK(kf_ok(refused_open(seen, keys(), &l->refused)));
+	OK(kf_ok(pools_open(NULL, 0, &l->pools)));
+	l->n = refused_of(l->refused, pin, l->serial, 8);
+	for (size_t i = 0; i < l->n; i++)
+		refusal_note(&l->pools->refusals, l->serial[i], pin);
+}
+
+static void end(struct life *l)
+{
+	refused_keep(l->refused, l->pools);
+	pools_close(l->pools);
+	refused_free(l->refused);
+}
+
+/* It refuses the PIN in a life of its own. */
+static void refuse(const char *serial, const struct token_pin *pin)
+{
+	struct life l;
+	begin(&l, pin);
+	refusal_note(&l.pools->refusals, serial, pin);
+	end(&l);
+}
+
+static size_t count(const struct token_pin *pin)
+{
+	struct life l;
+	begin(&l, pin);
+	size_t n = l.n;
+	end(&l);
+	return n;
+}
+
+static size_t read_text(char text[TEXT_MAX])
+{
+	FILE *f = fopen(path, "r");
+	size_t n = f ? fread(text, 1, TEXT_MAX, f) : 0;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static void write_text(const char *text, size_t n)
+{
+	FILE *f = fopen(path, "w");
+	OK(f && fwrite(text, 1, n, f) == n);
+	fclose(f);
+}
+
+static void fresh(void)
+{
+	if (path[0])
+		unlink(path);
+}
+
+TEST(a_refusal_is_known_in_the_next_life)
+{
+	struct life l;
+	fresh();
+	refuse("DECC0100001", &one);
+
+	begin(&l, &one);
+
+	OK(l.n == 1 && !strcmp(l.serial[0], "DECC0100001"));
+	end(&l);
+	EQ(count(&two), 0);
+}
+
+TEST(serial_numbers_may_have_blanks)
+{
+	struct life l;
+	fresh();
+	refuse("a b  c ", &one);
+
+	begin(&l, &one);
+
+	OK(l.n == 1 && !strcmp(l.serial[0], "a b  c "));
+	end(&l);
+}
+
+TEST(a_line_with_another_mac_counts_for_nothing)
+{
+	char text[TEXT_MAX];
+	fresh();
+	refuse("T1", &one);
+	size_t n = read_text(text);
+	OK(n > 3);
+
+	text[n - 2] = text[n - 2] == '0' ? '1' : '0';
+	write_text(text, n);
+
+	EQ(count(&one), 0);
+}
+
+TEST(a_line_of_another_token_counts_for_nothing)
+{
+	char text[TEXT_MAX];
+	fresh();
+	refuse("T1", &one);
+	size_t n = read_text(text);
+
+	text[1] = '2';
+	write_text(text, n);
+
+	EQ(count(&one), 0);
+}
+
+TEST(a_pin_that_is_put_back_is_still_refused)
+{
+	fresh();
+	refuse("T1", &one);
+
+	EQ(count(&two), 0);
+	EQ(count(&one), 1);
+
+	refuse("T1", &two);
+	EQ(count(&one), 1);
+	EQ(count(&two), 1);
+}
+
+TEST(what_was_forgiven_is_forgotten_and_nothing_else)
+{
+	struct life l;
+	fresh();
+	refuse("T1", &one);
+	refuse("T2", &one);
+	refuse("T1", &two);
+
+	begin(&l, &one);
+	refusal_forget(&l.pools->refusals, "T1");
+	end(&l);
+
+	EQ(count(&one), 1);
+	EQ(count(&two), 1);
+}
+
+TEST(a_file_without_lines_is_none)
+{
+	struct life l;
+	fresh();
+	refuse("T1", &one);
+
+	begin(&l, &one);
+	refusal_forget(&l.pools->refusals, "T1");
+	end(&l);
+
+	OK(access(path, F_OK) != 0);
+}
+
+/* Lines that are whole count, and what is cut is nobody's. */
+TEST(a_file_that_is_cut_anywhere_loses_its_end_only)
+{
+	char text[TEXT_MAX];
+	fresh();
+	refuse("first", &one);
+	refuse("second one", &one);
+	const size_t n = read_text(text);
+	const size_t first = (size_t)((char *)memchr(text, '\n', n) - text);
+
+	for (size_t cut = 0; cut <= n; cut++) {
+		write_text(text, cut);
+		EQ(count(&one), (size_t)(cut >= first) + (cut >= n - 1));
+	}
+}
+
+TEST_MAIN
