@@ -3,7 +3,8 @@
  *
  *     readable -> request -> allowed? -> upstream -> answer -> readable ...
  *
- * A guest that leaves while its request is under way stays, closed, until the answer comes.
+ * A guest that leaves while its request is under way stays, closed, until the answer comes: key servers are told
+ * that nobody waits for it, but as long as they have it, it counts in its user's limits.
  */
 #include "agent/agent.h"
 #include "agent/request.h"
@@ -31,6 +32,7 @@ struct guest {
 	struct allow_set allowed;
 	uint64_t generation; /* of the allow-list that `allowed` is from */
 	bool is_busy;
+	struct flight *call;    /* while busy */
 	uint64_t since_ns;      /* when it was forwarded, while busy */
 	struct request request; /* while busy; its slices are not valid any more */
 };
@@ -55,7 +57,9 @@ static void guest_close(struct guest *g)
 	list_remove(&g->link);
 	a->n_guests--;
 	user_disconnect(g->user);
-	if (!g->is_busy)
+	if (g->is_busy)
+		async_abandon(g->call);
+	else
 		guest_free(g);
 }
 
@@ -203,7 +207,8 @@ static bool forward(struct guest *g)
 			.has_user = g->who.uid <= INT32_MAX,
 			.user = (int32_t)g->who.uid },
 		.done = answered,
-		.arg = g };
+		.arg = g,
+		.held = &g->call };
 	kf_err err = upstream_call(a->upstream, &r);
 	if (!kf_ok(err)) {
 		user_end(g->user);

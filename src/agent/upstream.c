@@ -163,6 +163,7 @@ static void move_to(struct upstream *u, const struct fleet_nodes *found)
 		return;
 	}
 	log_notice("key servers have moved", LOG_NUM("addresses", found->n));
+	async_hand_over(u->async, next->async);
 	u->moved(u->moved_arg, next);
 }
 
@@ -209,7 +210,9 @@ static void round_ends(struct loop_hook *h)
 static kf_err upstream_make(struct loop *loop, struct settings *take,
 	const struct fleet_nodes *found, struct buf *why, struct upstream **ret)
 {
-	const struct async_options options = { .is_flushed = true, .found = found };
+	const struct async_options options = {
+		.is_flushed = true, .is_patient = true, .found = found
+	};
 	struct upstream *u = calloc(1, sizeof(*u));
 	if (!u)
 		return kf_fail(NOMEM, "reaching for key servers");

@@ -143,12 +143,22 @@ kf_err async_call(struct kf_async *a, const struct async_request *q)
 		hedge_earn(&a->hedge);
 	if (a->waits.n)
 		f->is_token = waits_has(&a->waits, waits_key(f->request.payload));
+	if (q->held)
+		*q->held = f;
 	flight_dispatch(a, f);
 	if (!a->options.is_flushed) {
 		a->wants_flush = true;
 		ask_for_timer(a);
 	}
 	return KF_OK;
+}
+
+void async_abandon(struct flight *f)
+{
+	struct kf_async *a = f->async;
+	flight_abandon(f);
+	if (!a->options.is_flushed)
+		ask_for_timer(a);
 }
 
 /* ---- beginning and end ---- */
@@ -164,6 +174,9 @@ static kf_err open_all(struct kf_async *a, struct settings *take, struct buf *wh
 	hedge_init(&a->hedge, a->fleet.settings.hedge_percent,
 		a->fleet.settings.hedge_after_ms);
 	lanes_init(a);
+	if (a->options.is_patient)
+		a->patient_until_ns = clock_monotonic_ns() +
+				      (uint64_t)a->fleet.settings.patience_ms * NS_PER_MS;
 	return KF_OK;
 }
 
@@ -216,8 +229,20 @@ void kf_async_free(struct kf_async *a)
 	free(a);
 }
 
+void async_hand_over(struct kf_async *from, struct kf_async *to)
+{
+	for (struct list *l; (l = list_take(&from->waiting));) {
+		struct flight *f = container_of(l, struct flight, link);
+		from->n_flights--;
+		to->n_flights++;
+		f->async = to;
+		f->tried = 0;
+		list_add_tail(&to->waiting, &f->link);
+		async_due(to, f->deadline_ns);
+	}
+}
+
 size_t async_in_flight(const struct kf_async *a) { return a->n_flights; }
-bool async_is_hopeless(const struct kf_async *a) { return !lane_is_hoped_for(a, 0); }
 
 size_t async_servers_up(const struct kf_async *a, size_t *ret_all)
 {

@@ -15,10 +15,14 @@
 #include "net/tls.h"
 
 struct fleet_nodes;
+struct flight;
 
 struct async_options {
 	/* kf_async_flush() is called at the end of every round of the loop: no timer is asked for it. */
 	bool is_flushed;
+	/* For `patience` after the start nobody is given up, though no address be known yet: servers and names that are slow to
+	 * come cost the first calls time, and fail none within their deadlines. */
+	bool is_patient;
 	/* What a look for the servers' addresses has found; NULL: async_new() looks, and may block. */
 	const struct fleet_nodes *found;
 };
@@ -48,8 +52,15 @@ struct async_request {
 	async_done *done;
 	void *arg;
 	async_hook *hook;
+	struct flight **held; /* where to put what async_abandon() wants; NULL: nowhere */
 };
 kf_err async_call(struct kf_async *a, const struct async_request *q);
+/* Nobody waits for this call any more, whose done() has not been called yet.  It is sent to nobody from now on, and
+ * servers that have it are asked not to begin it.  done() is called once all the same: CLOSED if no
+ * server has it, else when its answer comes or is not to be expected any more. */
+void async_abandon(struct flight *f);
+/* Its servers have moved: what waits for a connection waits for one of the other's. */
+void async_hand_over(struct kf_async *from, struct kf_async *to);
 
 /* For looking for addresses again, elsewhere. */
 const struct settings *async_settings(const struct kf_async *a);
@@ -89,5 +100,3 @@ size_t async_in_flight(const struct kf_async *a);
 size_t async_servers_up(const struct kf_async *a, size_t *ret_all);
 /* When the client's certificate and those of its authorities end. */
 void async_expiry(struct kf_async *a, struct tls_expiry *ret);
-/* No call would reach anybody soon. */
-bool async_is_hopeless(const struct kf_async *a);

@@ -38,12 +38,14 @@ struct attempt {
 struct flight {
 	struct list
 		link; /* in kf_async.waiting or .ended; by itself while there are attempts */
+	struct kf_async *async;
 	struct attempt *first, *copy; /* under way; NULL: none */
 	struct conn_request request;  /* payload points to `inside` or to `outside` */
 	enum repeat repeat;
 	bool is_sent;        /* a server may have done it */
 	bool is_token;       /* its key is known to be on tokens */
 	bool was_over_limit; /* one server said so; one more may be asked */
+	bool is_abandoned;   /* sent to nobody any more */
 	uint8_t request_id[KMIP_REQUEST_ID_SIZE];
 	uint64_t tried;
 	uint64_t attempt_ns, deadline_ns;
@@ -67,7 +69,7 @@ struct lane {
 	bool was_open;
 	uint64_t asked_ns;       /* since when there is something to answer ... */
 	uint64_t answers_before; /* ... and how many answers had come by then */
-	uint64_t connect_by_ns;  /* while not open */
+	uint64_t started_ns;     /* while not open */
 	uint64_t retry_ns;       /* while closed, of a node that is healthy */
 };
 
@@ -85,6 +87,7 @@ struct kf_async {
 	struct hedge hedge;
 	struct waits waits;
 	struct async_stats stats; /* what counts up */
+	uint64_t patient_until_ns;
 	uint64_t due_ns; /* the earliest moment at which something may have to be done */
 	uint64_t late_at_ns; /* the earliest at which a signature may be late */
 	uint64_t armed_ns;   /* what the loop was asked for; UINT64_MAX: nothing */
@@ -105,10 +108,12 @@ struct lane *lane_pick_token(struct kf_async *a, uint64_t tried, uint64_t now_ns
 struct lane *lane_pick_second(struct kf_async *a, uint64_t tried, uint64_t now_ns);
 struct lane *lane_of(struct kf_async *a, const struct node *n);
 bool lane_is_any_free(struct kf_async *a);
-bool lane_is_hoped_for(const struct kf_async *a, uint64_t tried);
+/* Is there reason to wait for a server that has not been tried? */
+bool lane_is_hoped_for(struct kf_async *a, uint64_t tried);
 void lane_ready(struct lane *l);
 void lane_asked(struct lane *l, uint64_t now_ns);
 void lane_answered(struct lane *l, uint64_t now_ns);
+void lane_will_flush(struct lane *l); /* at the end of the round */
 void lane_flush(struct lane *l);
 /* Since when nothing comes though something was asked; UINT64_MAX: it is not so. */
 uint64_t lane_silent_since(const struct lane *l);
@@ -136,6 +141,8 @@ void attempt_lost(struct attempt *t, const char *why);
 /* Sends it by this lane: the first, or beside the first a copy (NULL: it cannot). */
 kf_err flight_send(struct flight *f, struct lane *l, uint64_t now_ns);
 struct attempt *flight_send_copy(struct flight *f, struct lane *l, uint64_t now_ns);
+/* The servers that have it need not begin it. */
+void flight_abandon(struct flight *f);
 /* To another server, away from those that have it. */
 void flight_move(struct kf_async *a, struct flight *f);
 

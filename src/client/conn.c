@@ -279,6 +279,19 @@ kf_err conn_tell_time(struct conn *c, int32_t now_ms)
 	return conn_put(c, &q, NULL);
 }
 
+kf_err conn_abandon(struct conn *c, const void *waiter)
+{
+	size_t slot = 0;
+	uint8_t space[4];
+	while (slot < CONN_DEPTH && (!c->is_taken[slot] || c->waiter[slot] != waiter))
+		slot++;
+	if (!c->is_by_id || slot == CONN_DEPTH)
+		return kf_fail(UNSUPPORTED, "the request cannot be named");
+	const struct conn_request q = { .operation = KMIP_OPERATION_DISCOVER_VERSIONS,
+		.extension = { .abandoned = id_bytes(c, slot, space) } };
+	return conn_put(c, &q, NULL);
+}
+
 static kf_err read_message(struct slice message, struct kmip_response_item *ret)
 {
 	struct ttlv_reader r;

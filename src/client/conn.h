@@ -87,3 +87,6 @@ kf_err conn_put(struct conn *c, const struct conn_request *q, void *waiter);
 /* A request that nobody waits for, for a connection that may lie unused: so that the server can tell how
  * old the first one of use is (docs/wire.md, Sent At). */
 kf_err conn_tell_time(struct conn *c, int32_t now_ms);
+/* Nobody waits for the answer to what was put for this waiter, who stays its waiter: the server need not begin it.
+ * UNSUPPORTED: there is no way to say so here. */
+kf_err conn_abandon(struct conn *c, const void *waiter);

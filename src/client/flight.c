@@ -21,6 +21,7 @@ struct flight *flight_new(struct kf_async *a, size_t payload)
 	a->n_spare -= l != NULL;
 	memset(f, 0, offsetof(struct flight, inside));
 	list_init(&f->link);
+	f->async = a;
 	if (payload > FLIGHT_INLINE && !(f->outside = malloc(payload))) {
 		free(f);
 		return NULL;
@@ -150,8 +151,7 @@ static kf_err put(struct flight *f, struct lane *l, uint64_t now, struct attempt
 	l->node->token_calls += t->is_token;
 	l->node->calls++;
 	list_add_tail(&l->attempts, &t->link);
-	if (list_is_empty(&l->dirty))
-		list_add_tail(&l->async->dirty, &l->dirty);
+	lane_will_flush(l);
 	*ret = t;
 	return KF_OK;
 }
@@ -182,7 +182,7 @@ kf_err flight_send(struct flight *f, struct lane *l, uint64_t now)
 
 struct attempt *flight_send_copy(struct flight *f, struct lane *l, uint64_t now)
 {
-	if (!kf_ok(put(f, l, now, &f->copy)))
+	if (f->is_abandoned || !kf_ok(put(f, l, now, &f->copy)))
 		return NULL;
 	f->copy->is_copy = true;
 	f->report.attempts++;
@@ -223,6 +223,10 @@ static void wait_or_end(struct kf_async *a, struct flight *f)
 
 void flight_dispatch(struct kf_async *a, struct flight *f)
 {
+	if (f->is_abandoned) {
+		end_later(a, f, kf_fail(CLOSED, "nobody waits for it any more"));
+		return;
+	}
 	uint64_t now = clock_monotonic_ns();
 	struct lane *l = f->is_token ? lane_pick_token(a, f->tried, now)
 				     : late_probe_instead(a, f, now);
@@ -239,6 +243,36 @@ void flight_dispatch(struct kf_async *a, struct flight *f)
 		end_later(a, f, err);
 	else
 		late_probe_too(a, f, now);
+}
+
+/* Where that cannot be said, it is done in vain. */
+static void abandon_attempt(struct attempt *t)
+{
+	struct lane *l = t->lane;
+	if (!l->conn || !kf_ok(conn_abandon(l->conn, t)))
+		return;
+	lane_asked(l, clock_monotonic_ns());
+	lane_will_flush(l);
+	l->async->wants_flush = true;
+}
+
+static void abandon_attempts(const struct flight *f)
+{
+	if (f->first)
+		abandon_attempt(f->first);
+	if (f->copy)
+		abandon_attempt(f->copy);
+}
+
+void flight_abandon(struct flight *f)
+{
+	if (f->is_abandoned)
+		return;
+	f->is_abandoned = true;
+	if (is_under_way(f))
+		abandon_attempts(f);
+	else
+		flight_dispatch(f->async, f);
 }
 
 /* Who cannot be sent yet goes to the end; so each has a turn, however few these are. */
@@ -428,8 +462,11 @@ static void leave(struct kf_async *a, struct flight *f)
 	let_go(f);
 }
 
+/* A token would do for nobody what another server's does meanwhile. */
 void flight_move(struct kf_async *a, struct flight *f)
 {
+	if (f->is_token)
+		abandon_attempts(f);
 	leave(a, f);
 	flight_dispatch(a, f);
 }

@@ -105,25 +105,32 @@ void lane_break(struct lane *l, const char *why, uint64_t now_ns)
 
 /* ---- opening ---- */
 
+/* A server that failed gets little time to take the connection.  One that has taken it may need a slow token for its
+ * part of the handshake, and would never come back. */
+static uint64_t connect_by_ns(const struct lane *l)
+{
+	int64_t ms = l->async->fleet.settings.connect_timeout_ms;
+	bool is_probe = !node_is_healthy(l->node) && l->conn->state == CONN_CONNECTING;
+	return l->started_ns +
+	       (uint64_t)(is_probe && ms > PROBE_MS ? PROBE_MS : ms) * NS_PER_MS;
+}
+
 static void start(struct lane *l, uint64_t now_ns)
 {
 	struct kf_async *a = l->async;
-	int64_t ms = a->fleet.settings.connect_timeout_ms;
-	if (!node_is_healthy(l->node)) {
+	if (!node_is_healthy(l->node))
 		node_probe(l->node);
-		ms = ms < PROBE_MS ? ms : PROBE_MS;
-	}
 	struct tls_session *session = l->node->session;
 	l->node->session = NULL;
 	l->was_open = false;
-	l->connect_by_ns = now_ns + (uint64_t)ms * NS_PER_MS;
-	async_due(a, l->connect_by_ns);
+	l->started_ns = now_ns;
 	kf_err err = conn_new(&a->fleet.setup, l->node, session, &l->conn);
 	if (!kf_ok(err)) {
 		l->conn = NULL;
 		lane_break(l, err.site->text, now_ns);
 		return;
 	}
+	async_due(a, connect_by_ns(l));
 	conn_set_pad(l->conn, a->pad);
 	watch(l);
 }
@@ -153,12 +160,12 @@ void lanes_maintain(struct kf_async *a, uint64_t now_ns)
 {
 	for (size_t i = 0; i < a->n_lanes; i++) {
 		struct lane *l = &a->lane[i];
-		if (l->conn && !is_open(l) && now_ns >= l->connect_by_ns)
+		if (l->conn && !is_open(l) && now_ns >= connect_by_ns(l))
 			lane_break(l, "connecting takes too long", now_ns);
 		if (is_to_start(l, now_ns))
 			start(l, now_ns);
 		if (l->conn && !is_open(l))
-			async_due(a, l->connect_by_ns);
+			async_due(a, connect_by_ns(l));
 		if (!l->conn && !has_lane_under_way(l))
 			async_due(a, node_is_healthy(l->node) ? l->retry_ns
 							      : l->node->retry_at_ns);
@@ -173,8 +180,7 @@ static void tell_time(struct lane *l, uint64_t now_ns)
 		return; /* no memory: the first request tells it */
 	/* A server that greets thousands at once may take its time for this. */
 	l->answers_before = UINT64_MAX;
-	if (list_is_empty(&l->dirty))
-		list_add_tail(&l->async->dirty, &l->dirty);
+	lane_will_flush(l);
 }
 
 static void opened(struct lane *l)
@@ -231,6 +237,12 @@ uint64_t lane_silent_at(const struct lane *l)
 {
 	uint64_t since = lane_silent_since(l);
 	return since == UINT64_MAX ? since : since + (uint64_t)SILENCE_MS * NS_PER_MS;
+}
+
+void lane_will_flush(struct lane *l)
+{
+	if (list_is_empty(&l->dirty))
+		list_add_tail(&l->async->dirty, &l->dirty);
 }
 
 void lane_flush(struct lane *l)
@@ -316,9 +328,22 @@ struct lane *lane_pick_second(struct kf_async *a, uint64_t tried, uint64_t now_n
 	return n ? lane_of(a, n) : NULL;
 }
 
-/* Is there reason to wait for a server that has not been tried? */
-bool lane_is_hoped_for(const struct kf_async *a, uint64_t tried)
+static bool is_patient(struct kf_async *a)
 {
+	if (!a->patient_until_ns)
+		return false;
+	if (clock_monotonic_ns() < a->patient_until_ns) {
+		async_due(a, a->patient_until_ns);
+		return true;
+	}
+	a->patient_until_ns = 0;
+	return false;
+}
+
+bool lane_is_hoped_for(struct kf_async *a, uint64_t tried)
+{
+	if (!tried && is_patient(a))
+		return true;
 	for (size_t i = 0; i < a->fleet.route.n; i++) {
 		const struct node *n = &a->fleet.nodes[i];
 		if (!(tried & route_bit(&a->fleet.route, n)) && !node_is_hopeless(n))

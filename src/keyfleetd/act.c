@@ -189,7 +189,7 @@ void act_abandon(struct req *r)
 	if (!r->is_at_pool || !pool_cancel(r->io->server->pools, &r->job))
 		return;
 	r->is_at_pool = false;
-	r->call.err = kf_fail(CLOSED, "the client went away before it was begun");
+	r->call.err = kf_fail(CLOSED, "its client had gone before it was begun");
 	r->next = OP_FAIL;
 	req_resume(r);
 }

@@ -8,5 +8,5 @@
 
 enum step_result act_step(struct req *r);
 
-/* The peer is gone: takes back what waits for a token; the request may be over when it returns. */
+/* The peer is gone, or waits no more: takes back what waits for a token; the request may be over when it returns. */
 void act_abandon(struct req *r);

@@ -12,6 +12,7 @@
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
 #include "keyfleetd/undo.h"
+#include "keyfleetd/withdraw.h"
 #include "op/ids.h"
 #include "op/undo.h"
 #include <assert.h>
@@ -114,24 +115,13 @@ enum step_result req_refuse_all(struct req *r, kf_err e, bool is_last)
 }
 
 /* Under keyfleet/1 the id is what answers are matched by. */
-static bool is_id_taken(const struct req *r)
-{
-	list_each(l, &r->peer->reqs)
-	{
-		const struct req *other = container_of(l, struct req, link);
-		if (other != r && slice_eq(other->item.batch_id, r->item.batch_id))
-			return true;
-	}
-	return false;
-}
-
 static kf_err check_batch_id(const struct req *r)
 {
 	if (!r->peer || !r->peer->answers_out_of_order)
 		return KF_OK;
 	if (r->item.batch_id.n == 0 || r->item.batch_id.n > 16)
 		return kf_fail(INVALID_FIELD, "Unique Batch Item ID of 1 to 16 bytes");
-	if (is_id_taken(r))
+	if (withdraw_find(r, r->item.batch_id))
 		return kf_fail(INVALID_FIELD, "Unique Batch Item ID is in use");
 	return KF_OK;
 }
@@ -178,6 +168,7 @@ static kf_err check_undo(const struct req *r)
 static kf_err decode_item(struct req *r)
 {
 	KF_TRY(check_batch_id(r));
+	withdraw_named(r);
 	if (r->is_busy)
 		return kf_fail(BUSY, "too many requests in flight");
 	KF_TRY(limit_client(r));
@@ -279,7 +270,8 @@ static enum step_result step_authorise(struct req *r)
 
 bool req_is_expired(const struct req *r)
 {
-	return r->deadline_ns && clock_monotonic_ns() >= r->deadline_ns;
+	return atomic_load_explicit(&r->is_withdrawn, memory_order_relaxed) ||
+	       (r->deadline_ns && clock_monotonic_ns() >= r->deadline_ns);
 }
 
 bool req_is_late(const struct req *r)
@@ -402,6 +394,7 @@ enum step_result req_next_item(struct req *r)
 	limit_end_item(r);
 	r->err = KF_OK;
 	r->is_overflow = false;
+	atomic_store_explicit(&r->is_withdrawn, false, memory_order_relaxed);
 	r->waits_ns = io_latest_ns(r->io);
 	r->step = &steps[ROW_DECODE];
 	return STEP_AGAIN;
@@ -432,6 +425,7 @@ static struct req *attach(struct peer *p)
 	p->io->in_flight++;
 	r->is_busy = r->is_refused = r->is_last = r->is_ready = r->is_pooled = false;
 	r->is_later = r->is_as_told = false;
+	atomic_init(&r->is_withdrawn, false);
 	r->auth_err = KF_OK;
 	r->connection = 0;
 	r->server_correlation[0] = '\0';

@@ -17,6 +17,7 @@
 #include "op/later.h"
 #include "op/op.h"
 #include "pool/pool.h"
+#include <stdatomic.h>
 
 struct io;
 struct op_ids;
@@ -77,6 +78,8 @@ struct req {
 	bool is_pooled;     /* its key is on tokens */
 	bool is_overflow;   /* ... but its copy in software is used */
 	bool is_at_pool;    /* ... and waits for one of them, or is at work there */
+	atomic_bool
+		is_withdrawn; /* its client waits no more; written by the loop alone */
 	uint64_t
 		connection; /* number of the one it came by, where that has no part in it any more */
 

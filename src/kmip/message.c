@@ -144,6 +144,8 @@ static void put_extension(struct ttlv_writer *w, const struct kmip_extension *e)
 		ttlv_put_int(w, TAG_LIMIT, e->limit);
 	if (e->has_expected_wait)
 		ttlv_put_int(w, TAG_EXPECTED_WAIT, e->expected_wait_us);
+	if (e->abandoned.n)
+		ttlv_put_bytes(w, TAG_ABANDONED, e->abandoned);
 	w->allows_vendor = false;
 	ttlv_end(w);
 	ttlv_end(w);
@@ -153,8 +155,8 @@ void wire_put_extension(struct ttlv_writer *w, const struct kmip_extension *e)
 {
 	bool has_something =
 		e && (e->request_id.n || e->deadline_ms || e->tls_client_version ||
-			     e->has_load || e->has_sent_at || e->limit ||
-			     e->has_expected_wait);
+			     e->has_load || e->has_sent_at || e->has_user || e->limit ||
+			     e->has_expected_wait || e->abandoned.n);
 	if (has_something)
 		put_extension(w, e);
 }
@@ -186,6 +188,7 @@ static void get_ours(
 	e->has_user = ttlv_opt_int(&r, TAG_USER, &e->user);
 	ttlv_opt_int(&r, TAG_LIMIT, &e->limit);
 	e->has_expected_wait = ttlv_opt_int(&r, TAG_EXPECTED_WAIT, &e->expected_wait_us);
+	ttlv_opt_bytes(&r, TAG_ABANDONED, &e->abandoned);
 	if (e->deadline_ms < 0 || e->expected_wait_us < 0 || e->sent_at_ms < 0 ||
 		e->user < 0 || e->load < 0 || e->load > 10000)
 		ttlv_refuse(&r, kf_fail(INVALID_FIELD, "vendor field out of range"));

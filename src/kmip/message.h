@@ -80,6 +80,8 @@ struct kmip_extension {
 	/* RSA key exchange of TLS: the version the client asked for and the negotiated one, as on the
 	 * wire (0x0303); 0: not a TLS decryption. */
 	uint16_t tls_client_version, tls_negotiated_version;
+	/* Unique Batch Item ID of an earlier request of this connection that nobody waits for; or empty */
+	struct slice abandoned;
 };
 
 /* --- requests --- */

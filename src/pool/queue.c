@@ -141,12 +141,13 @@ void queue_forget(struct pool *p, struct pool_job *j)
 	group_put(p, g);
 }
 
-static struct pool_job *oldest_for(struct worker *w, const struct held *h)
+/* The keeper may not have come to those whose deadline has just passed. */
+static struct pool_job *oldest_for(struct worker *w, const struct held *h, uint64_t now)
 {
 	list_each(l, &h->group->jobs)
 	{
 		struct pool_job *j = container_of(l, struct pool_job, own.link);
-		if (may_take(w, h, j))
+		if (now < j->deadline_ns && may_take(w, h, j))
 			return j;
 	}
 	return NULL;
@@ -155,9 +156,10 @@ static struct pool_job *oldest_for(struct worker *w, const struct held *h)
 struct pool_job *queue_pull(struct worker *w, struct held **ret)
 {
 	struct pool_job *best = NULL;
+	uint64_t now = w->pool->waiting ? clock_monotonic_ns() : 0;
 	for (size_t i = 0; w->pool->waiting && i < w->held_n; i++) {
 		struct held *h = &w->held[i];
-		struct pool_job *j = worker_serves(w, h) ? oldest_for(w, h) : NULL;
+		struct pool_job *j = worker_serves(w, h) ? oldest_for(w, h, now) : NULL;
 		if (!j || (best && best->own.order < j->own.order))
 			continue;
 		best = j;

@@ -10,6 +10,7 @@ static struct fake server = { .alpn = fake_both };
 static struct loop *loop;
 static char place[128];
 static int moves, answers;
+static kf_err last;
 static struct upstream *moved_to;
 
 static void moved(void *arg, struct upstream *next)
@@ -23,19 +24,14 @@ static void moved(void *arg, struct upstream *next)
 static void answered(void *arg, const struct async_outcome *outcome)
 {
 	(void)arg;
-	(void)outcome;
+	last = outcome->err;
 	answers++;
 }
 
-/* One server that is there, and one whose address file says where nobody listens. */
-static struct upstream *reach(void)
+static struct upstream *reach_servers(const char *servers)
 {
 	autobuf why = buf_new(4096), text = buf_new(4096);
-	fake_make_pki();
-	snprintf(place, sizeof(place), "%s/place", fake_pki.dir);
-	fake_write(place, SLICE_LIT("127.0.0.1:1\n"));
-	buf_printf(
-		&text, "[client]\nservers = 127.0.0.1:%d, file:%s\n", server.port, place);
+	buf_printf(&text, "[client]\nservers = %s\n", servers);
 	buf_printf(&text, "ca = %s\ncertificate = %s\nkey = %s\n", fake_pki.ca_file,
 		fake_pki.cert_file, fake_pki.key_file);
 	char conf[128];
@@ -52,6 +48,15 @@ static struct upstream *reach(void)
 	return u;
 }
 
+/* One server that is there, and one whose address file says where nobody listens. */
+static struct upstream *reach(void)
+{
+	char servers[256];
+	fake_write(place, SLICE_LIT("127.0.0.1:1\n"));
+	snprintf(servers, sizeof(servers), "127.0.0.1:%d, file:%s", server.port, place);
+	return reach_servers(servers);
+}
+
 static void run_while_ms(uint64_t ms, const int *until)
 {
 	uint64_t end = clock_monotonic_ns() + ms * 1000000;
@@ -63,6 +68,7 @@ static void set_up(void)
 {
 	server = (struct fake){ .alpn = fake_both };
 	fake_start(&server, 0);
+	snprintf(place, sizeof(place), "%s/place", fake_pki.dir);
 	OK(kf_ok(loop_new(&(struct loop_options){ 0 }, &loop)));
 }
 
@@ -128,6 +134,27 @@ TEST(one_whose_configuration_was_replaced_does_not_take_its_place_back)
 	EQ(answers, 1);
 	EQ(moves, 0);
 	OK(kf_ok(loop_round(loop, 0)));
+	clean_up();
+}
+
+TEST(a_call_made_before_any_address_is_known_waits_for_one)
+{
+	char servers[160];
+	set_up();
+	snprintf(servers, sizeof(servers), "file:%s", place);
+	struct upstream *u = reach_servers(servers);
+	OK(kf_ok(call_for_long(u)));
+	OK(kf_ok(loop_round(loop, 0)));
+	EQ(answers, 0);
+	snprintf(servers, sizeof(servers), "127.0.0.1:%d\n", server.port);
+	fake_write(place, slice_of(servers));
+
+	run_while_ms(20000, &answers);
+
+	EQ(answers, 1);
+	OK(kf_ok(last));
+	EQ(moves, 1);
+	upstream_free(moved_to);
 	clean_up();
 }
 

@@ -41,6 +41,11 @@ struct fake {
 	_Atomic int mood, load;
 	_Atomic int most; /* Maximum Response Size of the last request */
 	_Atomic unsigned requests, connections, done, greetings, deepest;
+	_Atomic unsigned abandoned;    /* said of the last request */
+	_Atomic unsigned handshake_ms; /* so late it begins its part */
+	_Atomic unsigned hang_ups;     /* so many connections are closed at once */
+	uint8_t asked[16];             /* Unique Batch Item ID of the last request */
+	size_t asked_n;
 	_Atomic bool is_stopping;
 	uint8_t id[FAKE_IDS][16]; /* request ids in the order of arrival */
 	_Atomic unsigned n_ids;
@@ -163,9 +168,16 @@ static inline bool fake_note(struct fake *f, struct slice message)
 	if (!kf_ok(kmip_get_request_header(&r, &h)) ||
 		!kf_ok(kmip_get_request_item(&r, &item)))
 		abort();
-	if (item.operation == KMIP_OPERATION_DISCOVER_VERSIONS)
+	if (item.operation == KMIP_OPERATION_DISCOVER_VERSIONS) {
+		f->abandoned +=
+			f->asked_n && slice_eq(item.extension.abandoned,
+					      (struct slice){ f->asked, f->asked_n });
 		return false;
+	}
 	f->requests++;
+	f->asked_n = item.batch_id.n <= sizeof(f->asked) ? item.batch_id.n : 0;
+	if (f->asked_n)
+		memcpy(f->asked, item.batch_id.p, f->asked_n);
 	struct slice id = item.extension.request_id;
 	unsigned n = f->n_ids;
 	if (id.n == 16 && n < FAKE_IDS) {
@@ -295,6 +307,9 @@ static inline void fake_ready(struct loop_watch *w, uint32_t events)
 static inline void fake_timer(struct loop_timer *t)
 {
 	struct fake_conn *c = container_of(t, struct fake_conn, timer);
+	if (!stream_is_open(c->stream) &&
+		!kf_ok(loop_add(c->fake->loop, &c->watch, EPOLLIN)))
+		abort();
 	buf_add_slice(&c->out, buf_slice(&c->late));
 	buf_clear(&c->late);
 	fake_work(c);
@@ -313,9 +328,15 @@ static inline void fake_accepted(struct listener *l, int fd, const struct addres
 		.timer = { .expired = fake_timer } };
 	f->connections++;
 	list_add_tail(&f->conns, &c->link);
+	uint64_t at = loop_now_ns(f->loop) + (uint64_t)f->handshake_ms * 1000000;
 	if (!kf_ok(tls_accept(f->tls, fd, f->pad, &c->stream)) ||
-		!kf_ok(loop_add(f->loop, &c->watch, EPOLLIN)))
+		!kf_ok(f->handshake_ms ? loop_arm(f->loop, &c->timer, at)
+				       : loop_add(f->loop, &c->watch, EPOLLIN)))
 		abort();
+	if (f->hang_ups) {
+		f->hang_ups--;
+		fake_close(c);
+	}
 }
 
 /* ---- the server ---- */

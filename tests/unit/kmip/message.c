@@ -64,6 +64,7 @@ TEST(request_goes_round_in_every_version)
 			.sent_at_ms = 77,
 			.has_user = true,
 			.user = 33,
+			.abandoned = { id16, 4 },
 		};
 		struct kmip_request_header got;
 		struct kmip_request_item item;
@@ -93,6 +94,7 @@ TEST(request_goes_round_in_every_version)
 		EQ(item.extension.sent_at_ms, 77);
 		OK(item.extension.has_user);
 		EQ(item.extension.user, 33);
+		OK(slice_eq(item.extension.abandoned, ext.abandoned));
 		OK(!item.has_unknown_critical_extension);
 	}
 }

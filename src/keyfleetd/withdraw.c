@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keyfleetd/withdraw.h"
+#include "keyfleetd/act.h"
+#include "keyfleetd/peer.h"
+
+struct req *withdraw_find(const struct req *r, struct slice batch_id)
+{
+	list_each(l, &r->peer->reqs)
+	{
+		struct req *other = container_of(l, struct req, link);
+		if (other != r && slice_eq(other->item.batch_id, batch_id))
+			return other;
+	}
+	return NULL;
+}
+
+/* An answer may have left while this was on its way. */
+void withdraw_named(const struct req *r)
+{
+	struct slice id = r->item.extension.abandoned;
+	if (!id.n || !r->peer->answers_out_of_order)
+		return;
+	struct req *other = withdraw_find(r, id);
+	if (!other || other->is_ready)
+		return;
+	atomic_store_explicit(&other->is_withdrawn, true, memory_order_relaxed);
+	act_abandon(other);
+}
