@@ -4,6 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+enum { SERIAL_MAX = 64 }; /* bytes; authorities stay below 21 */
+
 static void x509_freep(X509 **x) { X509_free(*x); }
 
 static kf_err parse(struct slice der, X509 **ret)
@@ -57,6 +59,70 @@ static void add_party(struct buf *attrs, enum ttlv_tag tag, enum ttlv_tag name_t
 	ttlv_end(&w);
 	attrs_set_item(attrs, buf_slice(item));
 	buf_clear(item);
+}
+
+/* ---- as 1.0 has them, in words ---- */
+
+static void put_name_text(struct ttlv_writer *w, enum ttlv_tag tag, const X509_NAME *name)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	char *text = NULL;
+	const unsigned long how = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
+
+	if (b && X509_NAME_print_ex(b, name, 0, how) >= 0) {
+		const long n = BIO_get_mem_data(b, &text);
+		const struct slice said = { (const uint8_t *)text,
+			n > 0 ? (size_t)n : 0 };
+		ttlv_put_text(w, tag, utf8_is_text(said) ? said : slice_of(""));
+	}
+	BIO_free(b);
+	ERR_clear_error();
+}
+
+static void put_serial_text(struct ttlv_writer *w, const X509 *x)
+{
+	const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
+	char hex[2 * SERIAL_MAX + 1] = "";
+	const size_t n = (size_t)ASN1_STRING_length(serial);
+	if (n <= SERIAL_MAX)
+		(void)OPENSSL_buf2hexstr_ex(
+			hex, sizeof(hex), NULL, ASN1_STRING_get0_data(serial), n, '\0');
+	ERR_clear_error();
+	ttlv_put_text(w, TAG_SERIAL_NUMBER, slice_of(hex));
+}
+
+static void add_identifier_1_0(struct buf *attrs, const X509 *x, struct buf *item)
+{
+	struct ttlv_writer w = ttlv_write(item, 0);
+
+	ttlv_begin(&w, TAG_CERTIFICATE_IDENTIFIER);
+	put_name_text(&w, TAG_ISSUER, X509_get_issuer_name(x));
+	put_serial_text(&w, x);
+	ttlv_end(&w);
+	attrs_set_item(attrs, buf_slice(item));
+	buf_clear(item);
+}
+
+static void add_party_1_0(struct buf *attrs, enum ttlv_tag tag, enum ttlv_tag name_tag,
+	const X509_NAME *name, struct buf *item)
+{
+	struct ttlv_writer w = ttlv_write(item, 0);
+
+	ttlv_begin(&w, tag);
+	put_name_text(&w, name_tag, name);
+	ttlv_end(&w);
+	attrs_set_item(attrs, buf_slice(item));
+	buf_clear(item);
+}
+
+static void add_1_0(struct buf *attrs, const X509 *x, struct buf *item)
+{
+	add_identifier_1_0(attrs, x, item);
+	add_party_1_0(attrs, TAG_CERTIFICATE_SUBJECT,
+		TAG_CERTIFICATE_SUBJECT_DISTINGUISHED_NAME, X509_get_subject_name(x),
+		item);
+	add_party_1_0(attrs, TAG_CERTIFICATE_ISSUER,
+		TAG_CERTIFICATE_ISSUER_DISTINGUISHED_NAME, X509_get_issuer_name(x), item);
 }
 
 /* ---- names by their parts, as 2.x has them ---- */
@@ -155,7 +221,7 @@ static void add_signature_algorithm(struct buf *attrs, const X509 *x)
 
 static kf_err describe_x509(struct slice der, struct buf *attrs)
 {
-	autobuf item = buf_new(der.n + 256);
+	autobuf item = buf_new(4 * der.n + 256); /* names in words have escapes */
 	CLEANUP(x509_freep) X509 *x = NULL;
 
 	KF_TRY(parse(der, &x));
@@ -166,6 +232,7 @@ static kf_err describe_x509(struct slice der, struct buf *attrs)
 		X509_get_issuer_name(x), &item);
 	add_parts(attrs, X509_get_subject_name(x), true);
 	add_parts(attrs, X509_get_issuer_name(x), false);
+	add_1_0(attrs, x, &item);
 	add_signature_algorithm(attrs, x);
 	return buf_err(&item);
 }

@@ -305,6 +305,50 @@ TEST(a_certificate_is_described)
 	EQ(algorithm, KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA256);
 }
 
+/* Text of a field of the first instance. */
+static struct slice field_of(struct world *w, uint32_t tag, enum ttlv_tag field)
+{
+	struct ttlv_item it;
+	struct slice text = { 0 };
+	if (attrs_find(buf_slice(&w->attrs), tag, 0, &it))
+		(void)attrs_get_text(it.value, field, &text);
+	return text;
+}
+
+TEST(a_certificate_is_described_in_the_words_of_1_0)
+{
+	READY(w, p);
+	struct id id;
+	struct cert ca = { 0 };
+	struct ttlv_item it;
+	autobuf der = buf_new(65536);
+	OK(kf_ok(cert_make_ca(
+		&(struct cert_wish){ .role = CERT_CA, .common_name = "Test CA" }, &ca)));
+	const kf_err err = cert_to_der(buf_slice(&ca.pem), &der);
+	cert_free(&ca);
+	OK(kf_ok(err));
+	OK(kf_ok(put(&w,
+		&(struct wish){ .type = OBJECT_CERTIFICATE,
+			.certificate_type = 1,
+			.value = buf_slice(&der) },
+		&id)));
+
+	w.version = KMIP_1_0;
+	OK(kf_ok(attributes(&w, &id)));
+	OK(slice_is(field_of(&w, TAG_CERTIFICATE_SUBJECT,
+			    TAG_CERTIFICATE_SUBJECT_DISTINGUISHED_NAME),
+		"CN=Test CA"));
+	OK(slice_is(field_of(&w, TAG_CERTIFICATE_ISSUER,
+			    TAG_CERTIFICATE_ISSUER_DISTINGUISHED_NAME),
+		"CN=Test CA"));
+	OK(slice_is(field_of(&w, TAG_CERTIFICATE_IDENTIFIER, TAG_ISSUER), "CN=Test CA"));
+	OK(field_of(&w, TAG_CERTIFICATE_IDENTIFIER, TAG_SERIAL_NUMBER).n > 0);
+	OK(!attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_SUBJECT, 0, &it));
+	w.version = KMIP_2_0;
+	OK(kf_ok(attributes(&w, &id)));
+	OK(!attrs_find(buf_slice(&w.attrs), TAG_CERTIFICATE_SUBJECT, 0, &it));
+}
+
 /* Whoever may sign with a key reads its public key, but not what a stranger says is one. */
 TEST(a_stranger_cannot_attach_objects_to_a_key)
 {
