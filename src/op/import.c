@@ -152,6 +152,26 @@ static kf_err settle_digest(struct taking *t)
 
 /* --- all of it --- */
 
+static bool is_live(struct slice attrs)
+{
+	uint32_t state = STATE_PRE_ACTIVE;
+	(void)attrs_get_enum(attrs, TAG_STATE, &state);
+	return state == STATE_ACTIVE || attrs_count(attrs, TAG_ACTIVATION_DATE);
+}
+
+/* Who may replace what another owns need not be allowed to bring it to life.  Of a new object he is the owner. */
+static kf_err check_life(struct op_call *call)
+{
+	const struct import_call *g = import_of(call);
+	if (!g->replaces || !is_live(g->q.attributes))
+		return KF_OK;
+	return policy_decide(catalog_rights(call->server->catalog), call->who,
+		       PERM_ACTIVATE, g->replaces)
+			       .is_allowed
+		       ? KF_OK
+		       : kf_fail(DENIED, "no grant allows to activate it");
+}
+
 static kf_err make(struct op_call *call)
 {
 	struct taking *t = &import_of(call)->taking;
@@ -177,7 +197,8 @@ static void release(struct op_call *call)
 static kf_err prepare(struct op_call *call)
 {
 	KF_TRY(take_id(call));
-	return clean(call);
+	KF_TRY(clean(call));
+	return check_life(call);
 }
 
 enum op_next op_import_start(struct op_call *call)

@@ -197,6 +197,39 @@ TEST(an_object_that_exists_is_replaced_if_that_is_asked_for)
 	OK(kf_ok(get(&w, &id, &a))); /* still hers */
 }
 
+TEST(who_replaces_anothers_object_activates_it_only_with_leave)
+{
+	WORLD(w);
+	autobuf attrs = buf_new(4096), active = buf_new(4096), dated = buf_new(4096);
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_REGISTER, 0)));
+	OK(kf_ok(add_grant(&w, "bob", "key-1", PERM_DESTROY, 0)));
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_enum(&attrs, TAG_STATE, STATE_PRE_ACTIVE);
+	attrs_add_int(&active, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_enum(&active, TAG_STATE, STATE_ACTIVE);
+	attrs_add_int(&dated, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_date(&dated, TAG_ACTIVATION_DATE, NOW + 10);
+	struct wish wish = { .id = "key-1",
+		.attributes = buf_slice(&attrs),
+		.object = aes(key_bytes, 32),
+		.replaces = true };
+	OK(kf_ok(import(&w, &wish, &id)));
+
+	be(&w, "bob", false);
+	OK(kf_ok(import(&w, &wish, &id)));
+	wish.attributes = buf_slice(&active);
+	OK(kf_is(import(&w, &wish, &id), KF_E_DENIED));
+	wish.attributes = buf_slice(&dated);
+	OK(kf_is(import(&w, &wish, &id), KF_E_DENIED));
+	OK(kf_ok(add_grant(&w, "bob", "key-1", PERM_ACTIVATE, 0)));
+	OK(kf_ok(import(&w, &wish, &id)));
+	wish.id = "key-2"; /* a new one is his own */
+	wish.attributes = buf_slice(&active);
+	OK(kf_ok(import(&w, &wish, &id)));
+}
+
 static kf_err put_private(
 	struct world *w, const char *id_text, const struct keypair *k, struct id *ret)
 {
