@@ -229,6 +229,7 @@ static void set_op_server(struct server *s)
 		.slow = s->slow,
 		.parts = s->parts,
 		.allows_legacy = s->conf.legacy_rsa_1024,
+		.tag_min = (size_t)s->conf.tag_length,
 		.is_interop_test = s->conf.interop_test,
 		.backup = s->backup,
 		.later = s->later,

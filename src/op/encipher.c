@@ -12,6 +12,8 @@ struct parts_request encipher_parts(const struct decrypt_request *q)
 		q->final_indicator };
 }
 
+enum { TAG_MIN = 12 };
+
 static struct encipher *request_of(struct op_call *call)
 {
 	return OP_REQUEST(call, struct encipher);
@@ -50,6 +52,16 @@ static kf_err cut_tag(struct encipher *s)
 	return KF_OK;
 }
 
+/* Who can have tags checked that are so short guesses one of 2^32. */
+static kf_err check_tag(const struct op_call *call, const struct encipher *s)
+{
+	const size_t least = call->server->tag_min ? call->server->tag_min : TAG_MIN;
+	KF_TRY(cipher_check_tag(s->info, s->tag_n));
+	return s->tag_n >= least
+		       ? KF_OK
+		       : kf_fail(TAG_LENGTH, "shorter than the server's `tag_length`");
+}
+
 static kf_err choose_tag(const struct op_call *call, struct encipher *s)
 {
 	if (!cipher_has_tag(s->info)) {
@@ -60,7 +72,7 @@ static kf_err choose_tag(const struct op_call *call, struct encipher *s)
 	if (s->p.has_tag_length && s->p.tag_length < 0)
 		return kf_fail(TAG_LENGTH, "the cipher has no tags of this length");
 	s->tag_n = s->p.has_tag_length ? (size_t)s->p.tag_length : CIPHER_TAG_MAX;
-	KF_TRY(cipher_check_tag(s->info, s->tag_n));
+	KF_TRY(check_tag(call, s));
 	const struct parts_request stream = encipher_parts(&s->q);
 	if (!s->decrypts || parts_are_meant(&stream))
 		return KF_OK;

@@ -157,6 +157,7 @@ struct op_server {
 	struct pools *pools;    /* NULL: none */
 	struct op_slow *slow;   /* op/slow.h; with pools */
 	bool allows_legacy;     /* keys of algorithms that are too weak (crypt/alg.def) */
+	size_t tag_min;         /* shortest tag of ciphers that have one; 0: 12 bytes */
 	bool is_interop_test;   /* Interop is there, which forgets all objects */
 	struct op_parts *parts; /* op/parts.h; NULL: none */
 	struct op_backup *backup;     /* op/backup.h; NULL: no backups */

@@ -54,6 +54,34 @@ TEST(a_tag_length_that_does_not_exist_is_refused)
 	}
 }
 
+TEST(short_tags_are_made_and_checked_where_the_server_says_so_only)
+{
+	WORLD(w);
+	struct id id;
+	struct decrypt_response a;
+	uint8_t data[16], tag[4];
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(aes_key(&w, &id)));
+	struct decrypt_request q = with_mode(GCM, (struct slice){ zeros, 16 });
+	q.parameters.has_tag_length = true;
+	q.parameters.tag_length = 4;
+	q.iv = (struct slice){ zeros, 12 };
+	w.server.tag_min = 4;
+	OK(kf_ok(encrypt(&w, &q, &id, &a)) && a.tag.n == 4 && a.data.n == 16);
+	memcpy(data, a.data.p, 16);
+	memcpy(tag, a.tag.p, 4);
+	q.data = (struct slice){ data, 16 };
+	q.tag = (struct slice){ tag, 4 };
+	OK(kf_ok(decrypt(&w, &q, &id, &a)));
+
+	w.server.tag_min = 0;
+	OK(kf_is(decrypt(&w, &q, &id, &a), KF_E_TAG_LENGTH));
+	w.server.tag_min = 16;
+	q.parameters.tag_length = 15;
+	q.tag.n = 0;
+	OK(kf_is(encrypt(&w, &q, &id, &a), KF_E_TAG_LENGTH));
+}
+
 TEST(an_iv_that_nobody_gave_is_random_and_told)
 {
 	WORLD(w);
