@@ -84,6 +84,66 @@ static kf_err open_data(
 	return check_size(in->data);
 }
 
+/* --- what is encryption or a code by another name --- */
+
+enum {
+	ENCRYPTS = KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT,
+	CODES = KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_GENERATE,
+	IS_FOR_CODES = CODES | KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY,
+	IS_FOR_MORE = ENCRYPTS | IS_FOR_CODES | KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT |
+		      KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY |
+		      KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY,
+};
+
+/* Method, the usage it is, the usages that make it matter.  PBKDF2 of one iteration, and the first block of SP 800-108, are
+ * codes of chosen data with a counter. */
+static const struct protection {
+	uint32_t method, does, matters;
+	enum permission permission;
+} protections[] = {
+	{ KMIP_DERIVATION_METHOD_ENCRYPT, ENCRYPTS, IS_FOR_MORE, PERM_ENCRYPT },
+	{ KMIP_DERIVATION_METHOD_HMAC, CODES, IS_FOR_CODES, PERM_MAC },
+	{ KMIP_DERIVATION_METHOD_PBKDF2, CODES, IS_FOR_CODES, PERM_MAC },
+	{ KMIP_DERIVATION_METHOD_NIST800_108_C, CODES, IS_FOR_CODES, PERM_MAC },
+	{ KMIP_DERIVATION_METHOD_NIST800_108_F, CODES, IS_FOR_CODES, PERM_MAC },
+	{ KMIP_DERIVATION_METHOD_NIST800_108_DPI, CODES, IS_FOR_CODES, PERM_MAC },
+};
+
+static const struct protection *protection_of(
+	const struct derivation *d, const struct object *o)
+{
+	for (size_t i = 0; i < sizeof(protections) / sizeof(*protections); i++)
+		if (protections[i].method == d->method &&
+			(o->usage_mask & protections[i].matters))
+			return &protections[i];
+	return NULL;
+}
+
+static const struct object *key_object(const struct derivation *d)
+{
+	return data_object(d) == d->base[0] ? d->base[1] : d->base[0];
+}
+
+bool op_derive_protects(const struct derivation *d, const struct object *base)
+{
+	return base == key_object(d) && protection_of(d, base);
+}
+
+static kf_err check_protection(
+	const struct op_call *call, const struct derivation *d, const struct object *o)
+{
+	const struct protection *p = protection_of(d, o);
+	if (!p)
+		return KF_OK;
+	KF_TRY(op_check_use_of(o, call->now_s, OP_PROTECT, p->does));
+	return policy_decide(
+		       catalog_rights(call->server->catalog), call->who, p->permission, o)
+			       .is_allowed
+		       ? KF_OK
+		       : kf_fail(DENIED, "this method needs leave to encrypt or to make "
+					 "codes with the key");
+}
+
 static kf_err open_input(
 	struct op_call *call, const struct derivation *d, struct input *in)
 {
@@ -91,7 +151,8 @@ static kf_err open_input(
 
 	*in = (struct input){ .key_scratch = buf_new(most),
 		.data_scratch = buf_new(most) };
-	in->base = data_object(d) == d->base[0] ? d->base[1] : d->base[0];
+	in->base = key_object(d);
+	KF_TRY(check_protection(call, d, in->base));
 	in->p = parameters_of(in->base, d->how->has_parameters, &d->how->parameters);
 	if (d->how->data_n > 1 &&
 		d->method != KMIP_DERIVATION_METHOD_AWS_SIGNATURE_VERSION_4)
@@ -319,12 +380,15 @@ static kf_err agree(struct op_call *call, const struct derivation *d, struct buf
 	return kdf_agree(buf_slice(&own), buf_slice(&peer), d->n, ret);
 }
 
-kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret)
+kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret,
+	size_t *ret_data)
 {
 	CLEANUP(input_free) struct input in = { 0 };
 
+	*ret_data = 0;
 	if (d->method == KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY)
 		return agree(call, d, ret);
 	KF_TRY(open_input(call, d, &in));
+	*ret_data = in.data.n;
 	return by_secret(d, &in, ret);
 }

@@ -12,6 +12,9 @@
  *   AWS Signature Version 4    the data are date, region, service, "aws4_request", or all of them with /
  *   HKDF                       RFC 5869; the data is the info
  *
+ * ENCRYPT does to the data what Encrypt does, and HMAC, PBKDF2 and SP 800-108 what MAC does: with a key that is for more than
+ * deriving, or for codes, the client needs that leave too, the key that bit, and its Usage Limits count.
+ *
  * The data is Derivation Data, or secret data that is named as the second object, never both.
  */
 #pragma once
@@ -26,7 +29,11 @@ struct derivation {
 	size_t n;                     /* bytes; 0: as many as the method gives at once */
 };
 
+/* Does the method protect data with this base? */
+bool op_derive_protects(const struct derivation *d, const struct object *base);
+
 /* It is work for a worker: by its method, or because nobody knows how much the data are. */
 bool op_derive_is_slow(const struct derivation *d);
-/* State, masks and leave were checked. */
-kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret);
+/* State, masks and leave to derive were checked.  ret_data: how much the data are. */
+kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret,
+	size_t *ret_data);

@@ -6,6 +6,7 @@
 #include "op/derive.h"
 #include "op/make.h"
 #include "op/material.h"
+#include "op/usage.h"
 #include <string.h>
 
 enum { BITS_MAX = KDF_SIZE_MAX * 8, LINKS_MAX = 256 };
@@ -129,37 +130,7 @@ static kf_err put_material(struct make *m, struct slice bytes)
 	return ttlv_written(&w);
 }
 
-/* --- links --- */
-
-/* The base names what was derived from it: not if that is very much, nor if others derive from it at
- * this very moment; the derived object always names its base. */
-static kf_err link_base(struct op_call *call, const struct object *base, const char *id)
-{
-	autobuf attrs = buf_new(call->server->message_max);
-
-	if (call->conflicts || attrs_count(base->attrs, TAG_LINK) >= LINKS_MAX)
-		return KF_OK;
-	buf_add_slice(&attrs, base->attrs);
-	attrs_add_link(&attrs, KMIP_LINK_TYPE_DERIVED_KEY_LINK, slice_of(id));
-	attrs_set_date(&attrs, TAG_LAST_CHANGE_DATE, call->now_s);
-	return op_replace_other(call, base, &attrs, true);
-}
-
-static kf_err link_all(struct op_call *call, struct derive_call *d)
-{
-	struct buf *attrs = &d->make.attrs;
-
-	attrs_add_link(attrs, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK,
-		slice_of(call->object->id));
-	KF_TRY(link_base(call, call->object, d->make.id));
-	if (!d->other || d->other == call->object)
-		return KF_OK;
-	attrs_add_link(attrs, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK,
-		slice_of(d->other->id));
-	return link_base(call, d->other, d->make.id);
-}
-
-/* --- all of it --- */
+/* --- links and limits --- */
 
 static struct derivation derivation_of(struct op_call *call)
 {
@@ -173,18 +144,60 @@ static struct derivation derivation_of(struct op_call *call)
 	};
 }
 
+/* The base names what was derived from it: not if that is very much, nor if others derive from it at
+ * this very moment; the derived object always names its base. */
+static bool is_to_be_linked(const struct op_call *call, const struct object *base)
+{
+	return !call->conflicts && attrs_count(base->attrs, TAG_LINK) < LINKS_MAX;
+}
+
+static kf_err change_base(struct op_call *call, const struct object *base, size_t data)
+{
+	const struct derivation what = derivation_of(call);
+	const bool counts = base->is_limited && op_derive_protects(&what, base);
+	autobuf attrs = buf_new(call->server->message_max);
+
+	if (!is_to_be_linked(call, base) && !counts)
+		return KF_OK;
+	buf_add_slice(&attrs, base->attrs);
+	if (counts)
+		KF_TRY(usage_take_use(&attrs, base, data));
+	if (is_to_be_linked(call, base))
+		attrs_add_link(&attrs, KMIP_LINK_TYPE_DERIVED_KEY_LINK,
+			slice_of(derive_of(call)->make.id));
+	attrs_set_date(&attrs, TAG_LAST_CHANGE_DATE, call->now_s);
+	return op_replace_other(call, base, &attrs, true);
+}
+
+static kf_err link_all(struct op_call *call, struct derive_call *d, size_t data)
+{
+	struct buf *attrs = &d->make.attrs;
+
+	attrs_add_link(attrs, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK,
+		slice_of(call->object->id));
+	KF_TRY(change_base(call, call->object, data));
+	if (!d->other || d->other == call->object)
+		return KF_OK;
+	attrs_add_link(attrs, KMIP_LINK_TYPE_DERIVATION_BASE_OBJECT_LINK,
+		slice_of(d->other->id));
+	return change_base(call, d->other, data);
+}
+
+/* --- all of it --- */
+
 static kf_err make(struct op_call *call)
 {
 	struct derive_call *d = derive_of(call);
 	autobuf bytes = buf_new(KDF_SIZE_MAX);
 	const struct derivation what = derivation_of(call);
+	size_t data = 0;
 
-	KF_TRY(op_derive(call, &what, &bytes));
+	KF_TRY(op_derive(call, &what, &bytes, &data));
 	if (!d->make.length)
 		d->make.length = (int32_t)bytes.n * 8;
 	KF_TRY(put_material(&d->make, buf_slice(&bytes)));
 	make_digest(&d->make, buf_slice(&bytes));
-	KF_TRY(link_all(call, d));
+	KF_TRY(link_all(call, d, data));
 	KF_TRY(make_object(call, &d->make));
 	memcpy(call->placeholder, d->make.id, OBJECT_ID_SIZE);
 	return KF_OK;

@@ -75,6 +75,11 @@ static uint64_t amount_of(const struct object *o, uint64_t bytes, uint64_t objec
 	return u.unit == KMIP_USAGE_LIMITS_UNIT_BYTE ? bytes : objects;
 }
 
+kf_err usage_take_use(struct buf *attrs, const struct object *o, uint64_t bytes)
+{
+	return usage_take(attrs, amount_of(o, bytes, 1));
+}
+
 static kf_err count(
 	struct op_call *call, const struct object *o, uint64_t bytes, uint64_t objects)
 {

@@ -35,5 +35,8 @@ bool usage_get(struct slice attrs, struct usage *ret);
 void usage_set(struct buf *attrs, const struct usage *u);
 /* Of a new object: Count begins as Total, whatever the client said.  INVALID_FIELD: no such limits. */
 kf_err usage_begin(struct buf *attrs);
+/* One use that protects so many bytes, counted in `attrs`, which are to be those of `o`: for changes that are more
+ * than this.  DENIED if less is left. */
+kf_err usage_take_use(struct buf *attrs, const struct object *o, uint64_t bytes);
 /* DENIED if less than `n` is left; else counted in `attrs`, which belong to the object. */
 kf_err usage_take(struct buf *attrs, uint64_t n);

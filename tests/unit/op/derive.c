@@ -391,6 +391,79 @@ static struct wish by_ctr(const struct id *key, const struct id *data)
 		.bits = 64 };
 }
 
+/* A key that protects data is no oracle for who may only derive. */
+static kf_err put_mixed(struct world *w, int32_t usage, int64_t total, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+	struct register_response a;
+	struct ttlv_writer l = ttlv_write(&attrs, 0);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, usage);
+	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
+	ttlv_begin(&l, TAG_USAGE_LIMITS);
+	ttlv_put_long(&l, TAG_USAGE_LIMITS_TOTAL, total);
+	ttlv_put_enum(&l, TAG_USAGE_LIMITS_UNIT, KMIP_USAGE_LIMITS_UNIT_BYTE);
+	ttlv_end(&l);
+	struct ttlv_writer q = question(w);
+	register_put_request(
+		&q, &(struct register_request){ .attributes = buf_slice(&attrs),
+			    .object = { .type = OBJECT_SYMMETRIC_KEY,
+				    .block = { .format = 1,
+					    .algorithm = AES,
+					    .has_value = true,
+					    .material = { key_bytes, 32 } } } });
+	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(register_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+TEST(deriving_by_encrypting_is_encrypting_where_the_key_is_for_more)
+{
+	enum { ENCRYPT = 4, DECRYPT = 8 };
+	WORLD(w);
+	struct id both, reads, none;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_mixed(&w, USAGE_DERIVE | ENCRYPT | DECRYPT, 20, &both)));
+	OK(kf_ok(put_mixed(&w, USAGE_DERIVE | DECRYPT, 20, &reads)));
+	struct wish wish = by_ctr(&both, NULL);
+	add_data(&wish.how, "12345678");
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_DERIVE, 0)));
+	be(&w, "bob", false);
+	OK(kf_is(derive(&w, &wish, &none), KF_E_DENIED));
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_ENCRYPT, 0)));
+	OK(kf_ok(derive(&w, &wish, &none)));
+	OK(kf_ok(derive(&w, &wish, &none)));
+	OK(kf_is(derive(&w, &wish, &none), KF_E_DENIED)); /* 16 of 20 bytes are used */
+
+	wish.base = &reads;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_USAGE));
+}
+
+TEST(deriving_by_a_code_is_making_codes_where_the_key_is_for_them)
+{
+	enum { GENERATE = 0x80, VERIFY = 0x100 };
+	WORLD(w);
+	struct id both, checks, none;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_mixed(&w, USAGE_DERIVE | GENERATE, 10, &both)));
+	OK(kf_ok(put_mixed(&w, USAGE_DERIVE | VERIFY, 10, &checks)));
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_HMAC,
+		.base = &both,
+		.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256),
+		.algorithm = AES,
+		.bits = 256 };
+	add_data(&wish.how, "12345678");
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_DERIVE, 0)));
+	be(&w, "bob", false);
+	OK(kf_is(derive(&w, &wish, &none), KF_E_DENIED));
+	be(&w, "alice", false);
+	OK(kf_ok(derive(&w, &wish, &none)));
+	OK(kf_is(derive(&w, &wish, &none), KF_E_DENIED));
+	wish.base = &checks;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_USAGE));
+}
+
 /* Who has the key would decrypt them. */
 TEST(secret_data_do_not_leave_as_the_ciphertext_of_a_known_key)
 {
