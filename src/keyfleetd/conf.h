@@ -52,7 +52,7 @@ struct conf {
 	int64_t audit_checkpoint_ms, audit_witness_ms, audit_keep_ms, audit_keep_size;
 	int64_t lease_ms;
 	int64_t message_size, connections, client_connections, requests;
-	int64_t searches, search_time_ms;
+	int64_t searches, search_time_ms, search_items;
 	int64_t connection_requests, handshakes, token_handshakes, round_cost_ms, output;
 	char *passwords;
 	int64_t tag_length, password_checks, address_password_checks;

@@ -213,7 +213,8 @@ static void limits_of(void *arg, struct buf *ret)
 static void set_op_server(struct server *s)
 {
 	s->search = (struct op_search){ .most = (unsigned)s->conf.searches,
-		.time_ms = (unsigned)s->conf.search_time_ms };
+		.time_ms = (unsigned)s->conf.search_time_ms,
+		.items_max = (unsigned)s->conf.search_items };
 	s->op = (struct op_server){
 		.store = s->store,
 		.catalog = store_catalog(s->store),

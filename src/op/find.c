@@ -156,15 +156,24 @@ static void plan_item(struct planning *p, const struct ttlv_item *it)
 	}
 }
 
+/* Two dates of a kind are one range. */
+static bool is_first(const struct planning *p, const struct ttlv_item *it)
+{
+	struct ttlv_item first;
+	return attrs_find(p->q->wanted, it->tag, 0, &first) &&
+	       first.whole.p == it->whole.p;
+}
+
 static void plan_attribute(struct planning *p, const struct ttlv_item *it)
 {
 	if (it->tag == TAG_STATE)
 		plan_state(p, (enum object_state)ttlv_item_int(it));
 	else if (it->tag == TAG_CRYPTOGRAPHIC_USAGE_MASK)
 		plan_mask(p, (uint32_t)ttlv_item_int(it));
-	else if (it->type == TTLV_DATE && term_date_number(it->tag) >= 0)
-		plan_date(p, it->tag);
-	else
+	else if (it->type == TTLV_DATE && term_date_number(it->tag) >= 0) {
+		if (is_first(p, it))
+			plan_date(p, it->tag);
+	} else
 		plan_item(p, it);
 }
 

@@ -200,6 +200,32 @@ static enum op_next begin_search(struct op_call *call)
 	return OP_WORK;
 }
 
+/* Each of them may be compared with each attribute of each object that is looked at. */
+static bool has_at_most(struct slice items, unsigned *left)
+{
+	struct ttlv_reader r = ttlv_read(items);
+	struct ttlv_item it;
+
+	while (ttlv_next(&r, &it))
+		if (!(*left)-- ||
+			(it.type == TTLV_STRUCT && !has_at_most(it.value, left)))
+			return false;
+	return true;
+}
+
+static kf_err check_length(struct op_call *call)
+{
+	const struct op_search *s = call->server->search;
+	unsigned left = s ? s->items_max : 0;
+
+	if (!left ||
+		has_at_most(OP_REQUEST(call, struct locate_call)->q.attributes, &left))
+		return KF_OK;
+	return kf_fail(TOO_BIG,
+		"Locate asks for too many attributes at once: the server's "
+		"search_items says how many");
+}
+
 /* Few are looked at on the loop, at once. */
 enum op_next op_locate_start(struct op_call *call)
 {
@@ -209,9 +235,11 @@ enum op_next op_locate_start(struct op_call *call)
 	const struct find_question q = question_of(call);
 
 	l->found = l->given = 0;
-	if (visit_id(call))
+	kf_err err = check_length(call);
+	if (kf_ok(err) && visit_id(call))
 		return done(call, buf_err(&call->scratch));
-	kf_err err = find_plan(&q, &plan);
+	if (kf_ok(err))
+		err = find_plan(&q, &plan);
 	if (kf_ok(err) && plan.most > AT_ONCE_MAX)
 		return begin_search(call);
 	if (kf_ok(err))

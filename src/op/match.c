@@ -73,13 +73,15 @@ static bool mask_matches(struct slice attrs, const struct ttlv_item *want)
 
 static bool any_matches(struct slice attrs, const struct ttlv_item *want)
 {
-	struct attr_ref ref;
+	struct ttlv_reader r = ttlv_read(attrs);
+	struct attr_ref ref, found;
 	struct ttlv_item have;
 
 	if (!attr_ref_of(want, &ref))
 		return false;
-	for (size_t i = 0; attrs_find_ref(attrs, &ref, i, &have); i++)
-		if (item_matches(&have, want))
+	while (ttlv_next(&r, &have))
+		if (item_matches(&have, want) && attr_ref_of(&have, &found) &&
+			attr_ref_eq(&found, &ref))
 			return true;
 	return false;
 }

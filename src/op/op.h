@@ -138,6 +138,8 @@ struct op_call {
 struct op_search {
 	_Atomic unsigned under_way;
 	unsigned most, time_ms;
+	unsigned
+		items_max; /* of a question, fields of structures counted; 0: any number */
 };
 
 /* What operations need of the server around them.  Shared by all loops; only message_max changes. */

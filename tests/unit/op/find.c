@@ -361,6 +361,33 @@ TEST(who_would_look_at_too_much_is_told_so)
 	w.server.search = NULL;
 }
 
+/* The name is a structure with a value and a type: three items. */
+static void add_groups_and_a_name(struct buf *wanted, int groups)
+{
+	for (int i = 0; i < groups; i++)
+		attrs_add_text(wanted, TAG_OBJECT_GROUP, SLICE_LIT("g"));
+	attrs_add_name(wanted, SLICE_LIT("n"));
+}
+
+TEST(who_asks_for_more_attributes_than_anybody_needs_is_refused_before_objects_are_looked_at)
+{
+	WORLD(w);
+	struct op_search search = { .most = 1, .time_ms = 5000, .items_max = 12 };
+	autobuf few = buf_new(1 << 16), many = buf_new(1 << 16);
+	OK(kf_ok(let_alice_create(&w)));
+	w.server.search = &search;
+	add_groups_and_a_name(&few, 9);
+	add_groups_and_a_name(&many, 10);
+
+	EQ(located(&w, buf_slice(&few), NULL), 0);
+	struct ttlv_writer q = question(&w);
+	locate_put_request(&q, &(struct locate_request){ .maximum_items = -1,
+				       .offset_items = -1,
+				       .attributes = buf_slice(&many) });
+	OK(kf_is(ask(&w, KMIP_OPERATION_LOCATE), KF_E_TOO_BIG));
+	w.server.search = NULL;
+}
+
 TEST(no_usage_at_all_is_asked_for_by_everybody)
 {
 	WORLD(w);
