@@ -13,6 +13,7 @@
 
 enum {
 	GRAIN = 64,
+	HUGE_PAGE = 2 << 20,
 	MEMFD_SECRET =
 		447, /* the system call's number on every architecture; glibc 2.36 has no wrapper */
 };
@@ -31,6 +32,19 @@ void mem_freep(void *p)
 {
 	free(*(void **)p);
 	*(void **)p = NULL;
+}
+
+void *mem_wide_alloc(size_t n)
+{
+	if (n < HUGE_PAGE || n > SIZE_MAX - HUGE_PAGE)
+		return calloc(1, n);
+	const size_t size = (n + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+	void *p = aligned_alloc(HUGE_PAGE, size);
+	if (!p)
+		return NULL;
+	(void)madvise(p, size, MADV_HUGEPAGE);
+	memset(p, 0, size);
+	return p;
 }
 
 void mem_closep(int *fd)

@@ -11,6 +11,9 @@
 void mem_freep(void *p);  /* for CLEANUP(mem_freep) char *x */
 void mem_closep(int *fd); /* for CLEANUP(mem_closep) int fd = -1 */
 
+/* Zeroed, for free(): large tables that are read at random, on huge pages where the kernel has them. */
+void *mem_wide_alloc(size_t n);
+
 /* Makes the arena, at most `size` bytes; called once before threads exist.  Fails with NOMEM and a
  * remedy in the text when the memory cannot be locked (RLIMIT_MEMLOCK). */
 kf_err secret_init(size_t size);

@@ -10,7 +10,7 @@
 #include "op/step.h"
 #include <string.h>
 
-enum { AT_ONCE_MAX = 128, CLOCK_EVERY = 1024 };
+enum { AT_ONCE_MAX = 128, CLOCK_EVERY = 1024, AHEAD = 4 };
 
 struct locate_call {
 	struct locate_request q;
@@ -146,7 +146,11 @@ static kf_err look(struct op_call *call, const struct find_places *places)
 	const uint64_t end_ns =
 		s ? clock_monotonic_ns() + s->time_ms * UINT64_C(1000000) : 0;
 
+	for (size_t i = 0; i < AHEAD && i < places->n; i++)
+		catalog_expect(call->server->catalog, places->at[i]);
 	for (size_t i = 0; i < places->n; i++) {
+		if (i + AHEAD < places->n)
+			catalog_expect(call->server->catalog, places->at[i + AHEAD]);
 		if (!visit(call, catalog_at(call->server->catalog, places->at[i])))
 			break;
 		if (s && i % CLOCK_EVERY == CLOCK_EVERY - 1 &&

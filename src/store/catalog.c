@@ -2,6 +2,7 @@
 #include "store/catalog.h"
 #include "base/epoch.h"
 #include "base/map.h"
+#include "base/mem.h"
 #include "store/rights.h"
 #include "store/table.h"
 #include <assert.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { NAMESAKES_MAX = 64 };
+enum { NAMESAKES_MAX = 64, CACHE_LINE = 64, EXPECTED = 12 * CACHE_LINE };
 
 /* An id for ever: objects are destroyed, their ids are not used again. */
 struct node {
@@ -18,11 +19,11 @@ struct node {
 	uint32_t place; /* in the order of making */
 };
 
-/* Oldest first.  Readers see the first n; more are appended behind their back. */
+/* The nodes' objects, oldest first.  Readers see the first n; more are appended behind their back. */
 struct order {
 	size_t cap;
 	_Atomic size_t n;
-	struct node *node[];
+	_Atomic(struct object *) object[];
 };
 
 /* Which values there ever were, of dates and usage masks: what is asked for by range or by a part of it. */
@@ -48,7 +49,7 @@ struct catalog {
 
 static struct order *order_new(size_t cap)
 {
-	struct order *o = calloc(1, sizeof(*o) + cap * sizeof(o->node[0]));
+	struct order *o = mem_wide_alloc(sizeof(*o) + cap * sizeof(o->object[0]));
 	if (o)
 		o->cap = cap;
 	return o;
@@ -92,8 +93,9 @@ kf_err catalog_new(struct epoch *epoch, struct catalog **ret)
 	return KF_OK;
 }
 
-static void node_free(struct node *n)
+static void node_free(struct entry *e)
 {
+	struct node *n = (struct node *)e;
 	object_unref(atomic_load(&n->object));
 	free(n);
 }
@@ -102,11 +104,9 @@ void catalog_free(struct catalog *c)
 {
 	if (!c)
 		return;
-	struct order *order = atomic_load(&c->order);
-	for (size_t i = 0; order && i < atomic_load(&order->n); i++)
-		node_free(order->node[i]);
-	free(order);
+	table_each(&c->ids, node_free);
 	table_clear(&c->ids);
+	free(atomic_load(&c->order));
 	postings_clear(&c->index);
 	rights_clear(&c->rights);
 	free(c);
@@ -129,27 +129,36 @@ static struct node *find(const struct catalog *c, struct slice id)
 }
 
 /* NULL: nobody is to see it. */
-static const struct object *seen_at(const struct node *n)
+static const struct object *if_seen(const struct object *o)
 {
-	const struct object *o = atomic_load_explicit(&n->object, memory_order_acquire);
 	return object_is_void(o) ? NULL : o;
 }
 
 const struct object *catalog_find(const struct catalog *c, struct slice id)
 {
 	const struct node *n = find(c, id);
-	return n ? seen_at(n) : NULL;
+	return n ? if_seen(atomic_load_explicit(&n->object, memory_order_acquire)) : NULL;
 }
 
 static const struct object *object_at(const struct order *order, uint32_t place)
 {
-	return seen_at(order->node[place]);
+	return if_seen(atomic_load_explicit(&order->object[place], memory_order_acquire));
 }
 
 /* Of a posting that was read before: what is in it is in the order. */
 const struct object *catalog_at(const struct catalog *c, uint32_t place)
 {
 	return object_at(atomic_load_explicit(&c->order, memory_order_acquire), place);
+}
+
+/* Attributes lie behind the object; what is longer than most comes while it is read. */
+void catalog_expect(const struct catalog *c, uint32_t place)
+{
+	const struct order *order = atomic_load_explicit(&c->order, memory_order_acquire);
+	const char *p = (const char *)atomic_load_explicit(
+		&order->object[place], memory_order_acquire);
+	for (size_t i = 0; i < EXPECTED; i += CACHE_LINE)
+		__builtin_prefetch(p + i);
 }
 
 bool catalog_place(const struct catalog *c, struct slice id, uint32_t *ret)
@@ -316,42 +325,55 @@ size_t catalog_count(const struct catalog *c)
 
 static void unref(void *o) { object_unref(o); }
 
-static kf_err append(struct catalog *c, struct node *n)
+static kf_err make_room(struct catalog *c)
 {
 	struct order *o = atomic_load_explicit(&c->order, memory_order_relaxed);
-	size_t have = atomic_load_explicit(&o->n, memory_order_relaxed);
+	const size_t have = atomic_load_explicit(&o->n, memory_order_relaxed);
 	if (have == UINT32_MAX)
 		return kf_fail(LIMIT, "more objects than there are places");
-	if (have == o->cap) {
-		struct order *bigger = order_new(2 * o->cap);
-		if (!bigger)
-			return kf_fail(NOMEM, "growing the catalog");
-		memcpy(bigger->node, o->node, have * sizeof(o->node[0]));
-		atomic_init(&bigger->n, have);
-		atomic_store_explicit(&c->order, bigger, memory_order_release);
-		epoch_retire(c->epoch, o, free);
-		o = bigger;
-	}
-	n->place = (uint32_t)have;
-	o->node[have] = n;
-	atomic_store_explicit(&o->n, have + 1, memory_order_release);
+	if (have < o->cap)
+		return KF_OK;
+	struct order *bigger = order_new(2 * o->cap);
+	if (!bigger)
+		return kf_fail(NOMEM, "growing the catalog");
+	memcpy(bigger->object, o->object, have * sizeof(o->object[0]));
+	atomic_init(&bigger->n, have);
+	atomic_store_explicit(&c->order, bigger, memory_order_release);
+	epoch_retire(c->epoch, o, free);
 	return KF_OK;
+}
+
+/* Of the order's room. */
+static void set_place(struct catalog *c, uint32_t place, struct object *o)
+{
+	struct order *order = atomic_load_explicit(&c->order, memory_order_relaxed);
+	atomic_store_explicit(&order->object[place], o, memory_order_release);
+}
+
+static void append(struct catalog *c, const struct node *n, struct object *o)
+{
+	struct order *order = atomic_load_explicit(&c->order, memory_order_relaxed);
+	set_place(c, n->place, o);
+	atomic_store_explicit(&order->n, (size_t)n->place + 1, memory_order_release);
 }
 
 static kf_err add_node(struct catalog *c, struct object *o, struct node **ret)
 {
+	KF_TRY(make_room(c));
 	struct node *n = calloc(1, sizeof(*n));
 	if (!n)
 		return kf_fail(NOMEM, "adding an object");
 	n->entry.hash = map_siphash(c->seed, slice_of(o->id));
+	n->place = (uint32_t)catalog_count(c);
 	atomic_init(&n->object, object_ref(o));
-	kf_err err = append(c, n);
+	kf_err err = table_add(&c->ids, &n->entry);
 	if (!kf_ok(err)) {
-		node_free(n);
+		node_free(&n->entry);
 		return err;
 	}
-	*ret = n; /* in the order now, and freed with the catalog */
-	return table_add(&c->ids, &n->entry);
+	append(c, n, o);
+	*ret = n;
+	return KF_OK;
 }
 
 /* --- the index --- */
@@ -444,6 +466,7 @@ static kf_err replace(struct catalog *c, struct node *n, struct object *o)
 {
 	struct object *old =
 		atomic_exchange_explicit(&n->object, object_ref(o), memory_order_acq_rel);
+	set_place(c, n->place, o);
 	kf_err err = index_terms(c, n, o, old);
 	epoch_retire(c->epoch, old, unref);
 	return err;

@@ -86,6 +86,8 @@ void catalog_each_named(const struct catalog *c, struct slice name,
  *
  * An object keeps its place, a number below catalog_count(): newer ones have greater places.  NULL: it is void. */
 const struct object *catalog_at(const struct catalog *c, uint32_t place);
+/* It will be looked at soon: it comes from memory while others are looked at. */
+void catalog_expect(const struct catalog *c, uint32_t place);
 bool catalog_place(const struct catalog *c, struct slice id, uint32_t *ret);
 /* The private keys of this public key, and perhaps others. */
 void catalog_each_key(const struct catalog *c, const uint8_t key_id[32],

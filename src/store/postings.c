@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include <stdlib.h>
 
-enum { CAP_MIN = 4 };
+enum { CAP_MIN = 4, CELLS_MIN = 64 };
 
 /* Places in the order in which they came; more are appended behind the readers' back. */
 struct list {
@@ -23,53 +23,97 @@ static void list_free(void *list)
 	free(l);
 }
 
-/* `what` is a list, or a single place: twice its number, and one. */
-struct member {
-	struct entry entry;
-	_Atomic uintptr_t what;
-};
-
 static bool is_single(uintptr_t what) { return what & 1; }
 static uint32_t single(uintptr_t what) { return (uint32_t)(what >> 1); }
 static struct list *list_of(uintptr_t what) { return (struct list *)what; }
 static uintptr_t of_single(uint32_t place) { return (uintptr_t)place << 1 | 1; }
 
-kf_err postings_init(struct postings *p, struct epoch *epoch)
+/* `what` is a list, or a single place: twice its number, and one.  0: nobody has the term any more; the cell
+ * stays, because a search goes on behind it. */
+struct cell {
+	_Atomic uint64_t term; /* 0: free */
+	_Atomic uintptr_t what;
+};
+
+/* A cell never lies in two cache lines. */
+struct cells {
+	_Alignas(sizeof(struct cell)) size_t cap; /* a power of two */
+	struct cell cell[];
+};
+
+static struct cells *cells_new(size_t cap)
 {
-	p->epoch = epoch;
-	return table_init(&p->terms, epoch);
+	struct cells *c = mem_wide_alloc(sizeof(*c) + cap * sizeof(c->cell[0]));
+	if (c)
+		c->cap = cap;
+	return c;
 }
 
-static void free_member(struct entry *e)
+static struct cells *own(const struct postings *p)
 {
-	struct member *m = (struct member *)e;
-	const uintptr_t what = atomic_load_explicit(&m->what, memory_order_relaxed);
-	if (!is_single(what))
-		list_free(list_of(what));
-	free(m);
+	return atomic_load_explicit(&p->cells, memory_order_relaxed);
+}
+
+static uintptr_t what_of(const struct cell *c)
+{
+	return atomic_load_explicit(&c->what, memory_order_relaxed);
+}
+
+kf_err postings_init(struct postings *p, struct epoch *epoch)
+{
+	struct cells *c = cells_new(CELLS_MIN);
+	if (!c)
+		return kf_fail(NOMEM, "making an index");
+	atomic_init(&p->cells, c);
+	p->used = p->n = 0;
+	p->epoch = epoch;
+	return KF_OK;
 }
 
 void postings_clear(struct postings *p)
 {
-	table_each(&p->terms, free_member);
-	table_clear(&p->terms);
+	struct cells *c = own(p);
+	for (size_t i = 0; c && i < c->cap; i++)
+		if (what_of(&c->cell[i]) && !is_single(what_of(&c->cell[i])))
+			list_free(list_of(what_of(&c->cell[i])));
+	free(c);
+	atomic_init(&p->cells, NULL);
 }
 
-static struct member *find(const struct postings *p, uint64_t term)
+/* There is always a free cell: at most 3/4 are used. */
+static struct cell *cell_at(struct cells *c, uint64_t term)
 {
-	struct table_walk w;
-	return (struct member *)table_first(&p->terms, term, &w);
+	size_t at = term & (c->cap - 1);
+	for (;;) {
+		struct cell *cell = &c->cell[at];
+		const uint64_t have =
+			atomic_load_explicit(&cell->term, memory_order_acquire);
+		if (!have || have == term)
+			return cell;
+		at = (at + 1) & (c->cap - 1);
+	}
+}
+
+/* No term is 0. */
+static uint64_t key_of(uint64_t term) { return term ? term : 1; }
+
+static struct cell *find(const struct postings *p, uint64_t term)
+{
+	return cell_at(
+		atomic_load_explicit(&p->cells, memory_order_acquire), key_of(term));
 }
 
 /* --- readers --- */
 
 void postings_find(const struct postings *p, uint64_t term, struct posting *ret)
 {
-	struct member *m = find(p, term);
+	const struct cell *c = find(p, term);
 	*ret = (struct posting){ .is_sorted = true };
-	if (!m)
+	if (atomic_load_explicit(&c->term, memory_order_acquire) != key_of(term))
+		return; /* free, or it was a moment ago */
+	const uintptr_t what = atomic_load_explicit(&c->what, memory_order_acquire);
+	if (!what)
 		return;
-	const uintptr_t what = atomic_load_explicit(&m->what, memory_order_acquire);
 	if (is_single(what)) {
 		ret->one = single(what);
 		ret->n = 1;
@@ -105,11 +149,11 @@ static void append(struct list *l, uint32_t place)
 	atomic_store_explicit(&l->n, n + 1, memory_order_release);
 }
 
-static void publish(struct postings *p, struct member *m, uintptr_t what)
+static void publish(struct postings *p, struct cell *c, uintptr_t what)
 {
-	const uintptr_t was = atomic_load_explicit(&m->what, memory_order_relaxed);
-	atomic_store_explicit(&m->what, what, memory_order_release);
-	if (!is_single(was))
+	const uintptr_t was = what_of(c);
+	atomic_store_explicit(&c->what, what, memory_order_release);
+	if (was && !is_single(was))
 		epoch_retire(p->epoch, list_of(was), list_free);
 }
 
@@ -131,25 +175,58 @@ static struct list *grown(uintptr_t what)
 	return l;
 }
 
-static kf_err add_member(struct postings *p, uint64_t term, uint32_t place)
+static void move(struct cells *from, struct cells *to)
 {
-	struct member *m = calloc(1, sizeof(*m));
-	if (!m)
-		return kf_fail(NOMEM, "indexing an object");
-	m->entry.hash = term;
-	atomic_init(&m->what, of_single(place));
-	kf_err err = table_add(&p->terms, &m->entry);
-	if (!kf_ok(err))
-		free(m);
-	return err;
+	for (size_t i = 0; i < from->cap; i++) {
+		const uintptr_t what = what_of(&from->cell[i]);
+		const uint64_t term =
+			atomic_load_explicit(&from->cell[i].term, memory_order_relaxed);
+		if (!what)
+			continue;
+		struct cell *c = cell_at(to, term);
+		atomic_init(&c->what, what);
+		atomic_init(&c->term, term);
+	}
+}
+
+static kf_err make_room(struct postings *p)
+{
+	struct cells *old = own(p);
+	size_t cap = old->cap;
+	if ((p->used + 1) * 4 <= cap * 3)
+		return KF_OK;
+	while ((p->n + 1) * 2 > cap)
+		cap *= 2;
+	struct cells *c = cells_new(cap);
+	if (!c)
+		return kf_fail(NOMEM, "growing an index");
+	move(old, c);
+	p->used = p->n;
+	atomic_store_explicit(&p->cells, c, memory_order_release);
+	epoch_retire(p->epoch, old, free);
+	return KF_OK;
+}
+
+/* In a cell that is free, or of a term that nobody has any more. */
+static kf_err add_first(struct postings *p, uint64_t term, uint32_t place)
+{
+	KF_TRY(make_room(p));
+	struct cell *c = find(p, term);
+	const bool is_free = !atomic_load_explicit(&c->term, memory_order_relaxed);
+	publish(p, c, of_single(place));
+	if (is_free)
+		atomic_store_explicit(&c->term, key_of(term), memory_order_release);
+	p->used += is_free;
+	p->n++;
+	return KF_OK;
 }
 
 kf_err postings_add(struct postings *p, uint64_t term, uint32_t place)
 {
-	struct member *m = find(p, term);
-	if (!m)
-		return add_member(p, term, place);
-	const uintptr_t what = atomic_load_explicit(&m->what, memory_order_relaxed);
+	struct cell *c = find(p, term);
+	const uintptr_t what = what_of(c);
+	if (!what)
+		return add_first(p, term, place);
 	struct list *l = is_single(what) ? NULL : list_of(what);
 	if (l && atomic_load_explicit(&l->n, memory_order_relaxed) < l->cap) {
 		append(l, place);
@@ -159,7 +236,7 @@ kf_err postings_add(struct postings *p, uint64_t term, uint32_t place)
 	if (!l)
 		return kf_fail(NOMEM, "indexing an object");
 	append(l, place);
-	publish(p, m, (uintptr_t)l);
+	publish(p, c, (uintptr_t)l);
 	return KF_OK;
 }
 
@@ -190,24 +267,21 @@ static uint32_t subtract(const struct list *l, uint32_t *ret)
 	return kept;
 }
 
-static void drop_member(struct postings *p, struct member *m)
+static void drop_term(struct postings *p, struct cell *c)
 {
-	table_remove(&p->terms, &m->entry);
-	const uintptr_t what = atomic_load_explicit(&m->what, memory_order_relaxed);
-	if (!is_single(what))
-		epoch_retire(p->epoch, list_of(what), list_free);
-	epoch_retire(p->epoch, m, free);
+	publish(p, c, 0);
+	p->n--;
 }
 
 static kf_err put_back(
-	struct postings *p, struct member *m, const uint32_t *place, uint32_t n)
+	struct postings *p, struct cell *c, const uint32_t *place, uint32_t n)
 {
 	if (n == 0) {
-		drop_member(p, m);
+		drop_term(p, c);
 		return KF_OK;
 	}
 	if (n == 1) {
-		publish(p, m, of_single(place[0]));
+		publish(p, c, of_single(place[0]));
 		return KF_OK;
 	}
 	struct list *l = list_new(n + n / 2);
@@ -215,7 +289,7 @@ static kf_err put_back(
 		return kf_fail(NOMEM, "indexing an object");
 	for (uint32_t i = 0; i < n; i++)
 		append(l, place[i]);
-	publish(p, m, (uintptr_t)l);
+	publish(p, c, (uintptr_t)l);
 	return KF_OK;
 }
 
@@ -234,7 +308,7 @@ static kf_err lose(struct list *l, uint32_t place)
 }
 
 static kf_err drop_from_list(
-	struct postings *p, struct member *m, struct list *l, uint32_t place)
+	struct postings *p, struct cell *c, struct list *l, uint32_t place)
 {
 	const uint32_t n = atomic_load_explicit(&l->n, memory_order_relaxed);
 	KF_TRY(lose(l, place));
@@ -243,18 +317,16 @@ static kf_err drop_from_list(
 	CLEANUP(mem_freep) uint32_t *kept = reallocarray(NULL, n, sizeof(*kept));
 	if (!kept)
 		return kf_fail(NOMEM, "indexing an object");
-	return put_back(p, m, kept, subtract(l, kept));
+	return put_back(p, c, kept, subtract(l, kept));
 }
 
 kf_err postings_drop(struct postings *p, uint64_t term, uint32_t place)
 {
-	struct member *m = find(p, term);
-	if (!m)
-		return KF_OK;
-	const uintptr_t what = atomic_load_explicit(&m->what, memory_order_relaxed);
-	if (!is_single(what))
-		return drop_from_list(p, m, list_of(what), place);
-	if (single(what) == place)
-		drop_member(p, m);
+	struct cell *c = find(p, term);
+	const uintptr_t what = what_of(c);
+	if (what && !is_single(what))
+		return drop_from_list(p, c, list_of(what), place);
+	if (what && single(what) == place)
+		drop_term(p, c);
 	return KF_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/table.h"
 #include "base/epoch.h"
+#include "base/mem.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -23,7 +24,7 @@ static struct entry *entry_of(uint64_t slot)
 
 static struct slots *slots_new(size_t cap)
 {
-	struct slots *s = calloc(1, sizeof(*s) + cap * sizeof(s->slot[0]));
+	struct slots *s = mem_wide_alloc(sizeof(*s) + cap * sizeof(s->slot[0]));
 	if (s)
 		s->cap = cap;
 	return s;
