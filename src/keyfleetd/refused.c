@@ -3,26 +3,34 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypt/keyring.h"
+#include <ctype.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROWS_MAX = 512, FILE_MAX = ROWS_MAX * (TOKEN_SERIAL_SIZE + 2 * MAC_SIZE + 2) };
+enum {
+	ROWS_MAX = 512,
+	TRIES_MAX = 255,
+	FILE_MAX = ROWS_MAX * (TOKEN_SERIAL_SIZE + 2 * MAC_SIZE + 2 + (int)sizeof("/255"))
+};
 
 struct row {
 	char serial[TOKEN_SERIAL_SIZE];
 	uint8_t mac[MAC_SIZE];
+	int asked; /* as struct pool_refusal has it */
 	bool is_ours; /* of a PIN that is in use now: the pools say whether it is refused still */
 };
 
 struct refused {
 	char path[PATH_MAX], new_path[PATH_MAX];
 	const struct keyring *keyring;
+	pthread_mutex_t lock; /* what follows, and the file */
 	size_t n;
 	struct row row[ROWS_MAX];
 };
@@ -53,13 +61,26 @@ static bool is_of(
 	return false;
 }
 
+static bool parse_asked(const char *text, int *ret)
+{
+	char *end;
+	if (!*text)
+		return true;
+	if (*text != '/' || !isdigit((unsigned char)text[1]))
+		return false;
+	unsigned long n = strtoul(text + 1, &end, 10);
+	*ret = (int)n;
+	return !*end && n > 0 && n <= TRIES_MAX;
+}
+
 static bool parse(const char *line, struct row *ret)
 {
 	const char *hex = strrchr(line, ' '); /* serial numbers may have blanks */
 	size_t n = hex ? (size_t)(hex - line) : 0;
-	if (!n || n >= sizeof(ret->serial) || strlen(hex + 1) != 2 * (size_t)MAC_SIZE)
-		return false;
 	*ret = (struct row){ 0 };
+	if (!n || n >= sizeof(ret->serial) || strlen(hex + 1) < 2 * (size_t)MAC_SIZE ||
+		!parse_asked(hex + 1 + 2 * (size_t)MAC_SIZE, &ret->asked))
+		return false;
 	memcpy(ret->serial, line, n);
 	for (size_t i = 0; i < MAC_SIZE; i++)
 		if (sscanf(hex + 1 + 2 * i, "%2hhx", &ret->mac[i]) != 1)
@@ -91,6 +112,8 @@ static kf_err write_all(const struct refused *r, int fd)
 		buf_printf(&text, "%s ", r->row[i].serial);
 		for (size_t k = 0; k < MAC_SIZE; k++)
 			buf_printf(&text, "%02x", r->row[i].mac[k]);
+		if (r->row[i].asked)
+			buf_printf(&text, "/%d", r->row[i].asked);
 		buf_add_u8(&text, '\n');
 	}
 	KF_TRY(buf_err(&text));
@@ -126,6 +149,7 @@ kf_err refused_open(const char *seen, const struct keyring *keyring, struct refu
 	if (!r)
 		return slash && keyring ? kf_fail(NOMEM, "refused PINs") : KF_OK;
 	r->keyring = keyring;
+	pthread_mutex_init(&r->lock, NULL);
 	snprintf(
 		r->path, sizeof(r->path), "%.*s/pins-refused", (int)(slash - seen), seen);
 	snprintf(r->new_path, sizeof(r->new_path), "%.*s/pins-refused.new",
@@ -134,10 +158,22 @@ kf_err refused_open(const char *seen, const struct keyring *keyring, struct refu
 	return KF_OK;
 }
 
-void refused_free(struct refused *r) { free(r); }
+void refused_free(struct refused *r)
+{
+	if (!r)
+		return;
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
 
-size_t refused_of(
-	struct refused *r, const struct token_pin *pin, const char **ret, size_t n)
+static void tell(const struct row *row, struct pool_refusal *ret)
+{
+	*ret = (struct pool_refusal){ .asked = row->asked };
+	memcpy(ret->serial, row->serial, sizeof(ret->serial));
+}
+
+size_t refused_of(struct refused *r, const struct token_pin *pin,
+	struct pool_refusal *ret, size_t n)
 {
 	size_t found = 0;
 	for (size_t i = 0; r && pin && i < r->n; i++) {
@@ -145,7 +181,7 @@ size_t refused_of(
 			continue;
 		r->row[i].is_ours = true;
 		if (found < n)
-			ret[found++] = r->row[i].serial;
+			tell(&r->row[i], &ret[found++]);
 	}
 	return found;
 }
@@ -159,6 +195,7 @@ static kf_err note(
 	const struct refused *r, const struct pool_refusal *from, struct row *to)
 {
 	to->is_ours = true;
+	to->asked = from->asked < TRIES_MAX ? from->asked : TRIES_MAX;
 	snprintf(to->serial, sizeof(to->serial), "%s", from->serial);
 	return mac_of(r, keyring_id(r->keyring, 0), to->serial, from->pin, to->mac);
 }
@@ -181,15 +218,24 @@ static kf_err collect(
 	return KF_OK;
 }
 
-void refused_keep(struct refused *r, struct pools *pools)
+static void keep(struct refused *r, struct pools *pools, struct row *row)
 {
-	CLEANUP(mem_freep) struct row *row = r ? calloc(ROWS_MAX, sizeof(*row)) : NULL;
 	size_t n = 0;
-	if (!row || !kf_ok(collect(r, pools, row, &n)) || is_same(r, row, n))
+	if (!kf_ok(collect(r, pools, row, &n)) || is_same(r, row, n))
 		return;
 	memcpy(r->row, row, n * sizeof(*row));
 	r->n = n;
 	kf_err e = write_file(r);
 	if (!kf_ok(e))
 		log_err(e, "a refused PIN may be tried again after a restart");
+}
+
+void refused_keep(struct refused *r, struct pools *pools)
+{
+	CLEANUP(mem_freep) struct row *row = r ? calloc(ROWS_MAX, sizeof(*row)) : NULL;
+	if (!row)
+		return;
+	pthread_mutex_lock(&r->lock);
+	keep(r, pools, row);
+	pthread_mutex_unlock(&r->lock);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * refused: which tokens refused which PIN, kept over restarts in the file `pins-refused` beside `seen`, so that a wrong PIN
+ * refused: which tokens refused which PIN, or left it unanswered, kept over restarts in the file `pins-refused` beside `seen`, so that a wrong PIN
  * costs one try and not one a start.  A line is a serial number and a MAC over it and the PIN under the master key: the
- * file alone says nothing of a PIN.  Another PIN is another matter, and so is what `token resume` forgives.  Lines of
+ * file alone says nothing of a PIN.  Behind a PIN that was not answered: "/" and the tries that were left when it was sent.  Another PIN is another matter, and so is what `token resume` forgives.  Lines of
  * PINs that no pool has now stay: who puts back an old one is spared its try.
  *
- * Of the main thread.
+ * Of the main thread, but for refused_keep().
  */
 #pragma once
 #include "pool/pool.h"
@@ -17,8 +17,8 @@ struct refused;
 kf_err refused_open(
 	const char *seen, const struct keyring *keyring, struct refused **ret);
 void refused_free(struct refused *r); /* NULL is fine */
-/* For each PIN that is in use, before refused_keep().  Serial numbers of those that refused this PIN; they live as long as r. */
-size_t refused_of(
-	struct refused *r, const struct token_pin *pin, const char **ret, size_t n);
-/* Writes down what has changed. */
+/* For each PIN that is in use, before refused_keep().  What tokens said of this PIN, without the PIN. */
+size_t refused_of(struct refused *r, const struct token_pin *pin,
+	struct pool_refusal *ret, size_t n);
+/* Writes down what has changed.  Any thread; NULL is fine. */
 void refused_keep(struct refused *r, struct pools *pools);

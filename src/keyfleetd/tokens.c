@@ -24,7 +24,7 @@ struct tokens {
 		conf[POOLS_MAX]; /* texts: name[] and the daemon's configuration */
 	char *name[POOLS_MAX];
 	struct token_pin *pin[POOLS_MAX];
-	const char **refusing[POOLS_MAX]; /* of `refused` */
+	struct pool_refusal *refusing[POOLS_MAX];
 	struct loop *loop;
 	struct loop_timer look;
 	size_t seen_n;
@@ -75,6 +75,12 @@ static const struct token_driver *driver_of(const struct pool_options *o)
 	return o->driver == CONF_DRIVER_PKCS11 ? &pkcs11_driver : &schsm_driver;
 }
 
+static void remember(void *arg, struct pools *pools)
+{
+	const struct tokens *t = arg;
+	refused_keep(t->refused, pools);
+}
+
 static kf_err describe(struct tokens *t, const struct pool_options *o, struct buf *why)
 {
 	size_t i = t->n++;
@@ -97,6 +103,8 @@ static kf_err describe(struct tokens *t, const struct pool_options *o, struct bu
 		.refused = t->refusing[i],
 		.refused_n =
 			refused_of(t->refused, t->pin[i], t->refusing[i], REFUSING_MAX),
+		.remember = remember,
+		.remember_arg = t,
 		.queue = (unsigned)o->queue,
 		.timeout_ms = (unsigned)o->timeout_ms,
 		.is_read_only = o->is_read_only,

@@ -84,8 +84,6 @@ struct card {
 	char serial[TOKEN_SERIAL_SIZE];
 	struct worker *worker; /* NULL: not here */
 	bool is_drained, is_wrong;
-	bool is_pin_spent; /* a try was spent on the configured PIN, in vain */
-	int tries_asked;   /* left when the PIN was sent that was not answered; or 0 */
 	uint64_t service_ns[ALG_COUNT][OP_COUNT]; /* moving average */
 	struct {
 		uint64_t signatures, decryptions, failures, wrong, ejections, busy_ns;
@@ -162,9 +160,14 @@ struct refusals {
 	size_t n;
 	struct pool_refusal of[CARDS_MAX];
 };
+/* `tries` are left now. */
 bool refusal_is_known(
+	struct refusals *r, const char *serial, const struct token_pin *pin, int tries);
+/* As struct pool_refusal has it; false: so many are remembered that there is no room. */
+bool refusal_note(
+	struct refusals *r, const char *serial, const struct token_pin *pin, int asked);
+void refusal_accepted(
 	struct refusals *r, const char *serial, const struct token_pin *pin);
-void refusal_note(struct refusals *r, const char *serial, const struct token_pin *pin);
 void refusal_forget(struct refusals *r, const char *serial);
 
 struct pool {
@@ -174,6 +177,8 @@ struct pool {
 	char *module, **tokens, **sockets;
 	size_t tokens_n, sockets_n;
 	const struct token_pin *pin;
+	void (*remember)(void *arg, struct pools *p);
+	void *remember_arg;
 	unsigned queue, timeout_ms, retry_ms, overflow_ms;
 	bool is_read_only;
 

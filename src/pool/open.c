@@ -32,10 +32,30 @@ static void drop_keys(struct worker *w)
 	w->held_n = w->problems = 0;
 }
 
+static void remember(const struct pool *p)
+{
+	if (p->remember)
+		p->remember(p->remember_arg,
+			container_of(p->refusals, struct pools, refusals));
+}
+
+/* What comes back to a pool that was given up must not touch its owner's PIN. */
+static bool note_unanswered(struct worker *w)
+{
+	const struct pool *p = w->pool;
+	if (!w->token || !p->pin || p->is_over)
+		return false;
+	int asked = p->driver->facts(w->token)->pin_asked;
+	return asked && refusal_note(p->refusals, w->facts.serial, p->pin, asked);
+}
+
 static void close_token(struct worker *w)
 {
 	struct token *t = w->token;
+	bool is_unanswered = note_unanswered(w);
 	worker_begin(w, start_limit(w)); /* logging out may hang, too */
+	if (is_unanswered)
+		remember(w->pool);
 	set_token(w, NULL);
 	if (t)
 		w->pool->driver->close(t);
@@ -135,39 +155,42 @@ kf_err worker_list(struct worker *w)
 
 /* ---- opening ---- */
 
-/* It was refused; or was sent, the answer was lost, and a try is gone since: that may also come of a card that
- * was pulled while it compared the right one, so that people may say that it is to be tried again. */
-static bool is_pin_spent(const struct worker *w)
+/* It is written down before it is sent: whoever dies meanwhile knows it in his next life. */
+static kf_err send_pin(struct worker *w, const struct token_facts *f)
 {
-	const struct card *c = card_find(w->pool, w->facts.serial);
-	return (c && (c->is_pin_spent || c->tries_asked > w->facts.pin_tries)) ||
-	       refusal_is_known(w->pool->refusals, w->facts.serial, w->pool->pin);
+	const struct pool *p = w->pool;
+	if (token_may_try_pin(f)) {
+		if (!refusal_note(p->refusals, f->serial, p->pin, f->pin_tries))
+			return kf_fail(AUTH,
+				"the PIN is not tried: too many are remembered "
+				"that were refused");
+		remember(p);
+	}
+	return p->driver->login(w->token, p->pin);
 }
 
-static void note_tries_asked(const struct worker *w, int tries)
-{
-	struct card *c = card_find(w->pool, w->facts.serial);
-	if (c)
-		c->tries_asked = tries;
-}
-
-/* A PIN that was tried in vain is not tried again; the token stays open for tasks. */
+/* A PIN that was tried in vain is not tried again, nor is one that cost a try before its answer was lost: that may
+ * also come of a card that was pulled while it compared the right one, so that people may say that it is to be tried
+ * again.  The token stays open for tasks. */
 static kf_err log_in(struct worker *w)
 {
-	if (is_pin_spent(w)) {
+	const struct token_facts before = w->facts;
+	if (refusal_is_known(
+		    w->pool->refusals, before.serial, w->pool->pin, before.pin_tries)) {
 		w->is_pin_bad = true;
 		worker_why(w, kf_fail(AUTH, "the PIN was refused: not tried again"));
 		return KF_OK;
 	}
-	note_tries_asked(w, w->facts.pin_tries);
 	worker_begin(w, start_limit(w));
-	kf_err e = w->pool->driver->login(w->token, w->pool->pin);
+	kf_err e = send_pin(w, &before);
 	worker_end(w);
+	if (w->pool->is_over)
+		return kf_fail(CLOSED, "the pool was closed meanwhile");
 	bool is_refused = kf_is(e, KF_E_AUTH);
-	if (kf_ok(e) || is_refused)
-		note_tries_asked(w, 0);
 	if (is_refused)
 		worker_refuse_pin(w, e);
+	if (kf_ok(e))
+		refusal_accepted(w->pool->refusals, before.serial, w->pool->pin);
 	/* Some things a token tells only those who are logged in. */
 	w->facts = *w->pool->driver->facts(w->token);
 	return is_refused ? KF_OK : e;

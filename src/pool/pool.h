@@ -17,6 +17,14 @@
 
 struct pools;
 
+/* A token refused a PIN: it is not tried again before pool_resume().  Or it was sent, and what the token says to it
+ * is not known: it is not tried again either, unless as many tries are left as were then. */
+struct pool_refusal {
+	char serial[TOKEN_SERIAL_SIZE];
+	const struct token_pin *pin;
+	int asked; /* tries that were left when it was sent; 0: it was refused */
+};
+
 enum { POOL_NAME_SIZE = 65, POOL_TOKENS_MAX = 128, POOLS_MAX = 16, POOL_SOURCES_MAX = 8 };
 
 struct pool_conf {
@@ -32,9 +40,13 @@ struct pool_conf {
 	size_t tokens_n;
 	/* Lives as long as the pool.  NULL: nobody logs in; listing and initialising only */
 	const struct token_pin *pin;
-	/* Serial numbers of tokens that refused this PIN in an earlier life: it is not tried again before pool_resume() */
-	const char *const *refused;
+	/* What pools_refusals() said of this PIN in an earlier life; their `pin` is of no meaning. */
+	const struct pool_refusal *refused;
 	size_t refused_n;
+	/* Before a PIN is sent, and when an answer to one was lost: pools_refusals() has something that the next life
+	 * must know.  On a thread of the pool's, perhaps several at a time; may write a file.  NULL is fine */
+	void (*remember)(void *arg, struct pools *p);
+	void *remember_arg;
 	unsigned queue; /* jobs that may wait; more are BUSY */
 	unsigned
 		timeout_ms; /* of one operation on one token, after which it counts as hung */
@@ -155,11 +167,8 @@ struct pool_token_status {
 /* One row a token, also of those that were here and are gone; at most n; returns how many there are. */
 size_t pool_tokens(struct pools *p, struct pool_token_status *ret, size_t n);
 
-/* Which tokens refused which PIN (a pool's): what an owner keeps for the next start.  Returns how many there are. */
-struct pool_refusal {
-	char serial[TOKEN_SERIAL_SIZE];
-	const struct token_pin *pin;
-};
+/* Which tokens refused which PIN (a pool's), or have not answered it: what an owner keeps for the next start.  Returns
+ * how many there are. */
 size_t pools_refusals(struct pools *p, struct pool_refusal *ret, size_t n);
 
 /* The public keys that tokens of a pool hold, and who holds them. */

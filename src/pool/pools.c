@@ -225,6 +225,8 @@ static kf_err copy_conf(struct pool *p, const struct pool_conf *c)
 	snprintf(p->name, sizeof(p->name), "%s", c->name);
 	p->driver = c->driver;
 	p->pin = c->pin;
+	p->remember = c->remember;
+	p->remember_arg = c->remember_arg;
 	p->queue = c->queue;
 	p->timeout_ms = c->timeout_ms;
 	p->retry_ms = c->retry_ms ? c->retry_ms : RETRY_MS;
@@ -283,11 +285,17 @@ static kf_err add(struct pools *pools, const struct pool_conf *conf)
 	pools->pool[pools->n++] = p;
 	p->refusals = &pools->refusals;
 	KF_TRY(copy_conf(p, conf));
-	for (size_t i = 0; p->pin && i < conf->refused_n; i++)
-		refusal_note(p->refusals, conf->refused[i], p->pin);
 	return start(p);
 }
 
+static void take_refusals(struct pools *pools, const struct pool_conf *conf)
+{
+	for (size_t i = 0; conf->pin && i < conf->refused_n; i++)
+		refusal_note(&pools->refusals, conf->refused[i].serial, conf->pin,
+			conf->refused[i].asked);
+}
+
+/* What is remembered is whole before a thread of any pool has something to add. */
 kf_err pools_open(const struct pool_conf *conf, size_t n, struct pools **ret)
 {
 	kf_err e = n > POOLS_MAX ? kf_fail(CONFIG, "too many pools") : KF_OK;
@@ -295,6 +303,8 @@ kf_err pools_open(const struct pool_conf *conf, size_t n, struct pools **ret)
 	if (!pools)
 		return kf_fail(NOMEM, "pools");
 	pthread_mutex_init(&pools->refusals.lock, NULL);
+	for (size_t i = 0; i < n; i++)
+		take_refusals(pools, &conf[i]);
 	for (size_t i = 0; kf_ok(e) && i < n; i++)
 		e = add(pools, &conf[i]);
 	if (kf_ok(e))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * refusal: PINs that tokens refused.  A token may come to several pools, one after another, whose PINs may be
- * the same: it costs one try.
+ * refusal: PINs that tokens refused, or have not answered.  A token may come to several pools, one after another, whose
+ * PINs may be the same: it costs one try.
  */
 #include "pool/inside.h"
 #include <openssl/crypto.h>
@@ -13,31 +13,54 @@ static bool is_same(const struct token_pin *a, const struct token_pin *b)
 	return a->n == b->n && !CRYPTO_memcmp(a->bytes, b->bytes, a->n);
 }
 
-static bool is_known(
-	const struct refusals *r, const char *serial, const struct token_pin *pin)
+static struct pool_refusal *find(
+	struct refusals *r, const char *serial, const struct token_pin *pin)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (!strcmp(r->of[i].serial, serial) && is_same(r->of[i].pin, pin))
-			return true;
-	return false;
+			return &r->of[i];
+	return NULL;
 }
 
-bool refusal_is_known(struct refusals *r, const char *serial, const struct token_pin *pin)
+/* A try that is gone since it was sent is this one: it stays refused, also when somebody gives the try back. */
+static bool is_refused(struct pool_refusal *f, int tries)
+{
+	if (f && f->asked > tries)
+		f->asked = 0;
+	return f && !f->asked;
+}
+
+bool refusal_is_known(
+	struct refusals *r, const char *serial, const struct token_pin *pin, int tries)
 {
 	pthread_mutex_lock(&r->lock);
-	bool is = is_known(r, serial, pin);
+	bool is = is_refused(find(r, serial, pin), tries);
 	pthread_mutex_unlock(&r->lock);
 	return is;
 }
 
-void refusal_note(struct refusals *r, const char *serial, const struct token_pin *pin)
+bool refusal_note(
+	struct refusals *r, const char *serial, const struct token_pin *pin, int asked)
 {
 	pthread_mutex_lock(&r->lock);
-	if (r->n < CARDS_MAX && !is_known(r, serial, pin)) {
-		struct pool_refusal *new = &r->of[r->n++];
-		snprintf(new->serial, sizeof(new->serial), "%s", serial);
-		new->pin = pin;
+	struct pool_refusal *f = find(r, serial, pin);
+	if (!f && r->n < CARDS_MAX) {
+		f = &r->of[r->n++];
+		*f = (struct pool_refusal){ .pin = pin, .asked = asked };
+		snprintf(f->serial, sizeof(f->serial), "%s", serial);
+	} else if (f && f->asked) {
+		f->asked = asked; /* what was refused stays so */
 	}
+	pthread_mutex_unlock(&r->lock);
+	return f;
+}
+
+void refusal_accepted(struct refusals *r, const char *serial, const struct token_pin *pin)
+{
+	pthread_mutex_lock(&r->lock);
+	struct pool_refusal *f = find(r, serial, pin);
+	if (f)
+		*f = r->of[--r->n];
 	pthread_mutex_unlock(&r->lock);
 }
 

@@ -278,8 +278,6 @@ static void take_back(struct card *c)
 {
 	struct worker *w = c->worker;
 	c->is_drained = false;
-	c->is_pin_spent = false;
-	c->tries_asked = 0;
 	if (!w)
 		return;
 	w->failures = w->refusals = 0;

@@ -144,8 +144,7 @@ static void make_room(struct pool *p)
 	list_each(l, &p->cards)
 	{
 		struct card *c = container_of(l, struct card, link);
-		if (c->worker || c->is_drained || c->is_wrong || c->is_pin_spent ||
-			c->tries_asked)
+		if (c->worker || c->is_drained || c->is_wrong)
 			continue;
 		list_remove(l);
 		free(c);
@@ -157,12 +156,9 @@ static void make_room(struct pool *p)
 /* Also of a worker whose card went to the next one meanwhile: a try that was spent is remembered. */
 void worker_refuse_pin(struct worker *w, kf_err e)
 {
-	struct card *c = card_find(w->pool, w->facts.serial);
 	w->is_pin_bad = true;
 	if (token_may_try_pin(&w->facts))
-		refusal_note(w->pool->refusals, w->facts.serial, w->pool->pin);
-	if (c)
-		c->is_pin_spent |= token_may_try_pin(&w->facts);
+		refusal_note(w->pool->refusals, w->facts.serial, w->pool->pin, 0);
 	worker_why(w, e);
 }
 

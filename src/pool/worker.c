@@ -43,10 +43,6 @@ static kf_err look_again(struct worker *w, bool has_new_pin)
 	w->is_looked = false; /* pools_wait(): until its keys are proved */
 	if (has_new_pin)
 		refusal_forget(w->pool->refusals, w->facts.serial);
-	if (w->card && has_new_pin) {
-		w->card->is_pin_spent = false;
-		w->card->tries_asked = 0;
-	}
 	return worker_enter(w);
 }
 

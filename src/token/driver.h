@@ -77,6 +77,9 @@ struct token_facts {
 	bool is_write_protected;
 	int pin_tries; /* left; of tokens that tell only "enough", TOKEN_TRIES_ENOUGH */
 	int so_pin_tries; /* the same */
+	/* Tries that were left when the PIN was sent, as long as its answer is not known: a login, perhaps one that
+	 * was renewed, was cut off.  0: each PIN was answered */
+	int pin_asked;
 	enum token_wrapping wrapping;
 	unsigned shares, shares_missing; /* of the DKEK */
 	/* of the wrapping key: SHA-256(DKEK), or the first bytes of zeroes encrypted with the AES key */

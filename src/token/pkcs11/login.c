@@ -55,15 +55,24 @@ static kf_err outcome(struct token *t, CK_RV rv)
 {
 	if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
 		t->is_logged_in = true;
+		t->facts.pin_asked = 0;
 		return KF_OK;
 	}
 	kf_err err = p11_outcome(rv);
 	const kf_err facts = p11_read_facts(t); /* tries left, for people */
 	if (is_general(rv) && kf_ok(facts))
 		err = kf_fail(AUTH, "the token does not say why it refused the login");
-	if (kf_is(err, KF_E_AUTH))
+	if (kf_is(err, KF_E_AUTH)) {
 		refuse_pin(t);
+		t->facts.pin_asked = 0;
+	}
 	return err;
+}
+
+static kf_err ask(struct token *t, CK_USER_TYPE user)
+{
+	t->facts.pin_asked = t->facts.pin_tries;
+	return outcome(t, login_with(t, t->session, user, t->pin));
 }
 
 static kf_err keep_pin(struct token *t, const struct token_pin *pin)
@@ -87,7 +96,7 @@ kf_err p11_login(struct token *t, const struct token_pin *pin)
 	if (t->flags & CKF_LOGIN_REQUIRED) {
 		KF_TRY(may_try(t));
 		KF_TRY(keep_pin(t, pin));
-		KF_TRY(outcome(t, login_with(t, t->session, CKU_USER, t->pin)));
+		KF_TRY(ask(t, CKU_USER));
 	}
 	p11_find_wrapping_key(t);
 	return KF_OK;
@@ -99,7 +108,7 @@ kf_err p11_renew_login(struct token *t)
 	if (!t->pin)
 		return kf_fail(AUTH, "the token wants a login");
 	KF_TRY(may_try(t));
-	return outcome(t, login_with(t, t->session, CKU_USER, t->pin));
+	return ask(t, CKU_USER);
 }
 
 kf_err p11_login_for_key(struct token *t)
@@ -107,7 +116,7 @@ kf_err p11_login_for_key(struct token *t)
 	if (!t->pin)
 		return kf_fail(AUTH, "the key wants the PIN each time");
 	KF_TRY(may_try(t));
-	return outcome(t, login_with(t, t->session, CKU_CONTEXT_SPECIFIC, t->pin));
+	return ask(t, CKU_CONTEXT_SPECIFIC);
 }
 
 /* ---- for people: they spend their own tries ---- */

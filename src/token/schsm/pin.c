@@ -86,11 +86,13 @@ static kf_err verify(struct token *t, const struct token_pin *pin)
 	struct card_answer a;
 	KF_TRY(may_try(t, pin));
 	t->knows_tries = false;
+	t->facts.pin_asked = t->facts.pin_tries;
 	KF_TRY(schsm_say(t,
 		&(struct card_command){ .ins = INS_VERIFY,
 			.p2 = USER_PIN,
 			.data = { pin->bytes, pin->n } },
 		&a));
+	t->facts.pin_asked = 0;
 	if (a.sw == CARD_OK)
 		return KF_OK;
 	if (is_told(a.sw))

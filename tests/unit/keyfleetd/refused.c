@@ -25,7 +25,7 @@ static void remove_all(void)
 struct life {
 	struct refused *refused;
 	struct pools *pools;
-	const char *serial[8];
+	struct pool_refusal known[8];
 	size_t n; /* that refused this PIN, as the file says */
 };
 
@@ -39,9 +39,10 @@ static void begin(struct life *l, const struct token_pin *pin)
 	}
 	OK(kf_ok(refused_open(seen, keys(), &l->refused)));
 	OK(kf_ok(pools_open(NULL, 0, &l->pools)));
-	l->n = refused_of(l->refused, pin, l->serial, 8);
+	l->n = refused_of(l->refused, pin, l->known, 8);
 	for (size_t i = 0; i < l->n; i++)
-		refusal_note(&l->pools->refusals, l->serial[i], pin);
+		OK(refusal_note(
+			&l->pools->refusals, l->known[i].serial, pin, l->known[i].asked));
 }
 
 static void end(struct life *l)
@@ -51,13 +52,18 @@ static void end(struct life *l)
 	refused_free(l->refused);
 }
 
-/* It refuses the PIN in a life of its own. */
-static void refuse(const char *serial, const struct token_pin *pin)
+/* It leaves the PIN unanswered in a life of its own; or refuses it: asked 0. */
+static void leave(const char *serial, const struct token_pin *pin, int asked)
 {
 	struct life l;
 	begin(&l, pin);
-	refusal_note(&l.pools->refusals, serial, pin);
+	OK(refusal_note(&l.pools->refusals, serial, pin, asked));
 	end(&l);
+}
+
+static void refuse(const char *serial, const struct token_pin *pin)
+{
+	leave(serial, pin, 0);
 }
 
 static size_t count(const struct token_pin *pin)
@@ -99,9 +105,60 @@ TEST(a_refusal_is_known_in_the_next_life)
 
 	begin(&l, &one);
 
-	OK(l.n == 1 && !strcmp(l.serial[0], "DECC0100001"));
+	OK(l.n == 1 && !strcmp(l.known[0].serial, "DECC0100001"));
 	end(&l);
 	EQ(count(&two), 0);
+}
+
+TEST(what_was_not_answered_is_known_with_the_tries_that_were_left)
+{
+	struct life l;
+	fresh();
+	leave("T 1", &one, 10);
+	refuse("T2", &one);
+
+	begin(&l, &one);
+	EQ(l.n, 2);
+	OK(!strcmp(l.known[0].serial, "T 1") && !l.known[0].pin);
+	EQ(l.known[0].asked, 10);
+	EQ(l.known[1].asked, 0);
+	OK(!refusal_is_known(&l.pools->refusals, "T 1", &one, 10));
+	refusal_accepted(&l.pools->refusals, "T 1", &one);
+	end(&l);
+
+	EQ(count(&one), 1);
+}
+
+TEST(that_a_try_is_gone_is_known_for_ever)
+{
+	struct life l;
+	fresh();
+	leave("T1", &one, 3);
+
+	begin(&l, &one);
+	OK(refusal_is_known(&l.pools->refusals, "T1", &one, 2));
+	end(&l);
+
+	begin(&l, &one);
+	EQ(l.known[0].asked, 0);
+	OK(refusal_is_known(&l.pools->refusals, "T1", &one, 3)); /* given back */
+	OK(refusal_note(&l.pools->refusals, "T1", &one, 3));
+	OK(refusal_is_known(&l.pools->refusals, "T1", &one, 3));
+	end(&l);
+}
+
+TEST(a_line_with_other_tries_than_there_are_counts_for_nothing)
+{
+	static const char *const ends[] = { "/0", "/", "/256", "/-1", "/ 3", "/3x", "3" };
+	char text[TEXT_MAX];
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		fresh();
+		refuse("T1", &one);
+		size_t n = read_text(text);
+		n = n - 1 + (size_t)snprintf(text + n - 1, TEXT_MAX - n, "%s\n", ends[i]);
+		write_text(text, n);
+		EQ(count(&one), 0);
+	}
 }
 
 TEST(serial_numbers_may_have_blanks)
@@ -112,7 +169,7 @@ TEST(serial_numbers_may_have_blanks)
 
 	begin(&l, &one);
 
-	OK(l.n == 1 && !strcmp(l.serial[0], "a b  c "));
+	OK(l.n == 1 && !strcmp(l.known[0].serial, "a b  c "));
 	end(&l);
 }
 

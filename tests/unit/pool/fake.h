@@ -29,7 +29,8 @@ struct fake {
 	enum kf_code open_fails;
 	enum kf_code fails; /* the next fails_n operations */
 	unsigned fails_n, wrong_n;
-	unsigned lost_n; /* logins whose answer is lost */
+	unsigned lost_n;        /* logins whose answer is lost */
+	unsigned renewals_lost; /* the same, of those that an operation had to renew */
 	int tries;
 	int64_t cost_ns; /* an operation turns the clock by it */
 	unsigned opens, closes, logins, lists, signs, decrypts, probes, interrupts;
@@ -278,6 +279,10 @@ static kf_err fake_begin(struct token *t, unsigned *counter)
 		e = kf_fail(TOKEN, "pulled out or interrupted");
 	else if (f->fails_n && f->fails_n--)
 		e = (kf_err){ f->fails, kf_fail(TOKEN, "as written").site };
+	else if (f->renewals_lost && f->renewals_lost--) {
+		t->facts.pin_asked = f->tries--;
+		e = kf_fail(TOKEN, "the answer to the PIN was lost");
+	}
 	f->is_interrupted = false;
 	FAKE_UNLOCK();
 	clock_turn(f->cost_ns, 0);

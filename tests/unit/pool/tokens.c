@@ -107,10 +107,10 @@ TEST(a_person_may_have_a_refused_pin_tried_once_more)
 
 TEST(a_pin_that_was_refused_in_an_earlier_life_is_not_tried)
 {
-	static const char *const serial[] = { "FAKE0" };
+	static const struct pool_refusal known[] = { { .serial = "FAKE0" } };
 	struct pool_refusal refusal[4];
 	fakes_reset(2, 1 << KEC);
-	fake_conf.refused = serial;
+	fake_conf.refused = known;
 	fake_conf.refused_n = 1;
 	OK(pool_up());
 
@@ -141,6 +141,92 @@ TEST(a_pin_whose_answer_was_lost_is_sent_again_only_if_no_try_is_gone)
 		OK(SERVING(0));
 		pool_down();
 	}
+}
+
+/* What the counter of the token says decides, also in the next life. */
+TEST(a_pin_whose_answer_was_lost_in_an_earlier_life_is_sent_again_only_if_no_try_is_gone)
+{
+	static const struct pool_refusal known[] = { { .serial = "FAKE0", .asked = 10 } };
+	struct pool_refusal now[4];
+	for (int gone = 0; gone < 2; gone++) {
+		fakes_reset(1, 1 << KEC);
+		fakes[0].tries = 10 - gone;
+		fake_conf.refused = known;
+		fake_conf.refused_n = 1;
+		OK(pool_up());
+		OK(until_state(0, gone ? POOL_TOKEN_PIN : POOL_TOKEN_SERVING));
+		EQ(fakes[0].logins, !gone);
+		EQ(pools_refusals(pools, now, 4), gone);
+
+		FAKE(fakes[0].tries = 10); /* given back, by whomever */
+		pull(0);
+		OK(until_state(0, POOL_TOKEN_GONE));
+		plug(0);
+		OK(until_state(0, gone ? POOL_TOKEN_PIN : POOL_TOKEN_SERVING));
+		EQ(fakes[0].logins, gone ? 0 : 2);
+		pool_down();
+	}
+}
+
+TEST(a_pin_whose_answer_one_pool_lost_is_not_sent_by_another)
+{
+	fakes_reset(1, 1 << KEC);
+	fakes[0].refuses_pin = fakes[0].is_exclusive = true;
+	fakes[0].lost_n = 1;
+	struct pool_conf two[] = { fake_conf, fake_conf };
+	two[1].name = "other";
+	OK(kf_ok(pools_open(two, 2, &pools)));
+
+	OK(FAKE_UNTIL(fakes[0].closes >= 3)); /* the first one tried to open it anew */
+	EQ(fakes[0].logins, 1);
+	EQ(fakes[0].tries, 9);
+	pool_down();
+}
+
+struct kept {
+	unsigned calls, logins; /* that there were by then */
+	struct pool_refusal last;
+};
+
+static void keep(void *arg, struct pools *p)
+{
+	struct kept *k = arg;
+	FAKE_LOCK();
+	k->calls++;
+	k->logins = fakes[0].logins;
+	FAKE_UNLOCK();
+	(void)pools_refusals(p, &k->last, 1);
+}
+
+TEST(a_pin_is_written_down_before_it_is_sent)
+{
+	struct kept kept = { 0 };
+	fakes_reset(1, 1 << KEC);
+	fake_conf.remember = keep;
+	fake_conf.remember_arg = &kept;
+	OK(pool_up() && SERVING(0));
+
+	EQ(kept.calls, 1);
+	EQ(kept.logins, 0);
+	OK(!strcmp(kept.last.serial, "FAKE0") && kept.last.pin == &fake_pin);
+	EQ(kept.last.asked, 10);
+	EQ(pools_refusals(pools, NULL, 0), 0); /* it was right */
+	pool_down();
+}
+
+TEST(a_login_that_was_renewed_and_lost_is_not_tried_again)
+{
+	struct call c;
+	OK(pool_with(1, 1 << KEC) && SERVING(0));
+	FAKE(fakes[0].renewals_lost = 1); /* with a PIN that was changed meanwhile */
+
+	kf_err e = call(&c, KEC);
+
+	OK(!kf_ok(e));
+	OK(until_state(0, POOL_TOKEN_PIN));
+	EQ(fakes[0].logins, 1);
+	EQ(fakes[0].tries, 9);
+	pool_down();
 }
 
 TEST(a_login_that_is_lost_for_good_while_keys_are_proved_is_remembered)

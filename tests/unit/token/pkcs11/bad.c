@@ -110,6 +110,25 @@ TEST(a_wrong_pin_costs_one_try_once)
 	EQ(faults->calls("Login"), 1);
 }
 
+TEST(a_pin_whose_answer_is_lost_is_told_with_the_tries_that_were_left)
+{
+	static const CK_RV rv[] = { CKR_DEVICE_REMOVED, CKR_PIN_INCORRECT, CKR_OK };
+	bad_load();
+	for (int i = 0; i < 3; i++) {
+		CLEANUP(bad_close_source) struct token_source *s = NULL;
+		CLEANUP(bad_close_token) struct token *t = NULL;
+		faults->reset();
+		OK(kf_ok(bad_source(&s)) && kf_ok(bad_open(s, &t)));
+		faults->answer("Login", rv[i]);
+
+		kf_err e = bad_login(t, "1234");
+
+		OK(kf_is(e, KF_E_AUTH) == (i == 1) && kf_ok(e) == (i == 2));
+		EQ(DRIVER->facts(t)->pin_asked, i == 0 ? TOKEN_TRIES_ENOUGH : 0);
+		faults->answer("Login", CKR_OK);
+	}
+}
+
 TEST(a_login_that_is_refused_without_a_reason_is_not_tried_again)
 {
 	static const CK_RV rv[] = { CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED };

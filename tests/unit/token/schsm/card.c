@@ -200,6 +200,26 @@ TEST(a_wrong_pin_costs_one_try_and_is_never_sent_again)
 	d->close(t);
 }
 
+TEST(a_pin_whose_answer_is_lost_is_told_with_the_tries_that_were_left)
+{
+	const struct token_pin pin = pin_of(USER_PIN), wrong = pin_of("000000");
+	for (int is_lost = 0; is_lost < 2; is_lost++) {
+		CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm();
+		struct token *t = direct_ready(v);
+		EQ(d->facts(t)->pin_asked, 0); /* it was right */
+		d->close(t);
+		OK(is_good(direct_open(v, &t)));
+		if (is_lost)
+			OK(is_good(vhsm_tell(v, "unplug")));
+
+		kf_err e = d->login(t, is_lost ? &pin : &wrong);
+
+		OK(!kf_ok(e) && kf_is(e, KF_E_AUTH) == !is_lost);
+		EQ(d->facts(t)->pin_asked, is_lost ? 3 : 0);
+		d->close(t);
+	}
+}
+
 TEST(a_blocked_pin_is_told_without_a_try)
 {
 	CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm();
