@@ -29,9 +29,7 @@ static kf_err check_tokens(const struct op_call *call)
 	if (call->is_undoable)
 		return kf_fail(FEATURE, "what tokens delete is not undone");
 	if (is_own(call))
-		return kf_fail(DENIED,
-			"this key server's own TLS key is in use: put another "
-			"one into [tls] key and reload first");
+		return kf_fail(OWN_KEY, "handshakes are signed with it");
 	if (!call->server->pools)
 		return KF_OK;
 	kf_err e = op_token_check(call, pool_key_pool(key), true);
