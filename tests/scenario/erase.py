@@ -22,8 +22,11 @@ class Erasing(Tokens):
     """One card whose keys are destroyed while it is away."""
 
     def audit(self):
-        return "".join(open(f, errors="replace").read() for f in sorted(
-            glob.glob(os.path.join(self.server.dir, "audit", "*.log")))).replace("\0", "").splitlines()
+        lines = []
+        for name in sorted(glob.glob(os.path.join(self.server.dir, "audit", "*.log"))):
+            with open(name, "rb") as f:
+                lines += f.read().rstrip(b"\0").decode(errors="replace").splitlines()
+        return lines
 
     def events(self, uid):
         return [line.split("event=")[1].split()[0] for line in self.audit() if "event=erase" in line and uid in line]

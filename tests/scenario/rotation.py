@@ -12,7 +12,7 @@ from token_wire import Admin
 from lab import KeyServer, Lab, wait_until
 from ttlv import enum, find, int_, item, struct_, text
 
-CREATE, LOCATE, ATTRIBUTES = 0x01, 0x08, 0x0B
+CREATE, LOCATE, ATTRIBUTES, REVOKE = 0x01, 0x08, 0x0B, 0x13
 INTERVAL, AUTOMATIC, OFFSET, GENERATION, LATEST = 0x42016A, 0x42016B, 0x42016C, 0x42016E, 0x420172
 EVERY_S = 2
 RIVALS = 12  # so many keys are due at once that the servers meet at some of them
@@ -44,8 +44,8 @@ class Servers(Lab):
     def audit(self, server):
         lines = []
         for path in sorted(glob.glob(os.path.join(server.dir, "audit", "audit-*"))):
-            with open(path, errors="replace") as f:
-                lines += f.read().split("\n")
+            with open(path, "rb") as f:
+                lines += f.read().rstrip(b"\0").decode(errors="replace").split("\n")
         return lines
 
     def rotated(self, server, uid):
@@ -100,6 +100,16 @@ def claim_keys_that_are_due_together_are_rotated_once_each(lab):
     for name, uid in keys.items():
         done = lab.rotated(lab.first, uid) + lab.rotated(lab.second, uid)
         expect(len(done) == 1 and len(lab.named(name)) == 1, done)
+
+
+def claim_what_was_revoked_is_not_rotated(lab):
+    key = create(lab, "over", *automatic(1))
+    uid = lab.named("over")[0]
+    lab.admin.ask(REVOKE, text(0x420094, uid) + struct_(0x420081, enum(0x420082, 6)))
+    others = create(lab, "going-on", *automatic(EVERY_S))
+    wait_until("a later one's turn", lambda: lab.named("going-on") != [others])
+    expect(uid != key or lab.named("over") == [key], "rotated after its end")
+    expect(lab.named("over") == [uid], "rotated after its end")
 
 
 def claim_nothing_is_forgotten_over_a_restart(lab):

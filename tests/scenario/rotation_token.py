@@ -10,6 +10,8 @@ from lab import wait_until
 from ttlv import enum, find, int_, item, octets, struct_, text
 
 CREATE_PAIR, LOCATE, ATTRIBUTES, GENERATION = 0x02, 0x08, 0x0B, 0x42016E
+ROTATE_DATE = 0x42016D
+SLOW_MS = 8000
 NOW = item(0x420001, 9, (1).to_bytes(8, "big"))
 
 
@@ -42,6 +44,10 @@ def create(lab, name, *more):
     return find(answer, 0x420066).decode()
 
 
+def leased(lab, uid):
+    return b"rotation-lease" in repr(lab.admin.ask(ATTRIBUTES, text(0x420094, uid))).encode()
+
+
 def claim_a_pair_on_the_card_is_followed_by_one_on_the_card(lab):
     needs_cards(lab)
     serial, = lab.admin.tokens()
@@ -58,6 +64,22 @@ def claim_a_pair_on_the_card_is_followed_by_one_on_the_card(lab):
         sign(wire, new)
         sign(wire, old)
     expect(lab.signatures() >= before + 2, "the card did not sign")
+
+
+def claim_a_server_that_dies_meanwhile_does_it_after_the_lease(lab):
+    needs_cards(lab)
+    key = create(lab, "lease", item(0x42016B, 6, (1).to_bytes(8, "big")), item(0x42016A, 10, (3).to_bytes(4, "big")))
+    lab.cards.tell("card", "1", "time", f"generate={SLOW_MS}")
+    wait_until("the claim", lambda: leased(lab, key))
+    expect(attribute(lab, key, ROTATE_DATE) is None, "it says that it was rotated")
+    lab.server.process.kill()
+    lab.cards.tell("card", "1", "time", "generate=0")
+    lab.cards.tell("card", "1", "replug")
+    lab.server.start()
+    wait_until("the rotation", lambda: named(lab, "lease") not in ([], [key]), 40)
+    expect(not leased(lab, key), "the lease is still there")
+    new, = named(lab, "lease")
+    expect(attribute(lab, new, GENERATION) == 1 and not leased(lab, new), "the new key")
 
 
 def claim_a_key_on_the_card_is_rotated_in_time(lab):
@@ -77,6 +99,7 @@ def claim_without_the_card_nothing_is_made_and_nothing_lost(lab):
     lab.cards.tell("card", "1", "unplug")
     wait_until("a failure", lambda: "key cannot be rotated" in lab.log())
     expect(named(lab, "away") == [key], "rotated without a card")
+    expect(attribute(lab, key, ROTATE_DATE) is None, "it says that it was rotated")
     lab.cards.tell("card", "1", "replug")
     wait_until("the rotation", lambda: named(lab, "away") not in ([], [key]))
 
