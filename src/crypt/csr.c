@@ -3,35 +3,9 @@
  * csr: a certification request (x509.h) whose private key is in a key server.
  */
 #include "crypt/names.h"
+#include "crypt/sigalg.h"
 #include "crypt/x509.h"
 #include <openssl/pem.h>
-
-/* The hash goes with the key's strength. */
-static enum mech_id mech_for(const struct alg *alg)
-{
-	switch (alg->family) {
-	case FAMILY_RSA: return MECH_RSA_PKCS1_SHA256;
-	case FAMILY_ED25519: return MECH_ED25519;
-	case FAMILY_EC: break;
-	}
-	return alg->bits > 384   ? MECH_ECDSA_SHA512
-	       : alg->bits > 256 ? MECH_ECDSA_SHA384
-				 : MECH_ECDSA_SHA256;
-}
-
-static int nid_of(enum mech_id mech)
-{
-	/* clang-format off */
-	static const int nids[MECH_COUNT] = {
-		[MECH_RSA_PKCS1_SHA256] = NID_sha256WithRSAEncryption,
-		[MECH_ECDSA_SHA256] = NID_ecdsa_with_SHA256,
-		[MECH_ECDSA_SHA384] = NID_ecdsa_with_SHA384,
-		[MECH_ECDSA_SHA512] = NID_ecdsa_with_SHA512,
-		[MECH_ED25519] = NID_ED25519,
-	};
-	/* clang-format on */
-	return nids[mech];
-}
 
 static kf_err add_sans(X509_REQ *req, const char *const *texts)
 {
@@ -72,31 +46,18 @@ static kf_err ask_signer(X509_REQ *req, const struct csr_wish *wish,
 	return kf_ok(err) ? buf_err(sig) : err;
 }
 
-static bool set_algorithm(X509_REQ *req, int nid)
-{
-	X509_ALGOR *algorithm = X509_ALGOR_new();
-	int parameter = nid == NID_sha256WithRSAEncryption ? V_ASN1_NULL : V_ASN1_UNDEF;
-	bool is_set = algorithm &&
-		      X509_ALGOR_set0(algorithm, OBJ_nid2obj(nid), parameter, NULL) &&
-		      X509_REQ_set1_signature_algo(req, algorithm);
-	X509_ALGOR_free(algorithm);
-	return is_set;
-}
-
 static kf_err attach(X509_REQ *req, const struct mech *mech, struct slice sig)
 {
 	ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
-	if (!bits || !ASN1_BIT_STRING_set(
-			     bits, (unsigned char *)(uintptr_t)sig.p, (int)sig.n)) {
+	if (!bits || !sigalg_set_bits(bits, sig)) {
 		ASN1_BIT_STRING_free(bits);
 		return ossl_fail(NOMEM, "signature");
 	}
-	bits->flags &= ~(ASN1_STRING_FLAG_BITS_LEFT | 7);
-	bits->flags |= ASN1_STRING_FLAG_BITS_LEFT; /* all bits count */
 	X509_REQ_set0_signature(req, bits);
-	return set_algorithm(req, nid_of(mech->id))
-		       ? KF_OK
-		       : ossl_fail(CRYPTO, "signature algorithm");
+	X509_ALGOR *algorithm = sigalg_new(mech);
+	int done = algorithm && X509_REQ_set1_signature_algo(req, algorithm);
+	X509_ALGOR_free(algorithm);
+	return done ? KF_OK : ossl_fail(CRYPTO, "signature algorithm");
 }
 
 static kf_err put_pem(X509_REQ *req, struct buf *ret)
@@ -120,7 +81,7 @@ kf_err csr_make(const struct csr_wish *wish, struct buf *ret_pem)
 	if (!req)
 		return ossl_fail(NOMEM, "certification request");
 	KF_TRY(pubkey_parse(wish->spki, &key));
-	const struct mech *mech = mech_get(mech_for(pubkey_alg(key)));
+	const struct mech *mech = sigalg_mech(pubkey_alg(key), HASH_NONE);
 	KF_TRY(fill(req, wish, key));
 	KF_TRY(ask_signer(req, wish, mech, &sig));
 	KF_TRY(attach(req, mech, buf_slice(&sig)));

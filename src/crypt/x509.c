@@ -98,7 +98,7 @@ static const struct extension extensions[][5] = {
 	},
 };
 
-static kf_err add_extensions(X509 *x, enum cert_role role, X509 *issuer)
+kf_err names_add_extensions(X509 *x, enum cert_role role, X509 *issuer)
 {
 	X509V3_CTX ctx;
 	X509V3_set_ctx(&ctx, issuer, x, NULL, NULL, 0);
@@ -134,7 +134,7 @@ static kf_err fill(X509 *x, const struct cert_wish *wish, EVP_PKEY *key, X509 *i
 	KF_TRY(set_serial(x));
 	KF_TRY(set_validity(x, wish, issuer));
 	KF_TRY(set_names(x, wish, issuer));
-	KF_TRY(add_extensions(x, wish->role, issuer));
+	KF_TRY(names_add_extensions(x, wish->role, issuer));
 	return add_sans(x, wish);
 }
 

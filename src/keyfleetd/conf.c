@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/conf.h"
 #include "base/log.h"
+#include "keyfleetd/authorities.h"
 #include "keyfleetd/own_key.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -19,6 +20,8 @@ static const char *const profile_words[] = {
 #undef X
 	NULL
 };
+static const char *const ca_subject_words[] = { "name", "whole", NULL };
+static const char *const ca_hash_words[] = { "auto", "sha256", "sha384", "sha512", NULL };
 static const char *const proxy_words[] = { "off", "v2", NULL };
 
 static const struct conf_section sections[] = {
@@ -39,6 +42,11 @@ static const struct conf_section sections[] = {
 		.group_offset = offsetof(struct conf, listeners),
 		.manual = "more addresses, for clients that need something else: "
 			  "[listener NAME]" },
+	{ .kind = "ca",
+		.entry_size = sizeof(struct ca_options),
+		.group_offset = offsetof(struct conf, cas),
+		.manual = "small authorities, which issue certificates (KMIP: Certify): "
+			  "[ca NAME]" },
 };
 
 static const struct conf_option options[] = {
@@ -69,6 +77,8 @@ static const struct conf_option options[] = {
 #define POOL(key_, type_, field_, ...)                                                   \
 	ENTRY("pool", true, offsetof(struct pool_options, field_), key_, type_,          \
 		__VA_ARGS__)
+#define CA(key_, type_, field_, ...)                                                     \
+	ENTRY("ca", true, offsetof(struct ca_options, field_), key_, type_, __VA_ARGS__)
 #define LISTENER_ROW(late_, key_, type_, field_, ...)                                    \
 	ENTRY("listener", late_, offsetof(struct listener_options, field_), key_, type_, \
 		__VA_ARGS__)
@@ -78,6 +88,7 @@ static const struct conf_option options[] = {
 #undef X
 #undef AT_START
 #undef POOL
+#undef CA
 #undef LISTENER
 #undef LISTENER_AT_START
 #undef LISTENER_ROW
@@ -133,8 +144,7 @@ static bool parse_bits(const char *text, unsigned most, unsigned *ret)
 	return true;
 }
 
-/* "192.0.2.0/24", "::1" */
-static bool parse_network(const char *text, struct network *ret)
+bool config_network(const char *text, struct network *ret)
 {
 	char address[INET6_ADDRSTRLEN];
 	const char *slash = strchr(text, '/');
@@ -170,7 +180,7 @@ static void check_lists(const struct conf *c, const char *path, struct buf *erro
 				"not a list of SHA-256 fingerprints (64 hex digits "
 				"each)");
 	for (size_t i = 0; i < c->proxy_trusted.n; i++)
-		if (!parse_network(c->proxy_trusted.item[i], &network))
+		if (!config_network(c->proxy_trusted.item[i], &network))
 			conf_complain(errors, path, "proxy", "trusted",
 				"not a list of networks like 192.0.2.0/24");
 	if (c->admin.n > ADMINS_MAX)
@@ -281,6 +291,7 @@ kf_err config_read(const char *path, struct conf *ret, struct buf *errors)
 	check_pools(ret, path, errors);
 	check_listeners(ret, path, errors);
 	check_own_key(ret, path, errors);
+	authorities_check_conf(ret, path, errors);
 	return errors->n == before ? KF_OK
 				   : kf_fail(CONFIG, "configuration has mistakes");
 }
@@ -322,7 +333,7 @@ kf_err config_settings(const struct conf *c, uint64_t generation, struct setting
 		if (!parse_fingerprint(c->admin.item[i], ret->admin[i]))
 			return kf_fail(CONFIG, "admin fingerprint");
 	for (size_t i = 0; i < ret->trusted_n; i++)
-		if (!parse_network(c->proxy_trusted.item[i], &ret->trusted[i]))
+		if (!config_network(c->proxy_trusted.item[i], &ret->trusted[i]))
 			return kf_fail(CONFIG, "trusted network");
 	return KF_OK;
 }

@@ -21,6 +21,18 @@ struct listener_options {
 	char *certificate, *key;
 };
 
+/* [ca NAME] */
+struct ca_options {
+	char *name;
+	char *certificate, *key;
+	struct conf_list names, networks, profiles;
+	bool allows_wildcards;
+	int subject, hash;
+	int64_t valid_ms, valid_max_ms, rsa_bits, ec_bits;
+};
+enum { CONF_SUBJECT_NAME, CONF_SUBJECT_WHOLE };
+enum { CONF_HASH_AUTO, CONF_HASH_SHA256, CONF_HASH_SHA384, CONF_HASH_SHA512 };
+
 /* [pool NAME] */
 struct pool_options {
 	char *name;
@@ -38,6 +50,7 @@ enum { CONF_OVERFLOW_NEVER, CONF_OVERFLOW_SOFTWARE };
 struct conf {
 	struct conf_group pools;     /* struct pool_options */
 	struct conf_group listeners; /* struct listener_options */
+	struct conf_group cas;       /* struct ca_options */
 	struct conf_list listen, admin, proxy_trusted;
 	char *name, *address_file, *certificate, *key, *ca, *crl, *store, *seen,
 		*snapshot;
@@ -103,6 +116,12 @@ static inline struct listener_options *config_listener(const struct conf *c, siz
 {
 	return (struct listener_options *)c->listeners.items + i;
 }
+static inline struct ca_options *config_ca(const struct conf *c, size_t i)
+{
+	return (struct ca_options *)c->cas.items + i;
+}
+/* "192.0.2.0/24", "::1" */
+bool config_network(const char *text, struct network *ret);
 /* Names what differs and counts from the next start on only: "loops in [server], sync in [audit]". */
 void config_needs_restart(
 	const struct conf *runs, const struct conf *new, struct buf *to);

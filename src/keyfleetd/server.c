@@ -7,6 +7,7 @@
 #include "crypt/keygen.h"
 #include "crypt/keyring.h"
 #include "crypt/password.h"
+#include "keyfleetd/authorities.h"
 #include "keyfleetd/erase.h"
 #include "keyfleetd/heads.h"
 #include "keyfleetd/health.h"
@@ -238,6 +239,7 @@ static void set_op_server(struct server *s)
 		.search = &s->search,
 		.arg = s,
 	};
+	s->op.authorities = authorities_list(s->authorities, &s->op.authorities_n);
 	if (s->op.allows_legacy)
 		log_warn("RSA keys of 1024 bits are allowed, which are too weak",
 			LOG_TEXT("option", "legacy_rsa_1024 in [server]"));
@@ -342,6 +344,14 @@ static kf_err open_memory(const struct server *s)
 	return crypt_init((size_t)s->conf.secret_memory / 2);
 }
 
+/* The health thread has not begun: its place among the readers is free. */
+static void warn_of_authorities(struct server *s)
+{
+	epoch_online(s->health_reader);
+	authorities_warn(s->authorities, &s->op, clock_wall_s());
+	epoch_offline(s->health_reader);
+}
+
 kf_err server_open(struct server *s, struct buf *why)
 {
 	s->started_ns = clock_monotonic_ns();
@@ -357,6 +367,8 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(metrics_new(&s->metrics), "start", why));
 	KF_TRY(explain(gates_open(s, why), "tls", why));
 	KF_TRY(explain(open_keyring(&s->conf, why, &s->keyring), "master key", why));
+	KF_TRY(explain(authorities_open(&s->conf, s->conf_path, why, &s->authorities),
+		"authorities", why));
 	KF_TRY(explain(open_tokens(s, why), "pools", why));
 	KF_TRY(explain(open_store(s), "store", why));
 	KF_TRY(explain(open_backup(s), "backup", why));
@@ -373,6 +385,7 @@ kf_err server_open(struct server *s, struct buf *why)
 	KF_TRY(explain(open_ios(s), "loops", why));
 	KF_TRY(explain(rotation_start(s, &s->rotation), "rotation", why));
 	KF_TRY(explain(epoch_register(s->epoch, &s->health_reader), "health", why));
+	warn_of_authorities(s);
 	return explain(health_open(s, s->conf.health, &s->health), "health", why);
 }
 
@@ -406,6 +419,7 @@ void server_close(struct server *s)
 	op_parts_free(s->parts);
 	guard_free(s->guard);
 	passwords_free(atomic_load(&s->passwords));
+	authorities_free(s->authorities);
 	heads_stop(s->heads);
 	if (s->store)
 		store_close(s->store);
@@ -504,6 +518,16 @@ static void check_addresses(const struct conf *c, struct buf *problems)
 			c->health);
 }
 
+static void check_authorities(const struct server *s, struct buf *problems)
+{
+	struct authorities *a = NULL;
+	const size_t before = problems->n;
+	kf_err e = authorities_open(&s->conf, s->conf_path, problems, &a);
+	if (!kf_ok(e) && problems->n == before)
+		buf_printf(problems, "authorities: %s\n", e.site->text);
+	authorities_free(a);
+}
+
 void server_check(struct server *s, struct buf *problems)
 {
 	size_t before = problems->n;
@@ -515,6 +539,7 @@ void server_check(struct server *s, struct buf *problems)
 	if (!kf_ok(e) && problems->n == before)
 		buf_printf(problems, "master key: %s\n", e.site->text);
 	check_addresses(&s->conf, problems);
+	check_authorities(s, problems);
 	tokens_check(&s->conf, problems);
 	check_directory(s->conf.audit, "directory", problems);
 	gates_close(s);

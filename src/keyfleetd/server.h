@@ -59,6 +59,7 @@ struct server {
 	struct guard *guard;
 	struct tokens *tokens; /* NULL: no pool is configured */
 	struct pools *pools;   /* the same */
+	struct authorities *authorities;
 	struct clients *clients;
 	struct http *health;
 	struct eraser *eraser;              /* NULL: no pools */

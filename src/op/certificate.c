@@ -2,11 +2,14 @@
 #include "op/certificate.h"
 #include "ttlv/utf8.h"
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 
 enum { SERIAL_MAX = 64 }; /* bytes; authorities stay below 21 */
+enum { REQUEST_MAX = 65536 };
 
 static void x509_freep(X509 **x) { X509_free(*x); }
+static void request_freep(X509_REQ **r) { X509_REQ_free(*r); }
 
 static kf_err parse(struct slice der, X509 **ret)
 {
@@ -246,4 +249,44 @@ kf_err certificate_describe(const struct kmip_object *o, struct make *m)
 	if (o->certificate_type != KMIP_CERTIFICATE_TYPE_X_509)
 		return KF_OK;
 	return describe_x509(o->value, &m->attrs);
+}
+
+/* --- requests --- */
+
+static X509_REQ *parse_request(const struct kmip_object *o)
+{
+	const unsigned char *p = o->value.p;
+	if (o->certificate_type == KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10)
+		return d2i_X509_REQ(NULL, &p, (long)o->value.n);
+	BIO *in = BIO_new_mem_buf(p, (int)o->value.n);
+	X509_REQ *request = in ? PEM_read_bio_X509_REQ(in, NULL, NULL, NULL) : NULL;
+	BIO_free(in);
+	return request;
+}
+
+static kf_err describe_pkcs10(const struct kmip_object *o, struct buf *attrs)
+{
+	autobuf item = buf_new(o->value.n + 256);
+	if (!o->value.n || o->value.n > REQUEST_MAX)
+		return kf_fail(
+			INVALID_FIELD, "a certificate request has 1 to 65536 bytes");
+	CLEANUP(request_freep) X509_REQ *request = parse_request(o);
+	ERR_clear_error();
+	if (!request)
+		return kf_fail(INVALID_FIELD, "not one PKCS#10 request");
+	add_party(attrs, TAG_X_509_CERTIFICATE_SUBJECT, TAG_SUBJECT_DISTINGUISHED_NAME,
+		X509_REQ_get_subject_name(request), &item);
+	add_parts(attrs, X509_REQ_get_subject_name(request), true);
+	return buf_err(&item);
+}
+
+kf_err certificate_describe_request(const struct kmip_object *o, struct make *m)
+{
+	make_digest(m, o->value);
+	attrs_remove_all(&m->attrs, TAG_CERTIFICATE_LENGTH);
+	attrs_add_int(&m->attrs, TAG_CERTIFICATE_LENGTH, (int32_t)o->value.n);
+	return o->certificate_type == KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10 ||
+			       o->certificate_type == KMIP_CERTIFICATE_REQUEST_TYPE_PEM
+		       ? describe_pkcs10(o, &m->attrs)
+		       : KF_OK;
 }

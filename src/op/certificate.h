@@ -10,3 +10,6 @@
  * subject and issuer as DER names and by their parts.  INVALID_FIELD if an X.509 certificate cannot be
  * read. */
 kf_err certificate_describe(const struct kmip_object *o, struct make *m);
+/* The same of a certificate request: Certificate Length, Digest and, of PKCS#10, the subject.  Kinds that we cannot
+ * read are kept as they are. */
+kf_err certificate_describe_request(const struct kmip_object *o, struct make *m);

@@ -40,6 +40,7 @@ enum op_audit {
 	AUDIT_FIRST,  /* the record is on disk before the answer leaves */
 };
 
+struct authority;
 struct op_backup;
 struct op_call;
 struct op_parts;
@@ -99,7 +100,7 @@ struct op_call {
 	struct buf attrs;         /* attributes of the request, in canonical form */
 	struct buf expanded;      /* the payload with what its templates say; or empty */
 	const char *mechanism;    /* for the audit record, "ecdsa-sha256"; NULL: none */
-	struct slice message;     /* the same: words of the client's own; empty: none */
+	struct slice message;     /* the same: what was issued, or words of the client's own; empty: none */
 
 	/* by op_start */
 	kf_err err;
@@ -166,6 +167,8 @@ struct op_server {
 	struct op_later *later;       /* op/later.h */
 	struct op_cryptoki *cryptoki; /* op/cryptoki.h */
 	struct op_search *search;     /* NULL: no limit */
+	const struct authority *authorities; /* op/authority.h; the first is the default */
+	size_t authorities_n;
 	void *arg;
 };
 

@@ -18,7 +18,11 @@ static kf_err of_certificate(struct slice material, struct pubkey **ret)
 
 kf_err op_public_key(struct op_call *call, struct pubkey **ret)
 {
-	const struct object *o = call->object;
+	return op_public_key_of(call, call->object, ret);
+}
+
+kf_err op_public_key_of(struct op_call *call, const struct object *o, struct pubkey **ret)
+{
 	struct slice material;
 
 	if (o->type == OBJECT_PRIVATE_KEY && o->key)

@@ -9,3 +9,6 @@
 /* Of a public key object, a certificate, or the public half of a private key.  OBJECT_TYPE for others.
  * The caller frees it.  call->scratch is used up. */
 kf_err op_public_key(struct op_call *call, struct pubkey **ret);
+/* The same of another object. */
+kf_err op_public_key_of(
+	struct op_call *call, const struct object *o, struct pubkey **ret);

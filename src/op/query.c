@@ -32,6 +32,8 @@ static bool is_offered(const struct op_call *call, const struct op *op)
 {
 	if (op->code == KMIP_OPERATION_INTEROP && !call->server->is_interop_test)
 		return false;
+	if (op->permission == PERM_CERTIFY && !call->server->authorities_n)
+		return false;
 	return op->since <= call->version && op->code < VENDOR_VALUES;
 }
 
@@ -48,7 +50,7 @@ static void add_object_types(struct query_response *a)
 {
 	static const uint32_t types[] = { OBJECT_CERTIFICATE, OBJECT_SYMMETRIC_KEY,
 		OBJECT_PUBLIC_KEY, OBJECT_PRIVATE_KEY, OBJECT_SECRET_DATA, OBJECT_OPAQUE,
-		OBJECT_TEMPLATE };
+		OBJECT_TEMPLATE, OBJECT_CERTIFICATE_REQUEST };
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
 		a->object_type[a->object_types++] = types[i];

@@ -201,6 +201,12 @@ static void drop_link(struct buf *set, uint32_t link_type)
 			i++;
 }
 
+void replace_link(struct buf *set, uint32_t link_type, const char *id)
+{
+	drop_link(set, link_type);
+	attrs_add_link(set, link_type, slice_of(id));
+}
+
 kf_err replace_old(
 	struct op_call *call, const struct object *old, const char new_id[OBJECT_ID_SIZE])
 {
@@ -208,8 +214,7 @@ kf_err replace_old(
 	buf_add_slice(&attrs, old->attrs);
 	attrs_remove_all(&attrs, TAG_NAME);
 	attrs_take_out_all(&attrs, &lease);
-	drop_link(&attrs, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK);
-	attrs_add_link(&attrs, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK, slice_of(new_id));
+	replace_link(&attrs, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK, new_id);
 	attrs_set_bool(&attrs, TAG_ROTATE_LATEST, false);
 	attrs_set_date(&attrs, TAG_LAST_CHANGE_DATE, call->now_s);
 	return op_replace_other(call, old, &attrs, true);

@@ -39,6 +39,9 @@ enum { ROTATION_LEASE_MOST_S = 86400 };
 void replace_put_lease(struct buf *attrs, int64_t until_s);
 bool replace_is_leased(const struct object *o, int64_t now_s);
 
+/* The only Link of this type. */
+void replace_link(struct buf *set, uint32_t link_type, const char *id);
+
 /* The mutation of the old object; before that of the new one, since names are unique. */
 kf_err replace_old(struct op_call *call, const struct object *old,
 	const char new_id[OBJECT_ID_SIZE]);

@@ -14,6 +14,7 @@
 #include "op/op.def"
 #undef X
 
+struct decision op_certify_decide(struct op_call *call);
 struct decision op_locate_decide(struct op_call *call);
 struct decision op_sign_decide(struct op_call *call);
 struct decision op_decrypt_decide(struct op_call *call);

@@ -184,6 +184,7 @@ static kf_err describe(const struct op_call *call, struct taking *t)
 	case OBJECT_SECRET_DATA:
 	case OBJECT_PGP_KEY: return merge_key_block(m, &o->block);
 	case OBJECT_CERTIFICATE: return certificate_describe(o, m);
+	case OBJECT_CERTIFICATE_REQUEST: return certificate_describe_request(o, m);
 	case OBJECT_TEMPLATE: return template_check(call, o);
 	default: make_digest(m, o->value); return KF_OK;
 	}

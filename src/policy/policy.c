@@ -6,7 +6,7 @@
 enum {
 	USE = PERM_SIGN | PERM_CSR | PERM_DECRYPT | PERM_DECRYPT_TLS,
 	/* Whoever may use a key may find it and read its attributes. */
-	USE_ANY = USE | PERM_ENCRYPT | PERM_MAC | PERM_MAC_VERIFY,
+	USE_ANY = USE | PERM_ENCRYPT | PERM_MAC | PERM_MAC_VERIFY | PERM_CERTIFY,
 	READ = PERM_GET | PERM_GET_ATTRIBUTES | PERM_LOCATE,
 	KNOW = PERM_GET_ATTRIBUTES | PERM_LOCATE,
 	/* More grants than this of one client are searched by key, fewer are walked through. */
@@ -226,8 +226,8 @@ static struct decision by_grant(const struct tally *t)
 static struct decision by_ownership(const struct tally *t)
 {
 	const bool is_narrowed = t->signs && !t->signs_freely;
-	const uint32_t takes_away =
-		PERM_GET | PERM_DECRYPT | PERM_DECRYPT_TLS | PERM_UNWRAP | PERM_DERIVE;
+	const uint32_t takes_away = PERM_GET | PERM_DECRYPT | PERM_DECRYPT_TLS |
+				    PERM_UNWRAP | PERM_DERIVE | PERM_CERTIFY;
 
 	if (is_narrowed && t->object->type == OBJECT_PRIVATE_KEY &&
 		(t->wanted & (takes_away | PERM_SIGN)))

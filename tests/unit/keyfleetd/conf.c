@@ -120,11 +120,13 @@ TEST(every_option_has_a_line_of_manual)
 	OK(strstr((const char *)manual.p, key));
 #define AT_START          X
 #define POOL(key, ...)    OK(strstr((const char *)manual.p, key));
+#define CA                POOL
 #define LISTENER          POOL
 #define LISTENER_AT_START POOL
 #include "keyfleetd/option.def"
 #undef LISTENER
 #undef LISTENER_AT_START
+#undef CA
 #undef POOL
 #undef X
 #undef AT_START
@@ -224,6 +226,48 @@ TEST(pools_that_contradict_themselves_are_refused)
 	OK(is_refused("[pool a]\noverflow = hardware\n", "overflow"));
 }
 
+TEST(authorities_are_read_and_count_from_the_next_start_on)
+{
+	autobuf errors = buf_new(65536), late = buf_new(4096);
+	struct conf runs, c;
+
+	OK(kf_ok(read_text("[ca web]\ncertificate = ca.pem\nkey = ca-key\n"
+			   "names = .example.com www.example.org\n"
+			   "networks = 192.0.2.0/24\nprofiles = server, client\n",
+		&c, &errors)));
+	EQ(c.cas.n, 1);
+	OK(!strcmp(config_ca(&c, 0)->name, "web"));
+	EQ(config_ca(&c, 0)->names.n, 2);
+	EQ(config_ca(&c, 0)->profiles.n, 2);
+	EQ(config_ca(&c, 0)->valid_ms, (int64_t)90 * 86400000);
+	EQ(config_ca(&c, 0)->valid_max_ms, (int64_t)398 * 86400000);
+	OK(!config_ca(&c, 0)->allows_wildcards);
+
+	OK(kf_ok(read_text("", &runs, &errors)));
+	config_needs_restart(&runs, &c, &late);
+	OK(slice_is(buf_slice(&late), "[ca ...]"));
+	config_free(&runs);
+	config_free(&c);
+}
+
+#define CA_LINES "[ca web]\ncertificate = ca.pem\nkey = k\n"
+
+TEST(authorities_that_make_no_sense_are_refused)
+{
+	OK(is_refused("[ca web]\nkey = k\n", "certificate"));
+	OK(is_refused("[ca web]\ncertificate = ca.pem\n", "private key"));
+	OK(is_refused("[ca w/b]\ncertificate = a\nkey = k\n", "letters, digits"));
+	OK(is_refused(CA_LINES "names = .\n", "names"));
+	OK(is_refused(CA_LINES "names = *\n", "names"));
+	OK(is_refused(CA_LINES "names = *.example.com\n", "names"));
+	OK(is_refused(CA_LINES "names = ..com\n", "names"));
+	OK(is_refused(CA_LINES "networks = 1.2.3.4/33\n", "networks"));
+	OK(is_refused(CA_LINES "profiles = server, ca\n", "server and client"));
+	OK(is_refused(CA_LINES "valid = 400d\n", "valid_max"));
+	OK(is_refused(CA_LINES "rsa_bits = 1024\n", "rsa_bits"));
+	OK(is_refused(CA_LINES "hash = sha1\n", "hash"));
+}
+
 TEST(what_needs_a_restart_is_named_and_nothing_else)
 {
 	autobuf errors = buf_new(65536);
@@ -249,6 +293,7 @@ TEST(what_needs_a_restart_is_named_and_nothing_else)
 		config_free(&before);                                                    \
 		config_free(&c);                                                         \
 	}
+#define CA(...)
 #define LISTENER(...)
 #define LISTENER_AT_START(...)
 #include "keyfleetd/option.def"
@@ -291,6 +336,7 @@ TEST(every_limit_is_in_the_settings_that_loops_look_at)
 #include "keyfleetd/option.def"
 #undef LISTENER
 #undef LISTENER_AT_START
+#undef CA
 #undef POOL
 #undef X
 #undef AT_START

@@ -107,7 +107,7 @@ TEST(discover_versions_and_query_answer_everybody)
 	OK(kf_ok(ask(&w, KMIP_OPERATION_QUERY)));
 	r = answer(&w);
 	OK(kf_ok(query_get_response(&r, &facts)));
-	OK(facts.operations >= 15 && facts.object_types == 6);
+	OK(facts.operations >= 15 && facts.object_types == 7);
 	OK(slice_is(facts.server_version, "1.2.3"));
 	OK(facts.more.n > 0);
 	for (size_t i = 0; i < facts.operations; i++)

@@ -200,7 +200,7 @@ TEST(each_grant_gives_its_permission_and_what_it_implies_and_nothing_else)
 {
 	AUTO key = thing(OBJECT_PRIVATE_KEY, "k1", "somebody");
 	const uint32_t use = PERM_SIGN | PERM_CSR | PERM_DECRYPT | PERM_DECRYPT_TLS |
-			     PERM_ENCRYPT | PERM_MAC | PERM_MAC_VERIFY;
+			     PERM_ENCRYPT | PERM_MAC | PERM_MAC_VERIFY | PERM_CERTIFY;
 
 	for (size_t g = 0; g < N; g++) {
 		reset();

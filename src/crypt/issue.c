@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "crypt/issue_inside.h"
+#include "crypt/sigalg.h"
+#include <openssl/rand.h>
+
+/* RFC 5280 wants a positive number: the top byte is 1..127, all others are random. */
+kf_err issue_serial(uint8_t ret[ISSUE_SERIAL_SIZE])
+{
+	if (RAND_bytes(ret, ISSUE_SERIAL_SIZE) != 1)
+		return ossl_fail(CRYPTO, "serial number");
+	ret[0] &= 0x7f;
+	ret[0] |= 0x40;
+	return KF_OK;
+}
+
+/* --- fields --- */
+
+static kf_err set_serial(X509 *x, const uint8_t serial[ISSUE_SERIAL_SIZE])
+{
+	return ASN1_STRING_set(X509_get_serialNumber(x), serial, ISSUE_SERIAL_SIZE)
+		       ? KF_OK
+		       : ossl_fail(NOMEM, "serial number");
+}
+
+static kf_err set_dates(X509 *x, const struct issue *i)
+{
+	if (i->not_before >= i->not_after)
+		return kf_fail(
+			INVALID_FIELD, "the certificate would end before it begins");
+	return ASN1_TIME_set(X509_getm_notBefore(x), (time_t)i->not_before) &&
+			       ASN1_TIME_set(X509_getm_notAfter(x), (time_t)i->not_after)
+		       ? KF_OK
+		       : ossl_fail(CRYPTO, "dates of a certificate");
+}
+
+static kf_err set_common_name(X509 *x, const X509_NAME *subject)
+{
+	struct slice cn;
+	if (!issue_common_name(subject, &cn))
+		return KF_OK;
+	return X509_NAME_add_entry_by_NID(X509_get_subject_name(x), NID_commonName,
+		       MBSTRING_UTF8, cn.p, (int)cn.n, -1, 0)
+		       ? KF_OK
+		       : ossl_fail(INVALID_CSR, "the common name is too long");
+}
+
+static kf_err set_subject(X509 *x, const struct issue *i, const X509_NAME *subject)
+{
+	if (!i->takes_whole_subject)
+		return set_common_name(x, subject);
+	return X509_set_subject_name(x, subject) ? KF_OK : ossl_fail(NOMEM, "subject");
+}
+
+/* Without a subject the alternative names are all there is: critical (RFC 5280, 4.2.1.6). */
+static kf_err add_names(X509 *x, GENERAL_NAMES *names)
+{
+	const int is_critical = !X509_NAME_entry_count(X509_get_subject_name(x));
+	if (!names || !sk_GENERAL_NAME_num(names))
+		return KF_OK;
+	return X509_add1_ext_i2d(x, NID_subject_alt_name, names, is_critical,
+		       X509V3_ADD_DEFAULT) > 0
+		       ? KF_OK
+		       : ossl_fail(CRYPTO, "alternative names");
+}
+
+static kf_err fill(X509 *x, const struct issue *i, const struct issue_request *r)
+{
+	const X509_NAME *by = X509_get_subject_name(i->ca->cert);
+	if (!X509_set_version(x, X509_VERSION_3) ||
+		!X509_set_pubkey(x, pubkey_pkey(r->key)) || !X509_set_issuer_name(x, by))
+		return ossl_fail(CRYPTO, "certificate");
+	KF_TRY(set_serial(x, i->serial));
+	KF_TRY(set_dates(x, i));
+	KF_TRY(set_subject(x, i, r->subject));
+	KF_TRY(names_add_extensions(x, i->role, i->ca->cert));
+	return add_names(x, r->names);
+}
+
+/* --- the signature --- */
+
+/* It stands in what is signed, and beside the signature.  OpenSSL lets it be set by signing only, so its
+ * copies are written to: the certificate is ours. */
+static kf_err set_algorithm(X509 *x, const struct mech *mech)
+{
+	const X509_ALGOR *outside = NULL;
+	X509_ALGOR *algorithm = sigalg_new(mech);
+	X509_get0_signature(NULL, &outside, x);
+	int done = algorithm &&
+		   X509_ALGOR_copy((X509_ALGOR *)(uintptr_t)outside, algorithm) &&
+		   X509_ALGOR_copy(
+			   (X509_ALGOR *)(uintptr_t)X509_get0_tbs_sigalg(x), algorithm);
+	X509_ALGOR_free(algorithm);
+	return done ? KF_OK : ossl_fail(NOMEM, "signature algorithm");
+}
+
+static kf_err set_signature(X509 *x, struct slice sig)
+{
+	const ASN1_BIT_STRING *bits = NULL;
+	X509_get0_signature(&bits, NULL, x);
+	return sigalg_set_bits((ASN1_BIT_STRING *)(uintptr_t)bits, sig)
+		       ? KF_OK
+		       : ossl_fail(NOMEM, "signature");
+}
+
+static kf_err ask_signer(
+	X509 *x, const struct issue *i, const struct mech *mech, struct buf *sig)
+{
+	unsigned char *tbs = NULL;
+	const int n = i2d_re_X509_tbs(x, &tbs);
+	if (n <= 0)
+		return ossl_fail(CRYPTO, "certificate");
+	kf_err err = i->sign(i->arg, mech, (struct slice){ tbs, (size_t)n }, sig);
+	OPENSSL_free(tbs);
+	return kf_ok(err) ? buf_err(sig) : err;
+}
+
+static kf_err sign(X509 *x, const struct issue *i)
+{
+	autobuf sig = buf_new(1024);
+	const struct mech *mech = issue_ca_mech(i->ca, i->hash);
+	if (!mech)
+		return kf_fail(
+			BAD_PARAMETERS, "the authority's key has no such signature");
+	KF_TRY(set_algorithm(x, mech));
+	KF_TRY(ask_signer(x, i, mech, &sig));
+	KF_TRY(set_signature(x, buf_slice(&sig)));
+	return X509_verify(x, pubkey_pkey(i->ca->key)) == 1
+		       ? KF_OK
+		       : ossl_fail(CRYPTO, "the signature that came back is wrong");
+}
+
+static kf_err put_der(X509 *x, struct buf *ret)
+{
+	unsigned char *der = NULL;
+	const int n = i2d_X509(x, &der);
+	if (n <= 0)
+		return ossl_fail(CRYPTO, "writing a certificate");
+	buf_add(ret, der, (size_t)n);
+	OPENSSL_free(der);
+	return buf_err(ret);
+}
+
+kf_err issue_certificate(
+	const struct issue *i, const struct issue_request *r, struct buf *ret)
+{
+	CLEANUP(ossl_x509_freep) X509 *x = X509_new();
+	if (!x)
+		return ossl_fail(NOMEM, "certificate");
+	KF_TRY(fill(x, i, r));
+	KF_TRY(sign(x, i));
+	return put_der(x, ret);
+}

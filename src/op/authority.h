@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * authority: the small authorities of this server, [ca NAME] of its configuration, and how their keys sign.
+ *
+ * The key is a private key object of this server, in software or on tokens, looked up anew for each certificate:
+ * it may be revoked, destroyed or replaced at any time, and grants to `certify` go by it.
+ */
+#pragma once
+#include "crypt/issue.h"
+#include "op/step.h"
+
+enum { AUTHORITY_NAME_SIZE = 65, AUTHORITIES_MAX = 16 };
+
+/* Vendor attributes of ours (kmip/token_admin.h): which authority, and what for; kept with what is issued. */
+#define AUTHORITY_ATTRIBUTE_CA      "ca"
+#define AUTHORITY_ATTRIBUTE_PROFILE "profile"
+
+/* Constant while the server runs. */
+struct authority {
+	char name[AUTHORITY_NAME_SIZE];
+	const char *key; /* Unique Identifier, or a name */
+	struct issue_ca *ca;
+	struct issue_policy policy;
+	bool may_issue[CERT_CLIENT + 1]; /* by role */
+	enum cert_role role;             /* when none is asked for */
+	enum hash_id hash;               /* HASH_NONE: as the key's strength has it */
+	int64_t valid_s, valid_max_s;
+};
+
+/* "server", "client"; false: neither. */
+bool authority_role(struct slice text, enum cert_role *ret);
+const char *authority_role_name(enum cert_role role);
+
+/* The one that the attributes ask for (Vendor attribute "ca", X.509 Certificate Issuer), those of the second set
+ * where the first says nothing; else the first one of the configuration.  INVALID_FIELD: there is no such. */
+kf_err authority_choose(const struct op_server *server, struct slice wish,
+	struct slice otherwise, const struct authority **ret);
+
+/* Its key; NULL: it is not there.  Borrowed, as all that comes from the catalog. */
+const struct object *authority_key(
+	const struct op_server *server, const struct authority *a);
+/* DENIED, with the reason, unless the key may sign certificates and is that of the authority's certificate. */
+kf_err authority_check(
+	const struct authority *a, const struct object *key, int64_t now_s);
+/* The object of its certificate, if it is registered and the key leads to it; or NULL. */
+const struct object *authority_certificate(const struct op_server *server,
+	const struct authority *a, const struct object *key);
+
+/* On a worker; waits for tokens.  For struct issue. */
+struct authority_signer {
+	struct pools *pools;
+	struct token_key *key;
+};
+kf_err authority_sign(
+	void *signer, const struct mech *mech, struct slice data, struct buf *sig);

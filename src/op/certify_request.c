@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * certify_request: who is to be certified, and for which key.
+ */
+#include "op/certify.h"
+#include "kmip/key_block.h"
+#include "op/public.h"
+#include <string.h>
+
+bool certify_is_allowed(const struct op_call *call, const struct object *o)
+{
+	return policy_decide_linked(call->server->catalog, call->who, PERM_CERTIFY, o)
+		.is_allowed;
+}
+
+/* --- a request --- */
+
+static kf_err read_request(uint32_t type, struct slice bytes, struct issue_request **ret)
+{
+	switch (type) {
+	case KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10:
+		return issue_request_read(bytes, false, ret);
+	case KMIP_CERTIFICATE_REQUEST_TYPE_PEM:
+		return issue_request_read(bytes, true, ret);
+	default:
+		return kf_fail(
+			FEATURE, "certificate requests are PKCS#10, in DER or PEM");
+	}
+}
+
+static kf_err read_value(
+	struct op_call *call, const struct object *o, struct kmip_object *ret)
+{
+	struct slice material;
+	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));
+	return kmip_object_parse(material, ret);
+}
+
+/* One that is registered (2.x). */
+static kf_err read_registered(
+	struct op_call *call, const struct object *o, struct issue_request **ret)
+{
+	struct kmip_object k;
+	if (!o || !certify_is_allowed(call, o))
+		return kf_fail(NOT_FOUND, "no such certificate request");
+	if (o->type != OBJECT_CERTIFICATE_REQUEST)
+		return kf_fail(OBJECT_TYPE, "the object is no certificate request");
+	KF_TRY(op_check_material(o, call->now_s));
+	KF_TRY(read_value(call, o, &k));
+	return read_request(k.certificate_type, k.value, ret);
+}
+
+/* --- the objects of its key --- */
+
+static const struct object *linked(
+	const struct op_call *call, const struct object *o, uint32_t link_type)
+{
+	struct slice id;
+	return o && attrs_get_link(o->attrs, link_type, &id)
+		       ? catalog_find(call->server->catalog, id)
+		       : NULL;
+}
+
+static bool is_usable(const struct object *o, const struct op_call *call)
+{
+	return kf_ok(op_check_material(o, call->now_s)) &&
+	       object_state(o, call->now_s) != STATE_COMPROMISED;
+}
+
+/* The private key, if both halves say so and belong to the same client. */
+static void find_private(struct op_call *call)
+{
+	struct certify_call *c = certify_of(call);
+	const struct object *o =
+		linked(call, c->public_key, KMIP_LINK_TYPE_PRIVATE_KEY_LINK);
+	uint8_t key_id[KEY_ID_SIZE];
+	pubkey_id(issue_request_key(c->request), key_id);
+	if (o && o->type == OBJECT_PRIVATE_KEY &&
+		!strcmp(o->owner, c->public_key->owner) &&
+		!memcmp(o->key_id, key_id, KEY_ID_SIZE) && is_usable(o, call))
+		c->private_key = object_ref(o);
+}
+
+/* The named public key has the key of the request? */
+static kf_err check_same(struct op_call *call, const struct object *o)
+{
+	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
+	KF_TRY(op_public_key_of(call, o, &key));
+	return slice_eq(pubkey_spki(key),
+		       pubkey_spki(issue_request_key(certify_of(call)->request)))
+		       ? KF_OK
+		       : kf_fail(INVALID_CSR, "the request is for another public key");
+}
+
+static kf_err check_certifiable(const struct op_call *call, const struct object *o)
+{
+	if (o->type != OBJECT_PUBLIC_KEY)
+		return kf_fail(OBJECT_TYPE, "certificates are made for public keys");
+	KF_TRY(op_check_material(o, call->now_s));
+	return is_usable(o, call) ? KF_OK : kf_fail(STATE, "the key is compromised");
+}
+
+struct search {
+	struct op_call *call;
+	uint8_t key_id[KEY_ID_SIZE];
+	const struct object *found;
+};
+
+static bool visit(void *arg, const struct object *o)
+{
+	struct search *s = arg;
+	const struct object *public_key =
+		memcmp(o->key_id, s->key_id, KEY_ID_SIZE)
+			? NULL
+			: linked(s->call, o, KMIP_LINK_TYPE_PUBLIC_KEY_LINK);
+	if (public_key && kf_ok(check_certifiable(s->call, public_key)) &&
+		certify_is_allowed(s->call, public_key) &&
+		kf_ok(check_same(s->call, public_key)))
+		s->found = public_key;
+	return !s->found;
+}
+
+/* Nobody named the public key: perhaps it is here all the same. */
+static void find_public(struct op_call *call)
+{
+	struct certify_call *c = certify_of(call);
+	struct search s = { .call = call };
+	pubkey_id(issue_request_key(c->request), s.key_id);
+	catalog_each_key(call->server->catalog, s.key_id, visit, &s);
+	if (s.found)
+		c->public_key = object_ref(s.found);
+}
+
+/* --- from what is here --- */
+
+/* Subject Distinguished Name and Subject Alternative Names of the attribute X.509 Certificate Subject. */
+static void names_in(struct slice wish, struct issue_names *ret,
+	struct slice names[ISSUE_NAMES_MAX + 1])
+{
+	struct ttlv_item subject, it;
+	if (!attrs_find(wish, TAG_X_509_CERTIFICATE_SUBJECT, 0, &subject))
+		return;
+	struct ttlv_reader r = ttlv_read(subject.value);
+	ret->names = names;
+	while (ttlv_next(&r, &it)) {
+		if (it.tag == TAG_SUBJECT_DISTINGUISHED_NAME)
+			ret->subject = it.value;
+		if (it.tag == TAG_SUBJECT_ALTERNATIVE_NAME && ret->n <= ISSUE_NAMES_MAX)
+			names[ret->n++] = it.value;
+	}
+}
+
+static kf_err from_key(struct op_call *call)
+{
+	struct certify_call *c = certify_of(call);
+	struct slice list[ISSUE_NAMES_MAX + 1];
+	struct issue_names names = { 0 };
+	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
+	KF_TRY(op_public_key_of(call, call->object, &key));
+	names_in(c->q.attributes, &names, list);
+	KF_TRY(issue_request_new(pubkey_spki(key), &names, &c->request));
+	c->public_key = object_ref(call->object);
+	find_private(call);
+	/* Nothing else proves that whoever asks has the key. */
+	return c->private_key ? KF_OK
+			      : kf_fail(DENIED, "without a request the private key must "
+						"be here");
+}
+
+static kf_err from_certificate(struct op_call *call)
+{
+	struct kmip_object k;
+	KF_TRY(read_value(call, call->object, &k));
+	return issue_request_renew(k.value, &certify_of(call)->request);
+}
+
+/* --- which of them --- */
+
+static kf_err read_given(struct op_call *call)
+{
+	struct certify_call *c = certify_of(call);
+	const struct object *o = NULL;
+	if (c->is_renewal && c->q.request_uid.kind != KMIP_UID_ABSENT) {
+		if (c->q.request_type)
+			return kf_fail(INVALID_FIELD, "two certificate requests");
+		KF_TRY(op_find_named(call, &c->q.request_uid, &o));
+		return read_registered(call, o, &c->request);
+	}
+	if (c->q.request_type)
+		return read_request(c->q.request_type, c->q.request, &c->request);
+	if (!c->is_renewal && call->object->type == OBJECT_CERTIFICATE_REQUEST)
+		return read_registered(call, call->object, &c->request);
+	return KF_OK;
+}
+
+static kf_err find_for_certificate(struct op_call *call)
+{
+	struct certify_call *c = certify_of(call);
+	if (call->object->type != OBJECT_CERTIFICATE)
+		return kf_fail(OBJECT_TYPE, "only certificates are re-certified");
+	if (attrs_count(call->object->attrs, TAG_REVOCATION_REASON))
+		return kf_fail(DENIED, "the certificate was revoked");
+	if (!c->request)
+		KF_TRY(from_certificate(call));
+	KF_TRY(check_same(call, call->object));
+	const struct object *o =
+		linked(call, call->object, KMIP_LINK_TYPE_PUBLIC_KEY_LINK);
+	if (o && certify_is_allowed(call, o) && kf_ok(check_certifiable(call, o)) &&
+		kf_ok(check_same(call, o)))
+		c->public_key = object_ref(o);
+	return KF_OK;
+}
+
+static kf_err find_for_key(struct op_call *call)
+{
+	struct certify_call *c = certify_of(call);
+	if (!c->is_named || call->object->type == OBJECT_CERTIFICATE_REQUEST) {
+		find_public(call);
+		return KF_OK;
+	}
+	KF_TRY(check_certifiable(call, call->object));
+	if (!c->request)
+		return from_key(call);
+	KF_TRY(check_same(call, call->object));
+	c->public_key = object_ref(call->object);
+	return KF_OK;
+}
+
+kf_err certify_find_request(struct op_call *call)
+{
+	struct certify_call *c = certify_of(call);
+	KF_TRY(read_given(call));
+	KF_TRY(c->is_renewal ? find_for_certificate(call) : find_for_key(call));
+	if (c->public_key && !c->private_key)
+		find_private(call);
+	return KF_OK;
+}
