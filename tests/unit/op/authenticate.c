@@ -38,28 +38,17 @@ static kf_err add_secret(struct world *w, uint32_t type, uint32_t algorithm,
 	autobuf attrs = buf_new(4096);
 	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, MAC_BOTH);
 	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
-	struct ttlv_writer q = question(w);
-	register_put_request(&q,
-		&(struct register_request){
-			.attributes = buf_slice(&attrs),
-			.object = { .type = type,
-				.secret_data_type =
-					type == OBJECT_SECRET_DATA
-						? KMIP_SECRET_DATA_TYPE_PASSWORD
-						: 0,
-				.block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
-					.algorithm = algorithm,
-					.length = algorithm ? (int32_t)bytes.n * 8 : 0,
-					.has_value = true,
-					.material = bytes } },
-		});
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
-	struct register_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(register_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){ .type = type,
+			.secret_data_type = type == OBJECT_SECRET_DATA
+						    ? KMIP_SECRET_DATA_TYPE_PASSWORD
+						    : 0,
+			.block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
+				.algorithm = algorithm,
+				.length = algorithm ? (int32_t)bytes.n * 8 : 0,
+				.has_value = true,
+				.material = bytes } },
+		ret);
 }
 
 static kf_err mac(struct world *w, struct mac_request *q, const struct id *id,
@@ -443,21 +432,11 @@ static kf_err add_certificate(
 	KF_TRY(cert_to_der(pem, &der));
 	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, usage);
 	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
-	struct ttlv_writer q = question(w);
-	register_put_request(
-		&q, &(struct register_request){
-			    .attributes = buf_slice(&attrs),
-			    .object = { .type = OBJECT_CERTIFICATE,
-				    .certificate_type = KMIP_CERTIFICATE_TYPE_X_509,
-				    .value = buf_slice(&der) },
-		    });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
-	struct register_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(register_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){ .type = OBJECT_CERTIFICATE,
+			.certificate_type = KMIP_CERTIFICATE_TYPE_X_509,
+			.value = buf_slice(&der) },
+		ret);
 }
 
 static size_t sign_with(const struct buf *key_pem, const char *text, uint8_t sig[128])

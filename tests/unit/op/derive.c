@@ -28,23 +28,15 @@ static kf_err put(struct world *w, const struct base *b, struct id *ret)
 		attrs_add_bool(&attrs, TAG_SENSITIVE, true);
 	if (!b->is_inactive)
 		attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
-	struct ttlv_writer q = question(w);
-	register_put_request(&q,
-		&(struct register_request){ .attributes = buf_slice(&attrs),
-			.object = { .type = b->type,
-				.secret_data_type =
-					is_secret ? KMIP_SECRET_DATA_TYPE_PASSWORD : 0,
-				.block = { .format = b->format ? b->format : 1,
-					.algorithm = b->algorithm,
-					.has_value = true,
-					.material = b->bytes } } });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
-	struct register_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(register_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){ .type = b->type,
+			.secret_data_type =
+				is_secret ? KMIP_SECRET_DATA_TYPE_PASSWORD : 0,
+			.block = { .format = b->format ? b->format : 1,
+				.algorithm = b->algorithm,
+				.has_value = true,
+				.material = b->bytes } },
+		ret);
 }
 
 static kf_err put_password(struct world *w, const char *text, struct id *ret)

@@ -34,24 +34,14 @@ static kf_err add_key(struct world *w, const struct key_wish *wish, struct id *r
 	if (!wish->is_not_active)
 		attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
 	buf_add_slice(&attrs, wish->extra);
-	struct ttlv_writer q = question(w);
-	register_put_request(
-		&q, &(struct register_request){
-			    .attributes = buf_slice(&attrs),
-			    .object = { .type = OBJECT_SYMMETRIC_KEY,
-				    .block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
-					    .algorithm = wish->algorithm,
-					    .length = wish->bits,
-					    .has_value = true,
-					    .material = wish->bytes } },
-		    });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
-	struct register_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(register_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){ .type = OBJECT_SYMMETRIC_KEY,
+			.block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
+				.algorithm = wish->algorithm,
+				.length = wish->bits,
+				.has_value = true,
+				.material = wish->bytes } },
+		ret);
 }
 
 static const uint8_t zeros[64];

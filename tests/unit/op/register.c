@@ -30,26 +30,16 @@ static kf_err put(struct world *w, const struct wish *wish, struct id *ret)
 	if (wish->length)
 		attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, wish->length);
 	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
-	struct ttlv_writer q = question(w);
-	register_put_request(&q,
-		&(struct register_request){
-			.attributes = buf_slice(&attrs),
-			.object = {
-				.type = wish->type,
-				.block = wish->block,
-				.certificate_type = wish->certificate_type,
-				.secret_data_type = wish->secret_data_type,
-				.opaque_data_type = wish->opaque_data_type,
-				.value = wish->value,
-			},
-		});
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
-	struct register_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(register_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){
+			.type = wish->type,
+			.block = wish->block,
+			.certificate_type = wish->certificate_type,
+			.secret_data_type = wish->secret_data_type,
+			.opaque_data_type = wish->opaque_data_type,
+			.value = wish->value,
+		},
+		ret);
 }
 
 static struct key_block block(

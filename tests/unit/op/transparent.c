@@ -18,16 +18,7 @@ static kf_err put(
 	autobuf attrs = buf_new(4096);
 	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, usage);
 	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
-	struct ttlv_writer q = question(w);
-	register_put_request(&q, &(struct register_request){
-					 .attributes = buf_slice(&attrs), .object = *o });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
-	struct register_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(register_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return register_object(w, buf_slice(&attrs), o, ret);
 }
 
 static kf_err put_bytes(struct world *w, uint32_t type, uint32_t format,

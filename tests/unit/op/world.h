@@ -251,6 +251,22 @@ static struct kmip_uid uid(const struct id *id)
 	return id ? kmip_uid_text(slice_of(id->text)) : (struct kmip_uid){ 0 };
 }
 
+/* Whoever asks registers it with these attributes. */
+static kf_err register_object(struct world *w, struct slice attributes,
+	const struct kmip_object *o, struct id *ret)
+{
+	struct ttlv_writer q = question(w);
+	register_put_request(
+		&q, &(struct register_request){ .attributes = attributes, .object = *o });
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
+	struct register_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(register_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
 struct pair {
 	struct id private_key, public_key;
 };
@@ -270,6 +286,21 @@ static void add_curve(struct buf *set, uint32_t curve)
 	ttlv_begin(&w, TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
 	ttlv_put_enum(&w, TAG_RECOMMENDED_CURVE, curve);
 	ttlv_end(&w);
+}
+
+static kf_err ask_for_pair(
+	struct world *w, const struct create_key_pair_request *wanted, struct pair *ret)
+{
+	struct ttlv_writer q = question(w);
+	create_key_pair_put_request(&q, wanted);
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_CREATE_KEY_PAIR));
+	struct create_key_pair_response a;
+	struct ttlv_reader r = answer(w);
+	KF_TRY(create_key_pair_get_response(&r, &a));
+	keep_id(&a.private_key, &ret->private_key);
+	keep_id(&a.public_key, &ret->public_key);
+	return KF_OK;
 }
 
 static kf_err create_pair(struct world *w, const struct pair_wish *wish, struct pair *ret)
@@ -295,18 +326,10 @@ static kf_err create_pair(struct world *w, const struct pair_wish *wish, struct 
 		attrs_add_int(
 			&public_key, TAG_CRYPTOGRAPHIC_USAGE_MASK, wish->public_usage);
 	buf_add_slice(&private_key, wish->private_extra);
-	struct ttlv_writer q = question(w);
-	create_key_pair_put_request(
-		&q, &(struct create_key_pair_request){ buf_slice(&common),
-			    buf_slice(&private_key), buf_slice(&public_key) });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_CREATE_KEY_PAIR));
-	struct create_key_pair_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(create_key_pair_get_response(&r, &a));
-	keep_id(&a.private_key, &ret->private_key);
-	keep_id(&a.public_key, &ret->public_key);
-	return KF_OK;
+	return ask_for_pair(w,
+		&(struct create_key_pair_request){ buf_slice(&common),
+			buf_slice(&private_key), buf_slice(&public_key) },
+		ret);
 }
 
 static kf_err create_p256(struct world *w, const char *name, struct pair *ret)

@@ -56,22 +56,14 @@ static kf_err put(struct world *w, const struct wish *k, struct id *ret)
 		attrs_add_bool(&attrs, TAG_SENSITIVE, true);
 	if (k->is_locked_in)
 		attrs_add_bool(&attrs, TAG_EXTRACTABLE, false);
-	struct ttlv_writer q = question(w);
-	register_put_request(
-		&q, &(struct register_request){ .attributes = buf_slice(&attrs),
-			    .object = { .type = OBJECT_SYMMETRIC_KEY,
-				    .block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
-					    .algorithm = k->algorithm,
-					    .length = (int32_t)k->bytes.n * 8,
-					    .has_value = true,
-					    .material = k->bytes } } });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
-	struct register_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(register_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){ .type = OBJECT_SYMMETRIC_KEY,
+			.block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
+				.algorithm = k->algorithm,
+				.length = (int32_t)k->bytes.n * 8,
+				.has_value = true,
+				.material = k->bytes } },
+		ret);
 }
 
 static kf_err put_kek(struct world *w, uint32_t mode, struct id *ret)
@@ -509,16 +501,7 @@ static kf_err put_object(struct world *w, const struct kmip_object *o, struct id
 	autobuf attrs = buf_new(4096);
 	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
 	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
-	struct ttlv_writer q = question(w);
-	register_put_request(&q, &(struct register_request){
-					 .attributes = buf_slice(&attrs), .object = *o });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_REGISTER));
-	struct register_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(register_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return register_object(w, buf_slice(&attrs), o, ret);
 }
 
 static kf_err get_unwrapped(
@@ -657,18 +640,10 @@ static kf_err create_rsa(struct world *w, struct pair *ret)
 	add_parameters(&common, &oaep);
 	attrs_add_int(&private_key, TAG_CRYPTOGRAPHIC_USAGE_MASK, USAGE_UNWRAP);
 	attrs_add_int(&public_key, TAG_CRYPTOGRAPHIC_USAGE_MASK, USAGE_WRAP);
-	struct ttlv_writer q = question(w);
-	create_key_pair_put_request(
-		&q, &(struct create_key_pair_request){ buf_slice(&common),
-			    buf_slice(&private_key), buf_slice(&public_key) });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_CREATE_KEY_PAIR));
-	struct create_key_pair_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(create_key_pair_get_response(&r, &a));
-	keep_id(&a.private_key, &ret->private_key);
-	keep_id(&a.public_key, &ret->public_key);
-	return KF_OK;
+	return ask_for_pair(w,
+		&(struct create_key_pair_request){ buf_slice(&common),
+			buf_slice(&private_key), buf_slice(&public_key) },
+		ret);
 }
 
 TEST(a_public_key_wraps_and_its_private_key_unwraps)
