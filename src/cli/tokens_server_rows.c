@@ -247,78 +247,55 @@ kf_err server_lines(struct tokens *t, const struct token_names *to,
 
 /* ---- drift ---- */
 
-struct drifting {
-	const struct provision_drift *in;
-};
-
-static void tell(const struct provision_drift *in, enum provision_drift_kind kind,
-	struct slice serial, const char *label, const char *why)
+/* Splits serial numbers with blanks between; how many. */
+static size_t split(char *text, const char **ret)
 {
-	struct provision_drift_row row = { .kind = kind, .text = why };
-	server_text(serial, row.serial, sizeof(row.serial));
-	snprintf(row.label, sizeof(row.label), "%s", label);
-	in->row(in->arg, &row);
+	size_t n = 0;
+	char *rest;
+	for (char *s = strtok_r(text, " ", &rest); s && n < POOL_TOKENS_MAX;
+		s = strtok_r(NULL, " ", &rest))
+		ret[n++] = s;
+	return n;
 }
 
-static struct slice next_word(const char **at)
+static void see_key_drift(void *arg, const struct key_line *line)
 {
-	*at += strspn(*at, " ");
-	struct slice s = { (const uint8_t *)*at, strcspn(*at, " ") };
-	*at += s.n;
-	return s;
+	const char *holder[POOL_TOKENS_MAX], *missing[POOL_TOKENS_MAX];
+	struct key_line k = *line;
+	drift_of_key(arg, &(struct drift_key){ .label = k.label,
+				  .holder = holder,
+				  .missing = missing,
+				  .holders = split(k.holders, holder),
+				  .missings = split(k.missing, missing),
+				  .is_unknown = !k.object[0],
+				  .is_destroyed = k.destroyed[0] });
 }
 
-static void see_key_drift(void *arg, const struct key_line *k)
+static struct drift_token drift_token_of(const struct token_line *l)
 {
-	const struct drifting *d = arg;
-	const char *at = k->holders;
-	struct slice first = next_word(&at), s;
-	for (at = k->holders; k->destroyed[0] && (s = next_word(&at)).n;)
-		tell(d->in, DRIFT_UNKNOWN_KEY, s, k->label,
-			"holds a key that was destroyed and is not deleted yet");
-	if (k->destroyed[0])
-		return;
-	if (!k->object[0])
-		tell(d->in, DRIFT_UNKNOWN_KEY, first, k->label,
-			"belongs to no object: `keyfleet key adopt`");
-	if (k->holders_n == 1 && k->missing[0])
-		tell(d->in, DRIFT_ONLY_COPY, first, k->label, "has the only copy");
-	for (at = k->missing; k->holders_n != 1 && (s = next_word(&at)).n;)
-		tell(d->in, DRIFT_LACKS_KEY, s, k->label, "lacks a key that others hold");
-}
-
-static void see_token_drift(const struct provision_drift *in, const struct token_line *l,
-	const struct token_line *first)
-{
-	struct slice serial = slice_of(l->serial);
-	if (!l->is_initialised)
-		tell(in, DRIFT_BLANK, serial, "", "is not initialised");
-	else if (l->shares_missing)
-		tell(in, DRIFT_NO_DKEK, serial, "", "waits for DKEK shares");
-	else if (l->wrapping == WRAPPING_NONE)
-		tell(in, DRIFT_NO_DKEK, serial, "",
-			"has no DKEK or wrapping key: no key can leave or enter it");
-	else if (first && l->has_kcv && !strcmp(l->pool, first->pool) &&
-		 memcmp(l->kcv, first->kcv, sizeof(l->kcv)) != 0)
-		tell(in, DRIFT_OTHER_DKEK, serial, "",
-			"has another DKEK than the pool's first");
-	if (l->problems)
-		tell(in, DRIFT_DAMAGED_KEY, serial, "", "holds keys that cannot be used");
+	struct drift_token t = { .pool = l->pool,
+		.serial = l->serial,
+		.is_initialised = l->is_initialised,
+		.has_kcv = l->has_kcv,
+		.has_problems = l->problems,
+		.shares_missing = l->shares_missing,
+		.wrapping = l->wrapping };
+	memcpy(t.kcv, l->kcv, sizeof(t.kcv));
+	return t;
 }
 
 kf_err server_drift(struct tokens *t, const struct provision_drift *in)
 {
 	CLEANUP(mem_freep) struct token_line *l = calloc(LINES_MAX, sizeof(*l));
-	const struct token_line *first = NULL;
-	struct drifting d = { in };
+	CLEANUP(mem_freep)
+	struct drift_token *tokens = calloc(LINES_MAX, sizeof(*tokens));
+	struct provision_drift here = *in;
 	size_t n = 0;
-	if (!l)
+	if (!l || !tokens)
 		return kf_fail(NOMEM, "no memory for a list of tokens");
 	KF_TRY(server_list(t, l, LINES_MAX, &n));
-	for (size_t i = 0; i < n; i++) {
-		if (!first || strcmp(first->pool, l[i].pool) != 0)
-			first = l[i].has_kcv ? &l[i] : NULL;
-		see_token_drift(in, &l[i], first);
-	}
-	return server_keys(t, see_key_drift, &d);
+	for (size_t i = 0; i < n; i++)
+		tokens[i] = drift_token_of(&l[i]);
+	drift_of_tokens(in, tokens, n);
+	return server_keys(t, see_key_drift, &here);
 }

@@ -156,3 +156,26 @@ struct provision_drift {
 	void *arg;
 };
 kf_err provision_drift(const struct provision *p, const struct provision_drift *in);
+
+/* The rules, for whoever knows the facts from elsewhere: a key server's lists. */
+struct drift_token {
+	const char *pool, *serial;
+	bool is_initialised, has_kcv, has_problems;
+	unsigned shares_missing;
+	enum token_wrapping wrapping;
+	uint8_t kcv[TOKEN_KCV_SIZE];
+	size_t alike; /* of the rules: so many have its check value */
+};
+/* All of one pool or of several. */
+void drift_of_tokens(
+	const struct provision_drift *in, struct drift_token *tokens, size_t n);
+struct drift_key {
+	const char *label;
+	const uint8_t *id; /* KEY_ID_SIZE; NULL: not known */
+	/* Serial numbers: of its holders, and of initialised tokens of the pool that lack it. */
+	const char *const *holder, *const *missing;
+	size_t holders, missings;
+	bool is_unknown,
+		is_destroyed; /* no object refers to it; one does that was destroyed */
+};
+void drift_of_key(const struct provision_drift *in, const struct drift_key *key);

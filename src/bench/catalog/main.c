@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/catalog/bench.h"
+#include "bench/report.h"
 #include <getopt.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -27,35 +28,6 @@ static const char usage[] = "usage: bench-catalog [--objects N] [--location STOR
 			    " --slack 2: goals twice as easy.\n"
 			    "--there: STORE is full; --fill: only fills it; --put: "
 			    "only puts N more into it, 16 at a time.\n";
-
-struct report {
-	double slack;
-	unsigned missed, rows;
-	struct buf json;
-};
-
-/* goal > 0: the ratio is at least that, < 0: at most; 0: there is none. */
-static void row(struct report *r, const char *name, double value, const char *unit,
-	double reference, double goal)
-{
-	const double ratio = reference != 0 ? value / reference : 0;
-	const bool is_missed = (goal > 0 && ratio < goal / r->slack) ||
-			       (goal < 0 && ratio > -goal * r->slack);
-	printf("%-26s %14.2f %-18s", name, value, unit);
-	if (reference != 0)
-		printf(" %7.2f x %.2f", ratio, reference);
-	if (goal != 0)
-		printf("  %s %g%s", goal > 0 ? ">=" : "<=", goal > 0 ? goal : -goal,
-			is_missed ? "  MISSED" : "");
-	printf("\n");
-	fflush(stdout);
-	r->missed += is_missed;
-	buf_printf(&r->json,
-		"%s{\"name\": \"%s\", \"value\": %.4f, \"unit\": \"%s\", "
-		"\"reference\": %.4f, \"ratio\": %.4f, \"goal\": %g, \"met\": %s}",
-		r->rows++ ? ",\n " : "", name, value, unit, reference, ratio, goal,
-		is_missed ? "false" : "true");
-}
 
 static double resident_bytes(void)
 {
@@ -96,12 +68,12 @@ static kf_err look(struct bench *b, struct times *ret)
 static void tell_times(
 	struct report *r, const struct times *few, const struct times *many)
 {
-	row(r, "locate_by_name", many->us[BY_NAME], "us; of 1000", few->us[BY_NAME],
-		-1.5);
-	row(r, "locate_by_group", many->us[BY_GROUP], "us; of 1000", few->us[BY_GROUP],
-		0);
-	row(r, "get", many->get_us, "us; of 1000", few->get_us, -2);
-	row(r, "locate_by_state", many->us[BY_STATE] / 1000, "ms", 0, 0);
+	report_add(r, "locate_by_name", many->us[BY_NAME], "us; of 1000",
+		few->us[BY_NAME], -1.5);
+	report_add(r, "locate_by_group", many->us[BY_GROUP], "us; of 1000",
+		few->us[BY_GROUP], 0);
+	report_add(r, "get", many->get_us, "us; of 1000", few->get_us, -2);
+	report_add(r, "locate_by_state", many->us[BY_STATE] / 1000, "ms", 0, 0);
 }
 
 /* In turns, so that what else the machine does hits both alike. */
@@ -116,7 +88,7 @@ static kf_err compare_making(struct bench *b, uint64_t objects, struct report *r
 		KF_TRY(bench_create(b, n, CLIENTS, &rate));
 		created += rate / 4;
 	}
-	row(r, "create", created, "/s, 16 at a time", bare, 0.8);
+	report_add(r, "create", created, "/s, 16 at a time", bare, 0.8);
 	return KF_OK;
 }
 
@@ -129,14 +101,14 @@ static kf_err measure_loaded(struct bench *b, struct report *r, const struct tim
 
 	const double worked = process_work();
 	KF_TRY(bench_open(b, &seconds));
-	row(r, "load_work", process_work() - worked, "s of processors", 0, 0);
+	report_add(r, "load_work", process_work() - worked, "s of processors", 0, 0);
 	b->made = catalog_count(b->server.catalog);
-	row(r, "load", seconds, "s", 0, 0);
-	row(r, "memory", (resident_bytes() - empty) / (double)b->made, "bytes an object",
-		0, 0);
+	report_add(r, "load", seconds, "s", 0, 0);
+	report_add(r, "memory", (resident_bytes() - empty) / (double)b->made,
+		"bytes an object", 0, 0);
 	KF_TRY(look(b, &many));
-	row(r, "look_at_all", many.us[BY_NOTHING] / 1000, "ms", 0, 0);
-	row(r, "locate_by_name_loaded", many.us[BY_NAME], "us; of 1000",
+	report_add(r, "look_at_all", many.us[BY_NOTHING] / 1000, "ms", 0, 0);
+	report_add(r, "locate_by_name_loaded", many.us[BY_NAME], "us; of 1000",
 		few ? few->us[BY_NAME] : 0, few ? -1.5 : 0);
 	bench_close(b);
 	return KF_OK;
@@ -148,7 +120,7 @@ static kf_err fill(struct bench *b, const struct options *o, struct report *r)
 	double seconds, rate;
 	KF_TRY(bench_open(b, &seconds));
 	KF_TRY(bench_create(b, o->objects, SLOTS, &rate));
-	row(r, "fill", rate, "/s, 256 at a time", 0, 0);
+	report_add(r, "fill", rate, "/s, 256 at a time", 0, 0);
 	bench_close(b);
 	return KF_OK;
 }
@@ -161,7 +133,7 @@ static kf_err put(struct bench *b, const struct options *o, struct report *r)
 	if (!b->made)
 		return kf_fail(NOT_FOUND, "the store is empty: --fill it");
 	KF_TRY(bench_put(b, o->objects, CLIENTS, &rate));
-	row(r, "put", rate, "/s, 16 at a time", 0, 0);
+	report_add(r, "put", rate, "/s, 16 at a time", 0, 0);
 	bench_close(b);
 	return KF_OK;
 }
@@ -185,7 +157,7 @@ static kf_err measure(struct bench *b, const struct options *o, struct report *r
 	if (many.found[BY_NAME] != TIMES || few.found[BY_NAME] != TIMES)
 		return kf_fail(INTERNAL, "not every name was found");
 	tell_times(r, &few, &many);
-	row(r, "fill", rate, "/s, 256 at a time", 0, 0);
+	report_add(r, "fill", rate, "/s, 256 at a time", 0, 0);
 	KF_TRY(compare_making(b, o->objects, r));
 	bench_close(b);
 	return measure_loaded(b, r, &few);
@@ -245,17 +217,6 @@ static bool parse(int argc, char **argv, struct bench *b, struct options *o)
 	       (o->is_fill || o->is_put || o->objects > FEW);
 }
 
-static bool write_json(const struct report *r, const char *path)
-{
-	FILE *f = path ? fopen(path, "we") : NULL;
-	if (!path)
-		return true;
-	if (!f)
-		return false;
-	fprintf(f, "[%.*s]\n", (int)r->json.n, (const char *)r->json.p);
-	return fclose(f) == 0;
-}
-
 int main(int argc, char **argv)
 {
 	static struct bench b;
@@ -274,7 +235,7 @@ int main(int argc, char **argv)
 			remove_folder();
 		_exit(EXIT_FAILURE);
 	}
-	bool is_written = write_json(&r, o.json);
+	bool is_written = kf_ok(report_write(&r, o.json));
 	buf_free(&r.json);
 	return is_written && !r.missed ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -4,6 +4,7 @@
  * signature.  Everything but the cards is what a key server runs.
  */
 #pragma once
+#include "bench/report.h"
 #include "pool/pool.h"
 #include "vhsm/vhsm.h"
 
@@ -87,16 +88,4 @@ struct burn {
 	unsigned fault_ms; /* the next fault after so long */
 	const char *socket;
 };
-struct report;
 kf_err burn_run(const struct burn *b, struct report *r);
-
-/* ---- what comes out (report.c) ---- */
-
-struct report {
-	struct buf json;
-	unsigned rows, missed;
-};
-/* goal: of value / reference; positive: at least, negative: at most, 0: none. */
-void report_add(struct report *r, const char *name, double value, const char *unit,
-	double reference, double goal);
-void report_none(struct report *r, const char *name, uint64_t n); /* the goal: 0 */

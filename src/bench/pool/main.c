@@ -218,15 +218,6 @@ static int usage(FILE *to)
 	return to == stderr ? 64 : 0;
 }
 
-static kf_err write_json(const char *path, struct report *r)
-{
-	FILE *f = fopen(path, "w");
-	if (!f || !kf_ok(buf_err(&r->json)))
-		return kf_fail(IO, "figures cannot be written");
-	fprintf(f, "[%.*s]\n", (int)r->json.n, (const char *)r->json.p);
-	return fclose(f) ? kf_fail(IO, "figures cannot be written") : KF_OK;
-}
-
 static bool is_wanted(const char *name, char **wanted)
 {
 	bool any = !*wanted;
@@ -240,7 +231,7 @@ static kf_err run_all(const struct options *o, char **wanted, struct report *r)
 	for (size_t i = 0; i < RUNS; i++)
 		if (is_wanted(runs[i].name, wanted))
 			KF_TRY(runs[i].run(o, r));
-	return o->json ? write_json(o->json, r) : KF_OK;
+	return report_write(r, o->json);
 }
 
 static bool parse(int argc, char **argv, struct options *o)
