@@ -103,7 +103,7 @@ static kf_err find_or_import(struct adopt *a, struct adopt_item *it)
 		return import(a, it);
 	KF_TRY(e);
 	it->is_there = true;
-	return slice_to_text(slice_of(ids.private_key), it->id, sizeof(it->id));
+	return slice_to_text(slice_of(ids.id), it->id, sizeof(it->id));
 }
 
 /* ---- grants ---- */

@@ -134,7 +134,7 @@ static kf_err locate_name(
 		return kf_fail(NOT_FOUND, "no key has this name");
 	if (locate_next_uid(&uids, &another))
 		return kf_fail(CONFLICT, "several keys have this name; say the id");
-	return slice_to_text(id, ret->private_key, sizeof(ret->private_key));
+	return slice_to_text(id, ret->id, sizeof(ret->id));
 }
 
 kf_err key_has_name(struct cli *c, const char *name, struct key_ids *ret)
@@ -173,7 +173,7 @@ static kf_err locate_by_link(struct cli *c, struct key_ids *ids)
 	struct slice id;
 	KF_TRY(locate(c, &attrs, &answer, &uids));
 	return locate_next_uid(&uids, &id)
-		       ? slice_to_text(id, ids->private_key, sizeof(ids->private_key))
+		       ? slice_to_text(id, ids->id, sizeof(ids->id))
 		       : kf_fail(NOT_FOUND, "no private key of this public key");
 }
 
@@ -206,8 +206,7 @@ kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret)
 {
 	struct key_ids ids = { 0 };
 	if (looks_like_id(name_or_id)) {
-		KF_TRY(slice_to_text(
-			slice_of(name_or_id), ids.private_key, sizeof(ids.private_key)));
+		KF_TRY(slice_to_text(slice_of(name_or_id), ids.id, sizeof(ids.id)));
 	} else {
 		kf_err e = find_name(c, name_or_id, &ids);
 		if (!kf_ok(e)) {
@@ -216,7 +215,7 @@ kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret)
 		}
 	}
 	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
-	KF_TRY(key_attributes(c, ids.private_key, &attrs));
+	KF_TRY(key_attributes(c, ids.id, &attrs));
 	struct slice link;
 	if (attrs_get_link(buf_slice(&attrs), KMIP_LINK_TYPE_PUBLIC_KEY_LINK, &link))
 		KF_TRY(slice_to_text(link, ids.public_key, sizeof(ids.public_key)));

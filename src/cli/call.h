@@ -29,7 +29,7 @@ enum { KEY_ID_TEXT = 129 };
 
 /* A private key by its name or id, or what else has this name or id: a symmetric key, secret data, ... */
 struct key_ids {
-	char private_key[KEY_ID_TEXT],   /* or of the other object */
+	char id[KEY_ID_TEXT],            /* of the private key, or of the other object */
 		public_key[KEY_ID_TEXT]; /* may be empty */
 };
 /* NOT_FOUND with a note if there is no such key, CONFLICT if several have the name. */

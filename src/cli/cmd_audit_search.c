@@ -85,7 +85,7 @@ static kf_err find_object(struct search *s)
 	if (looks_like_id(s->key))
 		return slice_to_text(slice_of(s->key), s->object, sizeof(s->object));
 	KF_TRY(key_find(s->cli, s->key, &ids));
-	memcpy(s->object, ids.private_key, sizeof(s->object));
+	memcpy(s->object, ids.id, sizeof(s->object));
 	return KF_OK;
 }
 

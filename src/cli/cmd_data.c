@@ -47,7 +47,7 @@ static kf_err find(struct cli *c, struct key_ids *ret)
 static struct decrypt_request gcm(const struct key_ids *key)
 {
 	return (struct decrypt_request){
-		.uid = kmip_uid_text(slice_of(key->private_key)),
+		.uid = kmip_uid_text(slice_of(key->id)),
 		.has_parameters = true,
 		.parameters = { .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM },
 		.has_data = true,
@@ -120,7 +120,7 @@ static kf_err run_mac(struct cli *c)
 	KF_TRY(find(c, &key));
 	KF_TRY(read_input(c, &in));
 	const struct mac_request q = {
-		.uid = kmip_uid_text(slice_of(key.private_key)),
+		.uid = kmip_uid_text(slice_of(key.id)),
 		.has_parameters = true,
 		.parameters = { .cryptographic_algorithm =
 					KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256 },

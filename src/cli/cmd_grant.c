@@ -23,7 +23,7 @@ static kf_err resolve_key(struct cli *c, const char *key, char *ret, size_t size
 		return slice_to_text(slice_of(key), ret, size);
 	struct key_ids ids;
 	KF_TRY(key_find(c, key, &ids));
-	return slice_to_text(slice_of(ids.private_key), ret, size);
+	return slice_to_text(slice_of(ids.id), ret, size);
 }
 
 static kf_err parse_permissions(struct cli *c, struct admin_grant *ret)

@@ -313,7 +313,7 @@ static kf_err run_show(struct cli *c)
 	struct key_ids ids;
 	KF_TRY(key_find(c, c->argv[0], &ids));
 	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
-	KF_TRY(key_attributes(c, ids.private_key, &attrs));
+	KF_TRY(key_attributes(c, ids.id, &attrs));
 	if (c->is_json)
 		return show_as_json(c, buf_slice(&attrs));
 	autobuf text = buf_new(4 * CALL_PAYLOAD_MAX);

@@ -14,7 +14,7 @@ static kf_err send(struct cli *c, const char *key, struct slice pkcs8)
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
 	payload_init(&p);
 	KF_TRY(key_find(c, key, &ids));
-	const struct key_overflow q = { .uid = kmip_uid_text(slice_of(ids.private_key)),
+	const struct key_overflow q = { .uid = kmip_uid_text(slice_of(ids.id)),
 		.key = pkcs8 };
 	key_overflow_put_request(&p.w, &q);
 	kf_err e = cli_call(c, KMIP_OPERATION_KEY_OVERFLOW, &p, &answer);

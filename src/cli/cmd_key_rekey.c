@@ -33,7 +33,7 @@ static kf_err look_at_old(struct renewal *r, const char *name)
 	uint32_t type = 0;
 	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
 	KF_TRY(key_find(r->cli, name, &r->old));
-	KF_TRY(key_attributes(r->cli, r->old.private_key, &attrs));
+	KF_TRY(key_attributes(r->cli, r->old.id, &attrs));
 	(void)attrs_get_enum(buf_slice(&attrs), TAG_OBJECT_TYPE, &type);
 	r->is_pair = type == KMIP_OBJECT_TYPE_PRIVATE_KEY;
 	return KF_OK;
@@ -43,10 +43,10 @@ static kf_err rekey_key(struct renewal *r)
 {
 	autopayload p;
 	payload_init(&p);
-	rekey_put_request(&p.w, &(struct rekey_request){ .uid = kmip_uid_text(slice_of(
-								 r->old.private_key)),
-					.has_offset = r->has_offset,
-					.offset_s = r->offset_s });
+	rekey_put_request(
+		&p.w, &(struct rekey_request){ .uid = kmip_uid_text(slice_of(r->old.id)),
+			      .has_offset = r->has_offset,
+			      .offset_s = r->offset_s });
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
 	KF_TRY(cli_call(r->cli, KMIP_OPERATION_RE_KEY, &p, &answer));
 	struct ttlv_reader reader = answer_reader(&answer);
@@ -60,11 +60,10 @@ static kf_err rekey_pair(struct renewal *r)
 {
 	autopayload p;
 	payload_init(&p);
-	rekey_pair_put_request(
-		&p.w, &(struct rekey_pair_request){
-			      .uid = kmip_uid_text(slice_of(r->old.private_key)),
-			      .has_offset = r->has_offset,
-			      .offset_s = r->offset_s });
+	rekey_pair_put_request(&p.w,
+		&(struct rekey_pair_request){ .uid = kmip_uid_text(slice_of(r->old.id)),
+			.has_offset = r->has_offset,
+			.offset_s = r->offset_s });
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
 	KF_TRY(cli_call_slow(r->cli, KMIP_OPERATION_RE_KEY_KEY_PAIR, &p, &answer));
 	struct ttlv_reader reader = answer_reader(&answer);
@@ -86,8 +85,7 @@ static kf_err run_rekey(struct cli *c)
 	KF_TRY(look_at_old(&r, c->argv[0]));
 	KF_TRY(r.is_pair ? rekey_pair(&r) : rekey_key(&r));
 	struct table *t = table_new(c, titles, 3);
-	table_row(t,
-		(const char *const[]){ r.private_key, r.public_key, r.old.private_key });
+	table_row(t, (const char *const[]){ r.private_key, r.public_key, r.old.id });
 	return table_end(t, KF_OK);
 }
 

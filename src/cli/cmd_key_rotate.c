@@ -92,7 +92,7 @@ static kf_err copy_grants(struct rotation *r)
 		struct ttlv_reader items = ttlv_read(pages.items);
 		struct admin_grant g;
 		while (admin_grant_next(&items, &g))
-			if (slice_is(g.key, r->old.private_key))
+			if (slice_is(g.key, r->old.id))
 				admin_grant_add(&found, &g);
 	}
 	KF_TRY(e);
@@ -108,8 +108,8 @@ static void print_new(const struct rotation *r)
 {
 	static const char *const titles[] = { "NAME", "TYPE", "ID", "OLD ID" };
 	struct table *t = table_new(r->cli, titles, 4);
-	table_row(t, (const char *const[]){
-			     r->name, r->alg->name, r->id.text, r->old.private_key });
+	table_row(
+		t, (const char *const[]){ r->name, r->alg->name, r->id.text, r->old.id });
 	kf_err e = table_end(t, KF_OK);
 	(void)e;
 }

@@ -207,7 +207,7 @@ static kf_err run_set(struct cli *c)
 	KF_TRY(cli_options(c, options, 1));
 	KF_TRY(cli_operands(c, removed.n ? 1 : 2, CLI_LIST_MAX));
 	KF_TRY(key_find(c, c->argv[0], &ids));
-	const struct kmip_uid uid = kmip_uid_text(slice_of(ids.private_key));
+	const struct kmip_uid uid = kmip_uid_text(slice_of(ids.id));
 	for (size_t i = 0; i < removed.n; i++)
 		KF_TRY(remove_one(c, &uid, slice_of(removed.item[i])));
 	for (int i = 1; i < c->argc; i++) {

@@ -26,8 +26,7 @@ static kf_err run_ref(struct cli *c)
 	KF_TRY(key_find(c, c->argv[0], &ids));
 	autobuf spki = buf_new(SPKI_MAX), pem = buf_new(KEYREF_PEM_MAX);
 	KF_TRY(key_spki(c, &ids, &spki));
-	const struct keyref ref = { .id = slice_of(ids.private_key),
-		.spki = buf_slice(&spki) };
+	const struct keyref ref = { .id = slice_of(ids.id), .spki = buf_slice(&spki) };
 	keyref_put_pem(&pem, &ref);
 	KF_TRY(buf_err(&pem));
 	fwrite(pem.p, 1, pem.n, stdout);
@@ -99,7 +98,7 @@ static kf_err run_csr(struct cli *c)
 	KF_TRY(key_find(c, c->argv[0], &ids));
 	autobuf spki = buf_new(SPKI_MAX), pem = buf_new(CERT_PEM_MAX);
 	KF_TRY(key_spki(c, &ids, &spki));
-	struct remote_signer signer = { c, ids.private_key };
+	struct remote_signer signer = { c, ids.id };
 	const struct csr_wish wish = {
 		.spki = buf_slice(&spki),
 		.subject = subject ? subject : cn,
@@ -120,7 +119,7 @@ static kf_err both_halves(
 {
 	struct key_ids ids;
 	KF_TRY(key_find(c, c->argv[0], &ids));
-	const char *const id[] = { ids.private_key, ids.public_key };
+	const char *const id[] = { ids.id, ids.public_key };
 	for (size_t i = 0; i < 2 && id[i][0]; i++) {
 		autopayload p;
 		payload_init(&p);
@@ -248,12 +247,12 @@ static kf_err run_destroy(struct cli *c)
 					      "--yes if that is what you want");
 	struct key_ids ids;
 	KF_TRY(key_find(c, c->argv[0], &ids));
-	bool has_tokens = is_on_tokens(c, ids.private_key);
+	bool has_tokens = is_on_tokens(c, ids.id);
 	kf_err e = both_halves(c, KMIP_OPERATION_DESTROY, put_destroy, NULL);
 	if (kf_is(e, KF_E_READ_ONLY))
 		cli_note(c, "%s: its pool is read only, so that it cannot be destroyed",
 			c->argv[0]);
-	return kf_ok(e) && has_tokens ? wait_for_tokens(c, ids.private_key) : e;
+	return kf_ok(e) && has_tokens ? wait_for_tokens(c, ids.id) : e;
 }
 
 const struct command command_key_ref = {

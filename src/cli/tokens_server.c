@@ -111,7 +111,7 @@ static kf_err transfer(struct tokens *t, enum key_transfer_kind kind, const char
 		return kf_fail(NOMEM, "no memory for a list of tokens");
 	KF_TRY(key_find(t->cli, key, &ids));
 	q->kind = kind;
-	q->uid = slice_of(ids.private_key);
+	q->uid = slice_of(ids.id);
 	if (tokens->n)
 		KF_TRY(server_lines(t, tokens, l, &q->n));
 	for (size_t i = 0; i < q->n; i++)
@@ -226,17 +226,24 @@ static uint32_t usage_of_file(struct slice file)
 	return usage;
 }
 
-static kf_err adopt(struct tokens *t, const struct key_adopt *q, struct buf *ret_id)
+/* Whatever makes or takes a key pair answers alike. */
+static kf_err ask_for_pair(
+	struct tokens *t, uint32_t operation, const struct payload *p, struct buf *ret_id)
 {
 	struct create_key_pair_response a = { 0 };
-	autopayload p;
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	payload_init(&p);
-	key_adopt_put_request(&p.w, q);
-	KF_TRY(cli_call_slow(t->cli, KMIP_OPERATION_KEY_ADOPT, &p, &answer));
+	KF_TRY(cli_call_slow(t->cli, operation, p, &answer));
 	struct ttlv_reader r = answer_reader(&answer);
 	KF_TRY(create_key_pair_get_response(&r, &a));
 	return put_id(&a.private_key, ret_id);
+}
+
+static kf_err adopt(struct tokens *t, const struct key_adopt *q, struct buf *ret_id)
+{
+	autopayload p;
+	payload_init(&p);
+	key_adopt_put_request(&p.w, q);
+	return ask_for_pair(t, KMIP_OPERATION_KEY_ADOPT, &p, ret_id);
 }
 
 static kf_err restore(struct tokens *t, const struct key_wish *wish, struct slice file,
@@ -343,15 +350,10 @@ static kf_err put_attributes(const struct tokens *t, const struct key_wish *wish
 static kf_err send_create(
 	struct tokens *t, const struct create_key_pair_request *q, struct buf *ret_id)
 {
-	struct create_key_pair_response a = { 0 };
 	autopayload p;
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
 	payload_init(&p);
 	create_key_pair_put_request(&p.w, q);
-	KF_TRY(cli_call_slow(t->cli, KMIP_OPERATION_CREATE_KEY_PAIR, &p, &answer));
-	struct ttlv_reader r = answer_reader(&answer);
-	KF_TRY(create_key_pair_get_response(&r, &a));
-	return put_id(&a.private_key, ret_id);
+	return ask_for_pair(t, KMIP_OPERATION_CREATE_KEY_PAIR, &p, ret_id);
 }
 
 static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *ret_id,

@@ -45,8 +45,10 @@ static bool is_taken(const struct node *n, uint64_t now_ns, enum taken most)
 	       (most >= FULL_TOO || !node_is_full(n, now_ns));
 }
 
-static struct node *pick_healthy(
-	struct route *r, uint64_t now_ns, uint64_t tried, enum taken most)
+typedef uint64_t route_cost(const struct node *n, uint64_t now_ns);
+
+static struct node *cheapest(struct route *r, uint64_t now_ns, uint64_t tried,
+	enum taken most, route_cost *cost_of)
 {
 	struct node *best = NULL;
 	uint64_t best_cost = 0;
@@ -56,13 +58,19 @@ static struct node *pick_healthy(
 			continue;
 		if (!is_taken(n, now_ns, most))
 			continue;
-		uint64_t cost = node_cost(n, now_ns);
+		uint64_t cost = cost_of(n, now_ns);
 		if (best && !is_better(cost, best_cost))
 			continue;
 		best = n;
 		best_cost = cost;
 	}
 	return best;
+}
+
+static struct node *pick_healthy(
+	struct route *r, uint64_t now_ns, uint64_t tried, enum taken most)
+{
+	return cheapest(r, now_ns, tried, most, node_cost);
 }
 
 struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried)
@@ -82,19 +90,8 @@ struct node *route_pick(struct route *r, uint64_t now_ns, uint64_t tried)
 /* Slow and full servers too: neither says anything about their tokens. */
 struct node *route_pick_token(struct route *r, uint64_t now_ns, uint64_t tried)
 {
-	struct node *best = NULL;
-	uint64_t best_cost = 0;
-	for (size_t i = 0; i < r->n; i++) {
-		struct node *n = &r->nodes[(r->sticky + i) % r->n];
-		if (tried & route_bit(r, n) || !node_is_healthy(n))
-			continue;
-		uint64_t cost = node_token_cost(n, now_ns);
-		if (best && !is_better(cost, best_cost))
-			continue;
-		best = n;
-		best_cost = cost;
-	}
-	return best ? best : route_pick(r, now_ns, tried);
+	struct node *n = cheapest(r, now_ns, tried, FULL_TOO, node_token_cost);
+	return n ? n : route_pick(r, now_ns, tried);
 }
 
 struct node *route_second(struct route *r, uint64_t now_ns, uint64_t tried)

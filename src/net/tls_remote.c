@@ -7,6 +7,7 @@
  * to us because we refuse to export.
  */
 #include "net/tls_remote.h"
+#include "base/pkey.h"
 #include "net/loop.h"
 #include "net/tls_private.h"
 #include <openssl/async.h>
@@ -351,14 +352,7 @@ static int match(const void *a, const void *b, int selection)
 static const OSSL_PARAM *gettable(void *provctx)
 {
 	(void)provctx;
-	static const OSSL_PARAM table[] = {
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
-		OSSL_PARAM_END,
-	};
-	return table;
+	return pkey_gettable_params();
 }
 
 static int get_params(void *keydata, OSSL_PARAM params[])
@@ -373,25 +367,11 @@ static int import(void *keydata, int selection, const OSSL_PARAM params[])
 	struct remote_key *k = keydata;
 	if ((selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY) || k->public_key)
 		return 0;
-	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(
-		NULL, k->is_rsa ? "RSA" : "EC", "provider=default");
-	bool is_done = c && EVP_PKEY_fromdata_init(c) > 0 &&
-		       EVP_PKEY_fromdata(c, &k->public_key, EVP_PKEY_PUBLIC_KEY,
-			       (OSSL_PARAM *)(uintptr_t)params) > 0;
-	EVP_PKEY_CTX_free(c);
-	return is_done;
-}
-
-static const OSSL_PARAM *import_types(int selection)
-{
-	static const OSSL_PARAM table[] = {
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
-		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0),
-		OSSL_PARAM_END,
-	};
-	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : table;
+	k->public_key =
+		pkey_of_params(EVP_PKEY_CTX_new_from_name(NULL, k->is_rsa ? "RSA" : "EC",
+				       "provider=default"),
+			EVP_PKEY_PUBLIC_KEY, params);
+	return k->public_key != NULL;
 }
 
 struct private_half {
@@ -447,7 +427,7 @@ static const char *ec_name(int operation)
 		{ OSSL_FUNC_KEYMGMT_SETTABLE_PARAMS, (dispatch_fn)settable_key_params }, \
 		{ OSSL_FUNC_KEYMGMT_SET_PARAMS, (dispatch_fn)set_key_params },           \
 		{ OSSL_FUNC_KEYMGMT_IMPORT, (dispatch_fn)import },                       \
-		{ OSSL_FUNC_KEYMGMT_IMPORT_TYPES, (dispatch_fn)import_types },           \
+		{ OSSL_FUNC_KEYMGMT_IMPORT_TYPES, (dispatch_fn)pkey_public_params },           \
 		{ OSSL_FUNC_KEYMGMT_QUERY_OPERATION_NAME, (dispatch_fn)type##_name },    \
 		{ 0, NULL },                                                             \
 	}

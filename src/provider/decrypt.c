@@ -56,13 +56,7 @@ static void *dup_context(void *ctx)
 
 static int result(const struct decrypt_context *c, kf_err e)
 {
-	if (kf_ok(e))
-		return 1;
-	if (c->key)
-		remote_raise(c->key, e);
-	else
-		provider_raise(c->provider, e, "");
-	return 0;
+	return remote_raised(c->provider, c->key, e);
 }
 
 /* ---- parameters ---- */

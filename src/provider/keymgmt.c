@@ -6,6 +6,7 @@
  * first.  If we gave it the public half, it would try to sign with that; because we refuse, it comes
  * back and asks us.
  */
+#include "base/pkey.h"
 #include "provider/key.h"
 #include <openssl/core_names.h>
 #include <openssl/params.h>
@@ -52,24 +53,7 @@ static int match(const void *a, const void *b, int selection)
 static const OSSL_PARAM *gettable(void *provctx)
 {
 	(void)provctx;
-	static const OSSL_PARAM table[] = {
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_BITS, NULL),
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_SECURITY_BITS, NULL),
-		OSSL_PARAM_int(OSSL_PKEY_PARAM_MAX_SIZE, NULL),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_DEFAULT_DIGEST, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_MANDATORY_DIGEST, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
-		OSSL_PARAM_utf8_string(
-			OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, NULL, 0),
-		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, NULL, 0),
-		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_EC_PUB_X, NULL, 0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_EC_PUB_Y, NULL, 0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
-		OSSL_PARAM_END,
-	};
-	return table;
+	return pkey_gettable_params();
 }
 
 static int get_params(void *keydata, OSSL_PARAM params[])
@@ -107,28 +91,12 @@ static int import(void *keydata, int selection, const OSSL_PARAM params[])
 	struct key *key = keydata;
 	if (selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY)
 		return 0;
-	EVP_PKEY *pub = NULL;
-	EVP_PKEY_CTX *c =
-		EVP_PKEY_CTX_new_from_name(key_provider(key)->lib, key_type(key), NULL);
-	bool ok = c && EVP_PKEY_fromdata_init(c) > 0 &&
-		  EVP_PKEY_fromdata(c, &pub, public_selection(selection),
-			  (OSSL_PARAM *)(uintptr_t)params) > 0;
-	EVP_PKEY_CTX_free(c);
-	if (ok)
+	EVP_PKEY *pub = pkey_of_params(
+		EVP_PKEY_CTX_new_from_name(key_provider(key)->lib, key_type(key), NULL),
+		public_selection(selection), params);
+	if (pub)
 		key_take_public(key, pub);
-	return ok;
-}
-
-static const OSSL_PARAM *transfer_types(int selection)
-{
-	static const OSSL_PARAM table[] = {
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_N, NULL, 0),
-		OSSL_PARAM_BN(OSSL_PKEY_PARAM_RSA_E, NULL, 0),
-		OSSL_PARAM_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, NULL, 0),
-		OSSL_PARAM_octet_string(OSSL_PKEY_PARAM_PUB_KEY, NULL, 0),
-		OSSL_PARAM_END,
-	};
-	return selection & OSSL_KEYMGMT_SELECT_PRIVATE_KEY ? NULL : table;
+	return pub != NULL;
 }
 
 /* Keys do not change, so a duplicate with everything is a share. */
@@ -198,9 +166,9 @@ static const char *ed25519_name(int operation)
 		{ OSSL_FUNC_KEYMGMT_GETTABLE_PARAMS, (dispatch_fn)gettable },            \
 		{ OSSL_FUNC_KEYMGMT_GET_PARAMS, (dispatch_fn)get_params },               \
 		{ OSSL_FUNC_KEYMGMT_EXPORT, (dispatch_fn)export_key },                   \
-		{ OSSL_FUNC_KEYMGMT_EXPORT_TYPES, (dispatch_fn)transfer_types },         \
+		{ OSSL_FUNC_KEYMGMT_EXPORT_TYPES, (dispatch_fn)pkey_public_params },         \
 		{ OSSL_FUNC_KEYMGMT_IMPORT, (dispatch_fn)import },                       \
-		{ OSSL_FUNC_KEYMGMT_IMPORT_TYPES, (dispatch_fn)transfer_types },         \
+		{ OSSL_FUNC_KEYMGMT_IMPORT_TYPES, (dispatch_fn)pkey_public_params },         \
 		{ OSSL_FUNC_KEYMGMT_DUP, (dispatch_fn)dup_key },                         \
 		{ OSSL_FUNC_KEYMGMT_GEN_INIT, (dispatch_fn)gen_init },                   \
 		{ OSSL_FUNC_KEYMGMT_GEN, (dispatch_fn)gen },                             \

@@ -203,3 +203,14 @@ void remote_raise(const struct key *key, kf_err e)
 		(const char *)id.p);
 	provider_raise(p, e, about);
 }
+
+int remote_raised(const struct provider *p, const struct key *key, kf_err e)
+{
+	if (kf_ok(e))
+		return 1;
+	if (key)
+		remote_raise(key, e);
+	else
+		provider_raise(p, e, "");
+	return 0;
+}

@@ -41,3 +41,5 @@ kf_err remote_decrypt(const struct remote_decrypt *q, struct remote_result *ret)
 
 /* Puts the failure into OpenSSL's error queue, with what an operator needs: socket and key. */
 void remote_raise(const struct key *key, kf_err e);
+/* What OpenSSL is told: 1, or 0 with the failure in its queue.  `key` may be NULL. */
+int remote_raised(const struct provider *p, const struct key *key, kf_err e);

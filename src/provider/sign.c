@@ -67,13 +67,7 @@ bool sign_take_key(struct sign_context *c, struct key *key)
 
 int sign_result(const struct sign_context *c, kf_err e)
 {
-	if (kf_ok(e))
-		return 1;
-	if (c->key)
-		remote_raise(c->key, e);
-	else
-		provider_raise(c->provider, e, "");
-	return 0;
+	return remote_raised(c->provider, c->key, e);
 }
 
 /* ---- the signature ---- */

@@ -13,6 +13,20 @@
 
 static struct fake a = { .alpn = fake_both }, b = { .alpn = fake_both };
 
+static void start_both(void)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+}
+
+static void stop_both(void)
+{
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
 /* ---- a loop ---- */
 
 static struct pollfd fds[64];
@@ -166,10 +180,7 @@ static bool all_are_right(size_t n)
 
 TEST(every_caller_gets_its_own_answer)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	kf_async *async = open_without_copies((struct fake *[]){ &a, &b }, 2);
 
 	for (int i = 0; i < 400; i++)
@@ -183,8 +194,7 @@ TEST(every_caller_gets_its_own_answer)
 	EQ(a.requests + b.requests, 400 + s.retries);
 	kf_async_free(async);
 	EQ(n_fds, 0);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 }
 
 TEST(answers_out_of_order_find_their_callers)
@@ -222,10 +232,7 @@ TEST(a_foreign_server_gets_one_request_at_a_time)
 
 TEST(what_was_in_flight_at_a_server_that_dies_is_done_by_the_other)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	kf_async *async = open_async((struct fake *[]){ &a, &b }, 2, 1);
 	OK(warm_up(async));
 	a.mood = FAKE_IS_SILENT;
@@ -260,10 +267,7 @@ TEST(more_calls_than_a_connection_takes_wait_for_room)
 
 TEST(a_server_that_was_asked_before_is_asked_again_when_the_other_one_is_gone)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	kf_async *async = open_async((struct fake *[]){ &a, &b }, 2, 1);
 	OK(warm_up(async));
 	a.mood = FAKE_HANGS_UP;
@@ -310,17 +314,13 @@ TEST(over_a_limit_one_other_server_is_asked_and_no_server_twice)
 	EQ(busy, 20);
 	OK(a.requests + b.requests + third.requests - before <= 40);
 	kf_async_free(async);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 	fake_stop(&third);
 }
 
 TEST(a_silent_server_is_left_after_half_of_the_time)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	kf_async *async = open_async((struct fake *[]){ &a, &b }, 2, 1);
 	OK(warm_up(async));
 	a.mood = FAKE_IS_SILENT;
@@ -331,8 +331,7 @@ TEST(a_silent_server_is_left_after_half_of_the_time)
 
 	OK(all_are_right(20));
 	kf_async_free(async);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 }
 
 TEST(a_call_ends_by_its_deadline)
@@ -520,18 +519,14 @@ static struct async_stats stats_of(const kf_async *async)
 
 static kf_async *open_two(void)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	return open_async((struct fake *[]){ &a, &b }, 2, 1);
 }
 
 static void close_two(kf_async *async)
 {
 	kf_async_free(async);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 }
 
 static bool sign_one(kf_async *async)
@@ -656,8 +651,7 @@ TEST(without_anybody_the_reason_names_every_server)
 	kf_async *async = open_two();
 	OK(sign_one(async));
 	int ports[2] = { a.port, b.port };
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 	n_done = 0;
 	OK(start(async, &callers[0], 0, 500));
 	OK(run_until(async, 1));

@@ -7,6 +7,20 @@
 
 static struct fake a = { .alpn = fake_both }, b = { .alpn = fake_both };
 
+static void start_both(void)
+{
+	a = (struct fake){ .alpn = fake_both };
+	b = (struct fake){ .alpn = fake_both };
+	fake_start(&a, 0);
+	fake_start(&b, 0);
+}
+
+static void stop_both(void)
+{
+	fake_stop(&a);
+	fake_stop(&b);
+}
+
 static struct kf_client *open_client(struct fake *const *f, size_t n, uint32_t timeout_ms)
 {
 	kf_options o = { .servers = fake_servers(f, n),
@@ -91,10 +105,7 @@ TEST(a_stale_connection_is_replaced)
 
 TEST(a_server_that_hangs_up_costs_no_signature)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	a.mood = FAKE_HANGS_UP;
 	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 0);
 	for (int i = 0; i < 10; i++)
@@ -102,16 +113,12 @@ TEST(a_server_that_hangs_up_costs_no_signature)
 
 	EQ(b.requests, 10);
 	kf_client_free(c);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 }
 
 TEST(a_silent_server_costs_time_and_no_signature)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	a.mood = FAKE_IS_SILENT;
 	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 400);
 
@@ -119,16 +126,12 @@ TEST(a_silent_server_costs_time_and_no_signature)
 		EQ(sign(c, "hello", NULL), KF_SUCCESS);
 
 	kf_client_free(c);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 }
 
 TEST(a_busy_server_sends_its_clients_elsewhere)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	a.mood = FAKE_IS_BUSY;
 	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 0);
 
@@ -137,8 +140,7 @@ TEST(a_busy_server_sends_its_clients_elsewhere)
 
 	OK(a.requests <= 1);
 	kf_client_free(c);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 }
 
 TEST(servers_that_are_all_busy_are_not_stormed)
@@ -174,8 +176,7 @@ TEST(over_a_limit_one_other_server_is_asked_and_then_nobody)
 	a.mood = b.mood = third.mood = FAKE_ANSWERS;
 	EQ(sign(c, "hello", &call), KF_SUCCESS);
 	kf_client_free(c);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 	fake_stop(&third);
 }
 
@@ -230,10 +231,7 @@ TEST(a_refusal_is_final_and_says_why)
 
 TEST(a_change_is_repeated_under_the_same_request_id)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	a.mood = b.mood = FAKE_HANGS_UP_LATE;
 	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 300);
 	kf_call call = { 0 };
@@ -244,8 +242,7 @@ TEST(a_change_is_repeated_under_the_same_request_id)
 	OK(a.n_ids && b.n_ids);
 	OK(memcmp(a.id[0], b.id[0], 16) == 0);
 	kf_client_free(c);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 }
 
 /* The tokens that make a key are plugged in at one server: another one would make a second key. */
@@ -254,10 +251,7 @@ TEST(what_is_to_be_done_once_reaches_one_server)
 	static const uint8_t payload[8];
 	const struct call_options once = { .is_once = true, .timeout_ms = 300 };
 	autobuf answer = buf_new(4096);
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	a.mood = b.mood = FAKE_HANGS_UP_LATE;
 	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 300);
 
@@ -267,8 +261,7 @@ TEST(what_is_to_be_done_once_reaches_one_server)
 
 	EQ(a.n_ids + b.n_ids, 1);
 	kf_client_free(c);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 }
 
 TEST(a_change_is_not_repeated_at_a_foreign_server)
@@ -289,13 +282,9 @@ TEST(a_change_is_not_repeated_at_a_foreign_server)
 
 TEST(the_reason_of_a_call_that_found_nobody_names_every_server)
 {
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
+	start_both();
 	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 600);
-	fake_stop(&a);
-	fake_stop(&b);
+	stop_both();
 	kf_call call = { 0 };
 
 	kf_result result = sign(c, "hello", &call);

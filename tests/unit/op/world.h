@@ -525,4 +525,5 @@ __attribute__((unused)) static void world_helpers(void)
 	(void)located_by_name;
 	(void)sign_text;
 	(void)let_alice_create;
+	(void)register_object;
 }
