@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "token/pad.h"
-#include "crypt/ossl.h"
+#include "token/mgf.h"
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <string.h>
@@ -76,53 +76,9 @@ static kf_err pad_pkcs1(const struct sign_job *job, size_t n, uint8_t *ret)
 	return KF_OK;
 }
 
-struct hasher {
-	EVP_MD *md;
-	EVP_MD_CTX *ctx;
-	size_t n;
-};
-
-static void hasher_close(struct hasher *h)
-{
-	EVP_MD_CTX_free(h->ctx);
-	EVP_MD_free(h->md);
-}
-
-static kf_err hasher_open(struct hasher *h, enum hash_id id)
-{
-	*h = (struct hasher){ .md = EVP_MD_fetch(NULL, hash_get(id)->openssl_name, NULL),
-		.ctx = EVP_MD_CTX_new(),
-		.n = hash_get(id)->size };
-	return h->md && h->ctx ? KF_OK : ossl_fail(CRYPTO, "hash is not there");
-}
-
-static bool hash_three(
-	struct hasher *h, const struct slice part[3], uint8_t ret[HASH_SIZE_MAX])
-{
-	bool is_good = EVP_DigestInit_ex2(h->ctx, h->md, NULL);
-	for (int i = 0; i < 3; i++)
-		is_good = is_good && EVP_DigestUpdate(h->ctx, part[i].p, part[i].n);
-	return is_good && EVP_DigestFinal_ex(h->ctx, ret, NULL);
-}
-
-/* MGF1 (RFC 8017, B.2.1), XORed to p. */
-static bool mask(struct hasher *h, struct slice seed, uint8_t *p, size_t n)
-{
-	uint8_t block[HASH_SIZE_MAX];
-	for (size_t at = 0; at < n; at += h->n) {
-		size_t i = at / h->n;
-		uint8_t counter[4] = { 0, 0, (uint8_t)(i >> 8), (uint8_t)i };
-		if (!hash_three(h, (struct slice[3]){ seed, { counter, 4 } }, block))
-			return false;
-		for (size_t k = 0; k < h->n && at + k < n; k++)
-			p[at + k] ^= block[k];
-	}
-	return true;
-}
-
 /* RFC 8017, 9.1.1: zeroes, 1, salt, masked; the hash of digest and salt; BC. */
 static bool put_pss(
-	struct hasher *h, struct slice digest, struct slice salt, uint8_t *em, size_t n)
+	struct mgf *h, struct slice digest, struct slice salt, uint8_t *em, size_t n)
 {
 	static const uint8_t zeroes[8];
 	size_t block_n = n - h->n - 1;
@@ -130,8 +86,8 @@ static bool put_pss(
 	memset(em, 0, block_n);
 	em[block_n - salt.n - 1] = 1;
 	memcpy(em + block_n - salt.n, salt.p, salt.n);
-	if (!hash_three(h, (struct slice[3]){ { zeroes, 8 }, digest, salt }, hash) ||
-		!mask(h, (struct slice){ hash, h->n }, em, block_n))
+	if (!mgf_hash(h, (struct slice[3]){ { zeroes, 8 }, digest, salt }, hash) ||
+		!mgf_mask(h, (struct slice){ hash, h->n }, em, block_n))
 		return false;
 	em[0] &= 0x7f; /* one bit less than the modulus */
 	em[n - 1] = 0xbc;
@@ -149,11 +105,12 @@ static kf_err pad_pss(const struct sign_job *job, size_t n, uint8_t *ret)
 	if (RAND_bytes(salt, (int)salt_n) != 1)
 		return ossl_fail(CRYPTO, "random bytes");
 
-	struct hasher h = { 0 };
-	kf_err err = hasher_open(&h, job->mech->hash);
-	if (kf_ok(err) && !put_pss(&h, digest, (struct slice){ salt, salt_n }, ret, n))
+	struct mgf h;
+	kf_err err = KF_OK;
+	if (!mgf_open(&h, job->mech->hash) ||
+		!put_pss(&h, digest, (struct slice){ salt, salt_n }, ret, n))
 		err = ossl_fail(CRYPTO, "hashing");
-	hasher_close(&h);
+	mgf_close(&h);
 	OPENSSL_cleanse(salt, sizeof(salt));
 	return err;
 }

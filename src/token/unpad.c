@@ -47,6 +47,8 @@ kf_err unpad_check(const struct decrypt_job *job)
 		return kf_fail(BAD_PARAMETERS, "only RSA keys decrypt");
 	if (job->n != job->key->alg->sig_max) /* the modulus's length */
 		return kf_fail(BAD_PARAMETERS, "ciphertext has not the key's length");
+	if (job->label_n > sizeof(job->label))
+		return kf_fail(BAD_PARAMETERS, "the label for OAEP is too long");
 	switch (job->scheme) {
 	case DECRYPT_TLS_PREMASTER:
 		if (job->client_version < 0x0300 || job->client_version > 0x03ff)
@@ -54,8 +56,7 @@ kf_err unpad_check(const struct decrypt_job *job)
 				"the version of the ClientHello is missing");
 		return KF_OK;
 	case DECRYPT_OAEP:
-		if (!hash_get(job->hash) || !hash_get(job->mask_hash) ||
-			job->label_n > sizeof(job->label))
+		if (!hash_get(job->hash) || !hash_get(job->mask_hash))
 			return kf_fail(BAD_PARAMETERS, "OAEP needs a hash");
 		return KF_OK;
 	case DECRYPT_PKCS1: return KF_OK;

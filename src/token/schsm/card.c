@@ -115,7 +115,11 @@ kf_err schsm_do_logged_in(struct token *t, const struct card_command *c,
 	if (!kf_ok(e) && (!is_repeatable || !is_repairable(t, e)))
 		return e;
 	KF_TRY(schsm_renew_login(t));
-	return schsm_do(t, c, ret);
+	KF_TRY(schsm_say(t, c, ret));
+	/* The PIN was right just now: it must not count as refused. */
+	return ret->sw == CARD_NOT_LOGGED_IN
+		       ? kf_fail(DENIED, "the card does not allow it to who is logged in")
+		       : sw_error(ret->sw);
 }
 
 kf_err schsm_select(struct token *t, struct card_answer *ret)

@@ -81,6 +81,8 @@ static kf_err link_transmit(struct card_link *link, struct slice apdu, struct bu
 	LONG rc = l->api->transmit(l->card, l->protocol, apdu.p, apdu.n, NULL, at, &n);
 	if (rc != SCARD_S_SUCCESS)
 		return transmit_error(rc);
+	if (n > CARD_ANSWER_MAX)
+		return kf_fail(TOKEN, "pcscd tells more bytes than it had room for");
 	buf_commit(ret, n);
 	return KF_OK;
 }

@@ -4,8 +4,9 @@
  * works with every firmware.
  */
 #include "crypt/ossl.h"
+#include "token/pad.h"
 #include "token/schsm/card.h"
-#include "token/schsm/pad.h"
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <string.h>
@@ -42,19 +43,15 @@ static kf_err sign_rsa(
 {
 	uint8_t padded[JOB_SIG_MAX];
 	size_t n = size_of(alg);
-	const struct hash *hash = hash_get(job->mech->hash);
-	struct slice digest = { job->data, job->n };
 	struct card_answer a;
-	if (n > sizeof(padded) || !hash)
-		return kf_fail(BAD_PARAMETERS, "mechanism and key do not fit");
-	KF_TRY(job->mech->scheme == SCHEME_RSA_PSS
-			? pad_pss(hash, digest, job->salt, alg->bits, padded)
-			: pad_pkcs1(hash, digest, n, padded));
-	KF_TRY(operate(t,
+	KF_TRY(pad_rsa(job, alg->bits, padded));
+	kf_err e = operate(t,
 		&(struct card_command){ .ins = INS_SIGN,
 			.p2 = ALGORITHM_RSA_SIGN,
 			.data = { padded, n } },
-		handle, &a));
+		handle, &a);
+	OPENSSL_cleanse(padded, sizeof(padded));
+	KF_TRY(e);
 	if (a.data.n != n)
 		return kf_fail(TOKEN, "a signature of the card has the wrong length");
 	memcpy(job->sig, a.data.p, n);
@@ -101,9 +98,9 @@ kf_err schsm_sign(struct token *t, unsigned handle, struct sign_job *job)
 {
 	const struct card_key *key;
 	KF_TRY(key_of(t, handle, &key));
-	if (!job->is_digest || job->outside.p || job->mech->family != key->alg->family ||
-		job->n == 0 || job->n > HASH_SIZE_MAX)
-		return kf_fail(BAD_PARAMETERS, "mechanism and key do not fit");
+	if (job->outside.p)
+		return kf_fail(BAD_PARAMETERS, "a token wants the digest");
+	KF_TRY(pad_check(job, key->alg));
 	return key->alg->family == FAMILY_RSA ? sign_rsa(t, handle, key->alg, job)
 					      : sign_ec(t, handle, key->alg, job);
 }

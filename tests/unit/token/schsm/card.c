@@ -332,6 +332,29 @@ TEST(nonsense_is_the_token_s_failure)
 	token_key_facts_free(&f);
 }
 
+static void refuse_who_logs_in(struct vhsm *v, struct slice apdu)
+{
+	if (apdu.n > 5 && apdu.p[1] == 0x20 && !kf_ok(vhsm_tell(v, "sw 6982 1")))
+		abort();
+}
+
+TEST(a_key_that_nobody_may_use_is_no_refused_pin)
+{
+	CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm();
+	CLEANUP(token_closep) struct token *t = direct_ready(v);
+	struct token_key_facts f = { 0 };
+	OK(generate(t, ALG_P256, "key", &f));
+	OK(is_good(vhsm_tell(v, "sw 6982 1")));
+
+	direct_after = refuse_who_logs_in;
+	kf_err e = sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0);
+	direct_after = NULL;
+
+	OK(kf_is(e, KF_E_DENIED));
+	OK(is_good(sign_and_verify(t, &f, MECH_ECDSA_SHA256, 0)));
+	token_key_facts_free(&f);
+}
+
 TEST(a_use_counter_is_told_and_runs_out)
 {
 	CLEANUP(vhsm_freep) struct vhsm *v = new_vhsm();
