@@ -291,6 +291,8 @@ kf_err worker_prove(struct worker *w, struct held *h);
 /* Around calls to the driver: drops the lock, takes it again. */
 void worker_begin(struct worker *w, uint64_t limit_ns);
 uint64_t worker_end(struct worker *w); /* how long it took */
+void worker_forgive(
+	struct worker *w); /* it was late with what is no job: it is well again */
 
 /* open.c; the same */
 kf_err worker_open(struct worker *w);

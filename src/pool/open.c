@@ -60,6 +60,7 @@ static void close_token(struct worker *w)
 	if (t)
 		w->pool->driver->close(t);
 	worker_end(w);
+	worker_forgive(w);
 }
 
 void worker_let_go(struct worker *w)

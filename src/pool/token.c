@@ -157,7 +157,7 @@ static void make_room(struct pool *p)
 void worker_refuse_pin(struct worker *w, kf_err e)
 {
 	w->is_pin_bad = true;
-	if (token_may_try_pin(&w->facts))
+	if (token_may_try_pin(&w->facts) && !w->pool->is_over) /* or the PIN is gone */
 		refusal_note(w->pool->refusals, w->facts.serial, w->pool->pin, 0);
 	worker_why(w, e);
 }

@@ -35,6 +35,14 @@ uint64_t worker_end(struct worker *w)
 	return now - w->begun_ns;
 }
 
+void worker_forgive(struct worker *w)
+{
+	if (!w->was_late)
+		return;
+	w->was_late = false;
+	worker_settle(w);
+}
+
 static uint64_t limit_of(const struct worker *w, const struct alg *alg, enum pool_op op)
 {
 	uint64_t most = ns_of_ms(w->pool->timeout_ms);
@@ -382,6 +390,7 @@ kf_err worker_prove(struct worker *w, struct held *h)
 					 : prove_by_decryption(w, g, h->handle);
 	uint64_t took = worker_end(w);
 	clear_copies(w);
+	OPENSSL_cleanse(w->em, sizeof(w->em));
 	if (kf_ok(o.err)) {
 		learn(w, g->key.alg, op, took);
 		h->proof = PROOF_DONE;

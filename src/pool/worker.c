@@ -53,6 +53,7 @@ static kf_err run_task(struct worker *w, const struct pool_task *task)
 	kf_err done = task->run(w->pool->driver, w->token, task->arg);
 	worker_end(w);
 	w->task = NULL;
+	worker_forgive(w);
 	return done;
 }
 

@@ -692,6 +692,7 @@ TEST(while_a_token_is_at_a_task_the_others_serve)
 
 TEST(a_task_that_hangs_is_given_up_after_half_an_hour)
 {
+	struct call c;
 	pthread_t thread;
 	char serial[] = "FAKE0";
 	OK(pool_with(1, 1 << KEC) && SERVING(0));
@@ -708,6 +709,8 @@ TEST(a_task_that_hangs_is_given_up_after_half_an_hour)
 	FAKE(fakes[0].is_held = false);
 	pthread_join(thread, NULL);
 	OK(is_begun && is_given_up);
+	OK(SERVING(0)); /* it came to its end after all */
+	OK(kf_ok(call(&c, KEC)) && is_right(&c));
 	pool_down();
 }
 
