@@ -15,6 +15,7 @@ struct test {
 };
 static struct test *tests_, **tests_end_ = &tests_;
 static int test_failed_;
+static const char *test_skipped_;
 
 #define TEST(id)                                                                         \
 	static void test_##id(void);                                                     \
@@ -32,6 +33,12 @@ static int test_failed_;
 		printf(__VA_ARGS__);                                                     \
 		putchar('\n');                                                           \
 		test_failed_ = 1;                                                        \
+		return;                                                                  \
+	} while (0)
+/* What this machine cannot show, and says so. */
+#define SKIP(why)                                                                        \
+	do {                                                                             \
+		test_skipped_ = (why);                                                   \
 		return;                                                                  \
 	} while (0)
 #define OK(cond)                                                                         \
@@ -53,8 +60,11 @@ static int test_main_(void)
 	int n = 0, bad = 0;
 	for (struct test *t = tests_; t; t = t->next) {
 		test_failed_ = 0;
+		test_skipped_ = NULL;
 		t->run();
-		printf("%s %d - %s\n", test_failed_ ? "not ok" : "ok", ++n, t->name);
+		printf("%s %d - %s%s%s\n", test_failed_ ? "not ok" : "ok", ++n, t->name,
+			test_skipped_ ? " # SKIP " : "",
+			test_skipped_ ? test_skipped_ : "");
 		fflush(stdout); /* a test may fork: its child must not say it again */
 		bad += test_failed_;
 	}

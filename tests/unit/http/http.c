@@ -304,7 +304,7 @@ TEST(the_place_of_a_newcomer_is_that_of_the_user_who_has_most)
 {
 	enum { OLD = 2, MANY = PLACES - OLD, NOBODY = 65534 };
 	if (geteuid() != 0)
-		return; /* who is not root is one user only */
+		SKIP("who is not root is one user only");
 	struct http *h = serve_on_a_loop();
 	int old[OLD], fd[MANY];
 	hold(old, OLD, 0);
