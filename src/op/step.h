@@ -45,7 +45,7 @@ enum op_next op_then(struct op_call *call, kf_err err, enum op_next next);
 /* DESTROYED or ARCHIVED: there is no material. */
 kf_err op_check_material(const struct object *o, int64_t now_s);
 
-/* ARCHIVED: not even its attributes. */
+/* ARCHIVED: it serves nobody until it is recovered. */
 kf_err op_check_present(const struct object *o);
 
 /* SENSITIVE or NOT_EXTRACTABLE: its value never leaves. */

@@ -168,7 +168,12 @@ TEST(what_is_archived_serves_nobody_until_it_is_recovered)
 
 	OK(kf_ok(move(&w, KMIP_OPERATION_ARCHIVE, id)));
 	OK(kf_is(get(&w, id, &a), KF_E_ARCHIVED));
+	w.version = KMIP_1_4;
 	OK(kf_is(attributes(&w, id), KF_E_ARCHIVED));
+	w.version = KMIP_2_0;
+	OK(kf_ok(attributes(&w, id)));
+	OK(attrs_get_date(buf_slice(&w.attrs), TAG_ARCHIVE_DATE, &date));
+	w.version = KMIP_2_1;
 	OK(kf_is(sign_text(&w, id, "t"), KF_E_ARCHIVED));
 	OK(kf_is(activate(&w, id), KF_E_ARCHIVED));
 	OK(kf_is(revoke(&w, id, 1), KF_E_ARCHIVED));
