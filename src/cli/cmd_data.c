@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyfleet encrypt, decrypt, mac, random: what a key server does with data, from standard input to standard
+ * keyfleet encrypt, decrypt, mac, hash, random: what a key server does with data, from standard input to standard
  * output.  What encrypt writes is the nonce (12 bytes), the ciphertext and the tag (16 bytes), for AES-GCM.
  */
 #include "cli/call.h"
@@ -9,6 +9,7 @@
 #include "kmip/mac.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { NONCE = 12, TAG = 16, DATA_MAX = CALL_PAYLOAD_MAX - 4096 };
 
@@ -135,6 +136,53 @@ static kf_err run_mac(struct cli *c)
 	return KF_OK;
 }
 
+/* Of the server, so that what it thinks of the bytes can be seen; no key has to do with it. */
+static const struct digest_name {
+	const char *name;
+	uint32_t kmip;
+} digest_names[] = {
+	{ "sha256", KMIP_HASHING_ALGORITHM_SHA_256 },
+	{ "sha384", KMIP_HASHING_ALGORITHM_SHA_384 },
+	{ "sha512", KMIP_HASHING_ALGORITHM_SHA_512 },
+	{ "sha3-256", KMIP_HASHING_ALGORITHM_SHA_3_256 },
+	{ "sha3-384", KMIP_HASHING_ALGORITHM_SHA_3_384 },
+	{ "sha3-512", KMIP_HASHING_ALGORITHM_SHA_3_512 },
+};
+
+static kf_err find_digest(struct cli *c, uint32_t *ret)
+{
+	const char *name = c->argc ? c->argv[0] : digest_names[0].name;
+	for (size_t i = 0; i < sizeof(digest_names) / sizeof(*digest_names); i++)
+		if (!strcmp(digest_names[i].name, name)) {
+			*ret = digest_names[i].kmip;
+			return KF_OK;
+		}
+	cli_note(c, "%s is none of sha256, sha384, sha512, sha3-256, sha3-384, sha3-512",
+		name);
+	return kf_fail(INVALID_FIELD, "see --help");
+}
+
+static kf_err run_hash(struct cli *c)
+{
+	autobuf in = buf_new(DATA_MAX), answer = buf_new(CALL_PAYLOAD_MAX);
+	autopayload p;
+	struct hash_request q = { .has_parameters = true, .has_data = true };
+	struct hash_response a;
+
+	payload_init(&p);
+	KF_TRY(cli_options(c, NULL, 0));
+	KF_TRY(cli_operands(c, 0, 1));
+	KF_TRY(find_digest(c, &q.parameters.hashing_algorithm));
+	KF_TRY(read_input(c, &in));
+	q.data = buf_slice(&in);
+	hash_put_request(&p.w, &q);
+	KF_TRY(cli_call(c, KMIP_OPERATION_HASH, &p, &answer));
+	struct ttlv_reader r = answer_reader(&answer);
+	KF_TRY(hash_get_response(&r, &a));
+	print_hex(a.data);
+	return KF_OK;
+}
+
 static kf_err run_random(struct cli *c)
 {
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
@@ -180,6 +228,14 @@ const struct command command_mac = {
 	.summary = "print the HMAC-SHA-256 of standard input with a secret of the server",
 	.help = "",
 	.run = run_mac,
+};
+
+const struct command command_hash = {
+	.words = "hash",
+	.args = "[sha256|sha384|sha512|sha3-256|sha3-384|sha3-512]",
+	.summary = "print the hash of standard input as the server computes it [sha256]",
+	.help = "",
+	.run = run_hash,
 };
 
 const struct command command_random = {

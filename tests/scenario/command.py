@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tool keyfleet as people meet it: what goes wrong is told with file and remedy, lists are JSON."""
 import fcntl
+import hashlib
 import json
 import os
 import pty
@@ -294,6 +295,14 @@ def claim_data_are_encrypted_and_decrypted_by_a_key_that_stays(lab):
     expect(through("decrypt", b"short", check=False).returncode == 1, "too little was decrypted")
     expect(re.fullmatch(r"[0-9a-f]{32}\n", lab.server.keyfleet("random", "16").stdout), "16 random bytes")
     lab.admin("random", "0", why="BYTES", status=2)
+
+
+def claim_the_server_hashes_as_everybody_does(lab):
+    conf = os.path.join(lab.server.dir, "client.conf")
+    for name in "sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512":
+        done = subprocess.run([TOOL, "--config", conf, "hash", name], input=b"text", capture_output=True, timeout=60)
+        expect(done.stdout.decode().strip() == hashlib.new(name.replace("-", "_"), b"text").hexdigest(), (name, done))
+    lab.admin("hash", "md5", why="none of", status=2)
 
 
 if __name__ == "__main__":
