@@ -49,7 +49,7 @@ static kf_err make_room(struct facts *f)
 	return KF_OK;
 }
 
-static kf_err fact_of(const struct keyring *k, const struct record *r, struct fact *ret)
+kf_err fact_of(const struct keyring *k, const struct record *r, struct fact *ret)
 {
 	*ret = (struct fact){
 		.version = (uint64_t)r->v[COL_VERSION].i,
@@ -77,12 +77,10 @@ kf_err facts_put(struct facts *f, const struct keyring *k, const struct record *
 }
 
 /* One that came twice would be taken off the sum twice, which then does not fit. */
-kf_err facts_load(struct facts *f, const struct keyring *k, const struct record *r)
+kf_err facts_load(struct facts *f, const struct fact *fact)
 {
-	struct fact fact;
-	KF_TRY(fact_of(k, r, &fact));
 	KF_TRY(make_room(f));
-	replace(f, map_get(&f->known, slice_of(fact.key)), &fact);
+	replace(f, map_get(&f->known, slice_of(fact->key)), fact);
 	return KF_OK;
 }
 

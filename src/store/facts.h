@@ -28,6 +28,9 @@ struct facts {
 	struct head next; /* with what is tentative */
 };
 
+/* On any thread. */
+kf_err fact_of(const struct keyring *k, const struct record *r, struct fact *ret);
+
 void facts_init(struct facts *f);
 void facts_free(struct facts *f);
 
@@ -37,7 +40,7 @@ const struct fact *facts_find(
 /* Replaces what was known of the record, in `next` too. */
 kf_err facts_put(struct facts *f, const struct keyring *k, const struct record *r);
 /* The same while rows are read, each once: does not look through what is tentative. */
-kf_err facts_load(struct facts *f, const struct keyring *k, const struct record *r);
+kf_err facts_load(struct facts *f, const struct fact *fact);
 void facts_keep(struct facts *f);
 
 struct facts_mark {

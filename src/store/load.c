@@ -3,6 +3,7 @@
 #include "base/epoch.h"
 #include "kmip/attrs.h"
 #include "store/backup.h"
+#include "store/crew.h"
 #include "store/work.h"
 #include "token/token.h"
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct news {
 	struct news *next;
 	enum table_id table;
 	bool is_dropped;
+	kf_err unloaded; /* why the engine has no key of the object */
 	union {
 		struct object *object;
 		struct client_row client;
@@ -24,7 +26,8 @@ struct news {
 
 struct loader {
 	struct store *s;
-	bool is_first; /* nobody reads the catalog yet: publish while reading */
+	struct crew *
+		crew; /* nobody reads the catalog yet: publish while reading; else NULL */
 	uint64_t rows;
 	struct news *news, **end;
 };
@@ -48,12 +51,13 @@ static struct token_key *kept_key(const struct store *s, const struct object *o)
 	return was && has_same_digest(was, o) ? token_key_get(was->key) : NULL;
 }
 
-static kf_err load_key(struct store *s, struct object *o)
+static kf_err load_key(const struct loader *l, struct object *o)
 {
+	struct store *s = l->s;
 	if (o->type != OBJECT_PRIVATE_KEY || !o->sealed.n || !s->conf.load_key)
 		return KF_OK;
 	autobuf material = buf_new(MATERIAL_MAX);
-	struct token_key *key = kept_key(s, o);
+	struct token_key *key = l->crew ? NULL : kept_key(s, o);
 	if (key) {
 		object_set_key(o, key);
 		return KF_OK;
@@ -65,33 +69,40 @@ static kf_err load_key(struct store *s, struct object *o)
 }
 
 /* An object whose key the token refuses (a newer algorithm) is still there for Get. */
-static kf_err decode_object(struct store *s, const struct record *r, struct object **ret)
+static kf_err decode_object(
+	const struct loader *l, const struct record *r, struct news *into)
 {
 	CLEANUP(object_unrefp) struct object *o = NULL;
 	KF_TRY(record_to_object(r, &o));
-	kf_err err = load_key(s, o);
+	kf_err err = load_key(l, o);
 	if (kf_is(err, KF_E_TAMPERED))
 		return err;
-	if (!kf_ok(err)) {
-		atomic_fetch_add(&s->status.unloaded, 1);
-		store_event(s, err, o->id);
-	}
-	*ret = o;
+	into->unloaded = err;
+	into->object = o;
 	o = NULL;
 	return KF_OK;
 }
 
-static kf_err decode(struct store *s, const struct record *r, struct news *into)
+/* On any thread while the store is opened. */
+static kf_err decode(const struct loader *l, const struct record *r, struct news *into)
 {
 	into->table = r->table;
-	KF_TRY(record_check(s->conf.keyring, r));
+	KF_TRY(record_check(l->s->conf.keyring, r));
 	switch (r->table) {
-	case TABLE_OBJECT: return decode_object(s, r, &into->object);
+	case TABLE_OBJECT: return decode_object(l, r, into);
 	case TABLE_CLIENT: return record_to_client(r, &into->client);
 	case TABLE_GRANT: return record_to_grant(r, &into->grant, &into->is_dropped);
 	case TABLES: break;
 	}
 	return kf_fail(INTERNAL, "unknown table");
+}
+
+static void tell_unloaded(struct store *s, const struct news *n)
+{
+	if (n->table != TABLE_OBJECT || kf_ok(n->unloaded))
+		return;
+	atomic_fetch_add(&s->status.unloaded, 1);
+	store_event(s, n->unloaded, n->object->id);
 }
 
 static kf_err publish(struct store *s, struct news *n)
@@ -179,50 +190,138 @@ static void allow_time(struct store *s)
 		s->db->deadline_ns = soon;
 }
 
-/* Without memory nothing is known of the record, least of all that it is wrong. */
-static kf_err take_record(struct loader *l, const struct record *r, struct news *into)
-{
-	kf_err err = decode(l->s, r, into);
-	if (kf_ok(err) || kf_is(err, KF_E_NOMEM))
-		return err;
-	refuse(l->s, r, err);
-	return l->is_first ? err : withdraw(l->s, r, into);
-}
-
 static void tell_progress(struct loader *l)
 {
 	const struct store_conf *c = &l->s->conf;
 	const unsigned every = c->progress_rows ? c->progress_rows : PROGRESS_ROWS;
-	if (l->is_first && c->progress && ++l->rows % every == 0)
+	if (l->crew && c->progress && ++l->rows % every == 0)
 		c->progress(c->event_arg, l->rows);
 }
 
-/* The sum counts what is there, right or wrong, so that one edited row costs one row. */
+/* --- the first time: by a crew ---
+ *
+ * The sum counts what is there, right or wrong, so that one edited row costs one row. */
+
+struct row {
+	struct record r; /* of the copy */
+	uint8_t *copy;
+	struct fact fact;
+	struct news news;
+	kf_err not_counted, refused;
+};
+
+static void work_on_row(void *arg, void *item)
+{
+	const struct loader *l = arg;
+	struct row *row = item;
+	row->not_counted = fact_of(l->s->conf.keyring, &row->r, &row->fact);
+	row->refused = kf_ok(row->not_counted) ? decode(l, &row->r, &row->news)
+					       : row->not_counted;
+}
+
+/* Without memory nothing is known of the record, least of all that it is wrong. */
+static kf_err take_row(void *arg, void *item)
+{
+	struct store *s = ((struct loader *)arg)->s;
+	struct row *row = item;
+	KF_TRY(row->not_counted);
+	KF_TRY(facts_load(&s->facts, &row->fact));
+	facts_keep(&s->facts);
+	if (kf_is(row->refused, KF_E_NOMEM))
+		return row->refused;
+	if (!kf_ok(row->refused)) {
+		refuse(s, &row->r, row->refused);
+		return KF_OK;
+	}
+	tell_unloaded(s, &row->news);
+	kf_err err = publish(s, &row->news);
+	row->news.object = NULL;
+	return err;
+}
+
+static void drop_row(void *item)
+{
+	struct row *row = item;
+	if (row->news.table == TABLE_OBJECT)
+		object_unref(row->news.object);
+	free(row->copy);
+}
+
+/* What the driver gives is good until it gives the next. */
+static kf_err copy_row(const struct record *from, size_t n, struct row *ret)
+{
+	ret->copy = malloc(n + 1);
+	if (!ret->copy)
+		return kf_fail(NOMEM, "loading the store");
+	uint8_t *at = ret->copy;
+	ret->r = *from;
+	for (size_t i = 0; i < RECORD_COLUMNS; i++) {
+		struct slice *s = &ret->r.v[i].s;
+		if (s->n)
+			s->p = memcpy(at, s->p, s->n);
+		at += s->n;
+	}
+	return KF_OK;
+}
+
+static kf_err give_to_crew(struct loader *l, const struct record *r)
+{
+	void *row = NULL;
+	size_t n = 0;
+	for (size_t i = 0; i < RECORD_COLUMNS; i++)
+		n += r->v[i].s.n;
+	KF_TRY(crew_room(l->crew, &row));
+	KF_TRY(copy_row(r, n, row));
+	return crew_add(l->crew, n);
+}
+
+static kf_err open_crew(struct loader *l)
+{
+	static const struct crew_ops ops = { sizeof(struct row), work_on_row, take_row,
+		drop_row };
+	return crew_new(&ops, l, &l->crew);
+}
+
+static void loader_clear(struct loader *l) { crew_free(l->crew); }
+
+/* --- later: what others changed --- */
+
+static kf_err take_record(struct loader *l, const struct record *r, struct news *into)
+{
+	kf_err err = decode(l, r, into);
+	if (kf_ok(err))
+		tell_unloaded(l->s, into);
+	if (kf_ok(err) || kf_is(err, KF_E_NOMEM))
+		return err;
+	refuse(l->s, r, err);
+	return withdraw(l->s, r, into);
+}
+
+static kf_err take_news(struct loader *l, const struct record *r)
+{
+	struct fact fact;
+	KF_TRY(fact_of(l->s->conf.keyring, r, &fact));
+	KF_TRY(facts_load(&l->s->facts, &fact));
+	struct news *news = calloc(1, sizeof(*news));
+	if (!news)
+		return kf_fail(NOMEM, "loading the store");
+	kf_err err = take_record(l, r, news);
+	if (!kf_ok(err)) {
+		free(news);
+		return kf_is(err, KF_E_NOMEM) ? err : KF_OK;
+	}
+	append(l, news);
+	return KF_OK;
+}
+
 static kf_err visit(void *arg, enum table_id table, const struct value *v, size_t n)
 {
 	struct loader *l = arg;
 	struct record r;
 	tell_progress(l);
-	KF_TRY(record_read(table, v, n, &r));
-	KF_TRY(facts_load(&l->s->facts, l->s->conf.keyring, &r));
 	allow_time(l->s);
-	if (l->is_first)
-		facts_keep(&l->s->facts);
-	struct news *news = calloc(1, sizeof(*news));
-	if (!news)
-		return kf_fail(NOMEM, "loading the store");
-	kf_err err = take_record(l, &r, news);
-	if (!kf_ok(err)) {
-		free(news);
-		return kf_is(err, KF_E_NOMEM) ? err : KF_OK;
-	}
-	if (!l->is_first) {
-		append(l, news);
-		return KF_OK;
-	}
-	err = publish(l->s, news);
-	free(news);
-	return err;
+	KF_TRY(record_read(table, v, n, &r));
+	return l->crew ? give_to_crew(l, &r) : take_news(l, &r);
 }
 
 static kf_err read_tables(struct loader *l, uint64_t since)
@@ -260,11 +359,13 @@ static void take_head(struct store *s, const struct head *h)
 static kf_err read_all(struct store *s)
 {
 	struct head h;
-	struct loader l = { .s = s, .is_first = true };
+	CLEANUP(loader_clear) struct loader l = { .s = s };
+	KF_TRY(open_crew(&l));
 	KF_TRY(rows_check_masters(s->db, s->conf.keyring));
 	KF_TRY(rows_head(s->db, s->conf.keyring, false, &h));
 	KF_TRY(seen_check(&s->seen, &h));
 	KF_TRY(read_tables(&l, 0));
+	KF_TRY(crew_finish(l.crew));
 	KF_TRY(check_sum(&s->facts, &h));
 	KF_TRY(rotate_count(s));
 	take_head(s, &h);
@@ -290,10 +391,12 @@ static kf_err visit_backup(void *arg, const struct record *r, bool is_right)
 
 static kf_err read_backup(struct store *s, struct backup_reader *r)
 {
-	struct loader l = { .s = s, .is_first = true };
+	CLEANUP(loader_clear) struct loader l = { .s = s };
+	KF_TRY(open_crew(&l));
 	r->record = visit_backup;
 	r->arg = &l;
 	KF_TRY(backup_read(r));
+	KF_TRY(crew_finish(l.crew));
 	KF_TRY(check_sum(&s->facts, &r->head));
 	take_head(s, &r->head);
 	return KF_OK;

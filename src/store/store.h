@@ -35,8 +35,8 @@ struct store_conf {
 	unsigned request_id_hours; /* how long they are remembered [24] */
 
 	/* Makes the handle that signs (token/soft/engine.h), of a private key's plaintext: the
-	 * canonical attributes of `o` say what it is.  Called by the opening thread and by the
-	 * store worker.  NULL: objects have no key. */
+	 * canonical attributes of `o` say what it is.  Called by several threads while the store
+	 * opens, and by the store worker.  NULL: objects have no key. */
 	kf_err (*load_key)(
 		const struct object *o, struct slice material, struct token_key **ret);
 

@@ -309,4 +309,39 @@ TEST(nothing_secret_is_in_the_files)
 	snprintf(command, sizeof(command), "grep -q 'secret a' '%s'*", path);
 	OK(system(command) != 0);
 }
+enum { MANY = 600 }; /* more than one thread reads at once */
+
+static kf_err fill_many(void)
+{
+	struct fixture f = { .conf.seen = seen };
+	fresh();
+	kf_err err = fixture_open(&f, location, KEY_A);
+	for (int i = 0; i < MANY && kf_ok(err); i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "m%d", i);
+		err = put(f.store, &(struct spec){ .id = id, .material = id });
+	}
+	fixture_close(&f);
+	return err;
+}
+
+TEST(among_many_rows_an_edited_one_is_refused_alone_and_a_removed_one_noticed)
+{
+	struct fixture f;
+	OK(kf_ok(fill_many()));
+	OK(sql("update object set owner='mallory' where id='m300'"));
+
+	OK(kf_ok(reopen(&f, KEY_A)));
+	EQ(tampered(&f), 1);
+	EQ(catalog_count(store_catalog(f.store)), MANY - 1);
+	OK(holds(f.store, "m299", "m299"));
+	OK(!catalog_find(store_catalog(f.store), SLICE_LIT("m300")));
+	OK(holds(f.store, "m301", "m301"));
+	fixture_close(&f);
+
+	OK(sql("delete from object where id='m400'"));
+	OK(kf_is(reopen(&f, KEY_A), KF_E_TAMPERED));
+	fixture_close(&f);
+}
+
 TEST_MAIN
