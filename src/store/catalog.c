@@ -177,6 +177,10 @@ struct term_space catalog_terms(const struct catalog *c, bool is_gone)
 void catalog_having(const struct catalog *c, uint64_t term, struct posting *ret)
 {
 	postings_find(&c->index, term, ret);
+	if (ret->n != 1)
+		return;
+	const struct order *order = atomic_load_explicit(&c->order, memory_order_acquire);
+	__builtin_prefetch(&order->object[posting_at(ret, 0)]); /* looked at next */
 }
 
 bool catalog_periods(const struct catalog *c, uint32_t tag, int64_t *first, int64_t *last)
