@@ -15,7 +15,7 @@ static const char *const audit_export_lines_words[] = { "all", "checkpoints", NU
 static const char *const pool_driver_words[] = { "smartcard-hsm", "pkcs11", NULL };
 static const char *const pool_overflow_words[] = { "never", "software", NULL };
 static const char *const profile_words[] = {
-#define X(id, name, suites, text) name,
+#define X(id, name, suites, newest, text) name,
 #include "keyfleetd/profile.def"
 #undef X
 	NULL

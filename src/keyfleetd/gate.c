@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/gate.h"
 #include "keyfleetd/server.h"
+#include "kmip/message.h"
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const protocols[] = { "keyfleet/1", "kmip", NULL };
 
-static const char *const ciphers[] = {
-#define X(id, name, suites, text) suites,
+static const struct profile {
+	const char *ciphers_1_2;
+	uint16_t newest;
+} profiles[] = {
+#define X(id, name, suites, newest, text) { suites, newest },
 #include "keyfleetd/profile.def"
 #undef X
 };
@@ -41,7 +45,7 @@ static kf_err open_context(struct server *s, const struct conf *c, const struct 
 	struct tls_options options = { .is_server = true,
 		.remote = &s->own_key.remote,
 		.alpn = protocols,
-		.ciphers_1_2 = g->ciphers_1_2,
+		.ciphers_1_2 = g->profile->ciphers_1_2,
 		.ticket_lifetime_s = c->ticket_lifetime_ms / 1000 };
 	struct tls_files files = files_of(c, g);
 	size_t before = why->n;
@@ -55,13 +59,13 @@ static kf_err open_context(struct server *s, const struct conf *c, const struct 
 
 static struct gate first_gate(const struct conf *c)
 {
-	return (struct gate){ .listen = c->listen };
+	return (struct gate){ .profile = &profiles[0], .listen = c->listen };
 }
 
 static struct gate gate_of(const struct listener_options *o)
 {
 	return (struct gate){ .name = o->name,
-		.ciphers_1_2 = ciphers[o->profile],
+		.profile = &profiles[o->profile],
 		.listen = o->listen,
 		.clients = o->clients };
 }
@@ -122,4 +126,13 @@ kf_err gate_admit(const struct gate *g, const char *client)
 		if (!strcmp(g->clients.item[i], client))
 			return KF_OK;
 	return kf_fail(AUTH, "this listener is not for this client");
+}
+
+uint16_t gate_newest(const struct gate *g) { return g->profile->newest; }
+
+kf_err gate_admit_version(const struct gate *g, uint16_t version)
+{
+	if (kmip_is_2(version) && !kmip_is_2(g->profile->newest))
+		return kf_fail(VERSION, "this listener speaks 1.x alone");
+	return KF_OK;
 }

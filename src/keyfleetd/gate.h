@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * gate: where clients come in: what TLS is spoken there (profile.def), with which certificate, and who is
- * let through.
+ * gate: where clients come in: what TLS and which KMIP versions are spoken there (profile.def), with which
+ * certificate, and who is let through.
  *
  * The first one is that of [server] and [tls], for everybody; each [listener NAME] adds one for the clients
  * that it names.  Gates live as long as the server; a reload brings new certificates.
@@ -11,10 +11,11 @@
 #include "net/tls.h"
 
 struct server;
+struct profile; /* a row of profile.def */
 
 struct gate {
 	const char *name; /* of its section; NULL: the first */
-	const char *ciphers_1_2;
+	const struct profile *profile;
 	struct conf_list listen, clients; /* of the configuration at the start */
 	struct tls_context *tls;
 };
@@ -27,3 +28,7 @@ kf_err gates_reopen(struct server *s, const struct conf *new, struct buf *why);
 
 /* AUTH: this client has no business there. */
 kf_err gate_admit(const struct gate *g, const char *client);
+/* The newest KMIP version that is offered there. */
+uint16_t gate_newest(const struct gate *g);
+/* VERSION: the major version is not spoken there. */
+kf_err gate_admit_version(const struct gate *g, uint16_t version);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/header.h"
+#include "keyfleetd/gate.h"
 #include "keyfleetd/identity.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
@@ -69,6 +70,8 @@ enum step_result header_step(struct req *r)
 {
 	ttlv_start(&r->reader, req_message(r), 0, false);
 	kf_err e = kmip_get_request_header(&r->reader, &r->header);
+	if (kf_ok(e) && r->peer)
+		e = gate_admit_version(r->peer->gate, r->header.version);
 	if (kf_ok(e))
 		e = check_envelope(r);
 	/* What the message as a whole lacks is no field of an operation: it cannot be parsed. */

@@ -4,6 +4,7 @@
 #include "keyfleetd/act.h"
 #include "keyfleetd/admit.h"
 #include "keyfleetd/answer.h"
+#include "keyfleetd/gate.h"
 #include "keyfleetd/header.h"
 #include "keyfleetd/identity.h"
 #include "keyfleetd/later.h"
@@ -145,6 +146,7 @@ static void set_call(struct req *r)
 	c->version = r->header.version;
 	c->is_lenient = r->header.is_lenient;
 	c->is_undoable = r->undo != NULL;
+	c->newest = r->peer ? gate_newest(r->peer->gate) : 0;
 	c->payload = r->item.payload;
 	r->who = *identity_of(r);
 	c->who = &r->who;

@@ -73,6 +73,7 @@ struct op_call {
 	const struct op *op;
 	const struct op_server *server;
 	uint16_t version;
+	uint16_t newest;  /* version that the client is offered; 0: all of them */
 	bool is_undoable; /* in a batch that is undone if one of its items fails */
 	bool is_lenient;  /* a foreign minor version: unknown fields are skipped */
 	/* Content of Request Payload; stays valid until op_clear(), so the driver copies it before

@@ -21,11 +21,11 @@ CASES = os.environ.get("KMIP_CASES", os.path.join(os.path.dirname(ROOT), "shared
 OPTIONS = {("server", "interop_test"): "yes"}
 
 # Cases that cannot be played at an older version, because they ask for what that does not have: attributes in lists
-# (Always Sensitive and others: 1.4; Random Number Generator: 1.3; Original Creation Date, Alternative Name: 1.2), additional
-# data and tags of authenticated encryption (1.4), operations with keys and Next Link (1.2), formats in digests (1.1).
+# (Always Sensitive and others: 1.4; Random Number Generator: 1.3; Original Creation Date, Alternative Name: 1.2), fields of
+# authenticated encryption, OAEP and PSS (1.4), operations with keys and Next Link (1.2), formats in digests (1.1).
 NEWER = {
-    "1.4": {"1.3": r"CS-BC-M-GCM|SKFF-M-(9|1.)-|TL-M-3",
-            "1.2": r"CS-BC-M-GCM|SKFF-M-(9|1.)-|TL-M-3|AKLC",
+    "1.4": {"1.3": r"CS-BC-M-GCM|CS-AC-M-(1-|OAEP)|SKFF-M-(9|1.)-|TL-M-3",
+            "1.2": r"CS-BC-M-GCM|CS-AC-M-(1-|OAEP)|SKFF-M-(9|1.)-|TL-M-3|AKLC",
             "1.1": r"CS-|SKFF-M-(9|1.)-|TL-M-[23]|AKLC|AX-",
             "1.0": r"CS-|SKFF-M-(9|1.)-|TL-M-[23]|AKLC|AX-|SKLC"},
     "2.1": {"2.0": r"^$"},

@@ -114,6 +114,21 @@ TEST(discover_versions_and_query_answer_everybody)
 		OK(facts.operation[i] < 0x80000000);
 }
 
+TEST(no_version_is_offered_that_is_not_spoken_where_the_client_came_in)
+{
+	WORLD(w);
+	struct discover_versions_response a;
+	struct ttlv_writer q = question(&w);
+	w.call->newest = KMIP_1_2;
+	discover_versions_put_request(&q, &(struct discover_versions_request){ 0 });
+	OK(kf_ok(ask(&w, KMIP_OPERATION_DISCOVER_VERSIONS)));
+	struct ttlv_reader r = answer(&w);
+	OK(kf_ok(discover_versions_get_response(&r, &a)));
+	EQ(a.n, 3);
+	EQ(a.version[0], KMIP_1_2);
+	EQ(a.version[2], KMIP_1_0);
+}
+
 /* The first profile that is named, 0: none. */
 static uint32_t first_profile(struct world *w, uint16_t version)
 {
