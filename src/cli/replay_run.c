@@ -118,9 +118,8 @@ kf_err replay_reset(struct replay_server *s, struct buf *why)
 	struct ttlv_writer out = ttlv_write(&payload, KMIP_2_1);
 	ttlv_put_enum(&out, TAG_INTEROP_FUNCTION, KMIP_INTEROP_FUNCTION_RESET);
 	ttlv_put_text(&out, TAG_INTEROP_IDENTIFIER, SLICE_LIT("keyfleet replay"));
-	kf_err e = ttlv_written(&out);
-	if (kf_ok(e))
-		e = connect_to(s, &w, why);
+	KF_TRY(ttlv_written(&out));
+	kf_err e = connect_to(s, &w, why);
 	struct wire_answer answer = { 0 };
 	if (kf_ok(e))
 		e = wire_ask(&w, KMIP_OPERATION_INTEROP, buf_slice(&payload), &answer);
