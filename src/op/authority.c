@@ -98,6 +98,12 @@ const struct object *authority_key(
 	return s.found;
 }
 
+/* What may sign anything may sign certificates. */
+enum {
+	SIGNS = KMIP_CRYPTOGRAPHIC_USAGE_MASK_CERTIFICATE_SIGN |
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN,
+};
+
 static kf_err check_state(const struct object *key, int64_t now_s)
 {
 	if (object_is_destroyed(key))
@@ -106,8 +112,7 @@ static kf_err check_state(const struct object *key, int64_t now_s)
 		return kf_fail(DENIED, "the authority's key is archived");
 	if (object_state(key, now_s) != STATE_ACTIVE)
 		return kf_fail(DENIED, "the authority's key is not active");
-	if (!kf_ok(op_check_use_of(key, now_s, OP_PROTECT,
-		    KMIP_CRYPTOGRAPHIC_USAGE_MASK_CERTIFICATE_SIGN)))
+	if (!kf_ok(op_check_use_of(key, now_s, OP_PROTECT, SIGNS)))
 		return kf_fail(DENIED, "the authority's key is not for certificates "
 				       "(Certificate Sign), or its time is over");
 	return KF_OK;

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A key server as a small authority: what it issues is what OpenSSL accepts and a TLS server serves with, whether the
+authority's key is in software or on a card."""
+import glob
+import os
+import ssl
+import subprocess
+
+from scenario import expect, run, skip
+from token_wire import IMPORT_SHARE, NAME, USAGE, Admin, Refused
+from hsm import Pcscd, VirtualCards, missing
+from lab import KeyServer, Lab, free_port, wait_until
+from ttlv import enum, find, int_, item, octets, struct_, text
+
+CREATE_PAIR, CERTIFY, RECERTIFY, GET, LOCATE, DESTROY, REVOKE, QUERY = 0x02, 0x06, 0x07, 0x0A, 0x08, 0x14, 0x13, 0x18
+NOW = item(0x420001, 9, (1).to_bytes(8, "big"))
+OFFSET = item(0x420058, 10, bytes(4))
+DENIED, INVALID_CSR, UNSUPPORTED = 0x0C, 0x2F, 0x05
+SIGN_CERTIFICATES = 0x1001  # and requests, once: its own
+
+
+class Authority(Lab):
+    def __enter__(self):
+        super().__enter__()
+        self.why_not = missing()
+        self.server = KeyServer(self, "keys")
+        self.conf_path = os.path.join(self.server.dir, "keyfleetd.conf")
+        self.admin = Admin(self.server)
+        self.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                  "root.key", "-out", "root.pem", "-days", "60", "-subj", "/CN=root",
+                  "-addext", "keyUsage=critical,keyCertSign,cRLSign"])
+        return self
+
+    def append(self, lines):
+        self.server.process.stop()
+        with open(self.conf_path, "a") as f:
+            f.write("\n" + lines)
+        self.server.start()
+
+    def authority(self, name, *pool):
+        """Its key is made at the server, its certificate by the root."""
+        own = [struct_(0x420008, text(0x42009D, "keyfleet"), text(0x42000A, "pool"), text(0x42000B, p)) for p in pool]
+        self.admin.ask(CREATE_PAIR, struct_(0x420126, enum(0x420028, 6), struct_(0x420029, enum(0x420075, 7)))
+                       + struct_(0x420127, struct_(0x420053, text(NAME, name), enum(0x420054, 1)),
+                                 int_(USAGE, SIGN_CERTIFICATES), NOW, *own)
+                       + struct_(0x420128, int_(USAGE, 2), NOW))
+        self.write(f"{name}.csr", self.server.keyfleet("key", "csr", name, "--subject", f"CN={name}").stdout)
+        self.write("ca.ext", "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n"
+                   "subjectKeyIdentifier=hash\n")
+        self.run(["openssl", "x509", "-req", "-in", f"{name}.csr", "-CA", "root.pem", "-CAkey", "root.key", "-days", "50",
+                  "-extfile", "ca.ext", "-out", f"{name}.pem"])
+        chain = open(self.path(f"{name}.pem")).read() + open(self.path("root.pem")).read()
+        self.write(f"{name}-chain.pem", chain)
+        self.append(f"[ca {name}]\ncertificate = {self.path(name)}-chain.pem\nkey = {name}\nnames = localhost .example.com\n")
+
+    def csr(self, san, cn="localhost"):
+        self.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                  "leaf.key", "-out", "leaf.csr", "-outform", "DER", "-subj", f"/CN={cn}/O=Nobody", "-addext",
+                  f"subjectAltName={san}"])
+        return open(self.path("leaf.csr"), "rb").read()
+
+    def issue(self, csr, ca, name=None):
+        named = struct_(0x420053, text(NAME, name), enum(0x420054, 1)) if name else b""
+        wish = struct_(0x420125, named, NOW, struct_(
+            0x420008, text(0x42009D, "keyfleet"), text(0x42000A, "ca"), text(0x42000B, ca)))
+        return find(self.admin.ask(CERTIFY, enum(0x420019, 2) + octets(0x420140, csr) + wish), 0x420094).decode()
+
+    def fetch(self, uid, out):
+        der = find(find(self.admin.ask(GET, text(0x420094, uid)), 0x420013), 0x42001E)
+        self.write(out, ssl.DER_cert_to_PEM_cert(der))
+        return der
+
+    def verify(self, leaf, ca):
+        done = self.run(["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-verify_hostname", "localhost",
+                         "-CAfile", "root.pem", "-untrusted", f"{ca}.pem", leaf], check=False)
+        expect(done.returncode == 0, f"{done.stdout}{done.stderr}")
+
+    def serves(self, leaf, ca):
+        """openssl s_server with it: a client that knows the root alone shakes hands."""
+        port = free_port()
+        server = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", self.path(leaf), "-key",
+                                   self.path("leaf.key"), "-cert_chain", self.path(f"{ca}.pem"), "-www"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            def done():
+                asked = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "localhost",
+                                        "-verify_return_error", "-verify_hostname", "localhost", "-CAfile",
+                                        self.path("root.pem")], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+                return "Verify return code: 0" in asked.stdout
+            wait_until("a handshake", done)
+        finally:
+            server.terminate()
+            server.wait(20)
+
+    def audit(self):
+        found = ""
+        for path in sorted(glob.glob(os.path.join(self.server.dir, "audit", "audit-*"))):
+            with open(path, "rb") as f:
+                found += f.read().rstrip(b"\0").decode(errors="replace")
+        return found.splitlines()
+
+
+def refused(lab, reason, *arguments):
+    try:
+        lab.issue(*arguments)
+    except Refused as e:
+        expect(e.args[0] == reason, e.args)
+        return
+    expect(False, "it was issued")
+
+
+def operations(lab):
+    return [value for tag, value in lab.admin.ask(QUERY, enum(0x420074, 1)) if tag == 0x42005C]
+
+
+def claim_a_server_without_an_authority_has_no_such_operation(lab):
+    expect(CERTIFY not in operations(lab), "Query names Certify")
+    refused(lab, UNSUPPORTED, lab.csr("DNS:localhost"), "soft")
+
+
+def claim_what_is_issued_is_a_certificate_that_serves_tls(lab):
+    lab.authority("soft")
+    expect(CERTIFY in operations(lab) and RECERTIFY in operations(lab), "Query does not name Certify")
+    uid = lab.issue(lab.csr("DNS:localhost"), "soft", "leaf-soft")
+    lab.fetch(uid, "soft-leaf.pem")
+    lab.verify("soft-leaf.pem", "soft")
+    lab.serves("soft-leaf.pem", "soft")
+
+
+def claim_the_record_says_what_was_issued_before_it_is(lab):
+    uid = lab.issue(lab.csr("DNS:localhost,DNS:www.example.com"), "soft")
+    lab.fetch(uid, "recorded.pem")
+    serial = lab.run(["openssl", "x509", "-in", "recorded.pem", "-noout", "-serial"]).stdout.split("=")[1].strip().lower()
+    line, = [line for line in lab.audit() if f"certificate={uid}" in line and "allowed" in line]
+    expect(serial in line and "localhost,www.example.com" in line and "ca=soft" in line, line)
+
+
+def claim_what_no_option_allows_is_refused(lab):
+    refused(lab, DENIED, lab.csr("DNS:localhost,DNS:www.example.org"), "soft")
+    refused(lab, DENIED, lab.csr("DNS:*.example.com"), "soft")
+    refused(lab, DENIED, lab.csr("IP:127.0.0.1"), "soft")
+    broken = bytearray(lab.csr("DNS:localhost"))
+    broken[-1] ^= 1
+    refused(lab, INVALID_CSR, bytes(broken), "soft")
+
+
+def claim_a_renewed_certificate_takes_the_names(lab):
+    found = lab.admin.ask(LOCATE, struct_(0x420125, struct_(0x420053, text(NAME, "leaf-soft"), enum(0x420054, 1))))
+    old = [value.decode() for tag, value in found if tag == 0x420094]
+    expect(len(old) == 1, old)
+    new = find(lab.admin.ask(RECERTIFY, text(0x420094, old[0]) + OFFSET), 0x420094).decode()
+    expect(lab.fetch(new, "renewed.pem") != lab.fetch(old[0], "before.pem"), "the same certificate")
+    lab.verify("renewed.pem", "soft")
+
+
+def claim_an_authority_whose_key_is_on_a_card_issues_too(lab):
+    if lab.why_not:
+        skip(lab.why_not)
+    cards = VirtualCards(lab, 1)
+    pcscd = Pcscd(lab, cards)
+    pin = lab.write("pin", "648219\n", 0o600)
+    lab.append(f"[pool main]\npin = {pin}\nsocket = {pcscd.socket}\n")
+    serial, = lab.admin.tokens()
+    lab.admin.init(serial, "card")
+    lab.admin.act(IMPORT_SHARE, serial, octets(0x54002C, bytes(range(32))))
+    lab.authority("card", "main")
+    wait_until("the card", lambda: int(next(iter(lab.admin.tokens().values()))["keys"]) > 0)
+    before = int(lab.admin.tokens()[serial]["signatures"])
+    lab.fetch(lab.issue(lab.csr("DNS:localhost"), "card"), "card-leaf.pem")
+    lab.verify("card-leaf.pem", "card")
+    lab.serves("card-leaf.pem", "card")
+    expect(int(lab.admin.tokens()[serial]["signatures"]) > before, "the card did not sign")
+
+
+def claim_an_authority_whose_key_is_revoked_issues_nothing(lab):
+    found = lab.admin.ask(LOCATE, struct_(0x420125, struct_(0x420053, text(NAME, "soft"), enum(0x420054, 1))))
+    key = find(found, 0x420094).decode()
+    lab.admin.ask(REVOKE, text(0x420094, key) + struct_(0x420081, enum(0x420082, 4)))
+    refused(lab, DENIED, lab.csr("DNS:localhost"), "soft")
+    lab.admin.ask(DESTROY, text(0x420094, key))
+    refused(lab, DENIED, lab.csr("DNS:localhost"), "soft")
+
+
+if __name__ == "__main__":
+    run(globals(), Authority("certify"))
