@@ -335,6 +335,37 @@ TEST(a_dropped_grant_is_gone)
 	fixture_close(&f);
 }
 
+static kf_err load_nothing(
+	const struct object *o, struct slice material, struct token_key **ret)
+{
+	(void)o, (void)material, (void)ret;
+	return kf_fail(KEY_FORMAT, "of another release");
+}
+
+/* Whoever must know every key has to know that there is one that he does not. */
+TEST(keys_that_cannot_be_loaded_are_counted)
+{
+	const char *where = fresh_location();
+	struct fixture f = { 0 }, g = { .conf.load_key = load_nothing };
+	struct store_status status;
+	struct spec spec = {
+		.id = "one", .material = "from the future", .type = OBJECT_PRIVATE_KEY
+	};
+	OK(kf_ok(fixture_open(&f, where, KEY_A)));
+	OK(kf_ok(put(f.store, &spec)));
+	fixture_close(&f);
+	if (strcmp(where, "memory:") == 0)
+		return;
+
+	OK(kf_ok(fixture_open(&g, where, KEY_A)));
+
+	store_status(g.store, &status);
+	EQ(status.unloaded, 1);
+	EQ(status.tampered, 0);
+	OK(catalog_find(store_catalog(g.store), SLICE_LIT("one")) != NULL);
+	fixture_close(&g);
+}
+
 TEST(a_change_of_nothing_is_answered_and_writes_nothing)
 {
 	struct fixture f = { 0 };
