@@ -11,7 +11,7 @@ import urllib.request
 from scenario import expect, run, skip
 from token_wire import Admin, Refused
 from hsm import Pcscd, VirtualCards, missing
-from lab import Agent, Key, KeyServer, Lab, Nginx, free_port, handshake, wait_until
+from lab import Agent, Key, KeyServer, Lab, LabError, Nginx, free_port, handshake, wait_until
 from provision import FEW, PASSWORD, PIN, SO_PIN, quick_share
 
 
@@ -36,14 +36,17 @@ class Mixed(Lab):
 
     def pool(self, **options):
         """Restarts with this pool."""
-        self.server.process.stop()
-        path = os.path.join(self.server.dir, "keyfleetd.conf")
+        self.pool_of(self.server, **options)
+
+    def pool_of(self, server, **options):
+        server.process.stop()
+        path = os.path.join(server.dir, "keyfleetd.conf")
         with open(path) as f:
             text = f.read().split("\n[pool ")[0]
         lines = {"pin": self.path("pin"), "socket": self.pcscd.socket, **options}
         with open(path, "w") as f:
             f.write(text + "\n[pool main]\n" + "".join(f"{k} = {v}\n" for k, v in lines.items()))
-        self.server.start()
+        server.start()
 
     def states(self):
         return sorted(t["state"] for t in self.ask("token", "list"))
@@ -189,6 +192,33 @@ def claim_a_key_in_software_cannot_be_given_a_copy(lab):
     lab.server.keyfleet("key", "create", "soft")
     failed = lab.server.keyfleet("key", "overflow", "soft", "--pem", lab.path("other.key"), check=False)
     expect(failed.returncode != 0 and "on tokens" in failed.stderr, failed.stderr)
+
+
+def claim_a_copy_that_is_taken_away_is_taken_away_at_every_key_server_of_the_store(lab):
+    """The second one has no token: only the copy lets it sign."""
+    needs_cards(lab)
+    try:
+        database = lab.postgresql()
+    except LabError as why:
+        skip(str(why))
+    lab.server.process.stop()
+    lab.cards.tell("card", "all", "replug")
+    one = KeyServer(lab, "one", f"postgresql:{database.conninfo}")
+    lab.pool_of(one, overflow="software")
+    two = KeyServer(lab, "two", f"postgresql:{database.conninfo}", join=one)
+    lab.pool_of(two, overflow="software", tokens="none-of-these")
+    wait_until("the tokens", lambda: [t["state"] for t in one.keyfleet_json("token", "list")] == ["serving"] * 2)
+
+    def signs(server):
+        return server.keyfleet("key", "csr", "www", "--subject", "CN=localhost", check=False).returncode == 0
+    one.keyfleet("key", "adopt", "www", "--pool", "main")
+    wait_until("the key to be known at both", lambda: "www" in two.keyfleet("key", "show", "www", check=False).stdout)
+    expect(signs(one) and not signs(two), "signed without a token and without a copy")
+    one.keyfleet("key", "overflow", "www", "--pem", lab.path("www.key"))
+    wait_until("the copy to be used at the second", lambda: signs(two))
+    one.keyfleet("key", "overflow", "www", "--drop")
+    wait_until("the copy to be gone from the second", lambda: not signs(two))
+    expect(signs(one), "tokens do not sign any more")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys on tokens are replaced by keys on the same tokens: by request, and in time."""
 import json
+import threading
 
 from scenario import expect, run
 from tls_key import Tokens, needs_cards, sign
-from token_wire import IMPORT_SHARE, NAME, USAGE
+from token_wire import IMPORT_SHARE, NAME, USAGE, Refused
 from lab import wait_until
 from ttlv import enum, find, int_, item, octets, struct_, text
 
@@ -64,6 +65,32 @@ def claim_a_pair_on_the_card_is_followed_by_one_on_the_card(lab):
         sign(wire, new)
         sign(wire, old)
     expect(lab.signatures() >= before + 2, "the card did not sign")
+
+
+def claim_a_key_whose_object_the_store_refused_goes_from_the_card_again(lab):
+    """Two are asked for by one name: both find it free, both are generated, and one is there first."""
+    needs_cards(lab)
+    serial, = lab.admin.tokens()
+    before = int(lab.admin.tokens()[serial]["keys"])
+    made, refused = [], []
+
+    def make():
+        try:
+            made.append(create(lab, "twin"))
+        except Refused as why:
+            refused.append(why)
+    lab.slow(0.5)
+    threads = [threading.Thread(target=make) for _ in range(2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    lab.slow(0)
+    expect(len(made) == len(refused) == 1, f"{made} {refused}")
+    wait_until("one of the two to go", lambda: int(lab.admin.tokens()[serial]["keys"]) == before + 1)
+    wait_until("the log to say so", lambda: "object=none" in lab.log())
+    with lab.connect() as wire:
+        sign(wire, made[0])
 
 
 def claim_a_server_that_dies_meanwhile_does_it_after_the_lease(lab):
