@@ -16,7 +16,8 @@ static void put_request(struct ttlv_writer *w, const struct certify_request *q)
 		ttlv_put_bytes(w, value_tag(w->version), q->request);
 }
 
-/* Since 1.2 there need not be one.  MALFORMED: the type without the request, or the other way round. */
+/* Since 1.2 there need not be one.  MALFORMED: the type without the request, or the other way round;
+ * INVALID_FIELD: a type of 0, which is none. */
 static void get_request(struct ttlv_reader *r, struct certify_request *ret)
 {
 	const enum ttlv_tag tag = value_tag(r->version);
@@ -25,6 +26,8 @@ static void get_request(struct ttlv_reader *r, struct certify_request *ret)
 	if (may_lack && !ttlv_at(r, TAG_CERTIFICATE_REQUEST_TYPE) && !ttlv_at(r, tag))
 		return;
 	ttlv_get_enum(r, TAG_CERTIFICATE_REQUEST_TYPE, &ret->request_type);
+	if (ttlv_ok(r) && !ret->request_type)
+		ttlv_refuse(r, kf_fail(INVALID_FIELD, "Certificate Request Type is 0"));
 	ttlv_get_bytes(r, tag, &ret->request);
 }
 

@@ -540,6 +540,26 @@ TEST(a_certificate_request_may_be_absent_since_1_2_and_has_its_type)
 	}
 }
 
+TEST(a_certificate_request_of_type_0_is_none)
+{
+	EACH_VERSION_FROM(version, KMIP_1_0)
+	{
+		autobuf b = buf_new(4096), set = buf_new(4096);
+		struct certify_request got;
+		struct ttlv_writer w = ttlv_write(&b, version);
+		ttlv_put_text(&w, TAG_UNIQUE_IDENTIFIER, slice_of("key"));
+		ttlv_put_enum(&w, TAG_CERTIFICATE_REQUEST_TYPE, 0);
+		ttlv_put_bytes(&w,
+			kmip_is_2(version) ? TAG_CERTIFICATE_REQUEST_VALUE
+					   : TAG_CERTIFICATE_REQUEST,
+			slice_of("request"));
+		struct ttlv_reader r = ttlv_read_as(buf_slice(&b), version, false);
+		OK(kf_is(certify_get_request(&r, &got, &set), KF_E_INVALID_FIELD));
+		r = ttlv_read_as(buf_slice(&b), version, false);
+		OK(kf_is(recertify_get_request(&r, &got, &set), KF_E_INVALID_FIELD));
+	}
+}
+
 TEST(rekey_key_pair_goes_round)
 {
 	EACH_VERSION_FROM(version, KMIP_1_1)
@@ -643,6 +663,37 @@ TEST(get_attribute_list_names_each_attribute_once)
 			n++;
 		/* Name and y-k; Sensitive since 1.4; other vendors since 2.0 */
 		EQ(n, 2 + (version >= KMIP_1_4) + (version >= KMIP_2_0));
+	}
+}
+
+static void add_link(struct buf *set, uint32_t type, int i)
+{
+	char id[16];
+	snprintf(id, sizeof(id), "object-%d", i);
+	attrs_add_link(set, type, slice_of(id));
+}
+
+/* Also where thousands of instances are of values that the version does not know. */
+TEST(get_attribute_list_names_what_the_version_knows_an_instance_of)
+{
+	enum { MANY = 3000 };
+	autobuf set = buf_new(1 << 20), kept = buf_new(8192);
+	for (int i = 0; i < MANY; i++)
+		add_link(&set, KMIP_LINK_TYPE_NEXT_LINK, i);
+	for (int known = 0; known < 2; known++) {
+		struct get_attribute_list_response back,
+			sent = { uid_of("key"), buf_slice(&set) };
+		struct ttlv_writer w = ttlv_write(&kept, KMIP_1_0);
+		struct attr_ref ref;
+		buf_clear(&kept);
+		get_attribute_list_put_response(&w, &sent);
+		struct ttlv_reader r = ttlv_read_as(buf_slice(&kept), KMIP_1_0, false);
+		OK(kf_ok(get_attribute_list_get_response(&r, &back)));
+		struct ttlv_reader names = ttlv_read_as(back.attributes, KMIP_1_0, false);
+		EQ(attr_ref_get(&names, &ref), known > 0);
+		OK(!attr_ref_get(&names, &ref));
+		for (int i = 0; i < MANY; i++)
+			add_link(&set, KMIP_LINK_TYPE_PUBLIC_KEY_LINK, i);
 	}
 }
 
