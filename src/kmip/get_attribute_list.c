@@ -15,17 +15,21 @@ kf_err get_attribute_list_get_request(
 	return wire_get_only_uid(r, &ret->uid);
 }
 
-/* The first instance that the version knows: the name is listed once, and not for nothing. */
-static bool is_first(const struct ttlv_writer *w, struct slice set,
-	const struct attr_ref *ref, const struct ttlv_item *it)
+/* Has an instance of the same attribute been listed before this one? */
+static bool is_listed(const struct ttlv_writer *w, struct slice set,
+	const struct attr_ref *ref, const struct ttlv_item *before)
 {
-	struct ttlv_item other;
-	for (size_t i = 0; attrs_find_ref(set, ref, i, &other); i++)
-		if (attrs_leaves(w, &other))
-			return other.whole.p == it->whole.p;
+	struct ttlv_reader r = ttlv_read(set);
+	struct ttlv_item it;
+	struct attr_ref other;
+	while (ttlv_next(&r, &it) && it.whole.p < before->whole.p)
+		if (it.tag == before->tag && attr_ref_of(&it, &other) &&
+			attr_ref_eq(&other, ref) && attrs_leaves(w, &it))
+			return true;
 	return false;
 }
 
+/* What the version does not know is left out before anything is searched: there may be thousands of it. */
 void get_attribute_list_put_response(
 	struct ttlv_writer *w, const struct get_attribute_list_response *a)
 {
@@ -34,7 +38,8 @@ void get_attribute_list_put_response(
 	struct attr_ref ref;
 	kmip_put_uid(w, TAG_UNIQUE_IDENTIFIER, &a->uid);
 	while (ttlv_next(&r, &it)) {
-		if (attr_ref_of(&it, &ref) && is_first(w, a->attributes, &ref, &it))
+		if (attrs_leaves(w, &it) && attr_ref_of(&it, &ref) &&
+			!is_listed(w, a->attributes, &ref, &it))
 			attr_ref_put(w, &ref);
 	}
 }
