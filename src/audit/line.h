@@ -8,8 +8,8 @@
 
 enum {
 	LINE_TEXT_MAX = 128, /* bytes of one value; more are cut and marked with "..." */
-	LINE_MESSAGE_MAX = 256, /* the same of what a client wants to have logged */
-	LINE_SIZE = 6960,       /* all values at their longest, every byte escaped */
+	LINE_MESSAGE_MAX = 2048, /* the same of what a client said, or was issued */
+	LINE_SIZE = 14128,       /* all values at their longest, every byte escaped */
 };
 
 struct line {

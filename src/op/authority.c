@@ -92,7 +92,8 @@ const struct object *authority_key(
 {
 	struct search s = { .key_id = issue_ca_key_id(a->ca) };
 	const struct object *o = catalog_find(server->catalog, slice_of(a->key));
-	if (o)
+	/* Import lets clients choose identifiers, also one that is the key's name. */
+	if (o && is_private(o, s.key_id))
 		return o;
 	catalog_each_named(server->catalog, slice_of(a->key), visit, &s);
 	return s.found;

@@ -4,6 +4,7 @@
  * the record can say what will be issued; a worker looks at the request's signature and makes the authority's.
  */
 #include "op/certify.h"
+#include "audit/line.h"
 #include "op/certificate.h"
 #include "op/replace.h"
 #include "op/token_step.h"
@@ -188,8 +189,12 @@ static kf_err describe_for_record(struct op_call *call)
 		buf_printf(&c->text, "%02x", c->serial[i]);
 	buf_add_text(&c->text, " ");
 	issue_request_print(c->request, &c->text);
+	KF_TRY(buf_err(&c->text));
+	if (c->text.n > LINE_MESSAGE_MAX)
+		return kf_fail(
+			DENIED, "more names than fit into a record of the audit log");
 	call->message = buf_slice(&c->text);
-	return buf_err(&c->text);
+	return KF_OK;
 }
 
 /* --- beginning --- */

@@ -2,8 +2,8 @@
  *
  * certify_request: who is to be certified, and for which key.
  */
-#include "op/certify.h"
 #include "kmip/key_block.h"
+#include "op/certify.h"
 #include "op/public.h"
 #include <string.h>
 
@@ -61,10 +61,15 @@ static const struct object *linked(
 		       : NULL;
 }
 
+static bool is_compromised(const struct op_call *call, const struct object *o)
+{
+	const uint32_t state = object_state(o, call->now_s);
+	return state == STATE_COMPROMISED || state == STATE_DESTROYED_COMPROMISED;
+}
+
 static bool is_usable(const struct object *o, const struct op_call *call)
 {
-	return kf_ok(op_check_material(o, call->now_s)) &&
-	       object_state(o, call->now_s) != STATE_COMPROMISED;
+	return kf_ok(op_check_material(o, call->now_s)) && !is_compromised(call, o);
 }
 
 /* The private key, if both halves say so and belong to the same client. */
@@ -129,6 +134,28 @@ static void find_public(struct op_call *call)
 	catalog_each_key(call->server->catalog, s.key_id, visit, &s);
 	if (s.found)
 		c->public_key = object_ref(s.found);
+}
+
+/* Whoever registers a private key has it: what he says of it is true of all that have it. */
+static bool visit_compromised(void *arg, const struct object *o)
+{
+	struct search *s = arg;
+	if (o->type != OBJECT_PRIVATE_KEY || memcmp(o->key_id, s->key_id, KEY_ID_SIZE))
+		return true;
+	const struct object *other = linked(s->call, o, KMIP_LINK_TYPE_PUBLIC_KEY_LINK);
+	if (is_compromised(s->call, o) || (other && !strcmp(other->owner, o->owner) &&
+						  is_compromised(s->call, other)))
+		s->found = o;
+	return !s->found;
+}
+
+/* Whatever object names the key, or none: nobody else's word for it counts. */
+static kf_err check_not_compromised(struct op_call *call)
+{
+	struct search s = { .call = call };
+	pubkey_id(issue_request_key(certify_of(call)->request), s.key_id);
+	catalog_each_key(call->server->catalog, s.key_id, visit_compromised, &s);
+	return s.found ? kf_fail(DENIED, "the key is compromised") : KF_OK;
 }
 
 /* --- from what is here --- */
@@ -205,8 +232,11 @@ static kf_err find_for_certificate(struct op_call *call)
 	KF_TRY(check_same(call, call->object));
 	const struct object *o =
 		linked(call, call->object, KMIP_LINK_TYPE_PUBLIC_KEY_LINK);
-	if (o && certify_is_allowed(call, o) && kf_ok(check_certifiable(call, o)) &&
-		kf_ok(check_same(call, o)))
+	if (!o || !certify_is_allowed(call, o) || o->type != OBJECT_PUBLIC_KEY)
+		return KF_OK;
+	if (is_compromised(call, o))
+		return kf_fail(DENIED, "the key is compromised");
+	if (kf_ok(check_certifiable(call, o)) && kf_ok(check_same(call, o)))
 		c->public_key = object_ref(o);
 	return KF_OK;
 }
@@ -231,6 +261,7 @@ kf_err certify_find_request(struct op_call *call)
 	struct certify_call *c = certify_of(call);
 	KF_TRY(read_given(call));
 	KF_TRY(c->is_renewal ? find_for_certificate(call) : find_for_key(call));
+	KF_TRY(check_not_compromised(call));
 	if (c->public_key && !c->private_key)
 		find_private(call);
 	return KF_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/certify.h"
+#include "kmip/import.h"
 #include "op/authority.h"
 #include "world.h"
 #include <openssl/pem.h>
@@ -600,6 +601,97 @@ TEST(a_registered_request_is_certified_and_renews)
 	OK(kf_ok(destroy(&r.w, &request)));
 	q = (struct certify_request){ .uid = uid(&request) };
 	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &first), KF_E_DESTROYED));
+}
+
+/* --- what is known of the key --- */
+
+static kf_err put_private_key(struct rig *r, EVP_PKEY *key, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+	unsigned char *der = NULL;
+	PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key);
+	const int n = i2d_PKCS8_PRIV_KEY_INFO(info, &der);
+	attrs_add_int(
+		&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN);
+	const struct material_key m = { .object_type = OBJECT_PRIVATE_KEY,
+		.format = KMIP_KEY_FORMAT_TYPE_PKCS_8,
+		.algorithm = 6,
+		.length = EVP_PKEY_get_bits(key),
+		.bytes = { der, (size_t)n } };
+	kf_err err = put_object(&r->w, &m, buf_slice(&attrs), ret);
+	OPENSSL_free(der);
+	PKCS8_PRIV_KEY_INFO_free(info);
+	return err;
+}
+
+/* By whatever way it is asked for, and whoever told that it is. */
+TEST(a_key_that_is_known_to_be_compromised_is_not_certified)
+{
+	RIG(r);
+	struct id private_key, old, id;
+	struct certify_request any = { .request_type =
+					       KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10 };
+	OK(kf_ok(certify(&r, csr(&r, &www), &old)));
+	be(&r.w, "admin", true);
+	OK(kf_ok(put_private_key(&r, r.key, &private_key)));
+	be(&r.w, "alice", false);
+	any.request = csr(&r, &www);
+	OK(kf_ok(ask_certify(&r, KMIP_OPERATION_CERTIFY, &any, &id)));
+	be(&r.w, "admin", true);
+	OK(kf_ok(revoke(&r.w, &private_key, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE)));
+	be(&r.w, "alice", false);
+	any.request = csr(&r, &www);
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &any, &id), KF_E_DENIED));
+	OK(is_refused(&r, &www, KF_E_DENIED));
+	struct certify_request q = { .uid = uid(&old) };
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &id), KF_E_DENIED));
+}
+
+TEST(a_certificate_of_a_compromised_public_key_is_not_renewed)
+{
+	RIG(r);
+	struct id old, id;
+	OK(kf_ok(certify(&r, csr(&r, &www), &old)));
+	OK(kf_ok(
+		revoke(&r.w, &r.public_key, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE)));
+	struct certify_request q = { .uid = uid(&old) };
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &id), KF_E_DENIED));
+}
+
+/* --- the authority's name, and its records --- */
+
+TEST(an_object_with_the_name_of_the_authoritys_key_as_identifier_is_not_the_key)
+{
+	RIG(r);
+	struct import_response a;
+	struct id id;
+	struct ttlv_writer w = question(&r.w);
+	import_put_request(
+		&w, &(struct import_request){ .uid = kmip_uid_text(slice_of("ca-key")),
+			    .object = { .type = OBJECT_OPAQUE,
+				    .opaque_data_type = 0x80000001,
+				    .value = slice_of("anything") } });
+	OK(kf_ok(ask(&r.w, KMIP_OPERATION_IMPORT)));
+	struct ttlv_reader in = answer(&r.w);
+	OK(kf_ok(import_get_response(&in, &a)));
+	OK(slice_is(a.uid.text, "ca-key"));
+	OK(kf_ok(certify(&r, csr(&r, &www), &id)));
+}
+
+TEST(what_does_not_fit_into_its_record_is_not_issued)
+{
+	RIG(r);
+	struct id id;
+	char sans[100 * 40] = "";
+	for (int i = 0; i < 100; i++) {
+		const size_t n = strlen(sans);
+		snprintf(sans + n, sizeof(sans) - n, "%sDNS:a-long-name-%03d.example.com",
+			i ? "," : "", i);
+		if (i == 49)
+			OK(kf_ok(certify(
+				&r, csr(&r, &(struct csr_shape){ .sans = sans }), &id)));
+	}
+	OK(is_refused(&r, &(struct csr_shape){ .sans = sans }, KF_E_DENIED));
 }
 
 /* --- Re-certify --- */
