@@ -478,7 +478,8 @@ static void move_on(struct kf_async *a, struct flight *f, uint64_t now)
 		a->stats.expired++;
 		leave(a, f);
 		end_later(a, f, kf_fail(TIMEOUT, "no answer in time"));
-	} else if (may_repeat(f) && lane_pick(a, tried_by(a, f), now)) {
+	} else if (!f->is_abandoned && may_repeat(f) &&
+		   lane_pick(a, tried_by(a, f), now)) {
 		flight_move(a, f);
 	} else {
 		f->attempt_ns = f->deadline_ns;

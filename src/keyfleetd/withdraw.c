@@ -14,11 +14,12 @@ struct req *withdraw_find(const struct req *r, struct slice batch_id)
 	return NULL;
 }
 
-/* An answer may have left while this was on its way. */
+/* An answer may have left while this was on its way.  Not by items of batches: what is withdrawn goes on at once, to its
+ * next item, which could withdraw another one, each on the other's stack. */
 void withdraw_named(const struct req *r)
 {
 	struct slice id = r->item.extension.abandoned;
-	if (!id.n || !r->peer->answers_out_of_order)
+	if (!id.n || !r->peer->answers_out_of_order || r->header.batch_count != 1)
 		return;
 	struct req *other = withdraw_find(r, id);
 	if (!other || other->is_ready)

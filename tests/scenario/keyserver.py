@@ -107,8 +107,9 @@ message_size = 64K
     def connect(self, name="admin", alpn="kmip", before=b""):
         return Wire(self.port, self.path("ca.pem"), self.path(name + ".pem"), self.path(name + ".key"), alpn, before)
 
-    def make_key(self):
-        attributes = struct_(0x420126, enum(0x420028, 6), struct_(0x42002B, enum(0x420075, 7)), int_(0x42002A, 256))
+    def make_key(self, algorithm=6, bits=256):
+        curve = struct_(0x42002B, enum(0x420075, 7)) if algorithm == 6 else b""
+        attributes = struct_(0x420126, enum(0x420028, algorithm), curve, int_(0x42002A, bits))
         private = struct_(0x420127, int_(0x42002C, 1))
         public = struct_(0x420128, int_(0x42002C, 2))
         with self.connect() as w:
@@ -118,9 +119,9 @@ message_size = 64K
             expect(status(w.ask(request(ACTIVATE, text(0x420094, key)))) == 0, "key is not activated")
         return key
 
-    def sign(self, data=b"data", batch_id=None, deadline_ms=None):
-        parameters = struct_(0x42002B, enum(0x420038, 6), enum(0x4200AE, 0x0E))
-        payload = text(0x420094, self.key) + parameters + octets(0x4200C2, data)
+    def sign(self, data=b"data", batch_id=None, deadline_ms=None, key=None, algorithm=0x0E):
+        parameters = struct_(0x42002B, enum(0x420038, 6), enum(0x4200AE, algorithm))
+        payload = text(0x420094, key or self.key) + parameters + octets(0x4200C2, data)
         return message(batch_item(SIGN, payload, batch_id, deadline_ms))
 
     def logged(self, what):
@@ -231,6 +232,43 @@ def claim_an_id_in_use_is_refused(b):
         results = sorted(status(w.receive()) for _ in range(2))
         expect(results == [0, 1], results)
         expect(status(w.ask(request(QUERY, QUERY_OPERATIONS))) == 1, "a request without id")
+
+
+def abandon(batch_id, *more):
+    return message(batch_item(DISCOVER, batch_id=b"bye", abandoned=batch_id), *more)
+
+
+def results(w, n):
+    answers = [w.receive() for _ in range(n)]
+    return {find(a, 0x420093): status(a) for a in answers}
+
+
+def claim_what_nobody_waits_for_is_not_begun(b):
+    with b.connect(alpn="keyfleet/1") as w:
+        w.send(b.sign(batch_id=b"gone") + b.sign(batch_id=b"stays") + abandon(b"gone"))
+        expect(results(w, 3) == {b"gone": 1, b"stays": 0, b"bye": 0}, "begun, or not only that one")
+        expect(status(w.ask(abandon(b"gone"))) == 0, "an answer that overtook is held against the client")
+
+
+def claim_nobody_abandons_what_another_connection_asks_for(b):
+    key, n = b.make_key(algorithm=4, bits=2048), 100
+    slow = b"".join(b.sign(batch_id=b"%d" % i, key=key, algorithm=5) for i in range(n))
+    for who, signed in (("other", {0}), ("w", {0, 1})):
+        with b.connect(alpn="keyfleet/1") as w, b.connect(alpn="keyfleet/1") as other:
+            w.send(slow)
+            (w if who == "w" else other).send(b"".join(
+                message(batch_item(DISCOVER, batch_id=b"bye%d" % i, abandoned=b"%d" % i)) for i in range(n)))
+            if who == "other":
+                expect(set(results(other, n).values()) == {0}, "not answered")
+            got = results(w, n if who == "other" else 2 * n)
+            done = {outcome for batch_id, outcome in got.items() if not batch_id.startswith(b"bye")}
+            expect(done == signed, f"abandoned by {who}: {done}")
+
+
+def claim_items_of_batches_abandon_nothing(b):
+    with b.connect(alpn="keyfleet/1") as w:
+        w.send(b.sign(batch_id=b"stays") + abandon(b"stays", batch_item(DISCOVER, batch_id=b"2")))
+        expect(results(w, 2) == {b"stays": 0, b"bye": 0}, "a batch's item withdrew it")
 
 
 # -- batches -------------------------------------------------------------------------------------------

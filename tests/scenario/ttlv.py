@@ -32,11 +32,13 @@ def octets(tag, value):
     return item(tag, 8, value)
 
 
-def batch_item(operation, payload=b"", batch_id=None, deadline_ms=None):
-    extension = b""
-    if deadline_ms is not None:
+def batch_item(operation, payload=b"", batch_id=None, deadline_ms=None, abandoned=None):
+    extension = int_(0x540002, deadline_ms) if deadline_ms is not None else b""
+    if abandoned is not None:
+        extension += octets(0x54003D, abandoned)
+    if extension:
         extension = struct_(0x420051, text(0x42009D, "keyfleet"), item(0x420026, 6, bytes(8)),
-                            struct_(0x42009C, int_(0x540002, deadline_ms)))
+                            struct_(0x42009C, extension))
     return struct_(0x42000F, enum(0x42005C, operation), octets(0x420093, batch_id) if batch_id else b"",
                    item(0x420079, 1, payload), extension)
 

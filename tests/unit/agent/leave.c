@@ -38,11 +38,11 @@ static size_t busy(void)
 
 static unsigned asked(void) { return first.requests + second.requests; }
 
-static int ask_and_stay(void)
+static int ask_and_stay(int32_t deadline_ms)
 {
 	autobuf message = buf_new(4096);
 	int fd = connect_raw();
-	put(&message, KMIP_OPERATION_SIGN, "key-1", 10000);
+	put(&message, KMIP_OPERATION_SIGN, "key-1", deadline_ms);
 	return fd >= 0 && write(fd, message.p, message.n) == (ssize_t)message.n ? fd : -1;
 }
 
@@ -52,7 +52,7 @@ TEST(servers_are_told_of_what_nobody_waits_for_and_nobody_else_is_asked)
 	write_conf(both(), "deadline = 10s", allow_me("*", "sign"));
 	first.mood = second.mood = FAKE_IS_SILENT;
 	OK(start_agent());
-	int fd = ask_and_stay();
+	int fd = ask_and_stay(10000);
 	OK(fd >= 0);
 	UNTIL(asked() == 1);
 
@@ -75,7 +75,7 @@ TEST(what_no_server_has_yet_goes_with_its_guest)
 	int ports[2] = { first.port, second.port };
 	stop_servers();
 	OK(start_agent());
-	int fd = ask_and_stay();
+	int fd = ask_and_stay(10000);
 	OK(fd >= 0);
 	UNTIL(busy() == 1);
 
@@ -89,6 +89,26 @@ TEST(what_no_server_has_yet_goes_with_its_guest)
 	OK(kf_ok(sign(l, "key-1")));
 	EQ(asked(), 1);
 	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+TEST(what_a_server_has_counts_for_its_user_until_its_deadline)
+{
+	start_servers(fake_both);
+	write_conf(both(), "deadline = 10s", allow_me("*", "sign"));
+	first.mood = second.mood = FAKE_IS_SILENT;
+	OK(start_agent());
+	uint64_t begun = clock_monotonic_ns();
+	int fd = ask_and_stay(800); /* after half of it others would be asked */
+	OK(fd >= 0);
+	UNTIL(asked() == 1);
+
+	close(fd);
+
+	UNTIL(busy() == 0);
+	OK(clock_monotonic_ns() - begun >= SOON_NS / 10 * 7);
+	EQ(asked(), 1);
 	stop_agent();
 	stop_servers();
 }
