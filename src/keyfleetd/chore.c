@@ -43,7 +43,8 @@ kf_err chore_commit(struct chore *c, struct change *change)
 	change->done = committed;
 	change->arg = c;
 	c->is_committed = false;
-	KF_TRY(store_submit(c->server->store, change));
+	change->err = store_submit(c->server->store, change);
+	KF_TRY(change->err);
 	pthread_mutex_lock(&c->lock);
 	while (!c->is_committed)
 		pthread_cond_wait(&c->woken, &c->lock);

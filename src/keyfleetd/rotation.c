@@ -57,7 +57,7 @@ static void record_result(struct rotation *r, const struct object *o, kf_err e)
 
 /* ---- leases ---- */
 
-/* After so long a key that could not be rotated is due again; not so long that it waits for an interval of its own. */
+/* After so long a key that could not be rotated is tried again; not so long that it waits for an interval of its own. */
 static int64_t retry_s(const struct rotation *r, const struct object *o)
 {
 	return o->rotate_interval < r->retry_s ? o->rotate_interval : r->retry_s;
@@ -70,11 +70,40 @@ static kf_err claim(struct rotation *r, const struct object *o)
 	struct op_call *call = r->call;
 	autobuf attrs = buf_new(server_of(r)->op.message_max);
 	buf_add_slice(&attrs, o->attrs);
-	replace_put_lease(&attrs, r->now_s + retry_s(r, o));
+	replace_put_lease(&attrs, r->now_s + replace_lease_s(o));
 	KF_TRY(op_replace_other(call, o, &attrs, true));
 	kf_err e = chore_commit(&r->chore, &call->change);
 	op_clear(call);
 	return e;
+}
+
+static struct object *find_version(struct rotation *r, const struct object *o, uint64_t n)
+{
+	epoch_online(r->chore.reader);
+	const struct object *now =
+		catalog_find(store_catalog(server_of(r)->store), id_of(o));
+	struct object *ret = now && now->version == n ? object_ref(now) : NULL;
+	epoch_offline(r->chore.reader);
+	return ret;
+}
+
+/* What failed here another server may do at once, if nobody has changed the key since it was claimed. */
+static void give_back(struct rotation *r, const struct object *o)
+{
+	autobuf attrs = buf_new(server_of(r)->op.message_max);
+	struct object *claimed = find_version(r, o, o->version + 1);
+	op_clear(r->call);
+	if (!claimed)
+		return;
+	buf_add_slice(&attrs, claimed->attrs);
+	replace_end_lease(&attrs);
+	kf_err e = op_replace_other(r->call, claimed, &attrs, true);
+	if (kf_ok(e))
+		e = chore_commit(&r->chore, &r->call->change);
+	if (!kf_ok(e) && !kf_is(e, KF_E_CONFLICT))
+		log_err(e, "rotation: a lease stays until it is over",
+			LOG_TEXT("object", o->id));
+	object_unref(claimed);
 }
 
 /* ---- one rotation ---- */
@@ -112,9 +141,12 @@ static kf_err run_steps(struct rotation *r, uint64_t version)
 	if (next == OP_WORK)
 		next = op_worked(call);
 	r->has_made = next == OP_COMMIT && call->is_slow;
-	if (next == OP_COMMIT)
-		return chore_commit(&r->chore, &call->change);
-	return next == OP_FAIL ? call->err : kf_fail(INTERNAL, "nothing was changed");
+	if (next != OP_COMMIT)
+		return next == OP_FAIL ? call->err
+				       : kf_fail(INTERNAL, "nothing was changed");
+	e = chore_commit(&r->chore, &call->change);
+	op_learn_fate(call);
+	return e;
 }
 
 static kf_err rotate(struct rotation *r, struct object *o)
@@ -129,7 +161,10 @@ static kf_err rotate(struct rotation *r, struct object *o)
 		return run_steps(r, o->version);
 	KF_TRY(claim(r, o));
 	prepare(r, operation, buf_slice(&payload));
-	return run_steps(r, o->version + 1);
+	kf_err e = run_steps(r, o->version + 1);
+	if (!kf_ok(e))
+		give_back(r, o);
+	return e;
 }
 
 static void tell(struct rotation *r, const struct object *o, kf_err e)

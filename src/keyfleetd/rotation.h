@@ -5,8 +5,8 @@
  * them now and then; what it finds is in the store, so nothing is forgotten over a restart.
  *
  * Of several key servers with one database one is first: the others find the old key changed.  What is made on
- * tokens cannot be taken back, so that such a key is claimed first, by a lease (op/replace.h): if its token is away, or
- * its server dies, it is due again soon, and its Rotate Date stays true.
+ * tokens cannot be taken back, so that such a key is claimed first, by a lease (op/replace.h): if its token is away,
+ * the lease is given back, if its server dies, it is due again when the lease is over, and its Rotate Date stays true.
  */
 #pragma once
 #include "base/err.h"

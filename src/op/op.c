@@ -336,19 +336,21 @@ static bool may_start_again(struct op_call *call)
 }
 
 /* A replay is what another request has changed. */
-static enum op_fate fate_of(const struct op_call *call)
+void op_learn_fate(struct op_call *call)
 {
 	const struct change *c = &call->change;
 	if (kf_is(c->err, KF_E_OUTCOME_UNKNOWN))
-		return CHANGE_IN_DOUBT;
-	return kf_ok(c->err) && !c->is_replay ? CHANGE_MADE : CHANGE_NOT_MADE;
+		call->fate = CHANGE_IN_DOUBT;
+	else
+		call->fate =
+			kf_ok(c->err) && !c->is_replay ? CHANGE_MADE : CHANGE_NOT_MADE;
 }
 
 enum op_next op_committed(struct op_call *call)
 {
 	struct change *c = &call->change;
 
-	call->fate = fate_of(call);
+	op_learn_fate(call);
 	if (kf_ok(c->err) && c->is_replay)
 		adopt_replay(call);
 	if (kf_ok(c->err))

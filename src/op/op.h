@@ -189,6 +189,8 @@ enum op_next op_start(struct op_call *call);
 enum op_next op_worked(struct op_call *call);
 /* When change.done() has come home.  OP_COMMIT: somebody else was faster; submit once more. */
 enum op_next op_committed(struct op_call *call);
+/* The same for who commits on his own thread, and begins nothing again: call->fate as change.err has it. */
+void op_learn_fate(struct op_call *call);
 /* CRYPTO and the like when a job failed; nothing was written then. */
 kf_err op_answer(struct op_call *call, struct ttlv_writer *w);
 void op_clear(struct op_call *call); /* ready for the next one */

@@ -213,7 +213,7 @@ kf_err replace_old(
 	autobuf attrs = buf_new(call->server->message_max);
 	buf_add_slice(&attrs, old->attrs);
 	attrs_remove_all(&attrs, TAG_NAME);
-	attrs_take_out_all(&attrs, &lease);
+	replace_end_lease(&attrs);
 	replace_link(&attrs, KMIP_LINK_TYPE_REPLACEMENT_OBJECT_LINK, new_id);
 	attrs_set_bool(&attrs, TAG_ROTATE_LATEST, false);
 	attrs_set_date(&attrs, TAG_LAST_CHANGE_DATE, call->now_s);
@@ -226,7 +226,7 @@ void replace_put_lease(struct buf *attrs, int64_t until_s)
 {
 	char text[24];
 	snprintf(text, sizeof(text), "%" PRId64, until_s);
-	attrs_take_out_all(attrs, &lease);
+	replace_end_lease(attrs);
 	attrs_add_vendor_text(attrs, lease.vendor, lease.name, slice_of(text));
 }
 
@@ -238,6 +238,14 @@ bool replace_is_leased(const struct object *o, int64_t now_s)
 		return false;
 	const long long until = strtoll(text, &end, 10);
 	return !*end && until > now_s && until <= now_s + ROTATION_LEASE_MOST_S;
+}
+
+void replace_end_lease(struct buf *attrs) { attrs_take_out_all(attrs, &lease); }
+
+int64_t replace_lease_s(const struct object *o)
+{
+	enum { LEASE_S = 3600 };
+	return o->rotate_interval < LEASE_S ? o->rotate_interval : LEASE_S;
 }
 
 static bool rotate_offset(const struct object *o, uint32_t *ret)

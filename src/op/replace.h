@@ -37,6 +37,10 @@ bool replace_rotation(const struct object *o, uint32_t *ret_operation, struct bu
  * away.  One that is longer than any can be was told by a clock that was wrong, and does not count. */
 enum { ROTATION_LEASE_MOST_S = 86400 };
 void replace_put_lease(struct buf *attrs, int64_t until_s);
+void replace_end_lease(struct buf *attrs);
+/* Longer than a token makes a key and others take it over, or two servers would go on undoing each other's work; and
+ * no longer than the object's Rotate Interval. */
+int64_t replace_lease_s(const struct object *o);
 bool replace_is_leased(const struct object *o, int64_t now_s);
 
 /* The only Link of this type. */

@@ -10,7 +10,7 @@ from token_wire import IMPORT_SHARE, NAME, USAGE, Refused
 from lab import wait_until
 from ttlv import enum, find, int_, item, octets, struct_, text
 
-CREATE_PAIR, LOCATE, ATTRIBUTES, GENERATION = 0x02, 0x08, 0x0B, 0x42016E
+CREATE_PAIR, LOCATE, ATTRIBUTES, REVOKE, GENERATION = 0x02, 0x08, 0x0B, 0x13, 0x42016E
 ROTATE_DATE = 0x42016D
 SLOW_MS = 8000
 NOW = item(0x420001, 9, (1).to_bytes(8, "big"))
@@ -127,8 +127,22 @@ def claim_without_the_card_nothing_is_made_and_nothing_lost(lab):
     wait_until("a failure", lambda: "key cannot be rotated" in lab.log())
     expect(named(lab, "away") == [key], "rotated without a card")
     expect(attribute(lab, key, ROTATE_DATE) is None, "it says that it was rotated")
+    wait_until("the lease to be given back", lambda: not leased(lab, key))
     lab.cards.tell("card", "1", "replug")
     wait_until("the rotation", lambda: named(lab, "away") not in ([], [key]))
+
+
+def claim_a_new_key_that_came_too_late_leaves_the_card(lab):
+    needs_cards(lab)
+    key = create(lab, "late", item(0x42016B, 6, (1).to_bytes(8, "big")), item(0x42016A, 10, (2).to_bytes(4, "big")))
+    lab.cards.tell("card", "1", "time", "generate=2000")
+    wait_until("the claim", lambda: leased(lab, key))
+    lab.admin.ask(REVOKE, text(0x420094, key) + struct_(0x420081, enum(0x420082, 6)))
+    wait_until("the deletion", lambda: any("was deleted from a token" in line and "object=none" in line
+                                           for line in lab.log().splitlines()))
+    lab.cards.tell("card", "1", "time", "generate=0")
+    expect(named(lab, "late") == [key], "it was replaced after it was revoked")
+    expect("late-2" not in lab.admin.keys(), "the new key is still there")
 
 
 if __name__ == "__main__":

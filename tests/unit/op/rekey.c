@@ -199,6 +199,22 @@ static kf_err plain(struct buf *attrs, struct object **ret)
 	return object_new(&parts, ret);
 }
 
+TEST(a_lease_is_longer_than_tokens_take_for_a_key_and_no_longer_than_the_interval)
+{
+	static const struct {
+		uint32_t interval, lease;
+	} rows[] = { { 5, 5 }, { 3600, 3600 }, { 86400, 3600 } };
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		autobuf attrs = buf_new(4096);
+		struct object *o;
+		struct ttlv_writer w = ttlv_write(&attrs, 0);
+		ttlv_put_interval(&w, TAG_ROTATE_INTERVAL, rows[i].interval);
+		OK(kf_ok(plain(&attrs, &o)));
+		EQ(replace_lease_s(o), rows[i].lease);
+		object_unref(o);
+	}
+}
+
 TEST(a_lease_is_over_in_time_whatever_clocks_say)
 {
 	autobuf attrs = buf_new(4096), bad = buf_new(4096);
@@ -213,6 +229,8 @@ TEST(a_lease_is_over_in_time_whatever_clocks_say)
 	OK(!replace_is_leased(o, NOW + 300));
 	OK(!replace_is_leased(o, NOW + 300 - ROTATION_LEASE_MOST_S - 1));
 	OK(!replace_is_leased(damaged, NOW));
+	replace_end_lease(&attrs);
+	EQ(attrs.n, 0);
 	object_unref(o);
 	object_unref(damaged);
 }
