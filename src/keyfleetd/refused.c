@@ -31,6 +31,7 @@ struct refused {
 	char path[PATH_MAX], new_path[PATH_MAX];
 	const struct keyring *keyring;
 	pthread_mutex_t lock; /* what follows, and the file */
+	bool is_unwritten;    /* the file could not be written */
 	size_t n;
 	struct row row[ROWS_MAX];
 };
@@ -221,13 +222,15 @@ static kf_err collect(
 static void keep(struct refused *r, struct pools *pools, struct row *row)
 {
 	size_t n = 0;
-	if (!kf_ok(collect(r, pools, row, &n)) || is_same(r, row, n))
+	if (!kf_ok(collect(r, pools, row, &n)) ||
+		(is_same(r, row, n) && !r->is_unwritten))
 		return;
 	memcpy(r->row, row, n * sizeof(*row));
 	r->n = n;
 	kf_err e = write_file(r);
-	if (!kf_ok(e))
+	if (!kf_ok(e) && !r->is_unwritten)
 		log_err(e, "a refused PIN may be tried again after a restart");
+	r->is_unwritten = !kf_ok(e);
 }
 
 void refused_keep(struct refused *r, struct pools *pools)

@@ -20,5 +20,5 @@ void refused_free(struct refused *r); /* NULL is fine */
 /* For each PIN that is in use, before refused_keep().  What tokens said of this PIN, without the PIN. */
 size_t refused_of(struct refused *r, const struct token_pin *pin,
 	struct pool_refusal *ret, size_t n);
-/* Writes down what has changed.  Any thread; NULL is fine. */
+/* Writes down what has changed, and what could not be written before.  Any thread; NULL is fine. */
 void refused_keep(struct refused *r, struct pools *pools);

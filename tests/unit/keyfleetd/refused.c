@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { TEXT_MAX = 4096 };
@@ -240,6 +241,26 @@ TEST(a_file_without_lines_is_none)
 	end(&l);
 
 	OK(access(path, F_OK) != 0);
+}
+
+TEST(what_could_not_be_written_is_written_as_soon_as_that_works)
+{
+	struct life l;
+	char new_path[72];
+	fresh();
+	begin(&l, &one);
+	snprintf(new_path, sizeof(new_path), "%s.new", path);
+	OK(mkdir(new_path, 0700) == 0); /* in the way */
+	OK(refusal_note(&l.pools->refusals, "T1", &one, 3));
+	refused_keep(l.refused, l.pools);
+	OK(access(path, F_OK) != 0);
+
+	OK(rmdir(new_path) == 0);
+	refused_keep(l.refused, l.pools);
+
+	OK(access(path, F_OK) == 0);
+	end(&l);
+	EQ(count(&one), 1);
 }
 
 /* Lines that are whole count, and what is cut is nobody's. */
