@@ -247,6 +247,8 @@ static kf_err prepare(struct op_call *call)
 	if (!call->who->is_admin)
 		return kf_fail(DENIED, "only administrators make keys on tokens");
 	KF_TRY(check_pool(call, !p->key_id.n));
+	if (call->is_undoable && !p->key_id.n)
+		return kf_fail(FEATURE, "what tokens make is not undone");
 	KF_TRY(read_copies(p));
 	KF_TRY(check_enough(call, p));
 	KF_TRY(pair_describe(call));

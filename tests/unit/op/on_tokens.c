@@ -184,6 +184,22 @@ TEST(a_key_whose_object_the_store_refuses_is_to_go_from_its_token)
 	pool_away(&w);
 }
 
+TEST(what_tokens_make_is_not_made_in_a_batch_that_may_be_undone)
+{
+	WORLD(w);
+	struct pair p;
+	OK(pool_beside(&w, 0));
+	const unsigned before = fakes[0].keys;
+	OK(kf_ok(op_undo_new(w.server.catalog, &w.undo)));
+
+	OK(kf_is(make_on_token(&w, "www", &p), KF_E_FEATURE));
+
+	EQ(fakes[0].keys, before);
+	op_undo_free(w.undo);
+	w.undo = NULL;
+	pool_away(&w);
+}
+
 static void lose_the_answer(struct world *w) { w->loses_answer = true; }
 
 TEST(a_key_of_which_the_store_does_not_say_what_became_stays)
