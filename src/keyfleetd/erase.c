@@ -167,13 +167,14 @@ static const char *outcome(const struct provision_report *r, kf_err whole)
 	return NULL;
 }
 
-/* The record is on disk before the key goes. */
-static kf_err delete_from(struct eraser *e, const struct buried *b, const char *serial,
+/* The token before may have taken its time.  The record is on disk before the key goes. */
+static kf_err delete_from(struct eraser *e, struct buried *b, const char *serial,
 	struct provision_report *report)
 {
 	autobuf fields = buf_new(1024);
 	const struct provision p = { .pools = server_of(e)->pools, .pool = b->key->pool };
 	const struct provision_targets from = { &serial, 1 };
+	KF_TRY(prove_destroyed(e, b));
 	put_fields(b, serial, &fields);
 	KF_TRY(buf_err(&fields));
 	KF_TRY(chore_record(&e->chore, "erase", buf_slice(&fields)));
@@ -187,7 +188,7 @@ static kf_err delete_from(struct eraser *e, const struct buried *b, const char *
 
 /* From every token here that holds it. */
 static kf_err delete_key(
-	struct eraser *e, const struct buried *b, struct provision_report *report)
+	struct eraser *e, struct buried *b, struct provision_report *report)
 {
 	char holder[POOL_TOKENS_MAX][TOKEN_SERIAL_SIZE];
 	kf_err err = KF_OK;
@@ -209,9 +210,7 @@ static kf_err erase(struct eraser *e, struct buried *b)
 	if (!report)
 		return kf_fail(NOMEM, "deletion of destroyed keys");
 	KF_TRY(op_slow_erase(server_of(e)->slow, b->key->key_id));
-	kf_err err = prove_destroyed(e, b);
-	if (kf_ok(err))
-		err = delete_key(e, b, report);
+	kf_err err = delete_key(e, b, report);
 	op_slow_erased(server_of(e)->slow);
 	return err;
 }

@@ -68,11 +68,14 @@ static kf_err cards_open(
 	return direct_open(cards[atoi(place->name)], ret);
 }
 
-/* Cards that do as real ones may: sign wrongly, keep their check value to themselves. */
-static _Atomic bool cards_sign_wrongly, cards_hide_check_value;
+/* Cards that do as real ones may: sign wrongly, count uses until none is left, keep their check value to
+ * themselves. */
+static _Atomic bool cards_sign_wrongly, cards_are_used_up, cards_hide_check_value;
 
 static kf_err cards_sign(struct token *t, unsigned handle, struct sign_job *job)
 {
+	if (cards_are_used_up)
+		return kf_fail(LIMIT, "the key's use counter is exhausted");
 	kf_err e = schsm_driver.sign(t, handle, job);
 	if (cards_sign_wrongly)
 		job->sig[job->sig_n / 2] ^= 1;

@@ -195,6 +195,23 @@ TEST(what_does_not_prove_that_it_is_the_key_is_not_erased)
 	}
 }
 
+TEST(a_key_that_is_used_up_cannot_prove_itself_and_is_erased_all_the_same)
+{
+	CLEANUP(bench_close) struct bench b;
+	autobuf spki;
+	uint8_t id[KEY_ID_SIZE];
+	bench_ready(&b);
+	OK(is_good(make_key(&b, "ec:P-256", 2, &spki)));
+	spki_id(buf_slice(&spki), id);
+
+	cards_are_used_up = true;
+	OK(is_good(provision_erase(&b.p, id, NULL, &r)));
+	cards_are_used_up = false;
+
+	EQ(r.failed, 0);
+	EQ(holders(&b, id), 0);
+}
+
 TEST(a_key_is_cloned_and_cloning_again_does_nothing)
 {
 	CLEANUP(bench_close) struct bench b;
