@@ -60,8 +60,10 @@ const struct pubkey *issue_request_key(const struct issue_request *r);
 /* Whoever asks has the private key: the request is signed by it (INVALID_CSR), or the certificate to be renewed was
  * issued by this authority (DENIED).  Slow. */
 kf_err issue_request_verify(const struct issue_request *r, const struct issue_ca *ca);
-/* Appends "subject=... names=...", for records: printable, as short as it can be. */
-void issue_request_print(const struct issue_request *r, struct buf *ret);
+/* Appends "names=... subject=...", for records: printable, names without spaces, and of the subject what gets into
+ * the certificate: its common name, or all of it. */
+void issue_request_print(
+	const struct issue_request *r, bool has_whole_subject, struct buf *ret);
 
 /* --- what may be --- */
 

@@ -225,15 +225,31 @@ static void print_name(struct buf *to, const GENERAL_NAME *name)
 		buf_printf(to, "%02x", ASN1_STRING_get0_data(s)[i]);
 }
 
-void issue_request_print(const struct issue_request *r, struct buf *ret)
+static void print_whole(struct buf *to, const X509_NAME *subject)
+{
+	CLEANUP(ossl_bio_freep) BIO *b = BIO_new(BIO_s_mem());
+	const uint8_t *text = NULL;
+	long n = 0;
+	if (b && X509_NAME_print_ex(b, subject, 0, XN_FLAG_RFC2253) >= 0)
+		n = BIO_get_mem_data(b, &text);
+	if (n > 0)
+		put_printable(to, (struct slice){ text, (size_t)n });
+	else if (X509_NAME_entry_count(subject) && kf_ok(to->err))
+		to->err = ossl_fail(NOMEM, "subject");
+}
+
+void issue_request_print(
+	const struct issue_request *r, bool has_whole_subject, struct buf *ret)
 {
 	struct slice cn;
-	buf_add_text(ret, "subject=");
-	if (issue_common_name(r->subject, &cn))
-		put_printable(ret, cn);
-	buf_add_text(ret, " names=");
+	buf_add_text(ret, "names=");
 	for (int i = 0; i < sk_GENERAL_NAME_num(r->names); i++) {
 		buf_add_text(ret, i ? "," : "");
 		print_name(ret, sk_GENERAL_NAME_value(r->names, i));
 	}
+	buf_add_text(ret, " subject=");
+	if (has_whole_subject)
+		print_whole(ret, r->subject);
+	else if (issue_common_name(r->subject, &cn))
+		put_printable(ret, cn);
 }

@@ -188,7 +188,7 @@ static kf_err describe_for_record(struct op_call *call)
 	for (size_t i = 0; i < sizeof(c->serial); i++)
 		buf_printf(&c->text, "%02x", c->serial[i]);
 	buf_add_text(&c->text, " ");
-	issue_request_print(c->request, &c->text);
+	issue_request_print(c->request, c->by->policy.takes_whole_subject, &c->text);
 	KF_TRY(buf_err(&c->text));
 	if (c->text.n > LINE_MESSAGE_MAX)
 		return kf_fail(

@@ -694,6 +694,28 @@ TEST(what_does_not_fit_into_its_record_is_not_issued)
 	OK(is_refused(&r, &(struct csr_shape){ .sans = sans }, KF_E_DENIED));
 }
 
+static bool is_printed(struct rig *r, bool has_whole_subject, const char *want)
+{
+	struct issue_request *q = NULL;
+	autobuf text = buf_new(4096);
+	const struct csr_shape shape = { .cn = "www.example.com",
+		.sans = "DNS:www.example.com,IP:192.0.2.1" };
+	if (!kf_ok(issue_request_read(csr(r, &shape), false, &q)))
+		return false;
+	issue_request_print(q, has_whole_subject, &text);
+	issue_request_free(q);
+	return kf_ok(buf_err(&text)) && slice_is(buf_slice(&text), want);
+}
+
+TEST(a_record_has_the_names_and_as_much_of_the_subject_as_is_issued)
+{
+	RIG(r);
+	OK(is_printed(
+		&r, false, "names=www.example.com,ip:c0000201 subject=www.example.com"));
+	OK(is_printed(&r, true,
+		"names=www.example.com,ip:c0000201 subject=O=Nobody,CN=www.example.com"));
+}
+
 /* --- Re-certify --- */
 
 TEST(a_renewed_certificate_takes_the_place_of_the_old_one)
