@@ -105,10 +105,14 @@ static kf_err check_certifiable(const struct op_call *call, const struct object 
 	return is_usable(o, call) ? KF_OK : kf_fail(STATE, "the key is compromised");
 }
 
+/* One key may be registered any number of times, and each look reads a public key from the store. */
+enum { LOOKS_MAX = 16 };
+
 struct search {
 	struct op_call *call;
 	uint8_t key_id[KEY_ID_SIZE];
 	const struct object *found;
+	unsigned looks;
 };
 
 static bool visit(void *arg, const struct object *o)
@@ -118,11 +122,12 @@ static bool visit(void *arg, const struct object *o)
 		memcmp(o->key_id, s->key_id, KEY_ID_SIZE)
 			? NULL
 			: linked(s->call, o, KMIP_LINK_TYPE_PUBLIC_KEY_LINK);
-	if (public_key && kf_ok(check_certifiable(s->call, public_key)) &&
-		certify_is_allowed(s->call, public_key) &&
-		kf_ok(check_same(s->call, public_key)))
+	if (!public_key || !kf_ok(check_certifiable(s->call, public_key)) ||
+		!certify_is_allowed(s->call, public_key))
+		return true;
+	if (kf_ok(check_same(s->call, public_key)))
 		s->found = public_key;
-	return !s->found;
+	return !s->found && ++s->looks < LOOKS_MAX;
 }
 
 /* Nobody named the public key: perhaps it is here all the same. */
@@ -213,9 +218,13 @@ static kf_err read_given(struct op_call *call)
 		KF_TRY(op_find_named(call, &c->q.request_uid, &o));
 		return read_registered(call, o, &c->request);
 	}
+	const bool is_request_named = !c->is_renewal && c->is_named &&
+				      call->object->type == OBJECT_CERTIFICATE_REQUEST;
+	if (c->q.request_type && is_request_named)
+		return kf_fail(INVALID_FIELD, "two certificate requests");
 	if (c->q.request_type)
 		return read_request(c->q.request_type, c->q.request, &c->request);
-	if (!c->is_renewal && call->object->type == OBJECT_CERTIFICATE_REQUEST)
+	if (is_request_named)
 		return read_registered(call, call->object, &c->request);
 	return KF_OK;
 }

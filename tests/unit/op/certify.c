@@ -592,6 +592,10 @@ TEST(a_registered_request_is_certified_and_renews)
 	X509 *x = certificate(&r, &first);
 	EQ(EVP_PKEY_eq(X509_get0_pubkey(x), r.key), 1);
 	X509_free(x);
+	q.request_type = KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10;
+	q.request = csr(&r, &www);
+	OK(kf_is(
+		ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &first), KF_E_INVALID_FIELD));
 	q = (struct certify_request){ .uid = uid(&first), .request_uid = uid(&request) };
 	OK(kf_ok(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &second)));
 	q.request_uid = uid(&first);
