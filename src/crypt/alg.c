@@ -4,6 +4,7 @@
 #include <string.h>
 
 enum {
+	KMIP_AES = 0x03,
 	KMIP_RSA = 0x04,
 	KMIP_ECDSA = 0x06,
 	KMIP_EC = 0x1a,
@@ -56,6 +57,28 @@ static const struct mech mechs[] = {
 #include "crypt/mech.def"
 #undef X
 };
+
+static const struct alg secrets[] = {
+#define SECRET(name_, bits_)                                                             \
+	{                                                                                \
+		.id = ALG_AES, .family = FAMILY_AES, .name = name_,                      \
+		.kmip_algorithm = KMIP_AES, .bits = bits_, .openssl_type = "AES",        \
+		.cost = COST_WORKER, .keygen_cost = COST_INLINE, .spellings = "",        \
+	}
+	SECRET("aes", 0),
+	SECRET("aes:128", 128),
+	SECRET("aes:192", 192),
+	SECRET("aes:256", 256),
+#undef SECRET
+};
+
+const struct alg *alg_aes(uint32_t bits)
+{
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(*secrets); i++)
+		if (secrets[i].bits == bits)
+			return &secrets[i];
+	return NULL;
+}
 
 const struct alg *alg_get(enum alg_id id)
 {

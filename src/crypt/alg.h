@@ -5,7 +5,8 @@
 #pragma once
 #include "base/buf.h"
 
-enum alg_family { FAMILY_RSA, FAMILY_EC, FAMILY_ED25519 };
+/* AES: secret keys that tokens hold; none of alg.def is of it. */
+enum alg_family { FAMILY_RSA, FAMILY_EC, FAMILY_ED25519, FAMILY_AES };
 
 /* Who computes: the loop that read the request; a worker thread, because it takes longer than the
  * loop may stand still; or the loop at the end of its round, many at once (an engine with lanes;
@@ -16,8 +17,10 @@ enum alg_id {
 #define X(id, ...) ALG_##id,
 #include "crypt/alg.def"
 #undef X
-	ALG_COUNT
+	ALG_COUNT,
+	ALG_AES = ALG_COUNT, /* of any length; behind those of alg.def */
 };
+enum { ALG_IDS = ALG_COUNT + 1 };
 
 struct alg {
 	enum alg_id id;
@@ -77,6 +80,9 @@ struct mech_kmip {
 };
 
 const struct alg *alg_get(enum alg_id id);
+/* Secret keys of AES, of 128, 192 or 256 bits, or of a length that a token does not tell (0); NULL: none has this length.  They sign nothing and have no public half:
+ * only tokens have handles of them. */
+const struct alg *alg_aes(uint32_t bits);
 /* Any spelling users know: "EC:prime256v1", "secp256r1", "NIST P-256", "RSA-2048"; NULL if none. */
 const struct alg *alg_by_name(struct slice text);
 /* What Create Key Pair asks for: the curve or the length decides; curve 0 and bits 0 = absent.

@@ -94,6 +94,7 @@ static bool set_kind(EVP_PKEY_CTX *ctx, const struct alg *alg)
 	case FAMILY_RSA: return EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)alg->bits) > 0;
 	case FAMILY_EC: return EVP_PKEY_CTX_set_group_name(ctx, alg->openssl_group) > 0;
 	case FAMILY_ED25519: return true;
+	case FAMILY_AES: break;
 	}
 	return false;
 }
@@ -320,7 +321,8 @@ static kf_err from_raw(
 		return is_private ? ec_from_scalar(raw, alg, ret)
 				  : ec_from_point(raw, alg, ret);
 	case FAMILY_ED25519: return ed25519_from_raw(raw, is_private, ret);
-	case FAMILY_RSA: break;
+	case FAMILY_RSA:
+	case FAMILY_AES: break;
 	}
 	return kf_fail(KEY_FORMAT, "RSA keys have no raw form");
 }
@@ -404,7 +406,8 @@ static kf_err put_raw_private(
 	switch (alg->family) {
 	case FAMILY_EC: return put_scalar(pkey, field_size(alg), ret);
 	case FAMILY_ED25519: return put_octets(pkey, OSSL_PKEY_PARAM_PRIV_KEY, ret);
-	case FAMILY_RSA: break;
+	case FAMILY_RSA:
+	case FAMILY_AES: break;
 	}
 	return kf_fail(KEY_FORMAT, "RSA keys have no raw form");
 }

@@ -72,6 +72,7 @@ static bool is_of(const EVP_PKEY *pkey, const struct alg *a)
 		return EVP_PKEY_get_bits(pkey) == (int)a->bits && is_sane_rsa(pkey);
 	case FAMILY_EC: return is_named_curve(pkey, a->openssl_group);
 	case FAMILY_ED25519: return true;
+	case FAMILY_AES: break;
 	}
 	return false;
 }

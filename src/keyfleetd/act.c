@@ -49,6 +49,7 @@ static void run_work(struct work *w, struct token_session *token)
 		soft_decrypt(token, &r->call.decrypt);
 		r->next = OP_ANSWER;
 		break;
+	case OP_USE:
 	case OP_ANSWER:
 	case OP_WORK:
 	case OP_COMMIT:
@@ -92,12 +93,16 @@ static enum step_result to_slow_worker(struct req *r)
 
 static const struct token_key *key_of(const struct req *r)
 {
-	return r->next == OP_SIGN ? r->call.job.key : r->call.decrypt.key;
+	return r->next == OP_SIGN  ? r->call.job.key
+	       : r->next == OP_USE ? r->call.use.key
+				   : r->call.decrypt.key;
 }
 
 static kf_err *result_of(struct req *r)
 {
-	return r->next == OP_SIGN ? &r->call.job.err : &r->call.decrypt.err;
+	return r->next == OP_SIGN  ? &r->call.job.err
+	       : r->next == OP_USE ? &r->call.use.err
+				   : &r->call.decrypt.err;
 }
 
 /* What another key server may do better is said so. */
@@ -163,7 +168,8 @@ static enum step_result to_pool(struct req *r)
 {
 	r->job = (struct pool_job){
 		.sign = r->next == OP_SIGN ? &r->call.job : NULL,
-		.decrypt = r->next == OP_SIGN ? NULL : &r->call.decrypt,
+		.decrypt = r->next == OP_DECRYPT ? &r->call.decrypt : NULL,
+		.use = r->next == OP_USE ? &r->call.use : NULL,
 		.deadline_ns = r->deadline_ns,
 		.done = done_by_pool,
 	};
@@ -314,6 +320,7 @@ enum step_result act_step(struct req *r)
 	case OP_ANSWER: record_overflow(r); return STEP_NEXT;
 	case OP_SIGN:
 	case OP_DECRYPT: return to_batch(r);
+	case OP_USE: return to_pool(r);
 	case OP_WORK: return r->call.is_slow ? to_slow_worker(r) : to_worker(r);
 	case OP_COMMIT: return to_store(r);
 	case OP_WAIT: return to_wait(r);

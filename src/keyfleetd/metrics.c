@@ -33,7 +33,10 @@ static const char *stage_name(size_t i)
 
 static const char *token_name(size_t i) { return i == TOKEN_POOL ? "pool" : "soft"; }
 
-static const char *algorithm_name(size_t i) { return alg_get((enum alg_id)i)->name; }
+static const char *algorithm_name(size_t i)
+{
+	return i < ALG_COUNT ? alg_get((enum alg_id)i)->name : "aes";
+}
 
 static const char *handshake_name(size_t i)
 {
@@ -183,12 +186,14 @@ void metrics_count_pool_job(struct req *r)
 {
 	struct metrics *m = r->io->metrics;
 	const struct pool_job *j = &r->job;
-	const struct token_key *key = j->sign ? j->sign->key : j->decrypt->key;
+	const struct token_key *key = j->sign      ? j->sign->key
+				      : j->decrypt ? j->decrypt->key
+						   : j->use->key;
 	histogram_add(&m->stage[STAGE_QUEUE], j->waited_ns, 1);
 	histogram_add(&m->stage[STAGE_TOKEN], j->worked_ns, 1);
 	histogram_add(&m->token[TOKEN_POOL][key->alg->id], j->worked_ns, 1);
 	count_add(&m->tokens[TOKEN_POOL][key->alg->id], 1);
-	if (!kf_ok(j->sign ? j->sign->err : j->decrypt->err))
+	if (!kf_ok(j->sign ? j->sign->err : j->decrypt ? j->decrypt->err : j->use->err))
 		count_add(&m->token_errors[TOKEN_POOL], 1);
 }
 

@@ -1,21 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Create: a symmetric key from the random number generator.
+ * Create: a symmetric key from the random number generator, or one that tokens make.
  */
 #include "kmip/create.h"
 #include "op/symmetric.h"
+#include "op/token_secret.h"
 #include <string.h>
+
+/* A key on tokens is described here until it is made. */
+struct create_call {
+	struct token_secret secret; /* first: token_secret_start() */
+	struct create_request q;
+};
+
+static struct create_call *create_of(struct op_call *call)
+{
+	return OP_REQUEST(call, struct create_call);
+}
 
 kf_err op_create_decode(struct op_call *call)
 {
 	struct ttlv_reader r = op_payload(call);
-	return create_get_request(
-		&r, OP_REQUEST(call, struct create_request), &call->attrs);
+	return create_get_request(&r, &create_of(call)->q, &call->attrs);
 }
 
 static kf_err describe(struct op_call *call, struct make *m)
 {
-	const struct create_request *q = OP_REQUEST(call, struct create_request);
+	const struct create_request *q = &create_of(call)->q;
 
 	if (q->object_type != OBJECT_SYMMETRIC_KEY)
 		return kf_fail(INVALID_FIELD, "only symmetric keys are created");
@@ -26,7 +37,6 @@ static kf_err describe(struct op_call *call, struct make *m)
 
 static kf_err create(struct op_call *call, struct make *m)
 {
-	KF_TRY(describe(call, m));
 	KF_TRY(symmetric_generate(m));
 	KF_TRY(make_object(call, m));
 	memcpy(call->object_id, m->id, OBJECT_ID_SIZE);
@@ -36,14 +46,23 @@ static kf_err create(struct op_call *call, struct make *m)
 
 enum op_next op_create_start(struct op_call *call)
 {
-	CLEANUP(make_free) struct make m = make_new(call, OBJECT_SYMMETRIC_KEY);
-	return op_then(call, create(call, &m), OP_COMMIT);
+	struct make *m = &create_of(call)->secret.make;
+
+	*m = make_new(call, OBJECT_SYMMETRIC_KEY);
+	call->release = token_secret_free;
+	kf_err err = describe(call, m);
+	if (kf_ok(err) && token_secret_is_meant(buf_slice(&m->attrs)))
+		return token_secret_start(call);
+	if (kf_ok(err))
+		err = create(call, m);
+	return op_then(call, err, OP_COMMIT);
 }
 
 void op_create_answer(struct op_call *call, struct ttlv_writer *w)
 {
-	create_put_response(w, &(struct create_response){
-				       .object_type = OBJECT_SYMMETRIC_KEY,
-				       .uid = op_uid(call),
-			       });
+	create_put_response(w,
+		&(struct create_response){
+			.object_type = OBJECT_SYMMETRIC_KEY,
+			.uid = kmip_uid_text(slice_of(create_of(call)->secret.make.id)),
+		});
 }

@@ -3,6 +3,7 @@
 #include "op/parameters.h"
 #include "op/secret.h"
 #include "op/step.h"
+#include "op/token_use.h"
 #include "op/usage.h"
 #include <string.h>
 
@@ -219,6 +220,8 @@ enum op_next encipher_start(struct op_call *call, bool decrypts)
 {
 	struct encipher *s = request_of(call);
 
+	if (call->object->type == OBJECT_SYMMETRIC_KEY && token_has_key(call->object))
+		return token_encipher_start(call, decrypts);
 	s->decrypts = decrypts;
 	const kf_err err = prepare(call, s);
 	if (!kf_ok(err))

@@ -39,7 +39,7 @@ static kf_err prepare(const struct op_call *call)
 		OP_REQUEST((struct op_call *)(uintptr_t)call, struct key_overflow);
 	const struct object *o = call->object;
 	KF_TRY(op_check_material(o, call->now_s));
-	if (!o->key || !pool_key_is(o->key))
+	if (o->type != OBJECT_PRIVATE_KEY || !o->key || !pool_key_is(o->key))
 		return kf_fail(INVALID_FIELD, "this is no private key on tokens");
 	if (!q->key.n)
 		return KF_OK;

@@ -150,7 +150,7 @@ static kf_err prepare(struct op_call *call)
 	const struct object *o = call->object;
 	call->mechanism = names[kind]; /* for the record */
 	if (!o->key || !pool_key_is(o->key))
-		return kf_fail(INVALID_FIELD, "this is no private key on tokens");
+		return kf_fail(INVALID_FIELD, "this is no key on tokens");
 	return op_token_check(call, pool_key_pool(o->key), kind != KEY_TRANSFER_BACKUP);
 }
 

@@ -7,6 +7,7 @@
 #include "op/parts.h"
 #include "op/secret.h"
 #include "op/step.h"
+#include "op/token_use.h"
 #include "op/usage.h"
 #include <openssl/crypto.h>
 #include <string.h>
@@ -87,6 +88,32 @@ static kf_err prepare_first(struct op_call *call, struct mac_call *m)
 	return KF_OK;
 }
 
+/* The token's answer is in call->scratch. */
+static kf_err take_from_token(struct op_call *call)
+{
+	struct mac_call *m = request_of(call);
+	if (call->scratch.n > sizeof(m->mac))
+		return kf_fail(INTERNAL, "a MAC is too long");
+	m->mac_n = call->scratch.n;
+	memcpy(m->mac, call->scratch.p, m->mac_n);
+	m->is_valid =
+		m->q.mac.n == m->mac_n && !CRYPTO_memcmp(m->q.mac.p, m->mac, m->mac_n);
+	return KF_OK;
+}
+
+static kf_err prepare_on_token(struct op_call *call, struct mac_call *m)
+{
+	const struct parts_request parts = parts_of(m);
+	const struct cryptographic_parameters p =
+		parameters_of(call->object, m->q.has_parameters, &m->q.parameters);
+	if (parts_are_meant(&parts))
+		return kf_fail(FEATURE, "tokens authenticate in one piece");
+	if (!m->q.has_data)
+		return kf_fail(MISSING, "Data");
+	call->after_use = take_from_token;
+	return token_mac(call, &p, m->q.data);
+}
+
 static kf_err prepare(struct op_call *call, struct mac_call *m)
 {
 	const struct parts_request parts = parts_of(m);
@@ -100,6 +127,8 @@ static kf_err prepare(struct op_call *call, struct mac_call *m)
 	KF_TRY(op_check_use(call, m->verifies ? OP_PROCESS : OP_PROTECT, usage));
 	if (m->verifies && is_end && !m->q.mac.n)
 		return kf_fail(MISSING, "MAC Data");
+	if (token_has_key(call->object))
+		return prepare_on_token(call, m);
 	return parts.correlation_value.n ? parts_check(call, &parts)
 					 : prepare_first(call, m);
 }
@@ -175,6 +204,8 @@ static enum op_next start(struct op_call *call)
 	if (!kf_ok(err))
 		return op_then(call, err, OP_FAIL);
 	call->work = work;
+	if (token_has_key(call->object))
+		return m->verifies ? OP_USE : op_spend_usage(call, m->q.data.n, OP_USE);
 	const enum op_next next = spend(call, m);
 	return next == OP_WORK && m->q.data.n <= INLINE_MAX ? work(call) : next;
 }

@@ -53,10 +53,13 @@ kf_err material_load_key(
 	kf_err err = KF_OK;
 
 	*ret = NULL;
-	if (o->type != OBJECT_PRIVATE_KEY)
+	if (!object_has_handle(o))
 		return KF_OK;
 	KF_TRY(kmip_object_parse(material, &k));
 	if (!k.block.has_value || k.block.is_wrapped)
+		return KF_OK;
+	if (o->type == OBJECT_SYMMETRIC_KEY &&
+		k.block.format != KMIP_KEY_FORMAT_TYPE_TOKEN)
 		return KF_OK;
 	if (k.block.is_transparent)
 		err = load_transparent(&k.block, ret);

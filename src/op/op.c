@@ -377,6 +377,10 @@ kf_err op_answer(struct op_call *call, struct ttlv_writer *w)
 		KF_TRY(call->job.err);
 	if (call->next == OP_DECRYPT)
 		KF_TRY(call->decrypt.err);
+	if (call->next == OP_USE)
+		KF_TRY(call->use.err);
+	if (call->next == OP_USE && call->after_use)
+		KF_TRY(call->after_use(call));
 	if (call->op->changes_store)
 		ttlv_put_items(w, buf_slice(&call->change.answer));
 	else
@@ -390,6 +394,9 @@ void op_clear(struct op_call *call)
 		sign_job_clear(&call->job);
 	if (call->next == OP_DECRYPT)
 		decrypt_job_clear(&call->decrypt);
+	if (call->next == OP_USE)
+		call->use = (struct use_job){ 0 };
+	call->after_use = NULL;
 	if (call->op && (call->op->changes_store || call->spends)) {
 		drop_mutations(call);
 		buf_free(&call->change.answer);

@@ -28,10 +28,11 @@ enum op_next {
 	OP_ANSWER,  /* everything is known: answer */
 	OP_SIGN,    /* call->job joins the loop's batch of this round; then OP_ANSWER */
 	OP_DECRYPT, /* the same with call->decrypt */
-	OP_WORK,    /* op_worked() on a worker thread; it says what comes next */
-	OP_COMMIT,  /* call->change goes to the store; then op_committed() */
-	OP_WAIT,    /* until call->later_wanted is done (op/later.h); then OP_ANSWER */
-	OP_FAIL,    /* call->err says why */
+	OP_USE, /* call->use goes to the pool, as jobs with keys on tokens do; then OP_ANSWER */
+	OP_WORK,   /* op_worked() on a worker thread; it says what comes next */
+	OP_COMMIT, /* call->change goes to the store; then op_committed() */
+	OP_WAIT,   /* until call->later_wanted is done (op/later.h); then OP_ANSWER */
+	OP_FAIL,   /* call->err says why */
 };
 
 enum op_audit {
@@ -126,12 +127,15 @@ struct op_call {
 	struct slice later_wanted;
 	uint32_t answers_for; /* Poll: the operation whose answer this is; 0: its own */
 	bool is_search;       /* the work looks through many objects: op_search */
+	kf_err (*after_use)(
+		struct op_call *call);         /* OP_USE: before the answer; or NULL */
 	void (*release)(struct op_call *call); /* what `request` owns; or NULL */
 	struct buf scratch; /* plaintext, key blocks, answers: wiped by op_clear() */
 	/* The large ones come last: what a signature does not need is not even in its cache lines. */
 	union {
 		struct sign_job job;        /* OP_SIGN */
 		struct decrypt_job decrypt; /* OP_DECRYPT */
+		struct use_job use;         /* OP_USE */
 	};
 	struct change change; /* OP_COMMIT; the driver sets deadline, done and arg */
 };

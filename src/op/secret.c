@@ -52,6 +52,9 @@ kf_err op_secret_open(struct op_call *call, const struct object *o, struct buf *
 	if (o->type != OBJECT_SYMMETRIC_KEY && o->type != OBJECT_SECRET_DATA)
 		return kf_fail(OBJECT_TYPE, "neither a symmetric key nor secret data");
 	KF_TRY(op_check_material(o, call->now_s));
+	if (o->key && pool_key_is(o->key))
+		return kf_fail(
+			FEATURE, "tokens hold the key, and do not do this with it");
 	KF_TRY(store_material(call->server->store, o, scratch, &material));
 	KF_TRY(kmip_object_parse(material, &k));
 	return secret_of(&k, ret);

@@ -20,6 +20,7 @@
  *   OBJECT_TYPE neither a symmetric key nor secret data
  *   DESTROYED, ARCHIVED
  *   KEY_FORMAT  wrapped, compressed, or in a format without plain bytes
+ *   FEATURE     tokens hold it
  *   NO_VALUE    it was registered without its Key Value
  */
 kf_err op_secret_open(struct op_call *call, const struct object *o, struct buf *scratch,

@@ -36,8 +36,8 @@ struct finding {
 static bool is_private_of(void *arg, const struct object *o)
 {
 	struct finding *f = arg;
-	if (o->type == OBJECT_PRIVATE_KEY && o->key && !object_is_destroyed(o) &&
-		pool_key_is(o->key) && !memcmp(o->key_id, f->key_id, KEY_ID_SIZE))
+	if (o->key && !object_is_destroyed(o) && pool_key_is(o->key) &&
+		!memcmp(o->key_id, f->key_id, KEY_ID_SIZE))
 		f->found = o;
 	return !f->found;
 }
@@ -57,8 +57,8 @@ static bool has_attribute(const struct object *o, const struct ttlv_item *wanted
 {
 	struct ttlv_reader r = ttlv_read(o->attrs);
 	struct ttlv_item it;
-	while (o->type == OBJECT_PRIVATE_KEY && object_is_destroyed(o) &&
-		ttlv_next(&r, &it))
+	while ((o->type == OBJECT_PRIVATE_KEY || o->type == OBJECT_SYMMETRIC_KEY) &&
+		object_is_destroyed(o) && ttlv_next(&r, &it))
 		if (slice_eq(it.whole, wanted->whole))
 			return true;
 	return false;

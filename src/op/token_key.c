@@ -10,11 +10,24 @@ static void put_u16(struct buf *to, size_t v)
 	buf_add_u8(to, (uint8_t)v);
 }
 
+static void put_secret(struct buf *to, const struct token_material *m)
+{
+	buf_add_u8(to, TOKEN_MATERIAL_SECRET);
+	buf_add_u8(to, (uint8_t)m->pool.n);
+	buf_add_slice(to, m->pool);
+	buf_add_slice(to, m->key_id);
+	put_u16(to, m->bits);
+}
+
 void token_material_put(struct buf *to, const struct token_material *m)
 {
 	if (m->pool.n >= POOL_NAME_SIZE || m->spki.n > SPKI_MAX ||
 		m->file.n > TOKEN_FILE_MAX || m->overflow.n > PKCS8_MAX) {
 		to->err = kf_fail(TOO_BIG, "description of a key on tokens");
+		return;
+	}
+	if (m->key_id.n) {
+		put_secret(to, m);
 		return;
 	}
 	buf_add_u8(to, m->overflow.n ? TOKEN_MATERIAL_OVERFLOW : TOKEN_MATERIAL_VERSION);
@@ -53,26 +66,47 @@ static size_t take_number(struct slice *from, size_t bytes, bool *is_short)
 	return v;
 }
 
+static void get_secret(struct slice *bytes, struct token_material *ret, bool *is_short)
+{
+	ret->key_id = take(bytes, KEY_ID_SIZE, is_short);
+	ret->bits = (uint32_t)take_number(bytes, 2, is_short);
+	*is_short |= !ret->bits || !alg_aes(ret->bits);
+}
+
+static void get_pair(struct slice *from, bool has_overflow, struct token_material *ret,
+	bool *is_damaged)
+{
+	bool is_short = false;
+	struct slice bytes = *from;
+	struct slice reject = take(&bytes, sizeof(ret->reject), &is_short);
+	ret->spki = take(&bytes, take_number(&bytes, 2, &is_short), &is_short);
+	ret->file = take(&bytes, take_number(&bytes, 4, &is_short), &is_short);
+	if (has_overflow) {
+		ret->overflow =
+			take(&bytes, take_number(&bytes, 2, &is_short), &is_short);
+		is_short |= !ret->overflow.n;
+	}
+	if (!is_short)
+		memcpy(ret->reject, reject.p, sizeof(ret->reject));
+	*is_damaged |= is_short;
+	*from = bytes;
+}
+
 kf_err token_material_get(struct slice bytes, struct token_material *ret)
 {
 	bool is_short = false;
 	*ret = (struct token_material){ 0 };
 	const size_t version = take_number(&bytes, 1, &is_short);
-	if (version != TOKEN_MATERIAL_VERSION && version != TOKEN_MATERIAL_OVERFLOW)
+	if (version < TOKEN_MATERIAL_VERSION || version > TOKEN_MATERIAL_SECRET)
 		return kf_fail(KEY_FORMAT, "a key on tokens, of another release");
 	ret->pool = take(&bytes, take_number(&bytes, 1, &is_short), &is_short);
-	struct slice reject = take(&bytes, sizeof(ret->reject), &is_short);
-	ret->spki = take(&bytes, take_number(&bytes, 2, &is_short), &is_short);
-	ret->file = take(&bytes, take_number(&bytes, 4, &is_short), &is_short);
-	if (version == TOKEN_MATERIAL_OVERFLOW) {
-		ret->overflow =
-			take(&bytes, take_number(&bytes, 2, &is_short), &is_short);
-		is_short |= !ret->overflow.n;
-	}
+	if (version == TOKEN_MATERIAL_SECRET)
+		get_secret(&bytes, ret, &is_short);
+	else
+		get_pair(&bytes, version == TOKEN_MATERIAL_OVERFLOW, ret, &is_short);
 	if (is_short || bytes.n || !ret->pool.n || ret->pool.n >= POOL_NAME_SIZE ||
 		memchr(ret->pool.p, 0, ret->pool.n))
 		return kf_fail(KEY_FORMAT, "description of a key on tokens is damaged");
-	memcpy(ret->reject, reject.p, sizeof(ret->reject));
 	return KF_OK;
 }
 
@@ -96,7 +130,9 @@ kf_err token_material_load(struct slice bytes, struct token_key **ret)
 {
 	struct token_material m;
 	KF_TRY(token_material_get(bytes, &m));
-	struct pool_key key = { .spki = m.spki };
+	struct pool_key key = { .spki = m.spki,
+		.key_id = m.key_id.n ? m.key_id.p : NULL,
+		.alg = alg_aes(m.bits) };
 	memcpy(key.pool, m.pool.p, m.pool.n);
 	memcpy(key.reject, m.reject, sizeof(key.reject));
 	kf_err e = load_overflow(&m, &key.overflow);

@@ -25,6 +25,10 @@ kf_err op_token_place(struct op_call *call)
 enum op_next op_token_work(
 	struct op_call *call, enum op_next (*work)(struct op_call *call))
 {
+	if (!call->server->slow)
+		return op_then(call,
+			kf_fail(UNAVAILABLE, "this key server has no pool of tokens"),
+			OP_FAIL);
 	kf_err e = op_token_place(call);
 	call->work = work;
 	call->is_slow = kf_ok(e);

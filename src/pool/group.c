@@ -49,15 +49,27 @@ static kf_err read_modulus(struct pool_key_group *g)
 	return KF_OK;
 }
 
+/* A secret key's name is what its token computed with it. */
+static kf_err name_group(struct pool_key_group *g, const struct token_key_facts *f)
+{
+	if (f->alg->family == FAMILY_AES) {
+		memcpy(g->key.id, f->key_id, KEY_ID_SIZE);
+		g->key.alg = f->alg;
+		return KF_OK;
+	}
+	KF_TRY(pubkey_parse(buf_slice(&f->spki), &g->pubkey));
+	pubkey_id(g->pubkey, g->key.id);
+	g->key.alg = pubkey_alg(g->pubkey);
+	return KF_OK;
+}
+
 static kf_err group_new(
 	struct pool *p, const struct token_key_facts *f, struct pool_key_group **ret)
 {
 	CLEANUP(group_freep) struct pool_key_group *g = calloc(1, sizeof(*g));
 	if (!g)
 		return kf_fail(NOMEM, "key of a pool");
-	KF_TRY(pubkey_parse(buf_slice(&f->spki), &g->pubkey));
-	pubkey_id(g->pubkey, g->key.id);
-	g->key.alg = pubkey_alg(g->pubkey);
+	KF_TRY(name_group(g, f));
 	g->key.ops = &pool_token;
 	atomic_init(&g->key.refs, 1);
 	memcpy(g->label, f->label, sizeof(g->label));
@@ -141,11 +153,18 @@ uint64_t service_of(const struct worker *w, const struct alg *alg, enum pool_op 
 	return w->card ? w->card->service_ns[alg->id][op] : 0;
 }
 
+enum pool_op group_main_op(const struct pool_key_group *g)
+{
+	if (g->key.alg->family == FAMILY_AES)
+		return OP_USE;
+	return set_is_empty(&g->serving[OP_SIGN]) ? OP_DECRYPT : OP_SIGN;
+}
+
 /* Operations a nanosecond of all that serve the key; ret_shared: how many of them are in `other`, too. */
 static double rate_of(struct pool *p, const struct pool_key_group *g,
 	const struct token_set *other, unsigned *ret_shared)
 {
-	enum pool_op op = set_is_empty(&g->serving[OP_SIGN]) ? OP_DECRYPT : OP_SIGN;
+	enum pool_op op = group_main_op(g);
 	double sum = 0;
 	*ret_shared = 0;
 	for (unsigned i = 0; (i = set_next(&g->serving[op], i)) < POOL_TOKENS_MAX; i++) {

@@ -36,7 +36,8 @@ enum {
 
 static inline uint64_t ns_of_ms(uint64_t ms) { return ms * 1000000; }
 
-enum pool_op { OP_SIGN, OP_DECRYPT, OP_COUNT };
+/* OP_USE: all that a use_job is. */
+enum pool_op { OP_SIGN, OP_DECRYPT, OP_USE, OP_COUNT };
 
 struct token_set { /* by worker->slot */
 	uint64_t bits[POOL_TOKENS_MAX / 64];
@@ -58,7 +59,7 @@ struct pool_key_group {
 	struct list busy;     /* in pool->busy while jobs wait */
 	struct token_key key; /* for proofs; its id is the group's */
 	char label[TOKEN_LABEL_SIZE];
-	struct pubkey *pubkey; /* immutable, as is the modulus; no lock */
+	struct pubkey *pubkey; /* immutable, as is the modulus; no lock.  AES: NULL */
 	uint8_t modulus[JOB_CIPHER_MAX];
 	struct list jobs;           /* oldest first */
 	unsigned waiting, yielding; /* of them */
@@ -84,9 +85,10 @@ struct card {
 	char serial[TOKEN_SERIAL_SIZE];
 	struct worker *worker; /* NULL: not here */
 	bool is_drained, is_wrong;
-	uint64_t service_ns[ALG_COUNT][OP_COUNT]; /* moving average */
+	uint64_t service_ns[ALG_IDS][OP_COUNT]; /* moving average */
 	struct {
-		uint64_t signatures, decryptions, failures, wrong, ejections, busy_ns;
+		uint64_t signatures, decryptions, uses, failures, wrong, ejections,
+			busy_ns;
 	} count;
 	struct pool_token_status last; /* what is said of it once it is gone */
 };
@@ -148,7 +150,9 @@ struct worker {
 	/* The thread's own, so that a late answer meets nobody else's memory. */
 	struct sign_job sign;
 	struct decrypt_job decrypt;
-	struct buf outside; /* what sign.outside points to */
+	struct use_job use;
+	struct buf outside; /* what sign.outside or use.in points to */
+	struct buf used;    /* what use.out is */
 	uint8_t em[JOB_CIPHER_MAX];
 	EVP_MD *md[HASH_COUNT];
 	EVP_MD_CTX *md_ctx;
@@ -240,6 +244,8 @@ void group_count(struct pool_key_group *g);
 void group_heed(const struct pool_key_group *g, struct pool_job *j);
 /* One of its tokens serves it, or may again soon. */
 bool group_has_hope(const struct pool_key_group *g, enum pool_op op, uint64_t now);
+/* What is done with it, as far as rates are told. */
+enum pool_op group_main_op(const struct pool_key_group *g);
 /* `yields`: of a job that yields to all that waits. */
 uint64_t group_wait_ns(
 	struct pool *p, const struct pool_key_group *g, enum pool_op op, bool yields);
@@ -248,7 +254,7 @@ uint64_t service_of(const struct worker *w, const struct alg *alg, enum pool_op 
 /* queue.c; all with the lock held, but for job_finish() */
 static inline enum pool_op op_of(const struct pool_job *j)
 {
-	return j->sign ? OP_SIGN : OP_DECRYPT;
+	return j->sign ? OP_SIGN : j->decrypt ? OP_DECRYPT : OP_USE;
 }
 /* It waits until then, and no longer. */
 uint64_t queue_patience_ns(const struct pool *p, const struct pool_job *j);

@@ -14,7 +14,8 @@ static void key_free(struct token_key *key)
 
 struct slice pool_key_spki(const struct token_key *key)
 {
-	return pubkey_spki(handle_of(key)->pub);
+	const struct pubkey *pub = handle_of(key)->pub;
+	return pub ? pubkey_spki(pub) : (struct slice){ 0 };
 }
 
 const char *pool_key_pool(const struct token_key *key) { return handle_of(key)->pool; }
@@ -31,13 +32,17 @@ bool pool_key_is(const struct token_key *key) { return key->ops == &pool_token; 
 kf_err pool_key_new(const struct pool_key *in, struct token_key **ret)
 {
 	CLEANUP(pubkey_freep) struct pubkey *pub = NULL;
-	KF_TRY(pubkey_parse(in->spki, &pub));
+	if (!in->key_id)
+		KF_TRY(pubkey_parse(in->spki, &pub));
 	struct pool_key_handle *k = calloc(1, sizeof(*k));
 	if (!k)
 		return kf_fail(NOMEM, "handle of a key on tokens");
 	k->base.ops = &pool_token;
-	k->base.alg = pubkey_alg(pub);
-	pubkey_id(pub, k->base.id);
+	k->base.alg = pub ? pubkey_alg(pub) : in->alg;
+	if (pub)
+		pubkey_id(pub, k->base.id);
+	else
+		memcpy(k->base.id, in->key_id, KEY_ID_SIZE);
 	atomic_init(&k->base.refs, 1);
 	memcpy(k->pool, in->pool, sizeof(k->pool));
 	k->pool[sizeof(k->pool) - 1] = 0;

@@ -91,14 +91,17 @@ static enum proof proof_of(const struct worker *w, const struct token_key_facts 
 
 static bool take_key(struct worker *w, const struct token_key_facts *f, struct held *to)
 {
+	bool is_secret = f->alg && f->alg->family == FAMILY_AES;
 	if (!f->alg)
 		return false;
 	*to = (struct held){ .handle = f->handle,
 		.has_counter = f->has_counter,
-		.proof = proof_of(w, f) };
+		/* By this very name it has proved which one it is. */
+		.proof = is_secret ? PROOF_DONE : proof_of(w, f) };
 	to->can[OP_SIGN] = f->can_sign;
 	to->can[OP_DECRYPT] = f->can_decrypt && f->alg->family == FAMILY_RSA &&
 			      w->pool->driver->decrypt_raw;
+	to->can[OP_USE] = (is_secret || f->can_agree) && w->pool->driver->use;
 	kf_err e = group_get(w->pool, f, &to->group);
 	worker_why(w, e);
 	return kf_ok(e);

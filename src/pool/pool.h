@@ -80,6 +80,9 @@ kf_err pools_wait(struct pools *p, unsigned timeout_ms);
 struct pool_key {
 	char pool[POOL_NAME_SIZE];
 	struct slice spki;
+	/* AES: there is no public half; what it is known by (token/use.h), and its length */
+	const uint8_t *key_id;
+	const struct alg *alg;
 	uint8_t reject[32];
 	/* The same key in software, which the handle keeps a reference to; NULL: tokens alone have it */
 	struct token_key *overflow;
@@ -88,8 +91,8 @@ kf_err pool_key_new(const struct pool_key *k, struct token_key **ret);
 extern const struct token_ops pool_token; /* its sign and decrypt are never called */
 bool pool_key_is(const struct token_key *key);
 /* Of a pool's handle only; they live as long as it. */
-struct slice pool_key_spki(const struct token_key *key);
-const char *pool_key_pool(const struct token_key *key); /* name of its pool */
+struct slice pool_key_spki(const struct token_key *key); /* AES: empty */
+const char *pool_key_pool(const struct token_key *key);  /* name of its pool */
 /* Its copy in software, or NULL. */
 struct token_key *pool_key_overflow(const struct token_key *key);
 
@@ -111,6 +114,7 @@ struct pool_job {
 	/* One of them; the caller's, and untouched by it until done() is called. */
 	struct sign_job *sign;
 	struct decrypt_job *decrypt;
+	struct use_job *use;
 	uint64_t deadline_ns; /* monotonic; 0: the pool's default */
 	/* The key has a use counter: after an outcome that is not known, no other token.  The pool says so
 	 * itself of keys that a token counted the uses of, before any token is asked. */
@@ -125,13 +129,13 @@ struct pool_job {
 	 * That is what BUSY, UNAVAILABLE, TIMEOUT and TOKEN mean then, be it of pool_submit() or done(). */
 	bool overflows;
 
-	/* for done(); the result itself is in sign->err or decrypt->err */
+	/* for done(); the result itself is in sign->err, decrypt->err or use->err */
 	char token[TOKEN_SERIAL_SIZE]; /* that made it; "" if none */
 	unsigned tries;
 	uint64_t waited_ns, worked_ns;
 };
 
-/* Any thread; does not block.  BUSY: the queue is full, or the deadline would pass before its turn; UNAVAILABLE:
+/* Any thread; does not block; without pools (NULL) nothing is there.  BUSY: the queue is full, or the deadline would pass before its turn; UNAVAILABLE:
  * no token that holds the key is in use, nor was a moment ago.  Both: another key server may do it.  Whatever
  * this returns but KF_OK, done() is not called. */
 kf_err pool_submit(struct pools *p, struct pool_job *j);
@@ -158,7 +162,7 @@ struct pool_token_status {
 	enum pool_token_state state;
 	char why[160]; /* the last error, for people */
 	unsigned keys, keys_with_problems;
-	uint64_t signatures, decryptions, failures, wrong_signatures, ejections;
+	uint64_t signatures, decryptions, uses, failures, wrong_signatures, ejections;
 	uint64_t busy_ns, since_ns; /* at work in all; in this state */
 	uint64_t
 		service_ns; /* expected time of a signature, the slowest kind it has done */
@@ -186,7 +190,7 @@ size_t pool_keys(
 kf_err pool_check(struct pools *p, const char *pool, bool changes);
 /* Keys of this pool may have a copy in software that is used; false: there is no such pool here, either. */
 bool pool_overflows(struct pools *p, const char *pool);
-/* The SubjectPublicKeyInfo of a key that tokens of the pool hold, appended; NOT_FOUND. */
+/* The SubjectPublicKeyInfo of a key that tokens of the pool hold, appended; NOT_FOUND, also for one of AES. */
 kf_err pool_find_spki(struct pools *p, const char *pool,
 	const uint8_t key_id[KEY_ID_SIZE], struct buf *ret);
 /* A token of the pool counts the uses of this key, or did when it was here last. */

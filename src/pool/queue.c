@@ -7,11 +7,12 @@
 #include "base/clock.h"
 #include "pool/inside.h"
 #include "token/unpad.h"
+#include "token/use.h"
 #include <string.h>
 
 struct pool *pools_find(struct pools *p, const char *name)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; p && i < p->n; i++)
 		if (!strcmp(p->pool[i]->name, name))
 			return p->pool[i];
 	return NULL;
@@ -19,7 +20,7 @@ struct pool *pools_find(struct pools *p, const char *name)
 
 static struct token_key *key_of(const struct pool_job *j)
 {
-	return j->sign ? j->sign->key : j->decrypt->key;
+	return j->sign ? j->sign->key : j->decrypt ? j->decrypt->key : j->use->key;
 }
 
 static struct token_set without(struct token_set s, const uint64_t *bits)
@@ -199,8 +200,10 @@ void job_finish(struct pool_job *j, kf_err err)
 {
 	if (j->sign)
 		j->sign->err = err;
-	else
+	else if (j->decrypt)
 		j->decrypt->err = err;
+	else
+		j->use->err = err;
 	j->done(j);
 }
 
@@ -211,6 +214,10 @@ static kf_err check(struct pool *p, const struct pool_job *j)
 				       j->sign->mech->family != j->sign->key->alg->family
 			       ? kf_fail(BAD_PARAMETERS, "key and mechanism do not fit")
 			       : KF_OK;
+	if (j->use)
+		return use_check(p->driver, j->use->key->alg, j->use);
+	if (j->decrypt->key->alg->family != FAMILY_RSA)
+		return kf_fail(BAD_PARAMETERS, "only RSA keys decrypt so");
 	if (!p->driver->decrypt_raw)
 		return kf_fail(UNSUPPORTED, "tokens of this kind do not decrypt");
 	return unpad_check(j->decrypt);
@@ -301,10 +308,7 @@ uint64_t pool_expected_wait_ns(struct pools *pools, const struct token_key *key)
 		return UINT64_MAX;
 	pthread_mutex_lock(&p->lock);
 	const struct pool_key_group *g = group_find(p, key->id);
-	bool decrypts_only = g && set_is_empty(&g->serving[OP_SIGN]);
-	uint64_t wait =
-		g ? group_wait_ns(p, g, decrypts_only ? OP_DECRYPT : OP_SIGN, false)
-		  : UINT64_MAX;
+	uint64_t wait = g ? group_wait_ns(p, g, group_main_op(g), false) : UINT64_MAX;
 	bool overflows = p->overflow_ms && handle_of(key)->overflow && !(g && g->counts);
 	pthread_mutex_unlock(&p->lock);
 	uint64_t most = overflows ? ns_of_ms(p->overflow_ms) : UINT64_MAX;

@@ -12,7 +12,7 @@
 static uint64_t slowest(const struct card *c)
 {
 	uint64_t most = 0;
-	for (int i = 0; i < ALG_COUNT; i++)
+	for (int i = 0; i < ALG_IDS; i++)
 		if (c->service_ns[i][OP_SIGN] > most)
 			most = c->service_ns[i][OP_SIGN];
 	return most;
@@ -22,6 +22,7 @@ static void fill_counts(const struct card *c, struct pool_token_status *ret)
 {
 	ret->signatures = c->count.signatures;
 	ret->decryptions = c->count.decryptions;
+	ret->uses = c->count.uses;
 	ret->failures = c->count.failures;
 	ret->wrong_signatures = c->count.wrong;
 	ret->ejections = c->count.ejections;
@@ -138,7 +139,10 @@ static void fill_key(
 {
 	*ret = (struct pool_key_status){ .alg = g->key.alg,
 		.holders = holders_of(p, g),
-		.serving = size_of(&g->serving[OP_SIGN], &g->serving[OP_DECRYPT]),
+		.serving =
+			g->key.alg->family == FAMILY_AES
+				? size_of(&g->serving[OP_USE], &g->serving[OP_USE])
+				: size_of(&g->serving[OP_SIGN], &g->serving[OP_DECRYPT]),
 		.waiting = g->waiting };
 	memcpy(ret->pool, p->name, sizeof(ret->pool));
 	memcpy(ret->key_id, g->key.id, sizeof(ret->key_id));
@@ -190,7 +194,7 @@ kf_err pool_find_spki(struct pools *pools, const char *pool,
 		return kf_fail(NOT_FOUND, "no pool of this name is configured");
 	pthread_mutex_lock(&p->lock);
 	const struct pool_key_group *g = group_find(p, key_id);
-	bool is_held = g && holders_of(p, g);
+	bool is_held = g && g->pubkey && holders_of(p, g);
 	if (is_held)
 		buf_add_slice(ret, pubkey_spki(g->pubkey));
 	pthread_mutex_unlock(&p->lock);

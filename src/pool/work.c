@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "pool/inside.h"
 #include "token/unpad.h"
+#include "token/use.h"
 #include <openssl/core_names.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -47,6 +48,8 @@ static uint64_t limit_of(const struct worker *w, const struct alg *alg, enum poo
 {
 	uint64_t most = ns_of_ms(w->pool->timeout_ms);
 	uint64_t limit = HUNG_FACTOR * service_of(w, alg, op);
+	if (op == OP_USE) /* of any length */
+		return most;
 	if (limit < ns_of_ms(HUNG_FLOOR_MS))
 		limit = ns_of_ms(HUNG_FLOOR_MS);
 	return limit < most && service_of(w, alg, op) ? limit : most;
@@ -169,6 +172,23 @@ static struct outcome make_plain(
 	return o;
 }
 
+/* ---- what AES keys do, and keys that agree ---- */
+
+static struct outcome make_use(
+	struct worker *w, const struct pool_key_group *g, unsigned handle)
+{
+	const struct use_key k = { w->pool->driver, w->token, handle, g->key.alg };
+	bool is_wrong = false;
+	buf_free(&w->used);
+	w->used = buf_new(w->use.in.n + 2 * JOB_CIPHER_MAX);
+	const kf_err e = use_run(&k, &w->use, &w->used, &is_wrong);
+	/* That something was not wrapped with this key is the answer, whatever the token. */
+	const bool is_answer =
+		w->use.kind >= USE_WRAP && kf_is(e, KF_E_CRYPTO) && !is_wrong;
+	w->use.err = is_answer ? e : KF_OK;
+	return (struct outcome){ is_answer ? KF_OK : e, is_wrong };
+}
+
 /* ---- copies of jobs ---- */
 
 static kf_err copy_sign(struct worker *w, const struct sign_job *from)
@@ -199,9 +219,23 @@ static kf_err copy_decrypt(struct worker *w, const struct decrypt_job *from)
 	return KF_OK;
 }
 
+static kf_err copy_use(struct worker *w, const struct use_job *from)
+{
+	struct use_job *to = &w->use;
+	*to = *from;
+	to->out = NULL;
+	token_key_get(to->key);
+	buf_clear(&w->outside);
+	buf_add_slice(&w->outside, from->in);
+	to->in = buf_slice(&w->outside);
+	return buf_err(&w->outside);
+}
+
 static kf_err copy_in(struct worker *w, const struct pool_job *j)
 {
-	return j->sign ? copy_sign(w, j->sign) : copy_decrypt(w, j->decrypt);
+	return j->sign      ? copy_sign(w, j->sign)
+	       : j->decrypt ? copy_decrypt(w, j->decrypt)
+			    : copy_use(w, j->use);
 }
 
 static kf_err copy_out(struct worker *w, struct pool_job *j)
@@ -210,6 +244,11 @@ static kf_err copy_out(struct worker *w, struct pool_job *j)
 		memcpy(j->sign->sig, w->sign.sig, w->sign.sig_n);
 		j->sign->sig_n = w->sign.sig_n;
 		return KF_OK;
+	}
+	if (j->use) {
+		if (kf_ok(w->use.err))
+			buf_add_slice(j->use->out, buf_slice(&w->used));
+		return kf_ok(w->use.err) ? buf_err(j->use->out) : w->use.err;
 	}
 	memcpy(j->decrypt->plain, w->decrypt.plain, w->decrypt.plain_n);
 	j->decrypt->plain_n = w->decrypt.plain_n;
@@ -220,6 +259,9 @@ static void clear_copies(struct worker *w)
 {
 	token_key_put(w->sign.key);
 	token_key_put(w->decrypt.key);
+	token_key_put(w->use.key);
+	explicit_bzero(&w->use, sizeof(w->use));
+	buf_free(&w->used);
 	sign_job_clear(&w->sign);
 	decrypt_job_clear(&w->decrypt);
 	if (w->outside.n)
@@ -234,6 +276,7 @@ static void count(struct worker *w, enum pool_op op, const struct outcome *o)
 		return;
 	w->card->count.signatures += kf_ok(o->err) && op == OP_SIGN;
 	w->card->count.decryptions += kf_ok(o->err) && op == OP_DECRYPT;
+	w->card->count.uses += kf_ok(o->err) && op == OP_USE;
 	w->card->count.failures += !kf_ok(o->err);
 	w->card->count.wrong += o->is_wrong;
 }
@@ -305,7 +348,9 @@ static void hand_back(struct worker *w, struct pool_job *j, const struct outcome
 static struct outcome perform(struct worker *w, const struct pool_key_group *g,
 	unsigned handle, enum pool_op op)
 {
-	return op == OP_SIGN ? make_signature(w, g, handle) : make_plain(w, g, handle);
+	return op == OP_SIGN      ? make_signature(w, g, handle)
+	       : op == OP_DECRYPT ? make_plain(w, g, handle)
+				  : make_use(w, g, handle);
 }
 
 kf_err worker_attempt(struct worker *w, struct pool_job *j, struct held *h)

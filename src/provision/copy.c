@@ -17,7 +17,7 @@ kf_err copy_find(const struct token_driver *driver, struct token *t,
 {
 	KF_TRY(driver->list_keys(t, list));
 	for (size_t i = 0; i < list->n; i++)
-		if (list->key[i].spki.n &&
+		if ((list->key[i].spki.n || list->key[i].alg) &&
 			!memcmp(list->key[i].key_id, key_id, KEY_ID_SIZE)) {
 			*ret = &list->key[i];
 			return KF_OK;
@@ -31,6 +31,7 @@ static const struct mech *mech_for(const struct alg *alg)
 	case FAMILY_RSA: return mech_find(SCHEME_RSA_PKCS1, HASH_SHA256);
 	case FAMILY_EC: return mech_find(SCHEME_ECDSA, HASH_SHA256);
 	case FAMILY_ED25519: return mech_find(SCHEME_ED25519, HASH_NONE);
+	case FAMILY_AES: break;
 	}
 	return NULL;
 }
@@ -94,6 +95,9 @@ kf_err copy_prove(const struct token_driver *driver, struct token *t,
 	const struct token_key_facts *key)
 {
 	CLEANUP(pubkey_freep) struct pubkey *pub = NULL;
+	/* What a secret key is known by the token computed with it. */
+	if (key->alg && key->alg->family == FAMILY_AES)
+		return KF_OK;
 	CLEANUP(mem_freep) struct sign_job *job = calloc(1, sizeof(*job));
 	if (!job)
 		return kf_fail(NOMEM, "no memory for a signature");
@@ -196,7 +200,7 @@ static kf_err take_in(
 	CLEANUP(token_key_facts_free) struct token_key_facts made = { 0 };
 	uint8_t want[KEY_ID_SIZE];
 	KF_TRY(driver->unwrap(t, b, &made));
-	spki_id(buf_slice(&b->spki), want);
+	token_blob_id(b, want);
 	kf_err e = memcmp(want, made.key_id, sizeof(want)) != 0
 			   ? kf_fail(CRYPTO, "the token unwrapped another key")
 			   : copy_prove(driver, t, &made);
@@ -215,7 +219,7 @@ static kf_err run_unwrap(const struct token_driver *driver, struct token *t,
 	if (!driver->unwrap)
 		return kf_fail(UNSUPPORTED, "tokens of this kind take no wrapped keys");
 	KF_TRY(fits(driver->facts(t), b, row));
-	spki_id(buf_slice(&b->spki), id);
+	token_blob_id(b, id);
 	kf_err e = copy_find(driver, t, id, &list, &key);
 	if (kf_is(e, KF_E_NOT_FOUND))
 		return take_in(driver, t, b);

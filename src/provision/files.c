@@ -186,6 +186,9 @@ kf_err provision_read_file(struct slice file, struct token_blob *ret)
 kf_err provision_write_file(
 	const struct token_blob *b, struct slice certificate, struct buf *ret)
 {
+	if (b->alg && b->alg->family == FAMILY_AES)
+		return kf_fail(UNSUPPORTED,
+			"keys of AES are not kept in files: copy them to another token");
 	if (b->wrapping == WRAPPING_AES)
 		return write_our_file(b, ret);
 	if (b->wrapping != WRAPPING_DKEK)

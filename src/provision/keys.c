@@ -107,10 +107,10 @@ static kf_err copy_to_others(const struct provision *p, const uint8_t *key_id,
 	return KF_OK;
 }
 
-kf_err provision_generate(const struct provision *p, const struct provision_new_key *in,
-	struct buf *ret_spki, struct provision_report *ret)
+/* `made` is written as soon as the first token holds the key. */
+static kf_err generate(const struct provision *p, const struct provision_new_key *in,
+	struct token_key_facts *made, struct provision_report *ret)
 {
-	CLEANUP(token_key_facts_free) struct token_key_facts made = { 0 };
 	char serial[TOKEN_SERIAL_SIZE];
 	struct provision_new_key wanted = *in;
 	wanted.key.may_leave |= in->copies != 1;
@@ -119,10 +119,28 @@ kf_err provision_generate(const struct provision *p, const struct provision_new_
 		KF_TRY(provision_find(p, in->serial, serial));
 	else
 		KF_TRY(choose(p, ret, in->copies != 1, serial));
-	KF_TRY(make_on(p, &wanted, serial, &made));
+	KF_TRY(make_on(p, &wanted, serial, made));
+	return copy_to_others(p, made->key_id, serial, in->copies, ret);
+}
+
+kf_err provision_generate(const struct provision *p, const struct provision_new_key *in,
+	struct buf *ret_spki, struct provision_report *ret)
+{
+	CLEANUP(token_key_facts_free) struct token_key_facts made = { 0 };
+	const kf_err err = generate(p, in, &made, ret);
 	buf_add_slice(ret_spki, buf_slice(&made.spki));
-	KF_TRY(buf_err(ret_spki));
-	return copy_to_others(p, made.key_id, serial, in->copies, ret);
+	KF_TRY(err);
+	return buf_err(ret_spki);
+}
+
+kf_err provision_generate_secret(const struct provision *p,
+	const struct provision_new_key *in, uint8_t ret_id[KEY_ID_SIZE],
+	struct provision_report *ret)
+{
+	CLEANUP(token_key_facts_free) struct token_key_facts made = { 0 };
+	const kf_err err = generate(p, in, &made, ret);
+	memcpy(ret_id, made.key_id, KEY_ID_SIZE);
+	return err;
 }
 
 /* ---- clone ---- */

@@ -90,6 +90,11 @@ struct provision_new_key {
 kf_err provision_generate(const struct provision *p, const struct provision_new_key *in,
 	struct buf *ret_spki, struct provision_report *ret);
 
+/* The same for a key of AES, which has no public half: what it is known by. */
+kf_err provision_generate_secret(const struct provision *p,
+	const struct provision_new_key *in, uint8_t ret_id[KEY_ID_SIZE],
+	struct provision_report *ret);
+
 /* From any holder to others.  CONFLICT in a row: that token has another DKEK. */
 kf_err provision_clone(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
 	const struct provision_targets *to, struct provision_report *ret);
@@ -106,7 +111,7 @@ kf_err provision_certificate(const struct provision *p, const uint8_t key_id[KEY
 
 /* ---- keys in files: sc-hsm-tool's for SmartCard-HSMs, our own for AES-wrapped keys ---- */
 
-/* Appends the wrapped key of any holder. */
+/* Appends the wrapped key of any holder.  UNSUPPORTED for keys of AES, of which there are no files. */
 kf_err provision_backup(const struct provision *p, const uint8_t key_id[KEY_ID_SIZE],
 	struct buf *ret_file);
 /* To `copies` tokens (0: all that can).  `ret_spki` as above. */

@@ -16,7 +16,7 @@ static kf_err seal_material(
 	struct object *o = m->object.object;
 	KF_TRY(seal_object(
 		s->conf.keyring, buf_slice(&m->object.material), binding, sealed));
-	if (o->type != OBJECT_PRIVATE_KEY || !s->conf.load_key)
+	if (!object_has_handle(o) || !s->conf.load_key)
 		return KF_OK;
 	struct token_key *key = NULL;
 	KF_TRY(s->conf.load_key(o, buf_slice(&m->object.material), &key));

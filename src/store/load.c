@@ -54,7 +54,7 @@ static struct token_key *kept_key(const struct store *s, const struct object *o)
 static kf_err load_key(const struct loader *l, struct object *o)
 {
 	struct store *s = l->s;
-	if (o->type != OBJECT_PRIVATE_KEY || !o->sealed.n || !s->conf.load_key)
+	if (!object_has_handle(o) || !o->sealed.n || !s->conf.load_key)
 		return KF_OK;
 	autobuf material = buf_new(MATERIAL_MAX);
 	struct token_key *key = l->crew ? NULL : kept_key(s, o);

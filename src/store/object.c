@@ -38,6 +38,7 @@ static void decode_item(struct object *o, const struct ttlv_item *it)
 	case TAG_CRYPTOGRAPHIC_USAGE_MASK: o->usage_mask = (uint32_t)ttlv_item_int(it); break;
 	case TAG_CRYPTOGRAPHIC_ALGORITHM: o->algorithm = (uint32_t)ttlv_item_int(it); break;
 	case TAG_CRYPTOGRAPHIC_LENGTH: o->length = (uint32_t)ttlv_item_int(it); break;
+	case TAG_KEY_FORMAT_TYPE: o->is_on_tokens = (uint32_t)ttlv_item_int(it) == KMIP_KEY_FORMAT_TYPE_TOKEN; break;
 	case TAG_SENSITIVE: o->is_sensitive = ttlv_item_long(it) != 0; break;
 	case TAG_EXTRACTABLE: o->is_extractable = ttlv_item_long(it) != 0; break;
 	default: break;

@@ -63,17 +63,18 @@ struct object {
 	int64_t initial_date, destroy_date;
 	uint32_t usage_mask, algorithm, length;
 	bool is_sensitive, is_extractable, is_archived;
-	bool is_limited; /* has Usage Limits: op/usage.h */
-	bool is_fresh;   /* as of the last change: ask object_is_fresh() of op/served.h */
+	bool is_on_tokens; /* Key Format Type says so: its material is a description */
+	bool is_limited;   /* has Usage Limits: op/usage.h */
+	bool is_fresh; /* as of the last change: ask object_is_fresh() of op/served.h */
 	_Atomic uint8_t served;         /* enum served, of op/served.c */
 	bool is_rotated, is_superseded; /* Rotate Automatic; Rotate Latest is false */
 	bool is_revoked;                /* has a Revocation Reason */
 	uint32_t rotate_interval;
 	int64_t rotate_date;
 
-	/* private keys that the engine holds; owned reference, set before publication */
+	/* private keys that the engine holds, and whatever tokens hold; owned reference, set before publication */
 	struct token_key *key;
-	/* SHA-256 of the SubjectPublicKeyInfo; zero where there is none */
+	/* SHA-256 of the SubjectPublicKeyInfo, or what a secret key on tokens is known by; zero where there is none */
 	uint8_t key_id[32];
 
 	/* the material in the clear, of kinds that are read often: see store_material(); owned */
@@ -118,6 +119,13 @@ void object_opened_free(struct object_opened *p); /* wipes secrets; NULL is fine
 /* Not there for anybody: its making was undone, or its row was found to be wrong.  A real one has
  * attributes.  The row stays as a tombstone. */
 static inline bool object_is_void(const struct object *o) { return !o->attrs.n; }
+
+/* load_key() makes a handle of its material. */
+static inline bool object_has_handle(const struct object *o)
+{
+	return o->type == OBJECT_PRIVATE_KEY ||
+	       (o->type == OBJECT_SYMMETRIC_KEY && o->is_on_tokens);
+}
 
 static inline bool object_is_destroyed(const struct object *o)
 {

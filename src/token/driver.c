@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "token/driver.h"
 #include <stdlib.h>
+#include <string.h>
 
 enum { TRIES_FOR_PEOPLE = 2 };
 
 bool token_may_try_pin(const struct token_facts *f)
 {
 	return f->pin_tries > TRIES_FOR_PEOPLE;
+}
+
+void token_blob_id(const struct token_blob *b, uint8_t ret[KEY_ID_SIZE])
+{
+	if (b->alg && b->alg->family == FAMILY_AES)
+		memcpy(ret, b->key_id, KEY_ID_SIZE);
+	else
+		spki_id(buf_slice(&b->spki), ret);
 }
 
 void token_key_facts_free(struct token_key_facts *f)

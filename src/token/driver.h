@@ -88,17 +88,18 @@ struct token_facts {
 	unsigned concurrency; /* of this one token; 1 for a card */
 };
 
-/* One private key on a token. */
+/* One private key on a token, or one of AES. */
 struct token_key_facts {
 	unsigned handle;       /* names it in calls to this token, until it is closed */
 	const struct alg *alg; /* NULL: not one that we can use, `problem` says why */
-	uint8_t key_id
-		[KEY_ID_SIZE]; /* SHA-256 of spki: what a key is known by, never its label */
-	struct buf spki;       /* owned */
+	/* What a key is known by, never its label: SHA-256 of spki; of an AES key use_key_id() */
+	uint8_t key_id[KEY_ID_SIZE];
+	struct buf spki; /* owned; AES: empty */
 	char label[TOKEN_LABEL_SIZE];
 	size_t id_n;
 	uint8_t id[TOKEN_ID_MAX];              /* CKA_ID */
 	bool can_sign, can_decrypt, can_leave; /* can_leave: wrapped */
+	bool can_agree;                        /* EC: ECDH */
 	bool has_counter;                      /* counts how often it is used */
 	uint64_t uses_left;                    /* if the token tells; else UINT64_MAX */
 	struct buf certificate;                /* DER, owned; empty: none */
@@ -128,18 +129,21 @@ struct token_new_key {
 	const char *label;
 	struct slice id; /* CKA_ID; empty: the first bytes of the key id */
 	bool may_decrypt, may_leave;
-	uint32_t uses; /* 0: no use counter */
+	bool may_agree; /* EC: ECDH */
+	uint32_t uses;  /* 0: no use counter */
 };
 
-/* A private key on its way between tokens: encrypted and authenticated under a wrapping key. */
+/* A key on its way between tokens: encrypted and authenticated under a wrapping key. */
 struct token_blob {
 	enum token_wrapping wrapping;
 	uint8_t kcv[TOKEN_KCV_SIZE]; /* of the key that it is wrapped with */
 	const struct alg *alg;
-	bool may_decrypt;       /* RSA */
-	struct buf wrapped;     /* owned */
-	struct buf spki;        /* owned */
-	struct buf certificate; /* DER, owned; may be empty */
+	bool may_decrypt;            /* RSA */
+	bool may_agree;              /* EC */
+	uint8_t key_id[KEY_ID_SIZE]; /* AES; of others it follows from spki */
+	struct buf wrapped;          /* owned */
+	struct buf spki;             /* owned */
+	struct buf certificate;      /* DER, owned; may be empty */
 	char label[TOKEN_LABEL_SIZE];
 	size_t id_n;
 	uint8_t id[TOKEN_ID_MAX];
@@ -147,6 +151,12 @@ struct token_blob {
 void token_blob_free(struct token_blob *b);
 
 enum token_certificate_kind { CERTIFICATE_OF_KEY, CERTIFICATE_REQUEST_OF_KEY };
+
+struct token_use {
+	enum use_kind kind;
+	const uint8_t *iv; /* CBC: 16 bytes */
+	struct slice in;
+};
 
 /* A kind of token.  NULL where "optional": not supported. */
 struct token_driver {
@@ -188,6 +198,14 @@ struct token_driver {
 	kf_err (*decrypt_raw)(struct token *t, unsigned handle, const uint8_t *cipher,
 		size_t n, uint8_t *ret);
 
+	/* One of the first kinds of enum use_kind; `ret` is as long as what is given, of a CMAC 16 bytes, of AGREE a
+	 * coordinate.  Optional. */
+	kf_err (*use)(struct token *t, unsigned handle, const struct token_use *u,
+		uint8_t *ret);
+	/* RFC 3394 and 5649 take six commands for eight bytes: no more bytes than these; and no more in ECB and CTR
+	 * where each block is a command. */
+	size_t wrap_max, blocks_max;
+
 	/* --- provisioning; all optional --- */
 	kf_err (*initialise)(struct token *t, const struct token_init *in); /* erases */
 	kf_err (*change_pin)(struct token *t, const struct token_pin *old,
@@ -214,3 +232,6 @@ extern const struct token_driver pkcs11_driver; /* "pkcs11" */
 /* The last two tries belong to people: a PIN from a file is tried while three or more are left, so that a
  * wrong one costs one try, once. */
 bool token_may_try_pin(const struct token_facts *f);
+
+/* What the key in a blob is known by. */
+void token_blob_id(const struct token_blob *b, uint8_t ret[KEY_ID_SIZE]);

@@ -72,6 +72,35 @@ struct decrypt_job {
 	uint8_t plain[JOB_CIPHER_MAX];
 };
 
+/* What tokens do with a key beside signing and decrypting: AES over what has its length, the secret that two keys of
+ * a curve share.  The first ones every such token does itself, the others are built of them (token/use.h). */
+enum use_kind {
+	USE_ECB_ENCRYPT, /* whole blocks */
+	USE_ECB_DECRYPT,
+	USE_CBC_ENCRYPT, /* the same; nothing is padded */
+	USE_CBC_DECRYPT,
+	USE_CMAC,
+	USE_AGREE, /* ECDH: the other's point, 04 X Y, to the coordinate x of the shared one */
+
+	USE_CTR,  /* any length; all of the 16 bytes count */
+	USE_WRAP, /* RFC 3394 */
+	USE_UNWRAP,
+	USE_WRAP_PADDED, /* RFC 5649 */
+	USE_UNWRAP_PADDED,
+};
+
+enum { USE_IV_SIZE = 16, USE_DATA_MAX = 65536 };
+
+struct use_job {
+	struct token_key *key;
+	enum use_kind kind;
+	uint8_t iv[USE_IV_SIZE]; /* CBC; CTR: the first counter block */
+	struct slice in;         /* the caller's, until it is done */
+
+	kf_err err;
+	struct buf *out; /* the caller's; appended to when all went well */
+};
+
 /* A kind of token.  Every call comes from the thread that owns the session.  Every job gets its
  * own result in job->err; one failure spoils no neighbour. */
 struct token_ops {

@@ -14,6 +14,7 @@ from hsm import Pcscd, VirtualCards, missing
 from lab import KeyServer, Lab, wait_until
 from ttlv import Wire, enum, find, int_, item, items_of, octets, reason, request, status, struct_, text
 
+CREATE, REKEY, MAC, MAC_VERIFY, ACTIVATE = 0x01, 0x04, 0x23, 0x24, 0x12
 CREATE_PAIR, REGISTER, REKEY_PAIR, GET, REVOKE, DESTROY = 0x02, 0x03, 0x1D, 0x0A, 0x13, 0x14
 DECRYPT, ENCRYPT, SIGN, VERIFY, IMPORT, EXPORT = 0x20, 0x1F, 0x21, 0x22, 0x2A, 0x2B
 RSA, AES = 4, 3
@@ -279,6 +280,147 @@ def claim_a_destroyed_key_disappears_from_its_tokens(lab, wire, pool):
     expect(told == DESTROYED, f"{told:#x}")
     told = refused(wire, GET, text(UID, private), version=(1, 4))
     expect(told == ITEM_NOT_FOUND, f"{told:#x}")
+
+
+# ---- AES keys ----
+
+ECB, CBC, CTR, CMAC, GCM, NIST_WRAP, PADDED_WRAP = 2, 1, 6, 7, 9, 0xD, 0xC
+MACS, CHECKS = 0x80, 0x100
+IV = bytes(range(16))
+
+
+def mode(number, *more):
+    return struct_(0x42002B, enum(0x420011, number), *more)
+
+
+PKCS5 = enum(0x42005F, 3)
+
+
+def make_aes(wire, pool, name, bits=256, usage=ENCRYPTS | DECRYPTS | MACS | CHECKS | WRAPS | UNWRAPS, *more):
+    made = done(wire, CREATE, enum(0x420057, 2) + struct_(0x420125, enum(0x420028, AES), int_(0x42002A, bits), int_(USAGE, usage),
+                mode(NIST_WRAP), named(name), NOW, own("pool", pool), *more))
+    return find(made, UID).decode()
+
+
+def secrets(lab, wire, pool):
+    made = lab.__dict__.setdefault("secrets", {})
+    if pool not in made:
+        made[pool] = make_aes(wire, pool, "aes-" + pool)
+    return made[pool]
+
+
+def encrypt(wire, uid, parameters, data, iv=None):
+    given = octets(0x42003D, iv) if iv else b""
+    return find(done(wire, ENCRYPT, text(UID, uid) + parameters + octets(0x4200C2, data) + given), 0x4200C2)
+
+
+def decrypt(wire, uid, parameters, data, iv=None):
+    given = octets(0x42003D, iv) if iv else b""
+    return find(done(wire, DECRYPT, text(UID, uid) + parameters + octets(0x4200C2, data) + given), 0x4200C2)
+
+
+@each_pool
+def claim_an_aes_key_is_made_on_all_tokens_and_nobody_gets_it(lab, wire, pool):
+    uid = secrets(lab, wire, pool)
+    row = lab.admin.keys()["aes-" + pool]
+    expect(row["pool"] == pool and row["holders"].count(" ") == 1 and row["algorithm"] == "aes:256", row)
+    expect(row["object"] == uid, row)
+    for version in ((1, 0), (1, 3), (1, 4), (2, 0), (2, 1)):
+        told = refused(wire, GET, text(UID, uid), version=version)
+        expect(told in why_not_given(version), f"{version}: {told:#x}")
+        if version >= (1, 4):
+            told = refused(wire, EXPORT, text(UID, uid), version=version)
+            expect(told in why_not_given(version), f"{version} exported: {told:#x}")
+
+
+@each_pool
+def claim_it_encrypts_and_decrypts_in_the_modes_that_tokens_have(lab, wire, pool):
+    uid = secrets(lab, wire, pool)
+    block = os.urandom(16)
+    once = encrypt(wire, uid, mode(ECB), block)
+    expect(len(once) == 16 and once != block, once)
+    for size in (16, 48, 1008, 4000 // 16 * 16):
+        data = os.urandom(size)
+        sealed = encrypt(wire, uid, mode(CBC), data, IV)
+        first = bytes(a ^ b for a, b in zip(data, IV))[:16]
+        expect(sealed[:16] == encrypt(wire, uid, mode(ECB), first), "CBC begins with the vector added")
+        expect(decrypt(wire, uid, mode(CBC), sealed, IV) == data, f"CBC with {size} bytes")
+        expect(decrypt(wire, uid, mode(ECB), sealed)[:16] == first, "ECB decrypts each block by itself")
+    for size in (1, 15, 16, 17, 33):
+        data = os.urandom(size)
+        sealed = encrypt(wire, uid, mode(CBC, PKCS5), data, IV)
+        expect(len(sealed) == size // 16 * 16 + 16, "padded")
+        expect(decrypt(wire, uid, mode(CBC, PKCS5), sealed, IV) == data, f"padded, {size} bytes")
+        stream = encrypt(wire, uid, mode(CTR), data, IV)
+        expect(decrypt(wire, uid, mode(CTR), stream, IV) == data and len(stream) == size, f"CTR, {size} bytes")
+    expect(encrypt(wire, uid, mode(CTR), bytes(32), b"\xff" * 16)[16:] == encrypt(wire, uid, mode(ECB), bytes(16)),
+           "the whole counter block counts")
+    expect(decrypt(wire, uid, mode(NIST_WRAP), encrypt(wire, uid, mode(NIST_WRAP), data := os.urandom(24))) == data, "wrapped")
+
+
+@each_pool
+def claim_what_tokens_do_not_do_is_said_clearly(lab, wire, pool):
+    uid = secrets(lab, wire, pool)
+    told = refused(wire, ENCRYPT, text(UID, uid) + mode(GCM) + octets(0x4200C2, b"words"))
+    expect(told == 0x08, f"{told:#x}")
+    told = refused(wire, MAC, text(UID, uid) + struct_(0x42002B, enum(0x420038, SHA256)) + octets(0x4200C2, b"words"))
+    expect(told == 0x08, f"{told:#x}")
+    spoilt = bytearray(encrypt(wire, uid, mode(NIST_WRAP), bytes(16)))
+    spoilt[3] ^= 1
+    for _ in range(12):  # a token is not blamed for it
+        told = refused(wire, DECRYPT, text(UID, uid) + mode(NIST_WRAP) + octets(0x4200C2, bytes(spoilt)))
+        expect(told == FAILURE, f"{told:#x}")
+    expect(all(t["state"] == "serving" for t in lab.admin.tokens().values()), lab.admin.tokens())
+
+
+@each_pool
+def claim_it_makes_and_checks_codes(lab, wire, pool):
+    uid = secrets(lab, wire, pool)
+    payload = text(UID, uid) + mode(CMAC) + octets(0x4200C2, b"words")
+    made = find(done(wire, MAC, payload), 0x4200C6)
+    expect(len(made) == 16 and made == find(done(wire, MAC, payload), 0x4200C6), made)
+    for code, verdict in ((made, 1), (made[:-1] + bytes([made[-1] ^ 1]), 2)):
+        found = find(done(wire, MAC_VERIFY, payload + octets(0x4200C6, code)), 0x42009B)
+        expect(found == verdict, found)
+
+
+@each_pool
+def claim_its_uses_are_limited_like_those_of_others(lab, wire, pool):
+    limits = struct_(0x420095, item(0x420097, 3, (2).to_bytes(8, "big")), enum(0x420098, 2))
+    uid = make_aes(wire, pool, "twice-" + pool, 128, ENCRYPTS, limits)
+    for _ in range(2):
+        encrypt(wire, uid, mode(ECB), bytes(16))
+    expect(refused(wire, ENCRYPT, text(UID, uid) + mode(ECB) + octets(0x4200C2, bytes(16))) == DENIED, "a third time")
+    told = refused(wire, DECRYPT, text(UID, uid) + mode(ECB) + octets(0x4200C2, bytes(16)))
+    expect(told not in (0, None), "its mask says nothing of decrypting")
+    retire(wire, uid)
+
+
+@each_pool
+def claim_an_aes_key_is_known_again_after_a_start(lab, wire, pool):
+    uid = secrets(lab, wire, pool)
+    sealed = encrypt(wire, uid, mode(CBC), bytes(range(32)), IV)
+    if pool == "soft":
+        lab.restart()
+        for each in ("cards", "soft"):
+            wait_until(each, lambda: lab.admin.keys().get("aes-" + each, {}).get("serving") == "2")
+    with lab.connect() as again:
+        expect(decrypt(again, uid, mode(CBC), sealed, IV) == bytes(range(32)), "another key")
+
+
+@each_pool
+def claim_an_aes_key_is_replaced_and_destroyed(lab, wire, pool):
+    old = make_aes(wire, pool, "old-" + pool)
+    sealed = encrypt(wire, old, mode(ECB), bytes(16))
+    new = find(done(wire, REKEY, text(UID, old)), UID).decode()
+    expect(new != old and encrypt(wire, new, mode(ECB), bytes(16)) != sealed, "the same key")
+    expect(decrypt(wire, old, mode(ECB), sealed) == bytes(16), "the old one is lost")
+    held = [k for k in lab.admin.keys().values() if k.get("object") == new]
+    expect(refused(wire, GET, text(UID, new)) in (SENSITIVE, NOT_EXTRACTABLE), "given")
+    for uid in (old, new):
+        retire(wire, uid)
+    wait_until("the tokens to let them go", lambda: "old-" + pool not in labels(lab))
+    expect(refused(wire, ENCRYPT, text(UID, new) + mode(ECB) + octets(0x4200C2, bytes(16))) == DESTROYED, "alive")
 
 
 if __name__ == "__main__":

@@ -298,6 +298,9 @@ static kf_err do_generate(struct probe *p, const struct words *w)
 		.label = word(w, 2),
 		.may_decrypt = has_word(w, 3, "decrypt"),
 		.may_leave = has_word(w, 3, "leave") };
+	if (!strncmp(word(w, 1), "aes:", 4))
+		in.alg = alg_aes((uint32_t)atoi(word(w, 1) + 4));
+	in.may_agree = has_word(w, 3, "agree");
 	if (!in.alg || w->n < 3)
 		return kf_fail(
 			BAD_PARAMETERS, "generate ALGORITHM LABEL [decrypt] [leave]");
@@ -334,7 +337,9 @@ static kf_err do_certificate(struct probe *p, const struct words *w)
 struct blob_head {
 	enum token_wrapping wrapping;
 	enum alg_id alg;
-	bool may_decrypt;
+	uint32_t bits;
+	bool may_decrypt, may_agree;
+	uint8_t key_id[KEY_ID_SIZE];
 	uint8_t kcv[TOKEN_KCV_SIZE];
 	char label[TOKEN_LABEL_SIZE];
 	size_t id_n, wrapped_n, spki_n, certificate_n;
@@ -350,7 +355,10 @@ static kf_err do_wrap(struct probe *p, const struct words *w)
 	KF_TRY(p->driver->wrap(p->token, k->handle, &b));
 	h.wrapping = b.wrapping;
 	h.alg = b.alg->id;
+	h.bits = b.alg->bits;
 	h.may_decrypt = b.may_decrypt;
+	h.may_agree = b.may_agree;
+	memcpy(h.key_id, b.key_id, sizeof(h.key_id));
 	memcpy(h.kcv, b.kcv, sizeof(h.kcv));
 	memcpy(h.label, b.label, sizeof(h.label));
 	memcpy(h.id, b.id, sizeof(h.id));
@@ -390,9 +398,11 @@ static kf_err do_unwrap(struct probe *p, const struct words *w)
 	memcpy(&h, file.p, sizeof(h));
 	const uint8_t *at = file.p + sizeof(h);
 	struct token_blob b = { .wrapping = h.wrapping,
-		.alg = alg_get(h.alg),
+		.alg = h.alg == ALG_AES ? alg_aes(h.bits) : alg_get(h.alg),
 		.may_decrypt = h.may_decrypt,
+		.may_agree = h.may_agree,
 		.id_n = h.id_n };
+	memcpy(b.key_id, h.key_id, sizeof(b.key_id));
 	memcpy(b.kcv, h.kcv, sizeof(b.kcv));
 	memcpy(b.label, h.label, sizeof(b.label));
 	memcpy(b.id, h.id, sizeof(b.id));

@@ -85,6 +85,7 @@ static CK_ULONG type_of(const struct pubkey *public)
 	switch (pubkey_alg(public)->family) {
 	case FAMILY_RSA: return CKK_RSA;
 	case FAMILY_EC: return CKK_EC;
+	case FAMILY_AES:
 	case FAMILY_ED25519:
 	default: return CKK_EC_EDWARDS;
 	}
@@ -155,7 +156,7 @@ static kf_err find_public(struct token *t, CK_OBJECT_HANDLE o, struct token_key_
 
 /* ---- the private object ---- */
 
-static kf_err read_names(struct token *t, CK_OBJECT_HANDLE o, struct token_key_facts *f)
+kf_err p11_keys_read_names(struct token *t, CK_OBJECT_HANDLE o, struct token_key_facts *f)
 {
 	uint8_t label[TOKEN_LABEL_SIZE];
 	CK_ATTRIBUTE a = P11_ATTRIBUTE(CKA_LABEL, label);
@@ -181,6 +182,7 @@ static bool has_mechanism(const struct token *t, enum alg_family family)
 	switch (family) {
 	case FAMILY_RSA: return t->has[P11_RSA_PKCS] || t->has[P11_RSA_RAW];
 	case FAMILY_EC: return t->has[P11_ECDSA];
+	case FAMILY_AES: return false;
 	case FAMILY_ED25519:
 	default: return t->has[P11_EDDSA];
 	}
@@ -193,6 +195,8 @@ static void read_uses(struct token *t, CK_OBJECT_HANDLE o, struct token_key_fact
 		      p11_object_get_flag(t, o, CKA_SIGN, true);
 	f->can_decrypt = f->alg->family == FAMILY_RSA && t->has[P11_RSA_RAW_OPEN] &&
 			 p11_object_get_flag(t, o, CKA_DECRYPT, false);
+	f->can_agree = f->alg->family == FAMILY_EC && t->has[P11_ECDH] &&
+		       p11_object_get_flag(t, o, CKA_DERIVE, false);
 	f->can_leave = t->facts.wrapping == WRAPPING_AES &&
 		       p11_object_get_flag(t, o, CKA_EXTRACTABLE, false) &&
 		       !p11_object_get_flag(t, o, CKA_WRAP_WITH_TRUSTED, false);
@@ -234,7 +238,7 @@ static kf_err take_public(struct token_key_facts *f, const struct pubkey *public
 static kf_err describe(struct token *t, CK_OBJECT_HANDLE o, struct token_key_facts *f)
 {
 	CLEANUP(pubkey_freep) struct pubkey *public = NULL;
-	KF_TRY(read_names(t, o, f));
+	KF_TRY(p11_keys_read_names(t, o, f));
 	KF_TRY(find_public(t, o, f, &public));
 	if (!public)
 		return KF_OK;
@@ -267,7 +271,7 @@ static size_t signature_size(const struct alg *alg)
 }
 
 /* The same object with the same public key keeps its handle. */
-static kf_err give_handle(struct token *t, CK_OBJECT_HANDLE o,
+kf_err p11_keys_give_handle(struct token *t, CK_OBJECT_HANDLE o,
 	const struct token_key_facts *f, unsigned *ret)
 {
 	size_t i = 0;
@@ -295,7 +299,7 @@ kf_err p11_keys_describe(
 	struct token_key_facts f = { 0 };
 	kf_err err = describe(t, object, &f);
 	if (kf_ok(err))
-		err = give_handle(t, object, &f, &f.handle);
+		err = p11_keys_give_handle(t, object, &f, &f.handle);
 	if (kf_ok(err))
 		*ret = f;
 	else
@@ -345,17 +349,34 @@ kf_err p11_keys_find_beside(struct token *t, const struct p11_key *key,
 
 /* ---- the list ---- */
 
-static kf_err list_into(
+/* Keys of AES that are nobody's business here are left out. */
+static kf_err list_secrets(
 	struct token *t, const struct p11_objects *found, struct token_key_list *list)
 {
-	list->key = calloc(found->n ? found->n : 1, sizeof(*list->key));
+	for (size_t i = 0; i < found->n; i++) {
+		kf_err err =
+			p11_secret_describe(t, found->object[i], &list->key[list->n]);
+		if (kf_is(err, KF_E_NOT_FOUND))
+			continue;
+		KF_TRY(err);
+		list->n++;
+	}
+	return KF_OK;
+}
+
+/* found[0]: private keys; found[1]: those of AES. */
+static kf_err list_into(
+	struct token *t, const struct p11_objects found[2], struct token_key_list *list)
+{
+	list->key = calloc(found[0].n + found[1].n + 1, sizeof(*list->key));
 	if (!list->key)
 		return kf_fail(NOMEM, "keys");
 	for (size_t i = 0; i < t->keys_n; i++)
 		t->key[i].is_gone = true;
-	for (; list->n < found->n; list->n++)
-		KF_TRY(p11_keys_describe(t, found->object[list->n], &list->key[list->n]));
-	return KF_OK;
+	for (; list->n < found[0].n; list->n++)
+		KF_TRY(p11_keys_describe(
+			t, found[0].object[list->n], &list->key[list->n]));
+	return list_secrets(t, &found[1], list);
 }
 
 kf_err p11_keys_list(struct token *t, struct token_key_list *ret)
@@ -365,10 +386,11 @@ kf_err p11_keys_list(struct token *t, struct token_key_list *ret)
 	const CK_ATTRIBUTE template[] = { P11_ATTRIBUTE(CKA_CLASS, class),
 		P11_ATTRIBUTE(CKA_TOKEN, yes) };
 	struct token_key_list list = { 0 };
-	CLEANUP(mem_freep) struct p11_objects *found = malloc(sizeof(*found));
+	CLEANUP(mem_freep) struct p11_objects *found = calloc(2, sizeof(*found));
 	if (!found)
 		return kf_fail(NOMEM, "objects");
-	KF_TRY(p11_object_find(t, template, 2, found));
+	KF_TRY(p11_object_find(t, template, 2, &found[0]));
+	KF_TRY(p11_secret_find(t, &found[1]));
 	kf_err err = list_into(t, found, &list);
 	if (kf_ok(err)) {
 		token_key_list_free(ret);

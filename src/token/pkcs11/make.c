@@ -47,9 +47,9 @@ static CK_RV generate_as(struct p11_writer *w, const struct token_new_key *in,
 	CK_MECHANISM_TYPE type, const CK_ATTRIBUTE kind[2], struct p11_pair *ret)
 {
 	CK_MECHANISM mechanism = { type, NULL, 0 };
+	bool is_rsa = in->alg->family == FAMILY_RSA, is_ec = in->alg->family == FAMILY_EC;
 	CK_BBOOL yes = CK_TRUE, no = CK_FALSE, may_leave = in->may_leave,
-		 may_decrypt = in->may_decrypt;
-	bool is_rsa = in->alg->family == FAMILY_RSA;
+		 may_more = is_rsa ? in->may_decrypt : in->may_agree;
 	struct slice label = slice_of(in->label);
 	CK_ATTRIBUTE public[] = { kind[0], P11_ATTRIBUTE(CKA_TOKEN, yes),
 		P11_ATTRIBUTE(CKA_PRIVATE, no), P11_ATTRIBUTE(CKA_VERIFY, yes),
@@ -58,9 +58,9 @@ static CK_RV generate_as(struct p11_writer *w, const struct token_new_key *in,
 		P11_ATTRIBUTE(CKA_PRIVATE, yes), P11_ATTRIBUTE(CKA_SENSITIVE, yes),
 		P11_ATTRIBUTE(CKA_EXTRACTABLE, may_leave), P11_ATTRIBUTE(CKA_SIGN, yes),
 		P11_BYTES(CKA_LABEL, label), P11_BYTES(CKA_ID, in->id),
-		P11_ATTRIBUTE(CKA_DECRYPT, may_decrypt) };
+		P11_ATTRIBUTE(is_rsa ? CKA_DECRYPT : CKA_DERIVE, may_more) };
 	size_t public_n = sizeof(public) / sizeof(*public) - !is_rsa;
-	size_t private_n = sizeof(private) / sizeof(*private) - !is_rsa;
+	size_t private_n = sizeof(private) / sizeof(*private) - !(is_rsa || is_ec);
 	return CALL(w->token->module, GenerateKeyPair, w->session, &mechanism, public,
 		public_n, private, private_n, &ret->public, &ret->private);
 }
@@ -135,6 +135,8 @@ static kf_err check_new(const struct token_new_key *in)
 		return kf_fail(BAD_PARAMETERS, "the id is too long");
 	if (in->may_decrypt && in->alg->family != FAMILY_RSA)
 		return kf_fail(BAD_PARAMETERS, "only RSA keys decrypt");
+	if (in->may_agree && in->alg->family != FAMILY_EC)
+		return kf_fail(BAD_PARAMETERS, "only EC keys agree");
 	return KF_OK;
 }
 
@@ -146,6 +148,8 @@ kf_err p11_generate(
 	struct token_new_key named = *in;
 	CLEANUP(p11_writer_close) struct p11_writer w = { 0 };
 	KF_TRY(check_new(in));
+	if (in->alg->family == FAMILY_AES)
+		return p11_secret_generate(t, in, ret);
 	if (RAND_bytes(id, sizeof(id)) != 1)
 		return kf_fail(CRYPTO, "random bytes");
 	if (!in->id.n)

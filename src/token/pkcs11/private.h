@@ -30,7 +30,7 @@ enum p11_mech {
 	P11_MECHS
 };
 
-/* A private key as a handle of ours names it. */
+/* A private key, or one of AES, as a handle of ours names it. */
 struct p11_key {
 	CK_OBJECT_HANDLE object;
 	const struct alg *alg; /* NULL: of no use */
@@ -124,6 +124,11 @@ kf_err p11_keys_get(struct token *t, unsigned handle, struct p11_key **ret);
 /* Describes a private object and gives it a handle. */
 kf_err p11_keys_describe(
 	struct token *t, CK_OBJECT_HANDLE object, struct token_key_facts *ret);
+/* The same object with the same name keeps its handle. */
+kf_err p11_keys_give_handle(struct token *t, CK_OBJECT_HANDLE o,
+	const struct token_key_facts *f, unsigned *ret);
+kf_err p11_keys_read_names(
+	struct token *t, CK_OBJECT_HANDLE o, struct token_key_facts *f);
 bool p11_keys_has(struct token *t, const uint8_t key_id[KEY_ID_SIZE]);
 /* Objects of this class that go with a key: the same CKA_ID and the same public key. */
 kf_err p11_keys_find_beside(struct token *t, const struct p11_key *key,
@@ -135,6 +140,30 @@ kf_err p11_decrypt_raw(
 	struct token *t, unsigned handle, const uint8_t *cipher, size_t n, uint8_t *ret);
 /* Signs random bytes and verifies: does the private key belong to this public key? */
 kf_err p11_prove(struct token *t, unsigned handle, struct slice spki);
+
+/* One operation of a key; what it makes is at most out_size bytes. */
+struct p11_operation {
+	struct token *token;
+	const struct p11_key *key;
+	CK_MECHANISM mechanism;
+	enum { P11_SIGN, P11_DECRYPT, P11_ENCRYPT } kind;
+	struct slice in;
+	uint8_t *out;
+	size_t out_size;
+};
+kf_err p11_operate(const struct p11_operation *o, size_t *ret_n);
+
+/* ---- secret.c: AES keys, and ECDH ---- */
+kf_err p11_secret_find(
+	struct token *t, struct p11_objects *ret); /* not the wrapping key */
+/* NOT_FOUND: it makes no CMAC, and is none of ours.  Gives it a handle. */
+kf_err p11_secret_describe(
+	struct token *t, CK_OBJECT_HANDLE object, struct token_key_facts *ret);
+kf_err p11_secret_generate(
+	struct token *t, const struct token_new_key *in, struct token_key_facts *ret);
+kf_err p11_secret_unwrap(struct p11_writer *w, CK_MECHANISM *mechanism,
+	const struct token_blob *blob, struct token_key_facts *ret);
+kf_err p11_use(struct token *t, unsigned handle, const struct token_use *u, uint8_t *ret);
 
 /* ---- make.c ---- */
 kf_err p11_generate(

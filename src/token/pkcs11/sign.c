@@ -14,23 +14,18 @@
 #include <string.h>
 
 /* An operation of one part: Init, the PIN if the key wants it each time, and the operation. */
-struct operation {
-	struct token *token;
-	const struct p11_key *key;
-	CK_MECHANISM mechanism;
-	bool is_decryption;
-	struct slice in;
-	uint8_t *out;
-	size_t out_size;
-};
-
-static CK_RV init(const struct operation *o)
+static CK_RV init(const struct p11_operation *o)
 {
 	struct token *t = o->token;
 	CK_MECHANISM m = o->mechanism;
-	return o->is_decryption
-		       ? CALL(t->module, DecryptInit, t->session, &m, o->key->object)
-		       : CALL(t->module, SignInit, t->session, &m, o->key->object);
+	switch (o->kind) {
+	case P11_DECRYPT:
+		return CALL(t->module, DecryptInit, t->session, &m, o->key->object);
+	case P11_ENCRYPT:
+		return CALL(t->module, EncryptInit, t->session, &m, o->key->object);
+	case P11_SIGN:
+	default: return CALL(t->module, SignInit, t->session, &m, o->key->object);
+	}
 }
 
 /* A begun operation has no other end that every module knows. */
@@ -40,7 +35,7 @@ static void abandon(struct token *t)
 	(void)ignored;
 }
 
-static kf_err begin(const struct operation *o)
+static kf_err begin(const struct p11_operation *o)
 {
 	struct token *t = o->token;
 	CK_RV rv = init(o);
@@ -59,17 +54,26 @@ static kf_err begin(const struct operation *o)
 	return err;
 }
 
-static kf_err operate(const struct operation *o, size_t *ret_n)
+static CK_RV finish(const struct p11_operation *o, CK_ULONG *n)
 {
 	struct token *t = o->token;
-	CK_ULONG n = o->out_size;
-	KF_TRY(begin(o));
 	/* Modules take what they should only read as writable. */
 	CK_BYTE *in = (CK_BYTE *)(uintptr_t)o->in.p;
-	KF_TRY(p11_outcome(
-		o->is_decryption
-			? CALL(t->module, Decrypt, t->session, in, o->in.n, o->out, &n)
-			: CALL(t->module, Sign, t->session, in, o->in.n, o->out, &n)));
+	switch (o->kind) {
+	case P11_DECRYPT:
+		return CALL(t->module, Decrypt, t->session, in, o->in.n, o->out, n);
+	case P11_ENCRYPT:
+		return CALL(t->module, Encrypt, t->session, in, o->in.n, o->out, n);
+	case P11_SIGN:
+	default: return CALL(t->module, Sign, t->session, in, o->in.n, o->out, n);
+	}
+}
+
+kf_err p11_operate(const struct p11_operation *o, size_t *ret_n)
+{
+	CK_ULONG n = o->out_size;
+	KF_TRY(begin(o));
+	KF_TRY(p11_outcome(finish(o, &n)));
 	if (n > o->out_size)
 		return kf_fail(TOKEN, "the module tells more bytes than it had room for");
 	*ret_n = n;
@@ -95,7 +99,8 @@ static bool pss_params(const struct sign_job *job, CK_RSA_PKCS_PSS_PARAMS *ret)
 	return ret->hashAlg != 0;
 }
 
-static kf_err sign_padded_here(struct operation *o, const struct sign_job *job, size_t *n)
+static kf_err sign_padded_here(
+	struct p11_operation *o, const struct sign_job *job, size_t *n)
 {
 	uint8_t padded[JOB_SIG_MAX];
 	if (!o->token->has[P11_RSA_RAW])
@@ -104,39 +109,39 @@ static kf_err sign_padded_here(struct operation *o, const struct sign_job *job, 
 	KF_TRY(pad_rsa(job, o->key->alg->bits, padded));
 	o->mechanism = (CK_MECHANISM){ CKM_RSA_X_509, NULL, 0 };
 	o->in = (struct slice){ padded, o->key->sig_n };
-	kf_err err = operate(o, n);
+	kf_err err = p11_operate(o, n);
 	OPENSSL_cleanse(padded, sizeof(padded));
 	return err;
 }
 
-static kf_err sign_pkcs1(struct operation *o, const struct sign_job *job, size_t *n)
+static kf_err sign_pkcs1(struct p11_operation *o, const struct sign_job *job, size_t *n)
 {
 	uint8_t info[PAD_DIGEST_INFO_MAX];
 	if (!o->token->has[P11_RSA_PKCS])
 		return sign_padded_here(o, job, n);
 	o->mechanism = (CK_MECHANISM){ CKM_RSA_PKCS, NULL, 0 };
 	o->in = (struct slice){ info, pad_digest_info(job, info) };
-	kf_err err = operate(o, n);
+	kf_err err = p11_operate(o, n);
 	OPENSSL_cleanse(info, sizeof(info));
 	return err;
 }
 
 /* Tokens that have PSS may lack a hash or a length of salt. */
-static kf_err sign_pss(struct operation *o, const struct sign_job *job, size_t *n)
+static kf_err sign_pss(struct p11_operation *o, const struct sign_job *job, size_t *n)
 {
 	CK_RSA_PKCS_PSS_PARAMS params;
 	if (!o->token->has[P11_RSA_PSS] || !pss_params(job, &params))
 		return sign_padded_here(o, job, n);
 	o->mechanism = (CK_MECHANISM){ CKM_RSA_PKCS_PSS, &params, sizeof(params) };
 	o->in = pad_input(job);
-	kf_err err = operate(o, n);
+	kf_err err = p11_operate(o, n);
 	if ((kf_is(err, KF_E_UNSUPPORTED) || kf_is(err, KF_E_BAD_PARAMETERS)) &&
 		o->token->has[P11_RSA_RAW])
 		return sign_padded_here(o, job, n);
 	return err;
 }
 
-static kf_err sign_rsa(struct operation *o, struct sign_job *job)
+static kf_err sign_rsa(struct p11_operation *o, struct sign_job *job)
 {
 	size_t n = 0;
 	o->out = job->sig;
@@ -171,7 +176,7 @@ static kf_err put_der(const uint8_t *rs, size_t n, struct sign_job *job)
 }
 
 /* Of a digest longer than the curve the left part counts (FIPS 186-4, 6.4); some tokens do not know. */
-static kf_err sign_ecdsa(struct operation *o, struct sign_job *job)
+static kf_err sign_ecdsa(struct p11_operation *o, struct sign_job *job)
 {
 	uint8_t rs[JOB_SIG_MAX];
 	size_t n = 0, half = o->key->sig_n / 2;
@@ -181,20 +186,20 @@ static kf_err sign_ecdsa(struct operation *o, struct sign_job *job)
 		o->in.n = half;
 	o->out = rs;
 	o->out_size = sizeof(rs);
-	KF_TRY(operate(o, &n));
+	KF_TRY(p11_operate(o, &n));
 	if (n != o->key->sig_n)
 		return kf_fail(TOKEN, "a signature has the wrong length");
 	return put_der(rs, n, job);
 }
 
-static kf_err sign_ed25519(struct operation *o, struct sign_job *job)
+static kf_err sign_ed25519(struct p11_operation *o, struct sign_job *job)
 {
 	size_t n = 0;
 	o->mechanism = (CK_MECHANISM){ CKM_EDDSA, NULL, 0 };
 	o->in = pad_input(job);
 	o->out = job->sig;
 	o->out_size = sizeof(job->sig);
-	KF_TRY(operate(o, &n));
+	KF_TRY(p11_operate(o, &n));
 	if (n != o->key->sig_n)
 		return kf_fail(TOKEN, "a signature has the wrong length");
 	job->sig_n = n;
@@ -206,10 +211,11 @@ static kf_err sign(struct token *t, unsigned handle, struct sign_job *job)
 	struct p11_key *key;
 	KF_TRY(p11_keys_get(t, handle, &key));
 	KF_TRY(pad_check(job, key->alg));
-	struct operation o = { .token = t, .key = key };
+	struct p11_operation o = { .token = t, .key = key };
 	switch (key->alg->family) {
 	case FAMILY_RSA: return sign_rsa(&o, job);
 	case FAMILY_EC: return sign_ecdsa(&o, job);
+	case FAMILY_AES: return kf_fail(BAD_PARAMETERS, "an AES key signs nothing");
 	case FAMILY_ED25519:
 	default: return sign_ed25519(&o, job);
 	}
@@ -263,9 +269,9 @@ kf_err p11_decrypt_raw(
 	if (!t->has[P11_RSA_RAW_OPEN])
 		return kf_fail(UNSUPPORTED,
 			"the token has no bare RSA operation (CKM_RSA_X_509)");
-	struct operation o = { t, key, { CKM_RSA_X_509, NULL, 0 }, true, { cipher, n },
-		plain, n };
-	kf_err err = operate(&o, &plain_n);
+	struct p11_operation o = { t, key, { CKM_RSA_X_509, NULL, 0 }, P11_DECRYPT,
+		{ cipher, n }, plain, n };
+	kf_err err = p11_operate(&o, &plain_n);
 	if (kf_ok(err)) { /* some leave zeroes out in front */
 		memset(ret, 0, n - plain_n);
 		memcpy(ret + n - plain_n, plain, plain_n);

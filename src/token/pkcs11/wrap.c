@@ -184,15 +184,18 @@ kf_err p11_wrap(struct token *t, unsigned handle, struct token_blob *ret)
 	KF_TRY(p11_keys_get(t, handle, &key));
 	autobuf wrapped = buf_new(WRAPPED_MAX);
 	KF_TRY(wrap_into(t, key->object, &wrapped));
-	KF_TRY(p11_keys_describe(t, key->object, &f));
+	KF_TRY(key->alg->family == FAMILY_AES ? p11_secret_describe(t, key->object, &f)
+					      : p11_keys_describe(t, key->object, &f));
 	struct token_blob blob = { .wrapping = WRAPPING_AES,
 		.alg = f.alg,
 		.may_decrypt = f.can_decrypt,
+		.may_agree = f.can_agree,
 		.wrapped = wrapped,
 		.spki = f.spki,
 		.certificate = f.certificate,
 		.id_n = f.id_n };
 	memcpy(blob.kcv, t->facts.kcv, sizeof(blob.kcv));
+	memcpy(blob.key_id, f.key_id, sizeof(blob.key_id));
 	memcpy(blob.label, f.label, sizeof(blob.label));
 	memcpy(blob.id, f.id, sizeof(blob.id));
 	wrapped = buf_new(0); /* the blob's now, as the parts of the facts are */
@@ -213,15 +216,16 @@ static kf_err unwrap_private(struct p11_writer *w, const struct token_blob *blob
 	CK_KEY_TYPE type = blob->alg->family == FAMILY_RSA  ? CKK_RSA
 			   : blob->alg->family == FAMILY_EC ? CKK_EC
 							    : CKK_EC_EDWARDS;
-	CK_BBOOL yes = CK_TRUE, may_decrypt = blob->may_decrypt;
+	bool is_rsa = type == CKK_RSA;
+	CK_BBOOL yes = CK_TRUE, may_more = is_rsa ? blob->may_decrypt : blob->may_agree;
 	struct slice label = slice_of(names->label), id = { names->id, names->id_n };
 	CK_ATTRIBUTE template[] = { P11_ATTRIBUTE(CKA_CLASS, class),
 		P11_ATTRIBUTE(CKA_KEY_TYPE, type), P11_ATTRIBUTE(CKA_TOKEN, yes),
 		P11_ATTRIBUTE(CKA_PRIVATE, yes), P11_ATTRIBUTE(CKA_SENSITIVE, yes),
 		P11_ATTRIBUTE(CKA_EXTRACTABLE, yes), P11_ATTRIBUTE(CKA_SIGN, yes),
 		P11_BYTES(CKA_LABEL, label), P11_BYTES(CKA_ID, id),
-		P11_ATTRIBUTE(CKA_DECRYPT, may_decrypt) };
-	size_t n = sizeof(template) / sizeof(*template) - (type != CKK_RSA);
+		P11_ATTRIBUTE(is_rsa ? CKA_DECRYPT : CKA_DERIVE, may_more) };
+	size_t n = sizeof(template) / sizeof(*template) - (!is_rsa && !may_more);
 	KF_TRY(p11_outcome(CALL(t->module, UnwrapKey, w->session, &mechanism,
 		t->wrapping_key, blob->wrapped.p, blob->wrapped.n, template, n, &o)));
 	*ret = o;
@@ -253,19 +257,29 @@ static kf_err check_unwrapped(struct p11_writer *w, const struct token_blob *blo
 	return KF_OK;
 }
 
-static kf_err check_blob(struct token *t, const struct token_blob *blob)
+static kf_err check_wrapping(struct token *t, const struct token_blob *blob)
 {
-	CLEANUP(pubkey_freep) struct pubkey *public = NULL;
-	uint8_t key_id[KEY_ID_SIZE];
 	if (blob->wrapping != WRAPPING_AES || !blob->alg || !blob->wrapped.n)
 		return kf_fail(UNSUPPORTED, "the key is not wrapped for PKCS#11 tokens");
-	KF_TRY(pubkey_parse(buf_slice(&blob->spki), &public));
-	if (pubkey_alg(public) != blob->alg || blob->id_n > TOKEN_ID_MAX)
+	if (blob->id_n > TOKEN_ID_MAX)
 		return kf_fail(BAD_PARAMETERS, "the blob contradicts itself");
 	if (t->facts.has_kcv && memcmp(blob->kcv, t->facts.kcv, TOKEN_KCV_SIZE) != 0)
 		return kf_fail(CONFLICT, "the key is wrapped with another wrapping key "
 					 "than the token has");
-	pubkey_id(public, key_id);
+	return KF_OK;
+}
+
+static kf_err check_blob(struct token *t, const struct token_blob *blob)
+{
+	CLEANUP(pubkey_freep) struct pubkey *public = NULL;
+	uint8_t key_id[KEY_ID_SIZE];
+	KF_TRY(check_wrapping(t, blob));
+	token_blob_id(blob, key_id);
+	if (blob->alg->family != FAMILY_AES) {
+		KF_TRY(pubkey_parse(buf_slice(&blob->spki), &public));
+		if (pubkey_alg(public) != blob->alg)
+			return kf_fail(BAD_PARAMETERS, "the blob contradicts itself");
+	}
 	return p11_keys_has(t, key_id) ? kf_fail(EXISTS, "the token has the key already")
 				       : KF_OK;
 }
@@ -291,6 +305,11 @@ kf_err p11_unwrap(
 	KF_TRY(check_blob(t, blob));
 	take_names(blob, &names);
 	KF_TRY(p11_writer_open(t, &w));
+	if (blob->alg->family == FAMILY_AES) {
+		CK_MECHANISM mechanism;
+		KF_TRY(pick_mechanism(t, &mechanism));
+		return p11_secret_unwrap(&w, &mechanism, blob, ret);
+	}
 	kf_err err = unwrap_all(&w, blob, &names, &pair);
 	if (kf_ok(err))
 		err = check_unwrapped(&w, blob, &pair, ret);

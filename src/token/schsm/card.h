@@ -109,6 +109,17 @@ kf_err schsm_sign(struct token *t, unsigned handle, struct sign_job *job);
 kf_err schsm_decrypt_raw(
 	struct token *t, unsigned handle, const uint8_t *cipher, size_t n, uint8_t *ret);
 
+/* ---- secret.c: AES keys, and ECDH ---- */
+
+kf_err schsm_use(
+	struct token *t, unsigned handle, const struct token_use *u, uint8_t *ret);
+/* f->alg and f->handle are known; what it is known by is asked for, and may be a problem. */
+kf_err schsm_read_secret(struct token *t, struct token_key_facts *f);
+kf_err schsm_generate_secret(
+	struct token *t, const struct token_new_key *in, struct token_key_facts *ret);
+kf_err schsm_take_secret(struct token *t, unsigned number, const struct token_blob *b,
+	struct token_key_facts *ret);
+
 /* ---- provision.c, make.c, transport.c ---- */
 
 kf_err schsm_initialise(struct token *t, const struct token_init *in);

@@ -95,6 +95,7 @@ static void take_usage(const struct prkd *d, struct token_key_facts *f)
 {
 	f->can_sign = d->usage & (PRKD_SIGN | PRKD_SIGN_RECOVER);
 	f->can_decrypt = d->usage & PRKD_DECRYPT;
+	f->can_agree = d->usage & PRKD_DERIVE;
 	f->can_leave &= !(d->access & PRKD_NEVER_EXTRACTABLE);
 	/* Those that count never leave; of a description without such words nothing follows. */
 	f->has_counter = !d->access || !f->can_leave;
@@ -107,7 +108,32 @@ static void guess_usage(struct token_key_facts *f)
 	f->can_decrypt = !f->alg || f->alg->family == FAMILY_RSA;
 }
 
-/* False: it describes no private key. */
+static void take_names(const struct prkd *d, struct token_key_facts *f)
+{
+	text_of_field(
+		(const uint8_t *)d->label, sizeof(d->label), f->label, sizeof(f->label));
+	memcpy(f->id, d->id, d->id_n);
+	f->id_n = d->id_n;
+}
+
+/* The card's description is all that says how long an AES key is. */
+static kf_err take_secret(struct slice der, struct token_key_facts *f)
+{
+	struct prkd d;
+	if (!kf_ok(prkd_parse(der, &d))) {
+		note(f, "its description is damaged");
+		return KF_OK;
+	}
+	take_names(&d, f);
+	f->can_leave &= !(d.access & PRKD_NEVER_EXTRACTABLE);
+	f->has_counter = !d.access || !f->can_leave;
+	f->alg = d.bits ? alg_aes(d.bits) : NULL;
+	if (!f->alg)
+		note(f, "no length that AES keys have");
+	return KF_OK;
+}
+
+/* *is_private is false: it describes a key of AES. */
 static kf_err take_description(
 	struct slice file, struct token_key_facts *f, bool *is_private)
 {
@@ -115,16 +141,13 @@ static kf_err take_description(
 	struct slice der = first_element(file);
 	*is_private = der.n == 0 || der.p[0] != PRKD_AES;
 	if (!*is_private)
-		return KF_OK;
+		return take_secret(der, f);
 	if (!kf_ok(prkd_parse(der, &d))) {
 		note(f, "its description is damaged");
 		guess_usage(f);
 		return KF_OK;
 	}
-	text_of_field(
-		(const uint8_t *)d.label, sizeof(d.label), f->label, sizeof(f->label));
-	memcpy(f->id, d.id, d.id_n);
-	f->id_n = d.id_n;
+	take_names(&d, f);
 	take_usage(&d, f);
 	return KF_OK;
 }
@@ -166,21 +189,39 @@ static kf_err read_counter(struct token *t, struct token_key_facts *f)
 	return KF_OK;
 }
 
-static kf_err read_key(struct token *t, struct token_key_facts *f, bool *is_private)
+static kf_err read_pair(struct token *t, struct token_key_facts *f)
 {
-	f->uses_left = UINT64_MAX;
-	f->can_leave = f->has_counter = true; /* as far as is known */
-	KF_TRY(read_description(t, f, is_private));
-	if (!*is_private)
-		return KF_OK;
 	KF_TRY(read_certificate(t, f));
 	if (f->has_counter)
 		KF_TRY(read_counter(t, f));
-	f->can_leave &= !f->has_counter;
-	f->can_leave &= t->facts.wrapping == WRAPPING_DKEK && !t->facts.shares_missing;
 	if (f->problem == half_made)
 		f->alg = NULL;
 	f->can_decrypt &= f->alg && f->alg->family == FAMILY_RSA;
+	f->can_agree &= f->alg && f->alg->family == FAMILY_EC;
+	return KF_OK;
+}
+
+/* To ask one that counts its uses which it is would be a use. */
+static kf_err read_secret(struct token *t, struct token_key_facts *f)
+{
+	if (f->has_counter)
+		KF_TRY(read_counter(t, f));
+	if (f->has_counter) {
+		note(f, "an AES key that counts its uses");
+		f->alg = NULL;
+	}
+	return f->alg ? schsm_read_secret(t, f) : KF_OK;
+}
+
+static kf_err read_key(struct token *t, struct token_key_facts *f)
+{
+	bool is_private;
+	f->uses_left = UINT64_MAX;
+	f->can_leave = f->has_counter = true; /* as far as is known */
+	KF_TRY(read_description(t, f, &is_private));
+	KF_TRY(is_private ? read_pair(t, f) : read_secret(t, f));
+	f->can_leave &= !f->has_counter;
+	f->can_leave &= t->facts.wrapping == WRAPPING_DKEK && !t->facts.shares_missing;
 	return KF_OK;
 }
 
@@ -192,10 +233,7 @@ static void remember(struct token *t, const struct token_key_facts *f)
 kf_err schsm_read_key(struct token *t, unsigned handle, struct token_key_facts *ret)
 {
 	struct token_key_facts f = { .handle = handle };
-	bool is_private;
-	kf_err e = read_key(t, &f, &is_private);
-	if (kf_ok(e) && !is_private)
-		e = kf_fail(NOT_FOUND, "this is not a private key");
+	kf_err e = read_key(t, &f);
 	if (!kf_ok(e)) {
 		token_key_facts_free(&f);
 		return e;
@@ -241,14 +279,11 @@ static kf_err add_key(struct token *t, unsigned handle, const struct parts *p,
 	struct token_key_list *to)
 {
 	struct token_key_facts *f = &to->key[to->n];
-	bool is_private = true;
 	*f = (struct token_key_facts){ .handle = handle };
 	if (p->has_key)
-		KF_TRY(read_key(t, f, &is_private));
+		KF_TRY(read_key(t, f));
 	else
 		orphan(p, f);
-	if (!is_private)
-		return KF_OK;
 	f->has_counter |= p->has_key && t->keys[handle].has_counter;
 	remember(t, f);
 	to->n++;

@@ -61,12 +61,12 @@ static void put_algorithms(const struct token_new_key *in, struct buf *to)
 			     ec[] = { 0x70, 0x71, 0x72, 0x73, 0x74, 0x75 },
 			     rsa_decrypt[] = { 0x21, 0x22, 0x23 };
 	bool is_rsa = in->alg->family == FAMILY_RSA;
-	if (in->may_decrypt && in->may_leave)
+	if (in->may_leave && (is_rsa ? in->may_decrypt : in->may_agree))
 		return;
 	buf_add(to, is_rsa ? rsa : ec, is_rsa ? sizeof(rsa) : sizeof(ec));
 	if (in->may_decrypt && is_rsa)
 		buf_add(to, rsa_decrypt, sizeof(rsa_decrypt));
-	if (in->may_decrypt && !is_rsa)
+	if (in->may_agree && !is_rsa)
 		buf_add_u8(to, ALGORITHM_ECDH);
 	if (in->may_leave)
 		buf_add_u8(to, ALGORITHM_WRAP);
@@ -122,7 +122,9 @@ static struct prkd description_of(
 	struct prkd d = prkd_of_key(in->alg, in->label ? in->label : "",
 		in->id.n ? in->id : (struct slice){ key_id, ID_SIZE });
 	if (!in->may_decrypt)
-		d.usage &= ~(unsigned)(PRKD_DECRYPT | PRKD_DERIVE);
+		d.usage &= ~(unsigned)PRKD_DECRYPT;
+	if (!in->may_agree)
+		d.usage &= ~(unsigned)PRKD_DERIVE;
 	d.access = PRKD_SENSITIVE | PRKD_ALWAYS_SENSITIVE | PRKD_LOCAL;
 	if (!in->may_leave || in->uses)
 		d.access |= PRKD_NEVER_EXTRACTABLE;
@@ -158,6 +160,8 @@ kf_err schsm_generate(
 	autobuf request = buf_new(CARD_FILE_MAX);
 	struct card_answer a;
 	unsigned number;
+	if (in->alg->family == FAMILY_AES)
+		return schsm_generate_secret(t, in, ret);
 	KF_TRY(check(in));
 	KF_TRY(make_find_number(t, &number));
 	KF_TRY(generate(t, in, number, &a));
@@ -249,6 +253,8 @@ kf_err schsm_store_certificate(struct token *t, unsigned handle,
 {
 	if (handle == 0 || handle >= CARD_KEYS || !t->keys[handle].alg)
 		return kf_fail(NOT_FOUND, "the card has no such key to use");
+	if (t->keys[handle].alg->family == FAMILY_AES)
+		return kf_fail(BAD_PARAMETERS, "AES keys have no certificates");
 	if (der.n == 0 || der.n > CARD_FILE_MAX)
 		return kf_fail(BAD_PARAMETERS, "a certificate is too long for the card");
 	if (kind == CERTIFICATE_REQUEST_OF_KEY)

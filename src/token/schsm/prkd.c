@@ -16,11 +16,14 @@ enum {
 
 struct prkd prkd_of_key(const struct alg *alg, const char *label, struct slice id)
 {
-	bool is_rsa = alg->family == FAMILY_RSA;
+	bool is_rsa = alg->family == FAMILY_RSA, is_aes = alg->family == FAMILY_AES;
 	struct prkd d = {
-		.kind = is_rsa ? PRKD_RSA : PRKD_EC,
-		.usage = is_rsa ? PRKD_DECRYPT | PRKD_SIGN | PRKD_SIGN_RECOVER
-				: PRKD_SIGN | PRKD_DERIVE,
+		.kind = is_rsa   ? PRKD_RSA
+			: is_aes ? PRKD_AES
+				 : PRKD_EC,
+		.usage = is_aes   ? PRKD_ENCRYPT | PRKD_DECRYPT | PRKD_SIGN
+			 : is_rsa ? PRKD_DECRYPT | PRKD_SIGN | PRKD_SIGN_RECOVER
+				  : PRKD_SIGN | PRKD_DERIVE,
 		.access = PRKD_SENSITIVE, /* and it may leave, wrapped */
 		.bits = alg->bits,
 		.id_n = id.n < TOKEN_ID_MAX ? id.n : TOKEN_ID_MAX,

@@ -39,6 +39,8 @@ static void take_facts(struct token_key_facts *f, struct token_blob *b)
 	b->wrapping = WRAPPING_DKEK;
 	b->alg = f->alg;
 	b->may_decrypt = f->can_decrypt;
+	b->may_agree = f->can_agree;
+	memcpy(b->key_id, f->key_id, sizeof(b->key_id));
 	b->spki = f->spki;
 	b->certificate = f->certificate;
 	f->spki = f->certificate = (struct buf){ 0 };
@@ -190,25 +192,34 @@ static kf_err put_files(struct token *t, unsigned number, const struct token_blo
 	struct prkd d = prkd_of_key(b->alg, b->label, (struct slice){ b->id, b->id_n });
 	if (b->alg->family == FAMILY_RSA && !b->may_decrypt)
 		d.usage &= ~(unsigned)PRKD_DECRYPT;
+	if (b->alg->family == FAMILY_EC && !b->may_agree)
+		d.usage &= ~(unsigned)PRKD_DERIVE;
 	return make_describe(t, number, &d);
+}
+
+static kf_err take_pair(struct token *t, unsigned number, const struct token_blob *blob,
+	struct token_key_facts *ret)
+{
+	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
+	KF_TRY(pubkey_parse(buf_slice(&blob->spki), &key));
+	if (pubkey_alg(key) != blob->alg)
+		return kf_fail(
+			BAD_PARAMETERS, "the key blob's public key is of another kind");
+	KF_TRY(put_files(t, number, blob, key));
+	return schsm_read_key(t, number, ret);
 }
 
 kf_err schsm_unwrap(
 	struct token *t, const struct token_blob *blob, struct token_key_facts *ret)
 {
-	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
 	unsigned number;
 	KF_TRY(may_unwrap(t, blob));
-	KF_TRY(pubkey_parse(buf_slice(&blob->spki), &key));
-	if (pubkey_alg(key) != blob->alg)
-		return kf_fail(
-			BAD_PARAMETERS, "the key blob's public key is of another kind");
 	KF_TRY(make_find_number(t, &number));
 	kf_err e = send_blob(t, number, &blob->wrapped);
 	if (kf_ok(e))
-		e = put_files(t, number, blob, key);
-	if (kf_ok(e))
-		e = schsm_read_key(t, number, ret);
+		e = blob->alg->family == FAMILY_AES
+			    ? schsm_take_secret(t, number, blob, ret)
+			    : take_pair(t, number, blob, ret);
 	if (!kf_ok(e))
 		make_discard(t, number);
 	return e;

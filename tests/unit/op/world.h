@@ -174,6 +174,10 @@ static kf_err steps(struct world *w)
 			soft_decrypt(w->session, &call->decrypt);
 			next = OP_ANSWER;
 			break;
+		case OP_USE:
+			call->use.err = kf_fail(UNAVAILABLE, "no tokens here");
+			next = OP_ANSWER;
+			break;
 		case OP_WORK:
 			w->worked = true;
 			next = op_worked(call);
