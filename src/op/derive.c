@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/derive.h"
 #include "crypt/cipher.h"
+#include "crypt/ossl.h"
+#include "crypt/pubkey.h"
 #include "op/material.h"
 #include "op/parameters.h"
 #include "op/secret.h"
 #include "op/step.h"
+#include "op/token_use.h"
+#include <openssl/core_names.h>
 
-enum { QUICK_DATA = 1024, QUICK_BYTES = 64 };
+enum { QUICK_DATA = 1024, QUICK_BYTES = 64, POINT_MAX = 256 };
 
 bool op_derive_is_slow(const struct derivation *d)
 {
@@ -18,6 +22,12 @@ bool op_derive_is_slow(const struct derivation *d)
 	       d->method == KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY || d->base[1] ||
 	       d->base[0]->type == OBJECT_SECRET_DATA || data > QUICK_DATA ||
 	       d->n > QUICK_BYTES;
+}
+
+bool op_derive_waits_for_tokens(const struct derivation *d)
+{
+	return d->method == KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY &&
+	       (token_has_key(d->base[0]) || (d->base[1] && token_has_key(d->base[1])));
 }
 
 /* --- key and data --- */
@@ -355,11 +365,40 @@ static kf_err key_as(struct op_call *call, const struct object *o, uint32_t form
 
 	KF_TRY(store_material(call->server->store, o, scratch, &bytes));
 	KF_TRY(kmip_object_parse(bytes, &k));
-	if (k.block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
-		return kf_fail(FEATURE, "key agreement with keys on tokens");
 	if (k.block.format != format || k.block.is_wrapped)
 		return material_convert(&k, format, material_alg(o), ret);
 	buf_add_slice(ret, k.block.material);
+	return buf_err(ret);
+}
+
+/* 04 X Y.  What pubkey_parse() takes is on its curve: another point would tell about our key. */
+static kf_err point_of(struct slice spki, const struct alg *curve, struct buf *ret)
+{
+	CLEANUP(pubkey_freep) struct pubkey *public = NULL;
+	size_t n = 0;
+	KF_TRY(pubkey_parse(spki, &public));
+	if (pubkey_alg(public) != curve || curve->family != FAMILY_EC)
+		return kf_fail(BAD_PARAMETERS, "keys that agree on nothing");
+	uint8_t *p = buf_reserve(ret, POINT_MAX);
+	if (!p || EVP_PKEY_get_octet_string_param(pubkey_pkey(public),
+			  OSSL_PKEY_PARAM_PUB_KEY, p, POINT_MAX, &n) != 1)
+		return ossl_fail(KEY_FORMAT, "point of a public key");
+	buf_commit(ret, n);
+	return KF_OK;
+}
+
+static kf_err agree_on_token(struct op_call *call, const struct object *private,
+	struct slice spki, size_t n, struct buf *ret)
+{
+	autobuf point = buf_new(POINT_MAX), shared = buf_new(POINT_MAX);
+	KF_TRY(point_of(spki, private->key->alg, &point));
+	struct use_job job = {
+		.kind = USE_AGREE, .in = buf_slice(&point), .out = &shared
+	};
+	KF_TRY(token_use_now(call, private, &job));
+	if (shared.n < n)
+		return kf_fail(CRYPTO, "the method does not give so many bytes");
+	buf_add(ret, shared.p, n ? n : shared.n);
 	return buf_err(ret);
 }
 
@@ -374,9 +413,11 @@ static kf_err agree(struct op_call *call, const struct derivation *d, struct buf
 	if (!public || private->type != OBJECT_PRIVATE_KEY ||
 		public->type != OBJECT_PUBLIC_KEY)
 		return kf_fail(INVALID_FIELD, "a private and a public key agree");
-	KF_TRY(key_as(call, private, KMIP_KEY_FORMAT_TYPE_PKCS_8, &scratch, &own));
-	buf_clear(&scratch);
 	KF_TRY(key_as(call, public, KMIP_KEY_FORMAT_TYPE_X_509, &scratch, &peer));
+	if (token_has_key(private))
+		return agree_on_token(call, private, buf_slice(&peer), d->n, ret);
+	buf_clear(&scratch);
+	KF_TRY(key_as(call, private, KMIP_KEY_FORMAT_TYPE_PKCS_8, &scratch, &own));
 	return kdf_agree(buf_slice(&own), buf_slice(&peer), d->n, ret);
 }
 

@@ -8,7 +8,7 @@
  *                              ciphertext is as good
  *   SP 800-108 (three modes)   HMAC, or AES-CMAC by an AES key without a hash; the counter has 32 bits and
  *                              stands before the data, which is all of the fixed input
- *   Asymmetric Key             a private and a public key: the shared secret as it is
+ *   Asymmetric Key             a private and a public key: the shared secret as it is; tokens do ECDH
  *   AWS Signature Version 4    the data are date, region, service, "aws4_request", or all of them with /
  *   HKDF                       RFC 5869; the data is the info
  *
@@ -34,6 +34,8 @@ bool op_derive_protects(const struct derivation *d, const struct object *base);
 
 /* It is work for a worker: by its method, or because nobody knows how much the data are. */
 bool op_derive_is_slow(const struct derivation *d);
+/* And tokens do it: op_token_work(). */
+bool op_derive_waits_for_tokens(const struct derivation *d);
 /* State, masks and leave to derive were checked.  ret_data: how much the data are. */
 kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret,
 	size_t *ret_data);

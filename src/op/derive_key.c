@@ -6,6 +6,7 @@
 #include "op/derive.h"
 #include "op/make.h"
 #include "op/material.h"
+#include "op/token_step.h"
 #include "op/usage.h"
 #include <string.h>
 
@@ -239,6 +240,8 @@ enum op_next op_derive_key_start(struct op_call *call)
 	if (!kf_ok(err))
 		return op_then(call, err, OP_FAIL);
 	const struct derivation what = derivation_of(call);
+	if (op_derive_waits_for_tokens(&what))
+		return op_token_work(call, work);
 	return op_derive_is_slow(&what) ? OP_WORK : work(call);
 }
 

@@ -65,12 +65,25 @@ static struct slice label_of(const struct pair_call *p)
 	return label.n ? label : slice_of(p->private_key.id);
 }
 
-static bool may_decrypt(const struct pair_call *p)
+static int32_t usage_of(const struct pair_call *p)
 {
 	int32_t mask = 0;
 	(void)attrs_get_int(
 		buf_slice(&p->private_key.attrs), TAG_CRYPTOGRAPHIC_USAGE_MASK, &mask);
-	return mask & KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT;
+	return mask;
+}
+
+/* What unwraps decrypts, to a token. */
+static bool may_decrypt(const struct pair_call *p)
+{
+	return usage_of(p) & (KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT |
+				     KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY);
+}
+
+static bool may_agree(const struct pair_call *p)
+{
+	return usage_of(p) & (KMIP_CRYPTOGRAPHIC_USAGE_MASK_DERIVE_KEY |
+				     KMIP_CRYPTOGRAPHIC_USAGE_MASK_KEY_AGREEMENT);
 }
 
 /* A token holds it, whatever became of its copies. */
@@ -100,6 +113,7 @@ static kf_err generate(struct op_call *call, const struct provision *where,
 		.key = { .alg = p->alg,
 			.label = label,
 			.may_decrypt = p->alg->family == FAMILY_RSA && may_decrypt(p),
+			.may_agree = p->alg->family == FAMILY_EC && may_agree(p),
 			.may_leave = p->copies != 1 },
 		.copies = p->copies,
 	};

@@ -2,6 +2,7 @@
 #include "op/token_secret.h"
 #include "op/material.h"
 #include "op/replace.h"
+#include "op/slow.h"
 #include "op/token_key.h"
 #include "op/token_step.h"
 #include <stdio.h>
@@ -23,14 +24,21 @@ bool token_secret_is_meant(struct slice attrs)
 	return token_attribute(attrs, TOKEN_ATTRIBUTE_POOL).n > 0;
 }
 
-void token_secret_free(struct op_call *call) { make_free(&secret_of(call)->make); }
+void token_secret_free(struct op_call *call)
+{
+	struct token_secret *s = secret_of(call);
+	if (s->is_made && call->fate == CHANGE_NOT_MADE)
+		op_slow_orphan(call->server->slow, s->made_id);
+	s->is_made = false;
+	make_free(&s->make);
+}
 
 /* ---- on a worker ---- */
 
 static kf_err generate(struct op_call *call, const char *pool,
 	uint8_t ret_id[KEY_ID_SIZE], struct provision_report *report)
 {
-	const struct token_secret *s = secret_of(call);
+	struct token_secret *s = secret_of(call);
 	char label[TOKEN_LABEL_SIZE];
 	struct slice name = wish(s, TOKEN_ATTRIBUTE_LABEL);
 	if (!name.n)
@@ -43,7 +51,11 @@ static kf_err generate(struct op_call *call, const char *pool,
 			.may_leave = s->copies != 1 },
 		.copies = s->copies,
 	};
-	return provision_generate_secret(&where, &in, ret_id, report);
+	const kf_err err = provision_generate_secret(&where, &in, ret_id, report);
+	static const uint8_t none[KEY_ID_SIZE];
+	s->is_made = memcmp(ret_id, none, KEY_ID_SIZE) != 0;
+	memcpy(s->made_id, ret_id, KEY_ID_SIZE);
+	return err;
 }
 
 static kf_err put_material(struct make *m, const char *pool, const uint8_t *key_id)

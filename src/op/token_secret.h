@@ -12,6 +12,8 @@ struct token_secret {
 	/* Re-key: the old object; the call's */
 	const struct object *replaces;
 	unsigned copies; /* 0: on all tokens of the pool */
+	bool is_made;    /* tokens hold it, whatever becomes of the object */
+	uint8_t made_id[KEY_ID_SIZE];
 };
 
 /* The attributes name a pool. */

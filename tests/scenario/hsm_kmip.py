@@ -14,7 +14,7 @@ from hsm import Pcscd, VirtualCards, missing
 from lab import KeyServer, Lab, wait_until
 from ttlv import Wire, enum, find, int_, item, items_of, octets, reason, request, status, struct_, text
 
-CREATE, REKEY, MAC, MAC_VERIFY, ACTIVATE = 0x01, 0x04, 0x23, 0x24, 0x12
+CREATE, REKEY, DERIVE, MAC, MAC_VERIFY = 0x01, 0x04, 0x05, 0x23, 0x24
 CREATE_PAIR, REGISTER, REKEY_PAIR, GET, REVOKE, DESTROY = 0x02, 0x03, 0x1D, 0x0A, 0x13, 0x14
 DECRYPT, ENCRYPT, SIGN, VERIFY, IMPORT, EXPORT = 0x20, 0x1F, 0x21, 0x22, 0x2A, 0x2B
 RSA, AES = 4, 3
@@ -415,12 +415,45 @@ def claim_an_aes_key_is_replaced_and_destroyed(lab, wire, pool):
     new = find(done(wire, REKEY, text(UID, old)), UID).decode()
     expect(new != old and encrypt(wire, new, mode(ECB), bytes(16)) != sealed, "the same key")
     expect(decrypt(wire, old, mode(ECB), sealed) == bytes(16), "the old one is lost")
-    held = [k for k in lab.admin.keys().values() if k.get("object") == new]
     expect(refused(wire, GET, text(UID, new)) in (SENSITIVE, NOT_EXTRACTABLE), "given")
     for uid in (old, new):
         retire(wire, uid)
     wait_until("the tokens to let them go", lambda: "old-" + pool not in labels(lab))
     expect(refused(wire, ENCRYPT, text(UID, new) + mode(ECB) + octets(0x4200C2, bytes(16))) == DESTROYED, "alive")
+
+
+# ---- keys that agree ----
+
+EC, P256, DERIVES = 6, 7, 0x200
+
+
+def create_ec(wire, name, usage, *more):
+    made = done(wire, CREATE_PAIR, struct_(0x420126, enum(0x420028, EC), struct_(0x420029, enum(0x420075, P256)), NOW)
+                + struct_(0x420127, named(name), int_(USAGE, usage), *more) + struct_(0x420128, int_(USAGE, VERIFIES | DERIVES)))
+    return find(made, 0x420066).decode(), find(made, 0x42006F).decode()
+
+
+def agreed(wire, private, public):
+    """What both have in common."""
+    attributes = struct_(0x420125, int_(USAGE, ENCRYPTS), int_(0x42002A, 256), NOW)
+    made = done(wire, DERIVE, enum(0x420057, 7) + text(UID, private) + text(UID, public) + enum(0x420031, 8)
+                + struct_(0x420032) + attributes)
+    return find(done(wire, GET, find_uid(made)), 0x420043)
+
+
+def find_uid(made):
+    return text(UID, find(made, UID).decode())
+
+
+@each_pool
+def claim_both_sides_agree_though_one_key_is_on_tokens(lab, wire, pool):
+    held, held_public = create_ec(wire, "agrees-" + pool, SIGNS | DERIVES, own("pool", pool))
+    other, other_public = create_ec(wire, "other-" + pool, SIGNS | DERIVES, item(0x420120, 6, bytes(8)))
+    one, two = agreed(wire, held, other_public), agreed(wire, other, held_public)
+    expect(one == two and len(one) == 32, "they do not agree")
+    stays, _ = create_ec(wire, "only-signs-" + pool, SIGNS, own("pool", pool))
+    refused(wire, DERIVE, enum(0x420057, 7) + text(UID, stays) + text(UID, other_public) + enum(0x420031, 8) + struct_(0x420032)
+            + struct_(0x420125, int_(USAGE, ENCRYPTS), int_(0x42002A, 256), NOW))
 
 
 if __name__ == "__main__":
