@@ -167,9 +167,10 @@ kf_err token_use_now(
 	struct waiting w = { .job = { .use = job, .done = wake } };
 	job->key = key->key;
 	sem_init(&w.done, 0, 0);
-	job->err = pool_submit(call->server->pools, &w.job);
-	while (kf_ok(job->err) && sem_wait(&w.done))
+	/* job->err is the token's thread's from here on, until it is done. */
+	const kf_err submitted = pool_submit(call->server->pools, &w.job);
+	while (kf_ok(submitted) && sem_wait(&w.done))
 		;
 	sem_destroy(&w.done);
-	return job->err;
+	return kf_ok(submitted) ? job->err : submitted;
 }
