@@ -29,7 +29,8 @@ static kf_err check_length(const struct token_driver *driver, const struct use_j
 	const size_t n = job->in.n;
 	const bool is_wrapping = job->kind >= USE_WRAP;
 	if (n > USE_DATA_MAX || (is_wrapping && n > driver->wrap_max) ||
-		((job->kind == USE_ECB_ENCRYPT || job->kind == USE_CTR) &&
+		((job->kind == USE_ECB_ENCRYPT || job->kind == USE_ECB_DECRYPT ||
+			 job->kind == USE_CTR) &&
 			n > driver->blocks_max))
 		return kf_fail(BAD_PARAMETERS,
 			"more than tokens of this kind do at once: let them wrap a key");
@@ -85,19 +86,28 @@ static kf_err ask(const struct use_key *k, enum use_kind kind, const uint8_t *iv
 	return k->driver->use(k->token, k->handle, &u, ret);
 }
 
-/* `made` is what the token says `plain` is, encrypted. */
-static kf_err prove(const struct use_key *k, const struct use_job *job,
-	struct slice plain, struct slice made, bool *ret_is_wrong)
+static enum use_kind way_back(enum use_kind kind)
 {
-	const bool is_cbc = job->kind == USE_CBC_ENCRYPT;
+	switch ((int)kind) {
+	case USE_ECB_ENCRYPT: return USE_ECB_DECRYPT;
+	case USE_ECB_DECRYPT: return USE_ECB_ENCRYPT;
+	case USE_CBC_ENCRYPT: return USE_CBC_DECRYPT;
+	default: return USE_CBC_ENCRYPT;
+	}
+}
+
+/* `made` is what the token says has become of `given`. */
+static kf_err prove(const struct use_key *k, const struct use_job *job,
+	struct slice given, struct slice made, bool *ret_is_wrong)
+{
 	autobuf again = buf_new(made.n);
 	uint8_t *p = buf_reserve(&again, made.n);
 	if (!p)
 		return buf_err(&again);
-	KF_TRY(ask(k, is_cbc ? USE_CBC_DECRYPT : USE_ECB_DECRYPT, job->iv, made, p));
+	KF_TRY(ask(k, way_back(job->kind), job->iv, made, p));
 	buf_commit(&again, made.n);
-	*ret_is_wrong = CRYPTO_memcmp(p, plain.p, plain.n) != 0;
-	return *ret_is_wrong ? kf_fail(CRYPTO, "token encrypted wrongly") : KF_OK;
+	*ret_is_wrong = CRYPTO_memcmp(p, given.p, given.n) != 0;
+	return *ret_is_wrong ? kf_fail(CRYPTO, "token enciphered wrongly") : KF_OK;
 }
 
 static kf_err run_plainly(
@@ -111,7 +121,7 @@ static kf_err run_plainly(
 	return buf_err(ret);
 }
 
-static kf_err run_encryption(const struct use_key *k, const struct use_job *job,
+static kf_err run_blocks(const struct use_key *k, const struct use_job *job,
 	struct buf *ret, bool *ret_is_wrong)
 {
 	const size_t was = ret->n;
@@ -148,7 +158,7 @@ static kf_err run_ctr(const struct use_key *k, const struct use_job *job, struct
 	KF_TRY(buf_err(&counters));
 	const struct use_job encryption = { .kind = USE_ECB_ENCRYPT,
 		.in = buf_slice(&counters) };
-	KF_TRY(run_encryption(k, &encryption, &stream, ret_is_wrong));
+	KF_TRY(run_blocks(k, &encryption, &stream, ret_is_wrong));
 	for (size_t i = 0; i < job->in.n; i++)
 		buf_add_u8(ret, job->in.p[i] ^ stream.p[i]);
 	return buf_err(ret);
@@ -239,9 +249,9 @@ kf_err use_run(const struct use_key *k, const struct use_job *job, struct buf *r
 	*ret_is_wrong = false;
 	switch (job->kind) {
 	case USE_ECB_ENCRYPT:
-	case USE_CBC_ENCRYPT: return run_encryption(k, job, ret, ret_is_wrong);
 	case USE_ECB_DECRYPT:
-	case USE_CBC_DECRYPT: return run_plainly(k, job, job->in.n, ret);
+	case USE_CBC_ENCRYPT:
+	case USE_CBC_DECRYPT: return run_blocks(k, job, ret, ret_is_wrong);
 	case USE_CMAC: return run_plainly(k, job, USE_MAC_SIZE, ret);
 	case USE_AGREE: return run_plainly(k, job, coordinate_size(k->alg), ret);
 	case USE_CTR: return run_ctr(k, job, ret, ret_is_wrong);

@@ -8,7 +8,8 @@
  * finding another key that has the same takes 2^128 attempts.  A copy on another token has proved itself when it
  * says the same.
  *
- * What a token encrypted is decrypted by it again before it leaves: what a faulty token did would be lost.
+ * What a token encrypted is decrypted by it again before it leaves, and the other way round: what a faulty token did
+ * would be lost, or tell about its key.
  */
 #pragma once
 #include "token/driver.h"
@@ -27,10 +28,11 @@ struct use_key {
 	const struct alg *alg;
 };
 
-/* BAD_PARAMETERS: not what such a key does, or no whole blocks; TOO_BIG. */
+/* BAD_PARAMETERS: not what such a key does, or more than such tokens do; DATA: no whole blocks; CRYPTO: what cannot
+ * have been wrapped. */
 kf_err use_check(const struct token_driver *driver, const struct alg *alg,
 	const struct use_job *job);
 /* Any kind, after use_check(); appends.  CRYPTO: what is to be unwrapped was not wrapped by this key.
- * *ret_is_wrong: the token does not decrypt what it has encrypted. */
+ * *ret_is_wrong: the way back does not lead to what was given. */
 kf_err use_run(const struct use_key *k, const struct use_job *job, struct buf *ret,
 	bool *ret_is_wrong);

