@@ -179,18 +179,21 @@ kf_err schsm_use(
 
 /* ---- which key it is, and where it comes from ---- */
 
+/* One that will not say does not keep the others from serving. */
 kf_err schsm_read_secret(struct token *t, struct token_key_facts *f)
 {
 	uint8_t made[USE_MAC_SIZE];
-	const kf_err err = mac(t, f->handle, use_challenge, made);
-	if (kf_is(err, KF_E_TOKEN) || kf_is(err, KF_E_CLOSED) || kf_is(err, KF_E_AUTH))
+	const bool is_anyone = !t->pin;
+	const kf_err err = is_anyone ? KF_OK : mac(t, f->handle, use_challenge, made);
+	if (kf_is(err, KF_E_AUTH) || (!kf_ok(err) && t->is_lost))
 		return err;
-	if (kf_ok(err)) {
+	if (kf_ok(err) && !is_anyone) {
 		use_key_id(made, f->key_id);
 		return KF_OK;
 	}
 	f->alg = NULL;
-	f->problem = "it makes no CMAC, by which AES keys are told apart";
+	f->problem = is_anyone ? "nobody is logged in who may ask which AES key it is"
+			       : "it makes no CMAC, by which AES keys are told apart";
 	return KF_OK;
 }
 
@@ -224,6 +227,7 @@ static kf_err generate(struct token *t, const struct token_new_key *in, unsigned
 kf_err schsm_generate_secret(
 	struct token *t, const struct token_new_key *in, struct token_key_facts *ret)
 {
+	struct token_key_facts f;
 	unsigned number;
 	if (in->uses)
 		return kf_fail(UNSUPPORTED, "AES keys with a use counter");
@@ -235,8 +239,15 @@ kf_err schsm_generate_secret(
 	kf_err e = describe(t, number, in->alg, in->label ? in->label : "",
 		in->id.n ? in->id : (struct slice){ own, sizeof(own) }, in->may_leave);
 	if (kf_ok(e))
-		e = schsm_read_key(t, number, ret);
-	if (!kf_ok(e))
+		e = schsm_read_key(t, number, &f);
+	if (kf_ok(e) && f.alg != in->alg) {
+		token_key_facts_free(&f);
+		e = kf_fail(UNSUPPORTED, "the card makes AES keys of no use here: it "
+					 "makes no CMAC with them");
+	}
+	if (kf_ok(e))
+		*ret = f;
+	else
 		make_discard(t, number);
 	return e;
 }
