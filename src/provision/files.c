@@ -69,9 +69,11 @@ static void take_description(struct slice der, struct token_blob *b)
 {
 	struct prkd d;
 	b->may_decrypt = b->alg->family == FAMILY_RSA;
+	b->may_agree = b->alg->family == FAMILY_EC;
 	if (der.n == 0 || !kf_ok(prkd_parse(der, &d)))
 		return;
 	b->may_decrypt = d.usage & PRKD_DECRYPT;
+	b->may_agree &= (d.usage & PRKD_DERIVE) != 0;
 	memcpy(b->label, d.label, sizeof(b->label));
 	memcpy(b->id, d.id, d.id_n);
 	b->id_n = d.id_n;
@@ -101,13 +103,18 @@ static kf_err write_card_file(
 	struct prkd d = prkd_of_key(b->alg, b->label, (struct slice){ b->id, b->id_n });
 	if (b->alg->family == FAMILY_RSA && !b->may_decrypt)
 		d.usage &= ~(unsigned)PRKD_DECRYPT;
+	if (b->alg->family == FAMILY_EC && !b->may_agree)
+		d.usage &= ~(unsigned)PRKD_DERIVE;
 	KF_TRY(prkd_put(&d, &description));
 	const struct key_file f = { buf_slice(&b->wrapped), buf_slice(&description),
 		certificate };
 	return key_file_put(&f, ret);
 }
 
-/* ---- files of ours ---- */
+/* ---- files of ours ----
+ *
+ * The truth at the end: what the key may do beside signing, RSA decrypt, a key of a curve agree.
+ */
 
 static bool is_ours(struct slice file)
 {
@@ -128,27 +135,29 @@ static bool take(struct slice *in, uint32_t tag, struct slice *ret)
 static kf_err read_our_file(struct slice file, struct token_blob *b)
 {
 	struct tlv outer;
-	struct slice magic, kcv, wrapped, spki, certificate, label, id, decrypts;
+	struct slice magic, kcv, wrapped, spki, certificate, label, id, more;
 	bool good = tlv_next(&file, &outer) && file.n == 0;
 	struct slice in = outer.value;
 	if (!good || !take(&in, TEXT, &magic) || !take(&in, OCTETS, &kcv) ||
 		!take(&in, OCTETS, &wrapped) || !take(&in, OCTETS, &spki) ||
 		!take(&in, OCTETS, &certificate) || !take(&in, TEXT, &label) ||
-		!take(&in, OCTETS, &id) || !take(&in, BOOLEAN, &decrypts) || in.n ||
-		kcv.n != sizeof(b->kcv) || id.n > sizeof(b->id) || decrypts.n != 1)
+		!take(&in, OCTETS, &id) || !take(&in, BOOLEAN, &more) || in.n ||
+		kcv.n != sizeof(b->kcv) || id.n > sizeof(b->id) || more.n != 1)
 		return kf_fail(MALFORMED, "a key file is damaged");
 	b->wrapping = WRAPPING_AES;
 	memcpy(b->kcv, kcv.p, kcv.n);
 	b->id_n = id.n;
 	if (id.n)
 		memcpy(b->id, id.p, id.n);
-	b->may_decrypt = decrypts.p[0];
 	buf_add_slice(&b->wrapped, wrapped);
 	buf_add_slice(&b->spki, spki);
 	buf_add_slice(&b->certificate, certificate);
 	KF_TRY(slice_to_text(label, b->label, sizeof(b->label)));
 	KF_TRY(buf_err(&b->wrapped));
-	return take_alg(b);
+	KF_TRY(take_alg(b));
+	b->may_decrypt = more.p[0] && b->alg->family == FAMILY_RSA;
+	b->may_agree = more.p[0] && b->alg->family == FAMILY_EC;
+	return KF_OK;
 }
 
 static kf_err write_our_file(const struct token_blob *b, struct buf *ret)
@@ -161,7 +170,7 @@ static kf_err write_our_file(const struct token_blob *b, struct buf *ret)
 	tlv_add(&in, OCTETS, buf_slice(&b->certificate));
 	tlv_add(&in, TEXT, slice_of(b->label));
 	tlv_add(&in, OCTETS, (struct slice){ b->id, b->id_n });
-	tlv_add_byte(&in, BOOLEAN, b->may_decrypt ? 0xff : 0);
+	tlv_add_byte(&in, BOOLEAN, b->may_decrypt || b->may_agree ? 0xff : 0);
 	KF_TRY(buf_err(&in));
 	tlv_add(ret, SEQUENCE, buf_slice(&in));
 	return buf_err(ret);
@@ -328,6 +337,7 @@ kf_err provision_seal_key(const struct dkek *d, const struct provision_software_
 	CLEANUP(token_blob_free)
 	struct token_blob b = { .wrapping = WRAPPING_DKEK,
 		.may_decrypt = true,
+		.may_agree = true,
 		.wrapped = buf_new(BLOB_MAX),
 		.spki = buf_new(SPKI_MAX) };
 	return seal(d, k, &b, ret_file);
