@@ -5,9 +5,11 @@
 /* The inside of the pool has names that it shares with nobody but its own tests. */
 #define OP_SIGN    IN_POOL_SIGN
 #define OP_DECRYPT IN_POOL_DECRYPT
+#define OP_USE     IN_POOL_USE
 #include "../pool/fake.h"
 #undef OP_SIGN
 #undef OP_DECRYPT
+#undef OP_USE
 
 #include "kmip/token_admin.h"
 #include "op/slow.h"
