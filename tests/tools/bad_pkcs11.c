@@ -304,6 +304,23 @@ static CK_RV generate_key_pair(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_ATTRIBUT
 	return bad_leave(CKR_OK);
 }
 
+/* It has these functions, as the standard wants it, but nothing to do them with. */
+static CK_RV generate_key(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_ATTRIBUTE *template,
+	CK_ULONG n, CK_OBJECT_HANDLE *ret)
+{
+	SESSION("GenerateKey", h);
+	(void)s, (void)m, (void)template, (void)n, (void)ret;
+	return bad_leave(CKR_FUNCTION_NOT_SUPPORTED);
+}
+
+static CK_RV derive_key(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE base,
+	CK_ATTRIBUTE *template, CK_ULONG n, CK_OBJECT_HANDLE *ret)
+{
+	SESSION("DeriveKey", h);
+	(void)s, (void)m, (void)base, (void)template, (void)n, (void)ret;
+	return bad_leave(CKR_FUNCTION_NOT_SUPPORTED);
+}
+
 /* A wrapped key is the handle of its object and a byte. */
 static CK_RV wrap_key(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE with,
 	CK_OBJECT_HANDLE key, unsigned char *out, CK_ULONG *n)
@@ -480,7 +497,9 @@ static CK_FUNCTION_LIST functions = {
 	.C_Decrypt = decrypt,
 	.C_SignInit = sign_init,
 	.C_Sign = sign,
+	.C_GenerateKey = generate_key,
 	.C_GenerateKeyPair = generate_key_pair,
+	.C_DeriveKey = derive_key,
 	.C_WrapKey = wrap_key,
 	.C_UnwrapKey = unwrap_key,
 	.C_GenerateRandom = generate_random,
