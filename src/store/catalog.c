@@ -354,11 +354,10 @@ static void set_place(struct catalog *c, uint32_t place, struct object *o)
 	atomic_store_explicit(&order->object[place], o, memory_order_release);
 }
 
-static void append(struct catalog *c, const struct node *n, struct object *o)
+static void count_place(struct catalog *c, uint32_t place)
 {
 	struct order *order = atomic_load_explicit(&c->order, memory_order_relaxed);
-	set_place(c, n->place, o);
-	atomic_store_explicit(&order->n, (size_t)n->place + 1, memory_order_release);
+	atomic_store_explicit(&order->n, (size_t)place + 1, memory_order_release);
 }
 
 static kf_err add_node(struct catalog *c, struct object *o, struct node **ret)
@@ -370,12 +369,13 @@ static kf_err add_node(struct catalog *c, struct object *o, struct node **ret)
 	n->entry.hash = map_siphash(c->seed, slice_of(o->id));
 	n->place = (uint32_t)catalog_count(c);
 	atomic_init(&n->object, object_ref(o));
+	set_place(c, n->place, o); /* whoever finds the id looks there */
 	kf_err err = table_add(&c->ids, &n->entry);
 	if (!kf_ok(err)) {
 		node_free(&n->entry);
 		return err;
 	}
-	append(c, n, o);
+	count_place(c, n->place);
 	*ret = n;
 	return KF_OK;
 }
