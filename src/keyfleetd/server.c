@@ -100,6 +100,16 @@ static void tell_progress(void *arg, uint64_t rows)
 	log_notice("reading the store", LOG_NUM("rows", (int64_t)rows));
 }
 
+static void tell_upgrade(void *arg, unsigned at_most_ms)
+{
+	char text[64];
+	(void)arg;
+	snprintf(text, sizeof(text), "EXTEND_TIMEOUT_USEC=%u000", at_most_ms);
+	service_notify(text);
+	service_status("upgrading the tables of the store");
+	log_notice("upgrading the tables of the store, which may take minutes");
+}
+
 /* The keyring is newer, the last rotation did not end, or a server that had not been reloaded yet went
  * on with an older key. */
 static void rotate_if_needed(struct server *s)
@@ -125,6 +135,7 @@ static kf_err open_store(struct server *s)
 		.load_key = material_load_key,
 		.event = store_event,
 		.progress = tell_progress,
+		.upgrading = tell_upgrade,
 	};
 	KF_TRY(store_open(&c, &s->store));
 	rotate_if_needed(s);

@@ -9,6 +9,8 @@
 
 /* Creates or upgrades the tables: files of schema/, in order, each once.  is_new: there were none. */
 kf_err schema_migrate(struct db *db, bool *is_new);
+/* The version of the tables, 0 without them; other servers wait with theirs until the transaction ends. */
+kf_err schema_have(struct db *db, int64_t *ret);
 /* The version that this keyfleet makes. */
 int64_t schema_newest(void);
 

@@ -33,18 +33,24 @@ static kf_err apply(struct db *db, const struct step *step)
 
 int64_t schema_newest(void) { return STEPS; }
 
-kf_err schema_migrate(struct db *db, bool *is_new)
+kf_err schema_have(struct db *db, int64_t *ret)
 {
-	int64_t have = 0;
+	*ret = 0;
 	struct query q = { .sql = "select max(version) from schema_version",
 		.row = read_version,
-		.arg = &have };
+		.arg = ret };
 	if (db->driver->schema_lock)
 		KF_TRY(db->driver->script(db, db->driver->schema_lock));
 	KF_TRY(db->driver->script(db,
 		"create table if not exists schema_version "
 		"(version bigint primary key, at bigint not null)"));
-	KF_TRY(db->driver->run(db, &q));
+	return db->driver->run(db, &q);
+}
+
+kf_err schema_migrate(struct db *db, bool *is_new)
+{
+	int64_t have;
+	KF_TRY(schema_have(db, &have));
 	if (have > STEPS)
 		return kf_fail(CONFIG,
 			"store was made by a newer keyfleet: upgrade this server");

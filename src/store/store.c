@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { OPEN_MS = 10000 };
+enum { OPEN_MS = 10000, UPGRADE_MS = 3600000 };
 
 void store_event(struct store *s, kf_err why, const char *what)
 {
@@ -52,11 +52,25 @@ static kf_err first_head(struct store *s)
 	return rows_put_head(s->db, s->conf.keyring, &h);
 }
 
+/* To clear large tables takes a database minutes, in which it says nothing: who gave up would begin anew for ever. */
+static kf_err expect_upgrade(struct store *s)
+{
+	int64_t have;
+	KF_TRY(schema_have(s->db, &have));
+	if (!have || have >= schema_newest())
+		return KF_OK;
+	s->db->deadline_ns = clock_monotonic_ns() + UPGRADE_MS * UINT64_C(1000000);
+	if (s->conf.upgrading)
+		s->conf.upgrading(s->conf.event_arg, UPGRADE_MS);
+	return KF_OK;
+}
+
 /* Checks the master keys before anything is written under a wrong one. */
 static kf_err migrate(struct store *s)
 {
 	bool is_new = false;
 	KF_TRY(s->driver->begin(s->db, true));
+	KF_TRY(expect_upgrade(s));
 	KF_TRY(schema_migrate(s->db, &is_new));
 	KF_TRY(rows_check_masters(s->db, s->conf.keyring));
 	if (is_new)

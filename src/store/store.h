@@ -45,6 +45,10 @@ struct store_conf {
 	void (*progress)(void *arg, uint64_t rows);
 	unsigned progress_rows;
 
+	/* The tables of an older keyfleet are about to be upgraded, which may take so long; by the opening thread.
+	 * NULL is fine. */
+	void (*upgrading)(void *arg, unsigned at_most_ms);
+
 	/* What the program should log: the floors below it do not.  Called by the opening thread
 	 * and by the store's threads, perhaps at once; NULL is fine.  `what` is an object's id or the like. */
 	void (*event)(void *arg, kf_err why, const char *what);

@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 static char path[96], location[128];
+static int upgrades;
 
 static void fresh(void)
 {
@@ -49,6 +50,29 @@ static kf_err fill(void)
 			&(struct spec){ .id = "a", .name = "www", .material = "x" });
 	fixture_close(&f);
 	return err;
+}
+
+static void note_upgrade(void *arg, unsigned at_most_ms)
+{
+	(void)arg;
+	upgrades += at_most_ms > 0;
+}
+
+TEST(who_waits_for_an_upgrade_hears_that_it_takes_time_once)
+{
+	struct fixture f = { .conf.upgrading = note_upgrade };
+	fresh();
+	OK(kf_ok(fixture_open(&f, location, KEY_A)));
+	OK(kf_ok(put(f.store, &(struct spec){ .id = "a", .material = "x" })));
+	fixture_close(&f);
+	EQ(upgrades, 0);
+	EQ(sql(SCHEMA_3), 0);
+
+	for (int i = 0; i < 2; i++) {
+		OK(kf_ok(fixture_open(&f, location, KEY_A)));
+		EQ(upgrades, 1);
+		fixture_close(&f);
+	}
 }
 
 TEST(what_nobody_reads_is_cleared_from_a_store_of_before)
