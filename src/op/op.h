@@ -102,7 +102,8 @@ struct op_call {
 	struct buf attrs;         /* attributes of the request, in canonical form */
 	struct buf expanded;      /* the payload with what its templates say; or empty */
 	const char *mechanism;    /* for the audit record, "ecdsa-sha256"; NULL: none */
-	struct slice message;     /* the same: what was issued, or words of the client's own; empty: none */
+	struct slice
+		message; /* the same: what was issued, or words of the client's own; empty: none */
 
 	/* by op_start */
 	kf_err err;
@@ -172,7 +173,8 @@ struct op_server {
 	struct op_later *later;       /* op/later.h */
 	struct op_cryptoki *cryptoki; /* op/cryptoki.h */
 	struct op_search *search;     /* NULL: no limit */
-	const struct authority *authorities; /* op/authority.h; the first is the default */
+	const struct authority
+		*authorities; /* op/authority.h; the first is the default */
 	size_t authorities_n;
 	void *arg;
 };
