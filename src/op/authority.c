@@ -2,7 +2,6 @@
 #include "op/authority.h"
 #include "op/token_step.h"
 #include <openssl/evp.h>
-#include <semaphore.h>
 #include <string.h>
 
 /* --- which one --- */
@@ -165,25 +164,12 @@ const struct object *authority_certificate(const struct op_server *server,
 
 /* --- signing --- */
 
-struct waiting {
-	struct pool_job job;
-	sem_t done;
-};
-
-static void wake(struct pool_job *j) { sem_post(&((struct waiting *)(void *)j)->done); }
-
 static kf_err sign_on_token(struct pools *pools, struct sign_job *job)
 {
-	struct waiting w = { .job = { .sign = job, .done = wake } };
-	static_assert(
-		offsetof(struct waiting, job) == 0, "wake() takes one for the other");
+	struct pool_job waits = { .sign = job };
 	if (!pools)
 		return kf_fail(UNAVAILABLE, "no pool with the authority's key");
-	sem_init(&w.done, 0, 0);
-	job->err = pool_submit(pools, &w.job);
-	while (kf_ok(job->err) && sem_wait(&w.done))
-		;
-	sem_destroy(&w.done);
+	KF_TRY(pool_submit_and_wait(pools, &waits));
 	return kf_is(job->err, KF_E_TOKEN) || kf_is(job->err, KF_E_CLOSED)
 		       ? kf_fail(UNAVAILABLE, "no token signs with the authority's key")
 		       : job->err;

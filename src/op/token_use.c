@@ -4,7 +4,6 @@
 #include "op/parameters.h"
 #include "op/step.h"
 #include "op/usage.h"
-#include <semaphore.h>
 #include <string.h>
 
 /* ---- Encrypt and Decrypt ---- */
@@ -154,23 +153,11 @@ kf_err token_mac(
 
 /* ---- in the middle of other work ---- */
 
-struct waiting {
-	struct pool_job job;
-	sem_t done;
-};
-
-static void wake(struct pool_job *j) { sem_post(&((struct waiting *)(void *)j)->done); }
-
 kf_err token_use_now(
 	const struct op_call *call, const struct object *key, struct use_job *job)
 {
-	struct waiting w = { .job = { .use = job, .done = wake } };
 	job->key = key->key;
-	sem_init(&w.done, 0, 0);
-	/* job->err is the token's thread's from here on, until it is done. */
-	const kf_err submitted = pool_submit(call->server->pools, &w.job);
-	while (kf_ok(submitted) && sem_wait(&w.done))
-		;
-	sem_destroy(&w.done);
-	return kf_ok(submitted) ? job->err : submitted;
+	KF_TRY(pool_submit_and_wait(
+		call->server->pools, &(struct pool_job){ .use = job }));
+	return job->err;
 }

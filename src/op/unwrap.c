@@ -4,7 +4,6 @@
 #include "op/wrap.h"
 #include "op/wrap_key.h"
 #include <openssl/crypto.h>
-#include <semaphore.h>
 #include <string.h>
 
 void unwrapping_clear(struct unwrapping *u)
@@ -92,35 +91,21 @@ bool unwrapping_is_quick(const struct unwrapping *u)
 
 /* --- RSA --- */
 
-struct waiting {
-	struct pool_job job;
-	sem_t done;
-};
-
-static void wake(struct pool_job *j) { sem_post(&((struct waiting *)(void *)j)->done); }
-
 /* On a worker for what takes long: whichever token is free. */
-static void decrypt_on_token(struct op_call *call, struct decrypt_job *job)
+static kf_err decrypt_on_token(struct op_call *call, struct decrypt_job *job)
 {
-	struct waiting w = { .job = { .decrypt = job, .done = wake } };
-
-	static_assert(
-		offsetof(struct waiting, job) == 0, "wake() takes one for the other");
-	sem_init(&w.done, 0, 0);
-	job->err = pool_submit(call->server->pools, &w.job);
-	while (kf_ok(job->err) && sem_wait(&w.done))
-		;
-	sem_destroy(&w.done);
+	KF_TRY(pool_submit_and_wait(
+		call->server->pools, &(struct pool_job){ .decrypt = job }));
+	return job->err;
 }
 
-static void decrypt_here(struct decrypt_job *job)
+static kf_err decrypt_here(struct decrypt_job *job)
 {
 	struct token_session *session = NULL;
-	job->err = soft_open(&session);
-	if (!kf_ok(job->err))
-		return;
+	KF_TRY(soft_open(&session));
 	soft_decrypt(session, job);
 	soft_close(session);
+	return job->err;
 }
 
 static kf_err hash_of(uint32_t kmip, enum hash_id otherwise, enum hash_id *ret)
@@ -156,11 +141,7 @@ static kf_err decrypt(struct op_call *call, const struct object *key,
 	KF_TRY(op_check_legacy(call, key->key->alg));
 	job->key = key->key;
 	KF_TRY(fill_job(how, sealed, job));
-	if (pool_key_is(key->key))
-		decrypt_on_token(call, job);
-	else
-		decrypt_here(job);
-	return job->err;
+	return pool_key_is(key->key) ? decrypt_on_token(call, job) : decrypt_here(job);
 }
 
 static kf_err open_by_private(struct op_call *call, const struct object *key,

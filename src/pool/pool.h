@@ -139,6 +139,9 @@ struct pool_job {
  * no token that holds the key is in use, nor was a moment ago.  Both: another key server may do it.  Whatever
  * this returns but KF_OK, done() is not called. */
 kf_err pool_submit(struct pools *p, struct pool_job *j);
+/* The same for threads that may wait: comes back when the job is done (the result is where done() finds it), or with
+ * what pool_submit() says.  `done` is overwritten.  Not for loops. */
+kf_err pool_submit_and_wait(struct pools *p, struct pool_job *j);
 /* Takes back what has not begun: false, it is too late (done() comes or has come). */
 bool pool_cancel(struct pools *p, struct pool_job *j);
 

@@ -8,6 +8,9 @@
 #include "pool/inside.h"
 #include "token/unpad.h"
 #include "token/use.h"
+#include <assert.h>
+#include <semaphore.h>
+#include <stddef.h>
 #include <string.h>
 
 struct pool *pools_find(struct pools *p, const char *name)
@@ -283,6 +286,29 @@ kf_err pool_submit(struct pools *pools, struct pool_job *j)
 	pthread_mutex_lock(&p->lock);
 	kf_err e = submit(p, j);
 	pthread_mutex_unlock(&p->lock);
+	return e;
+}
+
+struct waiting {
+	struct pool_job job;
+	sem_t done;
+};
+
+static void wake(struct pool_job *j) { sem_post(&((struct waiting *)(void *)j)->done); }
+
+kf_err pool_submit_and_wait(struct pools *pools, struct pool_job *j)
+{
+	struct waiting w = { .job = *j };
+	static_assert(
+		offsetof(struct waiting, job) == 0, "wake() takes one for the other");
+	w.job.done = wake;
+	sem_init(&w.done, 0, 0);
+	/* From here on the result is the token's thread's: it may be there before this comes back. */
+	const kf_err e = pool_submit(pools, &w.job);
+	while (kf_ok(e) && sem_wait(&w.done))
+		;
+	sem_destroy(&w.done);
+	*j = w.job;
 	return e;
 }
 
