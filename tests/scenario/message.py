@@ -464,8 +464,10 @@ def claim_credentials_that_nobody_knows_fail_the_request(b):
     with b.connect() as w:
         answer = w.ask(batch(create(), create(), option=user("alice", "x") + CONTINUE))
         expect(statuses(answer) == [FAILED, FAILED] and reason(answer) == NOT_SUCCESSFUL, answer)
-    lines = [line for line in audited(b).splitlines() if "operation=Authentication" in line]
-    expect(len(lines) >= 4 and all("phase=denied" in line for line in lines), lines)
+    def lines():
+        return [line for line in audited(b).splitlines() if "operation=Authentication" in line]
+    wait_until("the records", lambda: len(lines()) >= 4)
+    expect(all("phase=denied" in line for line in lines()), lines())
 
 
 # -- what is not there ---------------------------------------------------------------------------------
