@@ -260,7 +260,7 @@ static void clear_copies(struct worker *w)
 	token_key_put(w->sign.key);
 	token_key_put(w->decrypt.key);
 	token_key_put(w->use.key);
-	explicit_bzero(&w->use, sizeof(w->use));
+	OPENSSL_cleanse(&w->use, sizeof(w->use));
 	buf_free(&w->used);
 	sign_job_clear(&w->sign);
 	decrypt_job_clear(&w->decrypt);

@@ -253,7 +253,7 @@ def claim_what_nobody_waits_for_is_not_begun(b):
 def claim_nobody_abandons_what_another_connection_asks_for(b):
     key, n = b.make_key(algorithm=4, bits=2048), 100
     slow = b"".join(b.sign(batch_id=b"%d" % i, key=key, algorithm=5) for i in range(n))
-    for who, signed in (("other", {0}), ("w", {0, 1})):
+    for who, may in (("other", False), ("w", True)):
         with b.connect(alpn="keyfleet/1") as w, b.connect(alpn="keyfleet/1") as other:
             w.send(slow)
             (w if who == "w" else other).send(b"".join(
@@ -262,7 +262,7 @@ def claim_nobody_abandons_what_another_connection_asks_for(b):
                 expect(set(results(other, n).values()) == {0}, "not answered")
             got = results(w, n if who == "other" else 2 * n)
             done = {outcome for batch_id, outcome in got.items() if not batch_id.startswith(b"bye")}
-            expect(done == signed, f"abandoned by {who}: {done}")
+            expect((1 in done) == may and done <= {0, 1}, f"abandoned by {who}: {done}")
 
 
 def claim_items_of_batches_abandon_nothing(b):
