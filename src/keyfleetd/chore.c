@@ -43,8 +43,12 @@ kf_err chore_commit(struct chore *c, struct change *change)
 	change->done = committed;
 	change->arg = c;
 	c->is_committed = false;
-	change->err = store_submit(c->server->store, change);
-	KF_TRY(change->err);
+	/* From here on change->err is the store's: it may be there before this comes back. */
+	const kf_err submitted = store_submit(c->server->store, change);
+	if (!kf_ok(submitted)) {
+		change->err = submitted;
+		return submitted;
+	}
 	pthread_mutex_lock(&c->lock);
 	while (!c->is_committed)
 		pthread_cond_wait(&c->woken, &c->lock);
