@@ -25,6 +25,20 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIN = os.environ.get("KEYFLEET_BIN", os.path.join(ROOT, "build", "bin"))
 LIB = os.environ.get("KEYFLEET_LIB", os.path.join(ROOT, "build", "lib"))
 TICK = os.sysconf("SC_CLK_TCK")
+LISTEN_FD = 3  # sd_listen_fds(3); kept open here, for a child is given only what its parent has open
+
+
+def keep_open(fd):
+    try:
+        os.fstat(fd)
+    except OSError:
+        null = os.open(os.devnull, os.O_RDONLY)
+        if null != fd:
+            os.dup2(null, fd, inheritable=False)
+            os.close(null)
+
+
+keep_open(LISTEN_FD)
 
 
 class LabError(Exception):
@@ -69,7 +83,7 @@ class Process:
         if listener:  # socket activation, as systemd does it
             argv = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", *argv]
             env = {**(env or {}), "LISTEN_FDS": "1"}
-            hand_over = functools.partial(os.dup2, listener.fileno(), 3)
+            hand_over = functools.partial(os.dup2, listener.fileno(), LISTEN_FD)
         self.log = lab.path(name + ".log")
         if user and os.geteuid() == 0:
             argv = as_user(user, argv)
@@ -77,7 +91,7 @@ class Process:
             self.child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=stdout or log, stderr=log,
                 env={**os.environ, **(env or {})}, cwd=lab.dir, start_new_session=True,
-                preexec_fn=hand_over, pass_fds=[3] if listener else pass_fds)
+                preexec_fn=hand_over, pass_fds=[LISTEN_FD] if listener else pass_fds)
         lab.processes.append(self)
 
     @property
