@@ -74,10 +74,10 @@ check_server() {
 	pid=$(serving)
 	is "$mode: no thread is made" "$(threads_of "$pid")" 1
 	fds=$(fds_of "$pid")
-	eight_at_once "$FAST"
-	eight_at_once "$FAST"
-	wait_for 10 has_fewer_fds "$pid" $((fds + 3)) || true
-	less "$mode: no descriptor is left behind" "$(fds_of "$pid")" $((fds + 3))
+	for _ in 1 2 3; do eight_at_once "$FAST"; done
+	# As many at the same time as never before may need connections to the agent that stay; 24 leaks are more than 8.
+	wait_for 10 has_fewer_fds "$pid" $((fds + 8)) || true
+	less "$mode: no descriptor is left behind" "$(fds_of "$pid")" $((fds + 8))
 }
 
 # ---- one process, blocking ----
