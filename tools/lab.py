@@ -404,10 +404,14 @@ operations = {operations}
         self.start()
 
     def start(self, env=None):
+        before = self._times_ready() if self.process else 0
         self.process = Process(self.lab, self.name, [os.path.join(BIN, "keyfleet-agent"), "--config", self.conf],
                                env=env, listener=self.listener)
-        wait_until(f"{self.name} to be ready", lambda: self.process.must_run() and "event=ready" in open(
-            self.process.log).read())
+        wait_until(f"{self.name} to be ready", lambda: self.process.must_run() and self._times_ready() > before)
+
+    def _times_ready(self):
+        with open(self.process.log, errors="replace") as log:
+            return log.read().count("event=ready")
 
 
 # -- stock web servers -------------------------------------------------------------------------------

@@ -130,11 +130,13 @@ is_running() { kill -0 "$1" 2>/dev/null; }
 is_gone() { ! is_running "$1" || [ "$(ps -o stat= -p "$1" 2>/dev/null | cut -c1)" = Z ]; }
 
 # start NAME COMMAND...: NAME is a word that may be part of a variable's name.  A session of its own, for
-# Apache ends its whole process group.
+# Apache ends its whole process group.  The log is empty when this returns: what the one before wrote says nothing
+# about this one.
 start() {
 	local name=$1
 	shift
-	setsid "$@" >"$T/$name.log" 2>&1 </dev/null &
+	: >"$T/$name.log"
+	setsid "$@" >>"$T/$name.log" 2>&1 </dev/null &
 	printf -v "PID_$name" %s $!
 	disown
 	lib_started+=("$name")
