@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/change.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include <dirent.h>

@@ -92,8 +92,6 @@ kf_err file_replace(const char *path, struct slice bytes);
 /* The same with the owner, group and mode of `like`. */
 struct stat;
 kf_err file_write_like(const char *path, const struct stat *like, struct slice bytes);
-/* A new name is on the disk when its folder is. */
-kf_err file_sync_folder(const char *path);
 /* Removes what a write of this file left that was killed. */
 void file_clean(const char *path);
 /* EXISTS if there is one already. */

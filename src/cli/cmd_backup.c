@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/epoch.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/call.h"
 #include "crypt/keygen.h"
@@ -81,7 +82,7 @@ static kf_err save(struct cli *c, const char *path)
 		e = file_failed(errno);
 	if (!kf_ok(e))
 		unlink(temporary);
-	return e;
+	return kf_ok(e) ? file_sync_folder(path) : e;
 }
 
 static kf_err run_backup(struct cli *c)

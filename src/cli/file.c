@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
 #include "base/conf.h"
 #include "base/mem.h"
 #include "cli/cli.h"
@@ -64,19 +65,6 @@ kf_err file_create(const char *path, struct slice bytes, unsigned mode)
 	return e;
 }
 
-kf_err file_sync_folder(const char *path)
-{
-	char dir[4096];
-	const char *slash = strrchr(path, '/');
-	int n = slash ? (int)(slash - path) + 1 : 1;
-	if (snprintf(dir, sizeof(dir), "%.*s", n, slash ? path : ".") >= (int)sizeof(dir))
-		return kf_fail(TOO_BIG, "the path is too long");
-	CLEANUP(mem_closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 && fsync(fd) == 0
-		       ? KF_OK
-		       : kf_fail(IO, "the file's folder cannot be made durable");
-}
-
 static kf_err fill_like(int fd, const struct stat *like, struct slice bytes)
 {
 	if (fchown(fd, like->st_uid, like->st_gid) || fchmod(fd, like->st_mode & 07777))
@@ -115,13 +103,11 @@ kf_err file_write_like(const char *path, const struct stat *like, struct slice b
 		return file_failed(errno);
 
 	kf_err e = fill_like(fd, like, bytes);
-	if (kf_ok(e) && rename(temporary, path))
-		e = kf_fail(IO, "the file cannot be renamed into place");
-	if (!kf_ok(e)) {
+	if (kf_ok(e))
+		e = file_put_in_place(temporary, path);
+	if (!kf_ok(e))
 		unlink(temporary);
-		return e;
-	}
-	return file_sync_folder(path);
+	return e;
 }
 
 kf_err file_write(const char *path, struct slice bytes, unsigned mode)

@@ -5,6 +5,7 @@
  * that takes as long as the store is big; a new one replaces the old by rename.
  */
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "store/backup.h"
 #include "store/work.h"
@@ -55,8 +56,8 @@ static kf_err replace_snapshot(struct store *s)
 	KF_TRY(buf_err(&temporary));
 	const char *name = (const char *)temporary.p;
 	kf_err err = write_file(s, name);
-	if (kf_ok(err) && rename(name, s->conf.snapshot) != 0)
-		err = kf_fail(IO, "snapshot cannot be put in its place");
+	if (kf_ok(err))
+		err = file_put_in_place(name, s->conf.snapshot);
 	if (!kf_ok(err))
 		unlink(name); /* half of one is of no use, and the disk may be full */
 	return err;
