@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { UNAWAITED_NS = 20000000, CHECKPOINT_MS = 1000 };
@@ -124,12 +125,22 @@ kf_err audit_event_first(
 	return e;
 }
 
-bool audit_event_is_durable(struct audit *a, uint64_t ticket)
+kf_err audit_event_wait(struct audit *a, uint64_t ticket, unsigned timeout_ms)
 {
-	pthread_mutex_lock(&a->events.lock);
-	const bool is = a->events.durable >= ticket;
-	pthread_mutex_unlock(&a->events.lock);
-	return is;
+	struct events *v = &a->events;
+	struct timespec until;
+	int rc = 0;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	const uint64_t nsec =
+		(uint64_t)until.tv_nsec + timeout_ms % 1000 * UINT64_C(1000000);
+	until.tv_sec += (time_t)(timeout_ms / 1000 + nsec / 1000000000);
+	until.tv_nsec = (long)(nsec % 1000000000);
+	pthread_mutex_lock(&v->lock);
+	while (v->durable < ticket && rc == 0)
+		rc = pthread_cond_timedwait(&v->written, &v->lock, &until);
+	const bool is = v->durable >= ticket;
+	pthread_mutex_unlock(&v->lock);
+	return is ? KF_OK : kf_fail(AUDIT, "audit record did not reach the disk");
 }
 
 kf_err audit_alarm(struct audit *a, const char *about, const char *what)
@@ -182,6 +193,7 @@ static void release(struct audit *a)
 	seal_clear(&a->seal);
 	mem_closep(&a->seen);
 	buf_free(&a->text);
+	pthread_cond_destroy(&a->events.written);
 	pthread_mutex_destroy(&a->events.lock);
 	pthread_mutex_destroy(&a->head_lock);
 	free(a);
@@ -224,6 +236,16 @@ static kf_err start(struct audit *a, const struct journal_ops *ops)
 	return KF_OK;
 }
 
+static void init_events(struct events *v)
+{
+	pthread_condattr_t c;
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_condattr_init(&c);
+	pthread_condattr_setclock(&c, CLOCK_MONOTONIC);
+	pthread_cond_init(&v->written, &c);
+	pthread_condattr_destroy(&c);
+}
+
 static struct audit *new_audit(
 	const struct audit_conf *conf, const struct audit_waker *waker)
 {
@@ -236,7 +258,7 @@ static struct audit *new_audit(
 	a->arg = waker->arg;
 	a->seen = a->journal.directory = a->journal.current.fd = a->journal.spare.fd = -1;
 	a->text = buf_new(JOURNAL_GROUP_MAX);
-	pthread_mutex_init(&a->events.lock, NULL);
+	init_events(&a->events);
 	pthread_mutex_init(&a->head_lock, NULL);
 	return a;
 }

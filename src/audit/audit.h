@@ -111,10 +111,11 @@ void audit_status(const struct audit *a, struct audit_status *ret);
 /* A line that is no loop's: "event=NAME FIELDS", where fields are " key=value" as audit_put_field() writes
  * them.  Written with the next group, one is made if there is none.  BUSY: too many wait. */
 kf_err audit_event(struct audit *a, const char *event, struct slice fields);
-/* The same of what may only be done once it is on disk: ask for the ticket until it is. */
+/* The same of what may only be done once it is on disk: then wait for the ticket, on no loop.  AUDIT: it is not there
+ * yet. */
 kf_err audit_event_first(
 	struct audit *a, const char *event, struct slice fields, uint64_t *ret_ticket);
-bool audit_event_is_durable(struct audit *a, uint64_t ticket);
+kf_err audit_event_wait(struct audit *a, uint64_t ticket, unsigned timeout_ms);
 void audit_put_field(struct buf *to, const char *key, struct slice value);
 /* An event that says that something is wrong: is_intact is false from now on.  `about` is the other key
  * server whose log it is; NULL: ours. */

@@ -44,7 +44,8 @@ struct event {
 
 /* Lines that wait for the worker. */
 struct events {
-	pthread_mutex_t lock; /* guards what follows */
+	pthread_mutex_t lock;   /* guards what follows */
+	pthread_cond_t written; /* of a monotonic clock */
 	struct event waiting[EVENTS_MAX];
 	size_t n;
 	uint64_t durable; /* how many have reached the disk */

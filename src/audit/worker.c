@@ -76,6 +76,8 @@ static void drop_events(struct audit *a)
 	v->n -= a->taken;
 	v->durable += a->taken;
 	memmove(v->waiting, v->waiting + a->taken, v->n * sizeof(v->waiting[0]));
+	if (a->taken)
+		pthread_cond_broadcast(&v->written);
 	pthread_mutex_unlock(&v->lock);
 }
 

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "keyfleetd/server.h"
 
-enum { DISK_MS = 5000, DISK_LOOK_MS = 20 };
+enum { DISK_MS = 5000, STOP_LOOK_MS = 250 };
 #define MS_NS UINT64_C(1000000)
 
 /* ---- waiting ---- */
@@ -67,15 +67,17 @@ kf_err chore_catch_up(struct chore *c)
 
 kf_err chore_record(struct chore *c, const char *event, struct slice fields)
 {
+	struct audit *a = c->server->audit;
 	uint64_t ticket;
-	KF_TRY(audit_event_first(c->server->audit, event, fields, &ticket));
-	for (int waited = 0; waited < DISK_MS; waited += DISK_LOOK_MS) {
-		if (audit_event_is_durable(c->server->audit, ticket))
-			return KF_OK;
-		if (!chore_pause(c, DISK_LOOK_MS))
+	KF_TRY(audit_event_first(a, event, fields, &ticket));
+	kf_err e = audit_event_wait(a, ticket, STOP_LOOK_MS);
+	for (int waited = STOP_LOOK_MS; !kf_ok(e) && waited < DISK_MS;
+		waited += STOP_LOOK_MS) {
+		if (!chore_pause(c, 0))
 			return kf_fail(CLOSED, "the key server is being stopped");
+		e = audit_event_wait(a, ticket, STOP_LOOK_MS);
 	}
-	return kf_fail(AUDIT, "audit record did not reach the disk");
+	return e;
 }
 
 /* ---- life ---- */

@@ -577,14 +577,14 @@ TEST(an_event_is_durable_once_it_is_on_disk_and_not_before)
 	OK(kf_ok(audit_event_first(a, "erase", SLICE_LIT(" object=x"), &first)));
 	while (audit_is_healthy(a))
 		usleep(1000);
-	OK(!audit_event_is_durable(a, first));
+	OK(kf_is(audit_event_wait(a, first, 0), KF_E_AUDIT));
 	OK(kf_ok(audit_event_first(a, "erase", SLICE_LIT(" object=y"), &second)));
-	OK(second == first + 1 && !audit_event_is_durable(a, second));
+	OK(second == first + 1);
+	OK(kf_is(audit_event_wait(a, second, 1), KF_E_AUDIT));
 	atomic_store(&is_sync_broken, false);
 
-	while (!audit_event_is_durable(a, second))
-		usleep(1000);
-	OK(audit_event_is_durable(a, first));
+	OK(kf_ok(audit_event_wait(a, second, 20000)));
+	OK(kf_ok(audit_event_wait(a, first, 0)));
 	audit_close(a);
 	EQ(verified().findings, 0);
 }
