@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/refused.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "crypt/keyring.h"
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/crypto.h>
@@ -15,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-	ROWS_MAX = 512,
+	ROWS_MAX = POOL_REFUSALS_MAX,
 	TRIES_MAX = 255,
 	FILE_MAX = ROWS_MAX * (TOKEN_SERIAL_SIZE + 2 * MAC_SIZE + 2 + (int)sizeof("/255"))
 };
@@ -32,6 +34,7 @@ struct refused {
 	const struct keyring *keyring;
 	pthread_mutex_t lock; /* what follows, and the file */
 	bool is_unwritten;    /* the file could not be written */
+	bool is_full;
 	size_t n;
 	struct row row[ROWS_MAX];
 };
@@ -123,21 +126,25 @@ static kf_err write_all(const struct refused *r, int fd)
 	return KF_OK;
 }
 
+/* One that came back after a crash would only keep a PIN from being tried. */
+static kf_err remove_file(const struct refused *r)
+{
+	return unlink(r->path) == 0 || errno == ENOENT
+		       ? KF_OK
+		       : kf_fail(IO, "file of refused PINs cannot be removed");
+}
+
 static kf_err write_file(const struct refused *r)
 {
-	if (!r->n) {
-		unlink(r->path);
-		return KF_OK;
-	}
+	if (!r->n)
+		return remove_file(r);
 	CLEANUP(mem_closep)
 	int fd = open(
 		r->new_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return kf_fail(IO, "file of refused PINs cannot be made");
 	KF_TRY(write_all(r, fd));
-	return rename(r->new_path, r->path) == 0
-		       ? KF_OK
-		       : kf_fail(IO, "file of refused PINs cannot be replaced");
+	return file_put_in_place(r->new_path, r->path);
 }
 
 /* ---- life ---- */
@@ -219,11 +226,24 @@ static kf_err collect(
 	return KF_OK;
 }
 
+/* Once, until there is room again. */
+static void tell_full(struct refused *r, size_t n)
+{
+	const bool is_full = n == ROWS_MAX;
+	if (is_full && !r->is_full)
+		log_warn("so many tokens have refused a PIN that the oldest are "
+			 "forgotten: one of those may cost its token another try",
+			LOG_NUM("remembered", ROWS_MAX));
+	r->is_full = is_full;
+}
+
 static void keep(struct refused *r, struct pools *pools, struct row *row)
 {
 	size_t n = 0;
-	if (!kf_ok(collect(r, pools, row, &n)) ||
-		(is_same(r, row, n) && !r->is_unwritten))
+	if (!kf_ok(collect(r, pools, row, &n)))
+		return;
+	tell_full(r, n);
+	if (is_same(r, row, n) && !r->is_unwritten)
 		return;
 	memcpy(r->row, row, n * sizeof(*row));
 	r->n = n;

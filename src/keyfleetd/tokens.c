@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { START_WAIT_MS = 10000, LOOK_MS = 1000, PIN_FILE_MAX = 256, REFUSING_MAX = 128 };
+enum { START_WAIT_MS = 10000, LOOK_MS = 1000, PIN_FILE_MAX = 256 };
 
 /* What was logged last of a token. */
 struct seen {
@@ -88,7 +88,7 @@ static kf_err describe(struct tokens *t, const struct pool_options *o, struct bu
 	if (!t->name[i])
 		return kf_fail(NOMEM, "pools");
 	KF_TRY(open_pin(o, why, &t->pin[i]));
-	t->refusing[i] = calloc(REFUSING_MAX, sizeof(*t->refusing[i]));
+	t->refusing[i] = calloc(POOL_REFUSALS_MAX, sizeof(*t->refusing[i]));
 	if (!t->refusing[i])
 		return kf_fail(NOMEM, "pools");
 	t->conf[i] = (struct pool_conf){
@@ -101,8 +101,8 @@ static kf_err describe(struct tokens *t, const struct pool_options *o, struct bu
 		.tokens_n = o->tokens.n,
 		.pin = t->pin[i],
 		.refused = t->refusing[i],
-		.refused_n =
-			refused_of(t->refused, t->pin[i], t->refusing[i], REFUSING_MAX),
+		.refused_n = refused_of(
+			t->refused, t->pin[i], t->refusing[i], POOL_REFUSALS_MAX),
 		.remember = remember,
 		.remember_arg = t,
 		.queue = (unsigned)o->queue,

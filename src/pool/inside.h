@@ -161,14 +161,14 @@ struct worker {
 /* refusal.c: of all pools; its lock is taken last. */
 struct refusals {
 	pthread_mutex_t lock;
-	size_t n;
-	struct pool_refusal of[CARDS_MAX];
+	size_t n; /* the oldest first */
+	struct pool_refusal of[POOL_REFUSALS_MAX];
 };
 /* `tries` are left now. */
 bool refusal_is_known(
 	struct refusals *r, const char *serial, const struct token_pin *pin, int tries);
-/* As struct pool_refusal has it; false: so many are remembered that there is no room. */
-bool refusal_note(
+/* As struct pool_refusal has it; where there is no room the oldest goes. */
+void refusal_note(
 	struct refusals *r, const char *serial, const struct token_pin *pin, int asked);
 void refusal_accepted(
 	struct refusals *r, const char *serial, const struct token_pin *pin);

@@ -46,7 +46,9 @@ static bool note_unanswered(struct worker *w)
 	if (!w->token || !p->pin || p->is_over)
 		return false;
 	int asked = p->driver->facts(w->token)->pin_asked;
-	return asked && refusal_note(p->refusals, w->facts.serial, p->pin, asked);
+	if (asked)
+		refusal_note(p->refusals, w->facts.serial, p->pin, asked);
+	return asked;
 }
 
 static void close_token(struct worker *w)
@@ -164,10 +166,7 @@ static kf_err send_pin(struct worker *w, const struct token_facts *f)
 {
 	const struct pool *p = w->pool;
 	if (token_may_try_pin(f)) {
-		if (!refusal_note(p->refusals, f->serial, p->pin, f->pin_tries))
-			return kf_fail(AUTH,
-				"the PIN is not tried: too many are remembered "
-				"that were refused");
+		refusal_note(p->refusals, f->serial, p->pin, f->pin_tries);
 		remember(p);
 	}
 	return p->driver->login(w->token, p->pin);

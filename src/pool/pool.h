@@ -25,7 +25,13 @@ struct pool_refusal {
 	int asked; /* tries that were left when it was sent; 0: it was refused */
 };
 
-enum { POOL_NAME_SIZE = 65, POOL_TOKENS_MAX = 128, POOLS_MAX = 16, POOL_SOURCES_MAX = 8 };
+enum {
+	POOL_NAME_SIZE = 65,
+	POOL_TOKENS_MAX = 128,
+	POOLS_MAX = 16,
+	POOL_SOURCES_MAX = 8,
+	POOL_REFUSALS_MAX = 4 * POOL_TOKENS_MAX
+};
 
 struct pool_conf {
 	const char *name;
@@ -175,7 +181,7 @@ struct pool_token_status {
 size_t pool_tokens(struct pools *p, struct pool_token_status *ret, size_t n);
 
 /* Which tokens refused which PIN (a pool's), or have not answered it: what an owner keeps for the next start.  Returns
- * how many there are. */
+ * how many there are, POOL_REFUSALS_MAX at most: then the oldest are forgotten for new ones. */
 size_t pools_refusals(struct pools *p, struct pool_refusal *ret, size_t n);
 
 /* The public keys that tokens of a pool hold, and who holds them. */

@@ -39,20 +39,42 @@ bool refusal_is_known(
 	return is;
 }
 
-bool refusal_note(
+static void drop(struct refusals *r, size_t i)
+{
+	r->n--;
+	memmove(&r->of[i], &r->of[i + 1], (r->n - i) * sizeof(r->of[i]));
+}
+
+/* The oldest goes, of those that are not being sent just now: should that token come back, it costs a try, as long as
+ * more than two are left. */
+static void make_room(struct refusals *r)
+{
+	size_t oldest = 0;
+	while (oldest < r->n && r->of[oldest].asked)
+		oldest++;
+	drop(r, oldest < r->n ? oldest : 0);
+}
+
+static void add(
+	struct refusals *r, const char *serial, const struct token_pin *pin, int asked)
+{
+	if (r->n == POOL_REFUSALS_MAX)
+		make_room(r);
+	struct pool_refusal *f = &r->of[r->n++];
+	*f = (struct pool_refusal){ .pin = pin, .asked = asked };
+	snprintf(f->serial, sizeof(f->serial), "%s", serial);
+}
+
+void refusal_note(
 	struct refusals *r, const char *serial, const struct token_pin *pin, int asked)
 {
 	pthread_mutex_lock(&r->lock);
 	struct pool_refusal *f = find(r, serial, pin);
-	if (!f && r->n < CARDS_MAX) {
-		f = &r->of[r->n++];
-		*f = (struct pool_refusal){ .pin = pin, .asked = asked };
-		snprintf(f->serial, sizeof(f->serial), "%s", serial);
-	} else if (f && f->asked) {
+	if (!f)
+		add(r, serial, pin, asked);
+	else if (f->asked)
 		f->asked = asked; /* what was refused stays so */
-	}
 	pthread_mutex_unlock(&r->lock);
-	return f;
 }
 
 void refusal_accepted(struct refusals *r, const char *serial, const struct token_pin *pin)
@@ -60,7 +82,7 @@ void refusal_accepted(struct refusals *r, const char *serial, const struct token
 	pthread_mutex_lock(&r->lock);
 	struct pool_refusal *f = find(r, serial, pin);
 	if (f)
-		*f = r->of[--r->n];
+		drop(r, (size_t)(f - r->of));
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -69,7 +91,7 @@ void refusal_forget(struct refusals *r, const char *serial)
 	pthread_mutex_lock(&r->lock);
 	for (size_t i = r->n; i > 0; i--)
 		if (!strcmp(r->of[i - 1].serial, serial))
-			r->of[i - 1] = r->of[--r->n];
+			drop(r, i - 1);
 	pthread_mutex_unlock(&r->lock);
 }
 

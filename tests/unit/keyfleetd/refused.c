@@ -42,8 +42,8 @@ static void begin(struct life *l, const struct token_pin *pin)
 	OK(kf_ok(pools_open(NULL, 0, &l->pools)));
 	l->n = refused_of(l->refused, pin, l->known, 8);
 	for (size_t i = 0; i < l->n; i++)
-		OK(refusal_note(
-			&l->pools->refusals, l->known[i].serial, pin, l->known[i].asked));
+		refusal_note(
+			&l->pools->refusals, l->known[i].serial, pin, l->known[i].asked);
 }
 
 static void end(struct life *l)
@@ -58,7 +58,7 @@ static void leave(const char *serial, const struct token_pin *pin, int asked)
 {
 	struct life l;
 	begin(&l, pin);
-	OK(refusal_note(&l.pools->refusals, serial, pin, asked));
+	refusal_note(&l.pools->refusals, serial, pin, asked);
 	end(&l);
 }
 
@@ -143,7 +143,7 @@ TEST(that_a_try_is_gone_is_known_for_ever)
 	begin(&l, &one);
 	EQ(l.known[0].asked, 0);
 	OK(refusal_is_known(&l.pools->refusals, "T1", &one, 3)); /* given back */
-	OK(refusal_note(&l.pools->refusals, "T1", &one, 3));
+	refusal_note(&l.pools->refusals, "T1", &one, 3);
 	OK(refusal_is_known(&l.pools->refusals, "T1", &one, 3));
 	end(&l);
 }
@@ -251,7 +251,7 @@ TEST(what_could_not_be_written_is_written_as_soon_as_that_works)
 	begin(&l, &one);
 	snprintf(new_path, sizeof(new_path), "%s.new", path);
 	OK(mkdir(new_path, 0700) == 0); /* in the way */
-	OK(refusal_note(&l.pools->refusals, "T1", &one, 3));
+	refusal_note(&l.pools->refusals, "T1", &one, 3);
 	refused_keep(l.refused, l.pools);
 	OK(access(path, F_OK) != 0);
 
@@ -261,6 +261,27 @@ TEST(what_could_not_be_written_is_written_as_soon_as_that_works)
 	OK(access(path, F_OK) == 0);
 	end(&l);
 	EQ(count(&one), 1);
+}
+
+TEST(the_oldest_makes_room_but_not_what_is_being_sent)
+{
+	char serial[TOKEN_SERIAL_SIZE];
+	struct life l;
+	fresh();
+	begin(&l, &one);
+	struct refusals *r = &l.pools->refusals;
+	refusal_note(r, "sent just now", &one, 3);
+	for (int i = 0; i < POOL_REFUSALS_MAX; i++) {
+		snprintf(serial, sizeof(serial), "T%d", i);
+		refusal_note(r, serial, &one, 0);
+	}
+
+	EQ(pools_refusals(l.pools, NULL, 0), POOL_REFUSALS_MAX);
+	OK(!refusal_is_known(r, "T0", &one, 3));
+	OK(refusal_is_known(r, "T1", &one, 3) && refusal_is_known(r, serial, &one, 3));
+	OK(refusal_is_known(r, "sent just now", &one, 2));
+	end(&l);
+	EQ(count(&one), 8); /* as many as this test asks for */
 }
 
 /* Lines that are whole count, and what is cut is nobody's. */
