@@ -190,18 +190,6 @@ struct pool_token_status *tokens_list(struct tokens *t, size_t *ret_n)
 	return rows;
 }
 
-static unsigned waiting_in(struct tokens *t, const char *pool)
-{
-	enum { KEYS_MAX = 256 };
-	unsigned sum = 0;
-	CLEANUP(mem_freep)
-	struct pool_key_status *keys = calloc(KEYS_MAX, sizeof(*keys));
-	size_t n = keys ? pool_keys(t->pools, pool, keys, KEYS_MAX) : 0;
-	for (size_t i = 0; i < n && i < KEYS_MAX; i++)
-		sum += keys[i].waiting;
-	return sum;
-}
-
 size_t tokens_totals(struct tokens *t, struct pool_totals *ret, size_t n)
 {
 	size_t rows_n = 0;
@@ -211,7 +199,7 @@ size_t tokens_totals(struct tokens *t, struct pool_totals *ret, size_t n)
 			.queue = t->conf[i].queue,
 			.is_read_only = t->conf[i].is_read_only,
 			.overflow_ms = t->conf[i].overflow_ms,
-			.waiting = waiting_in(t, t->name[i]) };
+			.waiting = pool_waiting(t->pools, t->name[i]) };
 		for (size_t k = 0; k < rows_n; k++) {
 			if (strcmp(rows[k].pool, t->name[i]) != 0)
 				continue;

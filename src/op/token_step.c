@@ -87,15 +87,7 @@ struct slice token_attribute(struct slice set, const char *name)
 unsigned token_serving(
 	const struct op_call *call, const char *pool, const uint8_t *key_id)
 {
-	enum { ALL = 4096 };
-	unsigned found = 0;
-	struct pool_key_status *rows = calloc(ALL, sizeof(*rows));
-	size_t n = rows ? pool_keys(call->server->pools, pool, rows, ALL) : 0;
-	for (size_t i = 0; i < n && i < ALL; i++)
-		if (!memcmp(rows[i].key_id, key_id, KEY_ID_SIZE))
-			found = rows[i].serving;
-	free(rows);
-	return found;
+	return pool_key_serving(call->server->pools, pool, key_id);
 }
 
 unsigned token_copies_wanted(struct slice attrs)

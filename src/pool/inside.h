@@ -64,6 +64,7 @@ struct pool_key_group {
 	struct list jobs;           /* oldest first */
 	unsigned waiting, yielding; /* of them */
 	unsigned refs;              /* by what tokens hold, and by jobs */
+	struct token_set held;      /* by tokens, plugged in or not */
 	struct token_set serving[OP_COUNT];
 	uint64_t hope_ns; /* until then one of its tokens may come back */
 	/* A token counts its uses, or did: never forgotten, for no copy may do then what nobody would count */

@@ -25,8 +25,10 @@ static void set_token(struct worker *w, struct token *t)
 
 static void drop_keys(struct worker *w)
 {
-	for (size_t i = 0; i < w->held_n; i++)
+	for (size_t i = 0; i < w->held_n; i++) {
+		set_put(&w->held[i].group->held, w->slot, false);
 		group_put(w->pool, w->held[i].group);
+	}
 	free(w->held);
 	w->held = NULL;
 	w->held_n = w->problems = 0;
@@ -117,6 +119,14 @@ static bool is_among(const struct held *held, size_t n, const struct pool_key_gr
 	return false;
 }
 
+static void put_keys(struct worker *w, struct held *take, size_t n)
+{
+	w->held = take;
+	w->held_n = n;
+	for (size_t i = 0; i < n; i++)
+		set_put(&take[i].group->held, w->slot, true);
+}
+
 /* Twice the same key on a token: the first serves. */
 static void take_keys(
 	struct worker *w, const struct token_key_list *list, struct held *to)
@@ -137,8 +147,7 @@ static void take_keys(
 	w->is_listed = false;
 	worker_settle(w);
 	drop_keys(w);
-	w->held = to;
-	w->held_n = n;
+	put_keys(w, to, n);
 	w->problems = problems;
 	w->is_listed = true;
 }

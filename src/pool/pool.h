@@ -195,8 +195,12 @@ struct pool_key_status {
 };
 size_t pool_keys(
 	struct pools *p, const char *pool, struct pool_key_status *ret, size_t n);
-/* NOT_FOUND: no pool of this name; READ_ONLY: it is, and `changes` tokens. */
+/* Of one of them: how many tokens may sign with it now. */
+unsigned pool_key_serving(
+	struct pools *p, const char *pool, const uint8_t key_id[KEY_ID_SIZE]);
+unsigned pool_waiting(struct pools *p, const char *pool); /* jobs, of all its keys */
 kf_err pool_check(struct pools *p, const char *pool, bool changes);
+/* NOT_FOUND: no pool of this name; READ_ONLY: it is, and `changes` tokens. */
 /* Keys of this pool may have a copy in software that is used; false: there is no such pool here, either. */
 bool pool_overflows(struct pools *p, const char *pool);
 /* The SubjectPublicKeyInfo of a key that tokens of the pool hold, appended; NOT_FOUND, also for one of AES. */

@@ -109,20 +109,22 @@ size_t pool_tokens(struct pools *pools, struct pool_token_status *ret, size_t n)
 	return r.n;
 }
 
-static const struct held *find_held(
-	const struct worker *w, const struct pool_key_group *g)
+/* The next token from `slot` on that is here and has the key; NULL: there is none. */
+static const struct worker *next_holder(
+	const struct pool *p, const struct pool_key_group *g, unsigned slot)
 {
-	for (size_t i = 0; w->is_plugged && i < w->held_n; i++)
-		if (w->held[i].group == g)
-			return &w->held[i];
+	for (; (slot = set_next(&g->held, slot)) < POOL_TOKENS_MAX; slot++)
+		if (p->slot[slot]->is_plugged)
+			return p->slot[slot];
 	return NULL;
 }
 
 static unsigned holders_of(const struct pool *p, const struct pool_key_group *g)
 {
 	unsigned n = 0;
-	list_each(l, &p->workers) n +=
-		find_held(container_of(l, struct worker, link), g) != NULL;
+	const struct worker *w = next_holder(p, g, 0);
+	for (; w; w = next_holder(p, g, w->slot + 1))
+		n++;
 	return n;
 }
 
@@ -134,15 +136,19 @@ static unsigned size_of(const struct token_set *a, const struct token_set *b)
 	return n;
 }
 
+static unsigned serving_of(const struct pool_key_group *g)
+{
+	return g->key.alg->family == FAMILY_AES
+		       ? size_of(&g->serving[OP_USE], &g->serving[OP_USE])
+		       : size_of(&g->serving[OP_SIGN], &g->serving[OP_DECRYPT]);
+}
+
 static void fill_key(
 	const struct pool *p, const struct pool_key_group *g, struct pool_key_status *ret)
 {
 	*ret = (struct pool_key_status){ .alg = g->key.alg,
 		.holders = holders_of(p, g),
-		.serving =
-			g->key.alg->family == FAMILY_AES
-				? size_of(&g->serving[OP_USE], &g->serving[OP_USE])
-				: size_of(&g->serving[OP_SIGN], &g->serving[OP_DECRYPT]),
+		.serving = serving_of(g),
 		.waiting = g->waiting };
 	memcpy(ret->pool, p->name, sizeof(ret->pool));
 	memcpy(ret->key_id, g->key.id, sizeof(ret->key_id));
@@ -159,7 +165,7 @@ size_t pool_keys(
 		return 0;
 	pthread_mutex_lock(&p->lock);
 	for (size_t at = 0; (g = map_next(&p->groups, &at));) {
-		if (!holders_of(p, g) && !g->waiting)
+		if (!next_holder(p, g, 0) && !g->waiting)
 			continue;
 		if (found < n)
 			fill_key(p, g, &ret[found]);
@@ -167,6 +173,30 @@ size_t pool_keys(
 	}
 	pthread_mutex_unlock(&p->lock);
 	return found;
+}
+
+unsigned pool_key_serving(
+	struct pools *pools, const char *pool, const uint8_t key_id[KEY_ID_SIZE])
+{
+	struct pool *p = pools_find(pools, pool);
+	if (!p)
+		return 0;
+	pthread_mutex_lock(&p->lock);
+	const struct pool_key_group *g = group_find(p, key_id);
+	unsigned n = g ? serving_of(g) : 0;
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}
+
+unsigned pool_waiting(struct pools *pools, const char *pool)
+{
+	struct pool *p = pools_find(pools, pool);
+	if (!p)
+		return 0;
+	pthread_mutex_lock(&p->lock);
+	unsigned n = p->waiting;
+	pthread_mutex_unlock(&p->lock);
+	return n;
 }
 
 kf_err pool_check(struct pools *pools, const char *pool, bool changes)
@@ -194,7 +224,7 @@ kf_err pool_find_spki(struct pools *pools, const char *pool,
 		return kf_fail(NOT_FOUND, "no pool of this name is configured");
 	pthread_mutex_lock(&p->lock);
 	const struct pool_key_group *g = group_find(p, key_id);
-	bool is_held = g && g->pubkey && holders_of(p, g);
+	bool is_held = g && g->pubkey && next_holder(p, g, 0);
 	if (is_held)
 		buf_add_slice(ret, pubkey_spki(g->pubkey));
 	pthread_mutex_unlock(&p->lock);
@@ -224,11 +254,8 @@ size_t pool_key_holders(struct pools *pools, const char *pool,
 		return 0;
 	pthread_mutex_lock(&p->lock);
 	const struct pool_key_group *g = group_find(p, key_id);
-	list_each(l, &p->workers)
-	{
-		const struct worker *w = container_of(l, struct worker, link);
-		if (!g || !find_held(w, g))
-			continue;
+	const struct worker *w = g ? next_holder(p, g, 0) : NULL;
+	for (; w; w = next_holder(p, g, w->slot + 1)) {
 		if (found < n)
 			memcpy(ret[found], w->facts.serial, TOKEN_SERIAL_SIZE);
 		found++;

@@ -41,9 +41,33 @@ TEST(keys_know_their_holders)
 	EQ(pool_key_holders(pools, "pool", fake_keys[KRSA].soft->id, holder, 4), 1);
 	OK(!strcmp(holder[0], "FAKE0"));
 	EQ(pool_keys(pools, "no such pool", key, 4), 0);
+	EQ(pool_key_serving(pools, "pool", fake_keys[KEC].soft->id), 2);
+	EQ(pool_key_serving(pools, "pool", fake_keys[KRSA].soft->id), 1);
+	EQ(pool_key_serving(pools, "pool", fake_keys[KED].soft->id), 0);
+	EQ(pool_key_serving(pools, "no such pool", fake_keys[KEC].soft->id), 0);
 	pull(0);
 	OK(until_state(0, POOL_TOKEN_GONE));
 	EQ(pool_keys(pools, "pool", key, 4), 1);
+	EQ(pool_key_holders(pools, "pool", fake_keys[KRSA].soft->id, holder, 4), 0);
+	EQ(pool_key_serving(pools, "pool", fake_keys[KEC].soft->id), 1);
+	pool_down();
+}
+
+TEST(what_waits_is_counted_over_all_keys)
+{
+	struct call c[3];
+	OK(pool_with(1, 1 << KEC | 1 << KRSA));
+	EQ(pool_waiting(pools, "pool"), 0);
+	FAKE(fakes[0].is_held = true);
+	OK(kf_ok(call_begin(&c[0], KEC, 1)) && FAKE_UNTIL(fakes[0].is_at_work));
+	OK(kf_ok(call_begin(&c[1], KEC, 1)) && kf_ok(call_begin(&c[2], KRSA, 1)));
+
+	EQ(pool_waiting(pools, "pool"), 2);
+	EQ(pool_waiting(pools, "no such pool"), 0);
+
+	FAKE(fakes[0].is_held = false);
+	for (int i = 0; i < 3; i++)
+		OK(kf_ok(call_end(&c[i])));
 	pool_down();
 }
 
