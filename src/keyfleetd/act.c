@@ -109,7 +109,8 @@ static kf_err *result_of(struct req *r)
 static kf_err as_seen_from_afar(kf_err e)
 {
 	if (kf_is(e, KF_E_TOKEN))
-		return kf_fail(UNAVAILABLE, "no token could do it");
+		return kf_fail(UNAVAILABLE,
+			"no token could do it: `keyfleet token list` says why");
 	if (kf_is(e, KF_E_CLOSED))
 		return kf_fail(UNAVAILABLE, "the key server is stopping");
 	return e;

@@ -156,6 +156,7 @@ static void set_call(struct req *r)
 	c->tls_client_version = r->item.extension.tls_client_version;
 	c->tls_negotiated_version = r->item.extension.tls_negotiated_version;
 	c->now_s = io_now_s(r->io);
+	c->deadline_ns = r->deadline_ns;
 }
 
 /* Rights, tokens and backups are not taken back. */
@@ -473,7 +474,7 @@ static void take_over(struct req *n, struct req *r)
 	r->items_left = 0;
 	r->header.batch_count = 1;
 	r->header.maximum_response_size = 0;
-	r->deadline_ns = 0; /* that was for the answer */
+	r->deadline_ns = r->call.deadline_ns = 0; /* that was for the answer */
 }
 
 /* The copy of the message up to and with the item that is being worked on. */

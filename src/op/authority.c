@@ -164,12 +164,12 @@ const struct object *authority_certificate(const struct op_server *server,
 
 /* --- signing --- */
 
-static kf_err sign_on_token(struct pools *pools, struct sign_job *job)
+static kf_err sign_on_token(const struct authority_signer *s, struct sign_job *job)
 {
-	struct pool_job waits = { .sign = job };
-	if (!pools)
+	struct pool_job waits = { .sign = job, .deadline_ns = s->deadline_ns };
+	if (!s->pools)
 		return kf_fail(UNAVAILABLE, "no pool with the authority's key");
-	KF_TRY(pool_submit_and_wait(pools, &waits));
+	KF_TRY(pool_submit_and_wait(s->pools, &waits));
 	return kf_is(job->err, KF_E_TOKEN) || kf_is(job->err, KF_E_CLOSED)
 		       ? kf_fail(UNAVAILABLE, "no token signs with the authority's key")
 		       : job->err;
@@ -206,8 +206,7 @@ kf_err authority_sign(
 	struct authority_signer *s = signer;
 	struct sign_job job = { .key = s->key };
 	KF_TRY(fill(&job, mech, data));
-	const kf_err err =
-		pool_key_is(s->key) ? sign_on_token(s->pools, &job) : sign_here(&job);
+	const kf_err err = pool_key_is(s->key) ? sign_on_token(s, &job) : sign_here(&job);
 	if (kf_ok(err))
 		buf_add(sig, job.sig, job.sig_n);
 	job.key = NULL; /* the caller's */

@@ -50,6 +50,7 @@ const struct object *authority_certificate(const struct op_server *server,
 struct authority_signer {
 	struct pools *pools;
 	struct token_key *key;
+	uint64_t deadline_ns; /* of the request; 0: none */
 };
 kf_err authority_sign(
 	void *signer, const struct mech *mech, struct slice data, struct buf *sig);

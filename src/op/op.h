@@ -89,6 +89,8 @@ struct op_call {
 	uint16_t tls_client_version,
 		tls_negotiated_version; /* vendor fields of Decrypt */
 	int64_t now_s;
+	uint64_t
+		deadline_ns; /* monotonic: nobody waits for the answer from then on; 0: none */
 
 	/* by op_decode and op_authorise */
 	alignas(16) uint8_t request[OP_REQUEST_SIZE]; /* the operation's own struct */

@@ -157,7 +157,7 @@ kf_err token_use_now(
 	const struct op_call *call, const struct object *key, struct use_job *job)
 {
 	job->key = key->key;
-	KF_TRY(pool_submit_and_wait(
-		call->server->pools, &(struct pool_job){ .use = job }));
+	struct pool_job waits = { .use = job, .deadline_ns = call->deadline_ns };
+	KF_TRY(pool_submit_and_wait(call->server->pools, &waits));
 	return job->err;
 }

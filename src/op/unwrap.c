@@ -94,8 +94,8 @@ bool unwrapping_is_quick(const struct unwrapping *u)
 /* On a worker for what takes long: whichever token is free. */
 static kf_err decrypt_on_token(struct op_call *call, struct decrypt_job *job)
 {
-	KF_TRY(pool_submit_and_wait(
-		call->server->pools, &(struct pool_job){ .decrypt = job }));
+	struct pool_job waits = { .decrypt = job, .deadline_ns = call->deadline_ns };
+	KF_TRY(pool_submit_and_wait(call->server->pools, &waits));
 	return job->err;
 }
 

@@ -33,9 +33,11 @@ static kf_err judge(
 	if (p->is_closing)
 		return kf_fail(CLOSED, "the key server is being stopped");
 	if (now >= j->deadline_ns)
-		return kf_fail(TIMEOUT, "no token was free before the deadline");
+		return kf_fail(TIMEOUT, "no token was free before the deadline: those "
+					"that hold the key are too few, or slow");
 	if (!has_taker && now >= hope)
-		return kf_fail(UNAVAILABLE, "no token that holds the key is in use");
+		return kf_fail(UNAVAILABLE, "no token that holds the key is in use: "
+					    "`keyfleet token list` says why");
 	if (now >= patience)
 		return kf_fail(BUSY, "no token was free in time: it overflows");
 	if (patience < *next)
@@ -144,24 +146,32 @@ static void reap(struct pool *p)
 	}
 }
 
+/* Until when there is nothing to do. */
+static uint64_t look(struct pool *p)
+{
+	struct list failed = LIST_INIT(failed);
+	uint64_t now = clock_monotonic_ns(), next = UINT64_MAX;
+	p->keep_ns = UINT64_MAX; /* lowered by what comes up meanwhile */
+	look_at_tokens(p, now, &failed, &next);
+	look_at_jobs(p, now, &failed, &next);
+	pthread_mutex_unlock(&p->lock);
+	finish_all(&failed);
+	pthread_mutex_lock(&p->lock);
+	return next;
+}
+
 void *keeper_run(void *arg)
 {
 	struct pool *p = arg;
 	pthread_mutex_lock(&p->lock);
 	while (!p->is_over) {
-		struct list failed = LIST_INIT(failed);
-		uint64_t now = clock_monotonic_ns(), next = UINT64_MAX;
-		p->keep_ns = UINT64_MAX; /* lowered by what comes up meanwhile */
-		look_at_tokens(p, now, &failed, &next);
-		look_at_jobs(p, now, &failed, &next);
-		pthread_mutex_unlock(&p->lock);
-		finish_all(&failed);
-		pthread_mutex_lock(&p->lock);
+		uint64_t next = look(p);
 		interrupt_hung(p);
 		reap(p);
 		keeper_arm(p, next);
 		pool_wait_until(&p->keep, &p->lock, p->keep_ns);
 	}
+	look(p); /* nobody waits for ever, also if it was not here between the two */
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }

@@ -114,7 +114,7 @@ struct pool_job {
 		uint64_t order, submitted_ns, begun_ns;
 		/* by tokens that refused it, and by those that failed at it */
 		uint64_t refused[POOL_TOKENS_MAX / 64], failed[POOL_TOKENS_MAX / 64];
-		bool is_waiting;
+		bool is_waiting, is_unwanted;
 		kf_err verdict;
 	} own;
 	/* One of them; the caller's, and untouched by it until done() is called. */
@@ -146,9 +146,10 @@ struct pool_job {
  * this returns but KF_OK, done() is not called. */
 kf_err pool_submit(struct pools *p, struct pool_job *j);
 /* The same for threads that may wait: comes back when the job is done (the result is where done() finds it), or with
- * what pool_submit() says.  `done` is overwritten.  Not for loops. */
+ * what pool_submit() says.  `done` is overwritten.  It waits for tokens alone: nothing overflows.  Not for loops. */
 kf_err pool_submit_and_wait(struct pools *p, struct pool_job *j);
-/* Takes back what has not begun: false, it is too late (done() comes or has come). */
+/* Takes back what has not begun: false, it is too late (done() comes or has come).  What a token fails at then no
+ * other token tries. */
 bool pool_cancel(struct pools *p, struct pool_job *j);
 
 /* What a job for this key would wait now, without its own time; UINT64_MAX: nobody here has the key.  No longer
@@ -199,8 +200,8 @@ size_t pool_keys(
 unsigned pool_key_serving(
 	struct pools *p, const char *pool, const uint8_t key_id[KEY_ID_SIZE]);
 unsigned pool_waiting(struct pools *p, const char *pool); /* jobs, of all its keys */
-kf_err pool_check(struct pools *p, const char *pool, bool changes);
 /* NOT_FOUND: no pool of this name; READ_ONLY: it is, and `changes` tokens. */
+kf_err pool_check(struct pools *p, const char *pool, bool changes);
 /* Keys of this pool may have a copy in software that is used; false: there is no such pool here, either. */
 bool pool_overflows(struct pools *p, const char *pool);
 /* The SubjectPublicKeyInfo of a key that tokens of the pool hold, appended; NOT_FOUND, also for one of AES. */

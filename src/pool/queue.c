@@ -174,11 +174,12 @@ struct pool_job *queue_pull(struct worker *w, struct held **ret)
 	return best;
 }
 
-/* After an error that is the request's own, every token would say the same; and a key that counts its uses
- * may have been used. */
+/* After an error that is the request's own, every token would say the same; a key that counts its uses
+ * may have been used; and nobody may wait for it any more. */
 static bool may_go_elsewhere(const struct pool_job *j, kf_err why)
 {
-	if (kf_is(why, KF_E_BAD_PARAMETERS) || j->tries >= TRIES_MAX)
+	if (j->own.is_unwanted || kf_is(why, KF_E_BAD_PARAMETERS) ||
+		j->tries >= TRIES_MAX)
 		return false;
 	return !j->is_once || (!kf_is(why, KF_E_TOKEN) && !kf_is(why, KF_E_TIMEOUT));
 }
@@ -242,14 +243,17 @@ static kf_err admit(
 	if (p->is_closing)
 		return kf_fail(CLOSED, "the key server is being stopped");
 	if (!g || !is_worth_waiting(j, g, now))
-		return kf_fail(UNAVAILABLE, "no token that holds the key is in use");
+		return kf_fail(UNAVAILABLE, "no token that holds the key is in use: "
+					    "`keyfleet token list` says why");
 	if (before >= p->queue)
-		return kf_fail(BUSY, "too many operations wait for tokens");
+		return kf_fail(BUSY, "too many operations wait for tokens: more tokens, "
+				     "or another `queue` in [pool]");
 	wait = group_wait_ns(p, g, op_of(j), j->yields);
 	if (j->overflows && wait > ns_of_ms(p->overflow_ms))
 		return kf_fail(BUSY, "tokens would take too long: it overflows");
 	if (wait != UINT64_MAX && (now >= j->deadline_ns || wait > j->deadline_ns - now))
-		return kf_fail(BUSY, "its turn would come after its deadline");
+		return kf_fail(BUSY, "its turn would come after its deadline: the tokens "
+				     "that hold the key are too few, or slow");
 	return KF_OK;
 }
 
@@ -266,7 +270,7 @@ static kf_err submit(struct pool *p, struct pool_job *j)
 	return KF_OK;
 }
 
-kf_err pool_submit(struct pools *pools, struct pool_job *j)
+static kf_err enter(struct pools *pools, struct pool_job *j, bool may_overflow)
 {
 	if (!pool_key_is(key_of(j)))
 		return kf_fail(INTERNAL, "the key is not one of a pool");
@@ -275,7 +279,7 @@ kf_err pool_submit(struct pools *pools, struct pool_job *j)
 		return kf_fail(UNAVAILABLE, "there is no such pool here");
 	KF_TRY(check(p, j));
 	memset(&j->own, 0, sizeof(j->own));
-	j->overflows = p->overflow_ms && handle_of(key_of(j))->overflow;
+	j->overflows = may_overflow && p->overflow_ms && handle_of(key_of(j))->overflow;
 	j->own.submitted_ns = clock_monotonic_ns();
 	j->token[0] = 0;
 	j->tries = 0;
@@ -287,6 +291,11 @@ kf_err pool_submit(struct pools *pools, struct pool_job *j)
 	kf_err e = submit(p, j);
 	pthread_mutex_unlock(&p->lock);
 	return e;
+}
+
+kf_err pool_submit(struct pools *pools, struct pool_job *j)
+{
+	return enter(pools, j, !j->use); /* software does no more than sign and decrypt */
 }
 
 struct waiting {
@@ -304,7 +313,7 @@ kf_err pool_submit_and_wait(struct pools *pools, struct pool_job *j)
 	w.job.done = wake;
 	sem_init(&w.done, 0, 0);
 	/* From here on the result is the token's thread's: it may be there before this comes back. */
-	const kf_err e = pool_submit(pools, &w.job);
+	const kf_err e = enter(pools, &w.job, false);
 	while (kf_ok(e) && sem_wait(&w.done))
 		;
 	sem_destroy(&w.done);
@@ -319,6 +328,7 @@ bool pool_cancel(struct pools *pools, struct pool_job *j)
 		return false;
 	pthread_mutex_lock(&p->lock);
 	bool is_waiting = j->own.is_waiting;
+	j->own.is_unwanted = true;
 	if (is_waiting) {
 		queue_take_off(p, j);
 		queue_forget(p, j);

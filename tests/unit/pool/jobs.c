@@ -283,6 +283,24 @@ TEST(only_what_has_not_begun_is_taken_back)
 	pool_down();
 }
 
+TEST(what_is_not_wanted_any_more_goes_to_no_other_token)
+{
+	struct call c;
+	OK(pool_with(2, 1 << KEC));
+	FAKE(fakes[0].is_held = fakes[1].is_held = true);
+	OK(kf_ok(call_begin(&c, KEC, 1)));
+	OK(FAKE_UNTIL(fakes[0].is_at_work || fakes[1].is_at_work));
+	OK(!pool_cancel(pools, &c.job));
+
+	for (int i = 0; i < 2; i++)
+		FAKE(fakes[i].fails = KF_E_TOKEN; fakes[i].fails_n = 1;
+			fakes[i].is_held = false);
+
+	OK(kf_is(call_end(&c), KF_E_TOKEN));
+	EQ(c.job.tries, 1);
+	pool_down();
+}
+
 TEST(what_waits_when_the_pool_closes_fails_and_what_is_at_work_is_finished)
 {
 	struct call c[3];

@@ -48,6 +48,48 @@ TEST(without_any_token_it_overflows_at_once)
 	pool_down();
 }
 
+struct waiter {
+	struct call call;
+	kf_err submitted;
+};
+
+static void *wait_for_token(void *arg)
+{
+	struct waiter *w = arg;
+	w->submitted = pool_submit_and_wait(pools, &w->call.job);
+	return NULL;
+}
+
+/* Whoever waits himself has no use for software. */
+TEST(who_waits_himself_waits_for_a_token)
+{
+	struct waiter w = { 0 };
+	pthread_t thread;
+	OK(pool_that_overflows(1, 10));
+	OK(until_state(0, POOL_TOKEN_SERVING));
+	pull(0);
+	OK(until_state(0, POOL_TOKEN_GONE));
+	call_sign_init(&w.call, KEC, 1);
+
+	OK(pthread_create(&thread, NULL, wait_for_token, &w) == 0);
+	plug(0);
+	pthread_join(thread, NULL);
+
+	OK(kf_ok(w.submitted) && kf_ok(w.call.sign.err) && is_right(&w.call));
+	OK(!strcmp(w.call.job.token, "FAKE0") && !w.call.job.overflows);
+	pool_down();
+}
+
+TEST(who_waits_himself_is_told_at_once_that_nobody_has_the_key)
+{
+	struct call c;
+	OK(pool_with(1, 1 << KRSA));
+	call_sign_init(&c, KEC, 1);
+	OK(kf_is(pool_submit_and_wait(pools, &c.job), KF_E_UNAVAILABLE));
+	OK(kf_is(pool_submit_and_wait(NULL, &c.job), KF_E_UNAVAILABLE));
+	pool_down();
+}
+
 TEST(what_waits_for_too_long_overflows)
 {
 	struct call first, second;
