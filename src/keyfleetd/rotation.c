@@ -130,22 +130,51 @@ static kf_err find_unchanged(struct rotation *r, uint64_t version)
 	return op_authorise(call);
 }
 
-static kf_err run_steps(struct rotation *r, uint64_t version)
+static kf_err start(struct rotation *r, uint64_t version, enum op_next *ret)
 {
 	struct op_call *call = r->call;
 	epoch_online(r->chore.reader);
 	kf_err e = find_unchanged(r, version);
-	enum op_next next = kf_ok(e) ? op_start(call) : OP_FAIL;
+	if (kf_ok(e))
+		*ret = op_start(call);
 	epoch_offline(r->chore.reader);
 	KF_TRY(e);
+	return *ret == OP_FAIL ? call->err : KF_OK;
+}
+
+/* What could not begin here claims nothing: its tokens are away, or have enough to do. */
+static kf_err check_start(struct rotation *r, uint64_t version)
+{
+	enum op_next next = OP_FAIL;
+	kf_err e = start(r, version, &next);
+	op_clear(r->call);
+	return e;
+}
+
+static kf_err run_steps(struct rotation *r, uint64_t version)
+{
+	struct op_call *call = r->call;
+	enum op_next next = OP_FAIL;
+	KF_TRY(start(r, version, &next));
 	if (next == OP_WORK)
 		next = op_worked(call);
 	r->has_made = next == OP_COMMIT && call->is_slow;
 	if (next != OP_COMMIT)
 		return next == OP_FAIL ? call->err
 				       : kf_fail(INTERNAL, "nothing was changed");
-	e = chore_commit(&r->chore, &call->change);
+	kf_err e = chore_commit(&r->chore, &call->change);
 	op_learn_fate(call);
+	return e;
+}
+
+static kf_err rotate_on_tokens(struct rotation *r, const struct object *o)
+{
+	KF_TRY(check_start(r, o->version));
+	KF_TRY(record_first(r, o));
+	KF_TRY(claim(r, o));
+	kf_err e = run_steps(r, o->version + 1);
+	if (!kf_ok(e))
+		give_back(r, o);
 	return e;
 }
 
@@ -156,15 +185,10 @@ static kf_err rotate(struct rotation *r, struct object *o)
 	if (!replace_rotation(o, &operation, &payload))
 		return kf_fail(OBJECT_TYPE, "objects of this type are not rotated");
 	prepare(r, operation, buf_slice(&payload));
+	if (o->key && pool_key_is(o->key))
+		return rotate_on_tokens(r, o);
 	KF_TRY(record_first(r, o));
-	if (!o->key || !pool_key_is(o->key))
-		return run_steps(r, o->version);
-	KF_TRY(claim(r, o));
-	prepare(r, operation, buf_slice(&payload));
-	kf_err e = run_steps(r, o->version + 1);
-	if (!kf_ok(e))
-		give_back(r, o);
-	return e;
+	return run_steps(r, o->version);
 }
 
 static void tell(struct rotation *r, const struct object *o, kf_err e)
@@ -177,17 +201,27 @@ static void tell(struct rotation *r, const struct object *o, kf_err e)
 		log_err(e, "key cannot be rotated", LOG_TEXT("object", o->id));
 }
 
-/* A conflict before anything was made is no failure: another server is rotating it, or a client has changed it, and then
- * the next look finds it. */
+/* What is no failure, as long as nothing was made.  A conflict: another server is rotating it, or a client has changed
+ * it, and then the next look finds it.  Busy: the tokens, or the store, have enough to do. */
+static bool is_put_off(const struct rotation *r, const struct object *o, kf_err e)
+{
+	if (r->has_made || (!kf_is(e, KF_E_CONFLICT) && !kf_is(e, KF_E_BUSY)))
+		return false;
+	if (kf_is(e, KF_E_BUSY))
+		log_notice("key is rotated later", LOG_TEXT("object", o->id),
+			LOG_TEXT("why", e.site->text));
+	else
+		log_debug("rotation: another was first", LOG_TEXT("object", o->id));
+	return true;
+}
+
 static void rotate_one(struct rotation *r, struct object *o)
 {
 	memset(r->call->placeholder, 0, sizeof(r->call->placeholder));
 	r->has_made = false;
 	r->now_s = clock_wall_s();
 	kf_err e = rotate(r, o);
-	if (kf_is(e, KF_E_CONFLICT) && !r->has_made)
-		log_debug("rotation: another was first", LOG_TEXT("object", o->id));
-	else
+	if (!is_put_off(r, o, e))
 		tell(r, o, e);
 	if (kf_ok(e))
 		rests_drop(&r->rests, id_of(o));

@@ -4,7 +4,6 @@
  * in a key file (Key Adopt).  The key becomes active only when so many tokens as wanted hold it and have
  * signed with it.
  */
-#include "base/mem.h"
 #include "crypt/keygen.h"
 #include "op/pair.h"
 #include "op/slow.h"
@@ -237,24 +236,6 @@ static kf_err be_secret(struct pair_call *p)
 		       : kf_fail(INVALID_FIELD, "a key on tokens cannot be read");
 }
 
-/* A key that takes another one's name and cannot be used yet would be the worse one. */
-static kf_err check_enough(const struct op_call *call, const struct pair_call *p)
-{
-	CLEANUP(mem_freep) struct pool_token_status *rows = NULL;
-	size_t n = 0;
-	unsigned serving = 0;
-	if (!p->old_private)
-		return KF_OK;
-	KF_TRY(op_token_rows(call, &rows, &n));
-	for (size_t i = 0; i < n; i++)
-		serving += rows[i].state == POOL_TOKEN_SERVING &&
-			   slice_is(p->pool, rows[i].pool);
-	return serving && serving >= p->copies
-		       ? KF_OK
-		       : kf_fail(UNAVAILABLE, "fewer tokens are in use than are to hold "
-					      "the new key");
-}
-
 static kf_err prepare(struct op_call *call)
 {
 	struct pair_call *p = pair_of(call);
@@ -264,7 +245,8 @@ static kf_err prepare(struct op_call *call)
 	if (call->is_undoable && !p->key_id.n)
 		return kf_fail(FEATURE, "what tokens make is not undone");
 	KF_TRY(read_copies(p));
-	KF_TRY(check_enough(call, p));
+	if (p->old_private)
+		KF_TRY(op_token_check_enough(call, p->pool, p->copies));
 	KF_TRY(pair_describe(call));
 	p->private_key.is_generated = p->public_key.is_generated = false; /* not by us */
 	return be_secret(p);

@@ -154,6 +154,9 @@ static kf_err prepare(struct op_call *call)
 	KF_TRY(slice_to_text(wish(s, TOKEN_ATTRIBUTE_POOL), pool, sizeof(pool)));
 	KF_TRY(op_token_check(call, pool, true));
 	KF_TRY(read_copies(s));
+	if (s->replaces)
+		KF_TRY(op_token_check_enough(
+			call, wish(s, TOKEN_ATTRIBUTE_POOL), s->copies));
 	s->make.format = KMIP_KEY_FORMAT_TYPE_TOKEN;
 	s->make.is_generated = false; /* not by us */
 	return be_secret(&s->make);

@@ -66,6 +66,22 @@ kf_err op_token_find(
 	return kf_fail(NOT_FOUND, "no token of a pool has this serial number");
 }
 
+kf_err op_token_check_enough(
+	const struct op_call *call, struct slice pool, unsigned copies)
+{
+	CLEANUP(mem_freep) struct pool_token_status *rows = NULL;
+	size_t n = 0;
+	unsigned serving = 0;
+	KF_TRY(op_token_rows(call, &rows, &n));
+	for (size_t i = 0; i < n; i++)
+		serving += rows[i].state == POOL_TOKEN_SERVING &&
+			   slice_is(pool, rows[i].pool);
+	return serving && serving >= copies
+		       ? KF_OK
+		       : kf_fail(UNAVAILABLE, "fewer tokens are in use than are to hold "
+					      "the new key");
+}
+
 /* --- copies --- */
 
 struct slice token_attribute(struct slice set, const char *name)

@@ -24,6 +24,11 @@ kf_err op_token_rows(
 kf_err op_token_find(
 	const struct op_call *call, const char *serial, struct pool_token_status *ret);
 
+/* A key that takes another one's name and cannot be used yet would be the worse one: UNAVAILABLE while so many tokens
+ * of the pool are not in use, or none. */
+kf_err op_token_check_enough(
+	const struct op_call *call, struct slice pool, unsigned copies);
+
 /* The attribute "copies" (0: absent), and how many tokens can sign with the key now. */
 unsigned token_copies_wanted(struct slice attrs);
 unsigned token_copies_serving(const struct op_call *call, const struct token_key *key);
