@@ -16,10 +16,16 @@
 
 enum { LOOK_MS = 1000, AGAIN_MS = 60000, AGAIN_MOST_MS = 3600000 };
 
+/* Keys of a pool that belong to no object: what was made and lost, or is other programs'. */
+struct strays {
+	size_t seen, told;
+};
+
 struct eraser {
 	struct chore chore;
 	struct rests rests; /* keys that were tried in vain, and not at once again */
-	const char *told;   /* why it leaves everything alone */
+	struct strays strays[POOLS_MAX];
+	const char *told; /* why it leaves everything alone */
 	bool erases_restored;
 };
 
@@ -225,6 +231,50 @@ static kf_err erase_unless(struct eraser *e, struct buried *b)
 	return kf_fail(DENIED, "somebody has to look first");
 }
 
+/* ---- keys that nobody knows ---- */
+
+static bool is_stray(struct eraser *e, const struct pool_key_status *k)
+{
+	const struct catalog *c = server_of(e)->op.catalog;
+	epoch_online(e->chore.reader);
+	bool is = !token_key_object(c, k->key_id) && !token_key_buried(c, k->key_id);
+	epoch_offline(e->chore.reader);
+	return is && !op_slow_is_orphan(server_of(e)->slow, k->key_id) &&
+	       !own_key_is(&server_of(e)->own_key, k->key_id);
+}
+
+/* False: objects that are not known, or on their way, may be theirs. */
+static bool count_strays(
+	struct eraser *e, const struct pool_key_status *keys, size_t n, size_t *ret)
+{
+	struct store_status status;
+	store_status(server_of(e)->store, &status);
+	bool is_known = !ignorance(&status) && op_slow_is_idle(server_of(e)->slow);
+	*ret = 0;
+	for (size_t i = 0; is_known && i < n; i++)
+		*ret += is_stray(e, &keys[i]);
+	return is_known && op_slow_is_idle(server_of(e)->slow);
+}
+
+/* Whoever made them may be gone: a command that failed, a key server that died.  Told when two looks agree, and when
+ * there are other numbers of them. */
+static void tell_strays(
+	struct eraser *e, struct strays *s, const struct pool_key_status *keys, size_t n)
+{
+	size_t found;
+	if (!count_strays(e, keys, n, &found)) {
+		s->seen = SIZE_MAX;
+		return;
+	}
+	if (found && found == s->seen && found != s->told)
+		log_notice("tokens hold keys that belong to no object",
+			LOG_TEXT("pool", keys->pool), LOG_NUM("keys", (int64_t)found),
+			LOG_TEXT("see", "keyfleet dkek status --drift"));
+	if (found == s->seen)
+		s->told = found;
+	s->seen = found;
+}
+
 /* ---- all of them ---- */
 
 static void look_at_key(struct eraser *e, const struct pool_key_status *k)
@@ -240,7 +290,7 @@ static void look_at_key(struct eraser *e, const struct pool_key_status *k)
 		rests_add(&e->rests, id_of(k), clock_monotonic_ns());
 }
 
-static void look_at_pool(struct eraser *e, const char *pool)
+static void look_at_pool(struct eraser *e, const char *pool, struct strays *strays)
 {
 	struct pools *pools = server_of(e)->pools;
 	if (!kf_ok(pool_check(pools, pool, true)))
@@ -249,9 +299,11 @@ static void look_at_pool(struct eraser *e, const char *pool)
 	CLEANUP(mem_freep) struct pool_key_status *keys = calloc(most + 1, sizeof(*keys));
 	if (!keys)
 		return;
-	const size_t n = pool_keys(pools, pool, keys, most);
-	for (size_t i = 0; i < n && i < most && chore_pause(&e->chore, 0); i++)
+	const size_t found = pool_keys(pools, pool, keys, most);
+	const size_t n = found < most ? found : most;
+	for (size_t i = 0; i < n && chore_pause(&e->chore, 0); i++)
 		look_at_key(e, &keys[i]);
+	tell_strays(e, strays, keys, n);
 }
 
 static void look(struct chore *c)
@@ -260,7 +312,7 @@ static void look(struct chore *c)
 	struct pool_totals totals[POOLS_MAX];
 	size_t n = tokens_totals(c->server->tokens, totals, POOLS_MAX);
 	for (size_t i = 0; i < n; i++)
-		look_at_pool(e, totals[i].name);
+		look_at_pool(e, totals[i].name, &e->strays[i]);
 	rests_sweep(&e->rests, clock_monotonic_ns());
 }
 

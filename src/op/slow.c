@@ -83,6 +83,16 @@ void op_slow_end(struct op_slow *s, unsigned which)
 	pthread_mutex_unlock(&s->lock);
 }
 
+bool op_slow_is_idle(struct op_slow *s)
+{
+	bool is_taken = false;
+	pthread_mutex_lock(&s->lock);
+	for (unsigned i = 0; i < OP_SLOW_MAX; i++)
+		is_taken |= s->request[i].is_taken;
+	pthread_mutex_unlock(&s->lock);
+	return !is_taken;
+}
+
 kf_err op_slow_brings(struct op_slow *s, unsigned which, const uint8_t key_id[32])
 {
 	pthread_mutex_lock(&s->lock);

@@ -16,6 +16,7 @@ void op_slow_free(struct op_slow *s); /* NULL is fine */
  * may be empty.  *ret is for op_slow_end(), never 0. */
 kf_err op_slow_begin(struct op_slow *s, struct slice request_id, unsigned *ret);
 void op_slow_end(struct op_slow *s, unsigned which); /* 0: nothing was begun */
+bool op_slow_is_idle(struct op_slow *s);             /* none is under way */
 
 /* A request that brings a key (SHA-256 of its public half) to tokens says so, and whoever deletes a destroyed key from
  * them does: not both at a time.  BUSY: the other one is at it. */

@@ -87,7 +87,8 @@ void drift_of_key(const struct provision_drift *in, const struct drift_key *key)
 		return;
 	if (key->is_unknown)
 		tell(in, DRIFT_UNKNOWN_KEY, key->holder[0], key,
-			"belongs to no object: `keyfleet key adopt`");
+			"belongs to no object: `keyfleet key adopt`, then `key destroy` "
+			"if nobody wants it");
 	if (key->holders == 1 && key->missings)
 		tell(in, DRIFT_ONLY_COPY, key->holder[0], key, "has the only copy");
 	for (size_t i = 0; key->holders > 1 && i < key->missings; i++)

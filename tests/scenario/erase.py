@@ -136,6 +136,25 @@ def claim_what_was_destroyed_before_a_restore_waits_for_somebody_s_word(lab):
     lab.loses("older")
 
 
+def claim_keys_that_belong_to_no_object_are_told_after_a_start_and_can_be_deleted(lab):
+    needs_cards(lab)
+    told = "tokens hold keys that belong to no object"
+    before = lab.log().count(told)
+    lab.admin.create("main", "stray")
+    expect(lab.log().count(told) == before, "it has an object")
+    lab.server.process.stop()
+    for name in os.listdir(lab.server.dir):
+        if name.startswith("keyfleet.db") or name == "seen":
+            os.unlink(os.path.join(lab.server.dir, name))
+    lab.server.start()
+    lab.serves()
+    wait_until("the log to tell of it", lambda: lab.log().count(told) > before)
+    lab.server.keyfleet("key", "adopt", "stray")
+    lab.server.keyfleet("key", "revoke", "stray")
+    lab.server.keyfleet("key", "destroy", "stray", "--yes")
+    lab.loses("stray")
+
+
 def claim_a_card_that_hangs_meanwhile_does_not_hold_up_the_end(lab):
     needs_cards(lab)
     key = lab.admin.create("main", "stuck")
