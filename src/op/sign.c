@@ -165,7 +165,6 @@ static kf_err fill_digest(struct sign_job *job, struct slice digest)
 static kf_err fill_data(struct sign_job *job, struct slice data)
 {
 	job->is_digest = false;
-	job->outside = (struct slice){ 0 };
 	if (data.n > JOB_DATA_MAX && job->mech->hash != HASH_NONE)
 		return digest_into(job, data);
 	if (data.n > JOB_DATA_MAX) {
@@ -186,6 +185,7 @@ static void start_job(struct op_call *call, const struct sign_call *s)
 	job->key = call->object->key; /* held by call->object */
 	job->mech = s->mech;
 	job->salt = s->salt;
+	job->outside = (struct slice){ 0 }; /* a job of another kind may have been here */
 	job->err = KF_OK;
 	job->sig_n = 0;
 	call->mechanism = mech_name(job->mech);
