@@ -47,7 +47,7 @@ static size_t tag_size_of(const struct keywrap *k)
 	return k->tag_size ? k->tag_size : GCM_TAG;
 }
 
-static kf_err check(const struct keywrap *k, size_t plain_n)
+kf_err keywrap_check(const struct keywrap *k, size_t plain_n)
 {
 	const size_t tag = tag_size_of(k), iv = iv_size_of(k);
 	if (!plain_n || plain_n > KEYWRAP_MAX)
@@ -137,7 +137,7 @@ kf_err keywrap_seal(
 	CLEANUP(ossl_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = NULL;
 	uint8_t random[KEYWRAP_IV_MAX] = { 0 };
 
-	KF_TRY(check(k, plain.n));
+	KF_TRY(keywrap_check(k, plain.n));
 	KF_TRY(make_iv(k, random, iv));
 	KF_TRY(begin(k, (struct slice){ random, iv_size_of(k) }, true, &ctx));
 	KF_TRY(run(ctx, plain, ret));
@@ -146,7 +146,7 @@ kf_err keywrap_seal(
 
 /* --- opening --- */
 
-static kf_err check_sealed(const struct keywrap *k, struct slice iv, struct slice sealed)
+kf_err keywrap_check_sealed(const struct keywrap *k, struct slice iv, struct slice sealed)
 {
 	const size_t overhead = is_nist(k->mode) ? 8 : tag_size_of(k);
 	const bool is_block = k->mode == KEYWRAP_CBC || k->mode == KEYWRAP_CBC_PADDED;
@@ -182,7 +182,7 @@ kf_err keywrap_open(
 {
 	CLEANUP(ossl_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = NULL;
 
-	KF_TRY(check_sealed(k, iv, sealed));
+	KF_TRY(keywrap_check_sealed(k, iv, sealed));
 	KF_TRY(begin(k, iv, false, &ctx));
 	KF_TRY(expect_tag(k, ctx, &sealed));
 	return run(ctx, sealed, ret);

@@ -29,6 +29,12 @@ struct keywrap {
 	size_t tag_size;  /* GCM; 0: 16 bytes */
 };
 
+/* What sealing and opening look at first, for whoever leaves the rest to a token: BAD_PARAMETERS, or CRYPTO for what
+ * cannot have been sealed.  Says nothing of the key. */
+kf_err keywrap_check(const struct keywrap *k, size_t plain_n);
+kf_err keywrap_check_sealed(
+	const struct keywrap *k, struct slice iv, struct slice sealed);
+
 /* CBC and GCM make a random IV and append it to `iv`; the others leave it empty.  Appends to `ret`. */
 kf_err keywrap_seal(
 	const struct keywrap *k, struct slice plain, struct buf *iv, struct buf *ret);

@@ -4,6 +4,7 @@
 #include "keyfleetd/answer.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/server.h"
+#include "op/token_use.h"
 #include "op/undo.h"
 #include <assert.h>
 
@@ -105,17 +106,6 @@ static kf_err *result_of(struct req *r)
 				   : &r->call.decrypt.err;
 }
 
-/* What another key server may do better is said so. */
-static kf_err as_seen_from_afar(kf_err e)
-{
-	if (kf_is(e, KF_E_TOKEN))
-		return kf_fail(UNAVAILABLE,
-			"no token could do it: `keyfleet token list` says why");
-	if (kf_is(e, KF_E_CLOSED))
-		return kf_fail(UNAVAILABLE, "the key server is stopping");
-	return e;
-}
-
 /* Tokens cannot do it in time, but the key has a copy for this, and the pool is told that it may be used. */
 static bool overflows(const struct req *r, kf_err why)
 {
@@ -151,7 +141,7 @@ static void come_home_from_pool(struct loop_message *m)
 		req_resume(r);
 		return;
 	}
-	*result_of(r) = as_seen_from_afar(*result_of(r));
+	*result_of(r) = token_said(*result_of(r));
 	if (kf_ok(*result_of(r)))
 		req_record_result(r, AUDIT_DONE, KF_OK);
 	r->next = OP_ANSWER;
@@ -185,7 +175,7 @@ static enum step_result to_pool(struct req *r)
 		take_copy(r, e);
 		return STEP_AGAIN;
 	}
-	r->call.err = as_seen_from_afar(e);
+	r->call.err = token_said(e);
 	r->next = OP_FAIL;
 	return STEP_AGAIN;
 }

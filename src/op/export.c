@@ -5,29 +5,21 @@
 #include "kmip/import.h"
 #include "op/give.h"
 #include "op/step.h"
-#include "op/usage.h"
-
-struct export_call {
-	struct get_request q;
-	struct kmip_object object;
-};
 
 kf_err op_export_decode(struct op_call *call)
 {
 	struct ttlv_reader r = op_payload(call);
-	struct export_call *e = OP_REQUEST(call, struct export_call);
+	struct giving *g = OP_REQUEST(call, struct giving);
 
-	KF_TRY(get_get_request(&r, &e->q));
-	return op_name_object(call, &e->q.uid);
+	KF_TRY(get_get_request(&r, &g->q));
+	return op_name_object(call, &g->q.uid);
 }
 
 /* The attributes of the request are none: the buffer is free for those of the object. */
 static kf_err export(struct op_call *call)
 {
-	struct export_call *e = OP_REQUEST(call, struct export_call);
-
 	KF_TRY(op_check_tells(call));
-	KF_TRY(op_give(call, &e->q, &e->object));
+	KF_TRY(op_give(call, OP_REQUEST(call, struct giving)));
 	buf_clear(&call->attrs);
 	op_attrs_now(call, &call->attrs);
 	return buf_err(&call->attrs);
@@ -36,7 +28,10 @@ static kf_err export(struct op_call *call)
 enum op_next op_export_start(struct op_call *call)
 {
 	const kf_err err = export(call);
-	return op_then(call, err, kf_ok(err) ? op_commit_usage(call) : OP_FAIL);
+
+	if (!kf_ok(err))
+		return op_then(call, err, OP_FAIL);
+	return op_given(call, OP_REQUEST(call, struct giving));
 }
 
 void op_export_answer(struct op_call *call, struct ttlv_writer *w)
@@ -46,6 +41,6 @@ void op_export_answer(struct op_call *call, struct ttlv_writer *w)
 			   .object_type = call->object->type,
 			   .uid = op_uid(call),
 			   .attributes = buf_slice(&call->attrs),
-			   .object = OP_REQUEST(call, struct export_call)->object,
+			   .object = OP_REQUEST(call, struct giving)->a.object,
 		   });
 }

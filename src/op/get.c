@@ -5,17 +5,11 @@
 #include "op/give.h"
 #include "op/served.h"
 #include "op/step.h"
-#include "op/usage.h"
-
-struct get_call {
-	struct get_request q;
-	struct get_response a;
-};
 
 kf_err op_get_decode(struct op_call *call)
 {
 	struct ttlv_reader r;
-	struct get_call *g = OP_REQUEST(call, struct get_call);
+	struct giving *g = OP_REQUEST(call, struct giving);
 
 	op_start_payload(call, &r);
 	KF_TRY(get_get_request(&r, &g->q));
@@ -24,9 +18,9 @@ kf_err op_get_decode(struct op_call *call)
 
 static kf_err get(struct op_call *call)
 {
-	struct get_call *g = OP_REQUEST(call, struct get_call);
+	struct giving *g = OP_REQUEST(call, struct giving);
 
-	KF_TRY(op_give(call, &g->q, &g->a.object));
+	KF_TRY(op_give(call, g));
 	g->a.object_type = call->object->type;
 	g->a.uid = op_uid(call);
 	return KF_OK;
@@ -34,14 +28,21 @@ static kf_err get(struct op_call *call)
 
 enum op_next op_get_start(struct op_call *call)
 {
+	const struct giving *g = OP_REQUEST(call, struct giving);
 	const kf_err err = get(call);
+
 	if (!kf_ok(err))
 		return op_then(call, err, OP_FAIL);
-	op_note_served(call);
-	return op_commit_usage(call);
+	if (!giving_waited(g))
+		op_note_served(call);
+	return op_given(call, g);
 }
 
 void op_get_answer(struct op_call *call, struct ttlv_writer *w)
 {
-	get_put_response(w, &OP_REQUEST(call, struct get_call)->a);
+	const struct giving *g = OP_REQUEST(call, struct giving);
+
+	if (giving_waited(g))
+		op_note_served(call);
+	get_put_response(w, &g->a);
 }

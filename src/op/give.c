@@ -6,7 +6,9 @@
 #include "op/give.h"
 #include "op/material.h"
 #include "op/step.h"
-#include "op/wrap.h"
+#include "op/token_step.h"
+#include "op/usage.h"
+#include <stdlib.h>
 
 /* The call keeps the bytes that the object points to from now on. */
 static void keep(struct op_call *call, struct buf *bytes)
@@ -25,20 +27,60 @@ static bool wants_registered(const struct get_request *q)
 	       !q->key_compression_type;
 }
 
+static void release(struct op_call *call)
+{
+	struct giving *g = OP_REQUEST(call, struct giving);
+
+	wrapping_free(g->wrapping);
+	g->wrapping = NULL;
+	if (g->unwrapping)
+		unwrapping_clear(g->unwrapping);
+	free(g->unwrapping);
+	g->unwrapping = NULL;
+	call->use = (struct use_job){ 0 };
+}
+
+static kf_err open_block(
+	struct op_call *call, const struct unwrapping *u, struct key_block *kb)
+{
+	autobuf bytes = buf_new(call->server->message_max);
+
+	KF_TRY(op_unwrap(call, u, kb, &bytes));
+	if (wrap_encrypts(&u->how))
+		keep(call, &bytes);
+	return KF_OK;
+}
+
+/* What takes long, and tokens do, is for a worker. */
+static kf_err unwrap_later(struct op_call *call, struct unwrapping *u)
+{
+	struct giving *g = OP_REQUEST(call, struct giving);
+
+	if (call->object->is_sensitive)
+		return kf_fail(SENSITIVE, "the object is sensitive");
+	if (g->q.key_wrapping_specification.n)
+		return kf_fail(FEATURE, "to be unwrapped and wrapped anew at once, by a "
+					"key on tokens or of RSA");
+	g->unwrapping = calloc(1, sizeof(*u));
+	if (!g->unwrapping)
+		return kf_fail(NOMEM, "key wrapping");
+	*g->unwrapping = *u;
+	*u = (struct unwrapping){ 0 };
+	call->release = release;
+	return KF_OK;
+}
+
 /* The key that wraps it was not known when it was registered; it may be now. */
 static kf_err unwrap(struct op_call *call, struct key_block *kb)
 {
 	CLEANUP(unwrapping_clear) struct unwrapping u = { 0 };
-	autobuf bytes = buf_new(call->server->message_max);
 	bool is_known = false;
 
 	KF_TRY(op_unwrap_find(call, kb, &u, &is_known));
-	if (!is_known || !unwrapping_is_quick(&u))
+	if (!is_known)
 		return kf_fail(WRAP_TYPE, "the key is wrapped by a key that is not here");
-	KF_TRY(op_unwrap(call, &u, kb, &bytes));
-	if (wrap_encrypts(&u.how))
-		keep(call, &bytes);
-	return KF_OK;
+	return unwrapping_is_quick(&u) ? open_block(call, &u, kb)
+				       : unwrap_later(call, &u);
 }
 
 static kf_err choose(
@@ -87,27 +129,46 @@ static kf_err convert(struct op_call *call, uint32_t format, struct kmip_object 
 	return KF_OK;
 }
 
-static kf_err wrap(
-	struct op_call *call, struct slice specification, struct kmip_object *k)
+static kf_err end_wrapping(
+	struct op_call *call, struct wrapping *w, struct key_block *block)
 {
 	autobuf bytes = buf_new(call->server->message_max);
 
-	if (!specification.n)
-		return KF_OK;
-	if (!k->block.format)
-		return kf_fail(OBJECT_TYPE, "objects of this type are not wrapped");
-	KF_TRY(op_wrap(call, specification, &k->block, &bytes));
+	KF_TRY(op_wrap_end(call, w, block, &bytes));
 	keep(call, &bytes);
 	return KF_OK;
 }
 
-static kf_err shape(
-	struct op_call *call, const struct get_request *q, struct kmip_object *k)
+/* A token has done its part. */
+static kf_err after_use(struct op_call *call)
 {
-	KF_TRY(convert(call, q->key_format_type, k));
-	if (q->key_compression_type)
+	struct giving *g = OP_REQUEST(call, struct giving);
+	return end_wrapping(call, g->wrapping, &g->a.object.block);
+}
+
+static kf_err wrap(struct op_call *call, struct giving *g)
+{
+	CLEANUP(wrapping_freep) struct wrapping *w = NULL;
+	struct key_block *block = &g->a.object.block;
+
+	if (!block->format)
+		return kf_fail(OBJECT_TYPE, "objects of this type are not wrapped");
+	KF_TRY(op_wrap(call, g->q.key_wrapping_specification, block, &w));
+	if (!wrapping_waits(w))
+		return end_wrapping(call, w, block);
+	g->wrapping = w;
+	w = NULL;
+	call->release = release;
+	call->after_use = after_use;
+	return KF_OK;
+}
+
+static kf_err shape(struct op_call *call, struct giving *g)
+{
+	KF_TRY(convert(call, g->q.key_format_type, &g->a.object));
+	if (g->q.key_compression_type)
 		return kf_fail(KEY_COMPRESSION, "key compression");
-	return wrap(call, q->key_wrapping_specification, k);
+	return g->q.key_wrapping_specification.n ? wrap(call, g) : KF_OK;
 }
 
 /* What the version has no name for is neither cut nor converted unasked. */
@@ -122,9 +183,19 @@ static kf_err check_version(const struct op_call *call, const struct kmip_object
 	return KF_OK;
 }
 
-kf_err op_give(struct op_call *call, const struct get_request *q, struct kmip_object *ret)
+static kf_err finish(struct op_call *call, struct giving *g)
 {
+	KF_TRY(check_secrecy(call, &g->q, &g->a.object));
+	if (!wants_registered(&g->q))
+		KF_TRY(shape(call, g));
+	return check_version(call, &g->a.object);
+}
+
+kf_err op_give(struct op_call *call, struct giving *g)
+{
+	const struct get_request *q = &g->q;
 	const struct object *o = call->object;
+	struct kmip_object *k = &g->a.object;
 	struct slice material;
 
 	if (!ttlv_value_in(TTLV_KIND_OBJECT_TYPE, o->type, call->version))
@@ -134,12 +205,30 @@ kf_err op_give(struct op_call *call, const struct get_request *q, struct kmip_ob
 		return q->key_wrapping_specification.n ? op_check_secrecy_wrapped(o)
 						       : op_check_secrecy(o);
 	KF_TRY(store_material(call->server->store, o, &call->scratch, &material));
-	KF_TRY(kmip_object_parse(material, ret));
-	if (ret->block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
+	KF_TRY(kmip_object_parse(material, k));
+	if (k->block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
 		return kf_fail(SENSITIVE, "the key is on tokens");
-	KF_TRY(choose(call, q, ret));
-	KF_TRY(check_secrecy(call, q, ret));
-	if (!wants_registered(q))
-		KF_TRY(shape(call, q, ret));
-	return check_version(call, ret);
+	KF_TRY(choose(call, q, k));
+	return g->unwrapping ? KF_OK : finish(call, g);
+}
+
+/* On a worker, perhaps one that reads no catalog: nothing is wrapped here. */
+static enum op_next work(struct op_call *call)
+{
+	struct giving *g = OP_REQUEST(call, struct giving);
+	kf_err err = open_block(call, g->unwrapping, &g->a.object.block);
+
+	if (kf_ok(err))
+		err = finish(call, g);
+	return op_then(call, err, OP_ANSWER);
+}
+
+enum op_next op_given(struct op_call *call, const struct giving *g)
+{
+	if (!g->unwrapping)
+		return op_commit_usage(call, g->wrapping ? OP_USE : OP_ANSWER);
+	if (unwrapping_waits_for_tokens(g->unwrapping))
+		return op_token_work(call, work);
+	call->work = work;
+	return OP_WORK;
 }

@@ -6,8 +6,24 @@
  */
 #pragma once
 #include "kmip/get.h"
-#include "op/op.h"
+#include "op/wrap.h"
 
-/* What *ret points to lives as long as the call: in call->scratch, or where the store has it open. */
-kf_err op_give(
-	struct op_call *call, const struct get_request *q, struct kmip_object *ret);
+/* The operation's own struct begins with it. */
+struct giving {
+	struct get_request q;
+	struct get_response a;     /* the object; the rest is the operation's to say */
+	struct wrapping *wrapping; /* what a token is still to wrap, or NULL */
+	struct unwrapping
+		*unwrapping; /* what a worker or a token is still to unwrap, or NULL */
+};
+
+/* What the object points to lives as long as the call: in call->scratch, or where the store has it open.  With
+ * `wrapping` or `unwrapping` it is whole when the call comes to its answer. */
+kf_err op_give(struct op_call *call, struct giving *g);
+/* The last thing that the start does. */
+enum op_next op_given(struct op_call *call, const struct giving *g);
+/* It took longer than the start did. */
+static inline bool giving_waited(const struct giving *g)
+{
+	return g->wrapping || g->unwrapping;
+}

@@ -153,11 +153,23 @@ kf_err token_mac(
 
 /* ---- in the middle of other work ---- */
 
+kf_err token_said(kf_err e)
+{
+	if (kf_is(e, KF_E_TOKEN))
+		return kf_fail(UNAVAILABLE,
+			"no token could do it: `keyfleet token list` says why");
+	if (kf_is(e, KF_E_CLOSED))
+		return kf_fail(UNAVAILABLE, "the key server is stopping");
+	if (kf_is(e, KF_E_UNSUPPORTED))
+		return kf_fail(FEATURE, "the key's tokens do not do this");
+	return e;
+}
+
 kf_err token_use_now(
 	const struct op_call *call, const struct object *key, struct use_job *job)
 {
 	job->key = key->key;
 	struct pool_job waits = { .use = job, .deadline_ns = call->deadline_ns };
-	KF_TRY(pool_submit_and_wait(call->server->pools, &waits));
-	return job->err;
+	KF_TRY(token_said(pool_submit_and_wait(call->server->pools, &waits)));
+	return token_said(job->err);
 }

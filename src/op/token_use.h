@@ -22,6 +22,9 @@ enum op_next token_encipher_start(struct op_call *call, bool decrypts);
 kf_err token_mac(struct op_call *call, const struct cryptographic_parameters *p,
 	struct slice data);
 
+/* What a pool says of a job, as a client is told: UNAVAILABLE for what another key server may do better, FEATURE for what
+ * the key's tokens do not do. */
+kf_err token_said(kf_err e);
 /* Waits for a token; appends to job->out.  UNAVAILABLE, BUSY... as pool_submit() has it. */
 kf_err token_use_now(
 	const struct op_call *call, const struct object *key, struct use_job *job);

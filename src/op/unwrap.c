@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/prf.h"
 #include "op/secret.h"
-#include "op/wrap.h"
+#include "op/token_use.h"
+#include "op/token_wrap.h"
 #include "op/wrap_key.h"
 #include <openssl/crypto.h>
 #include <string.h>
@@ -81,12 +82,13 @@ kf_err op_unwrap_find(struct op_call *call, const struct key_block *kb,
 
 bool unwrapping_waits_for_tokens(const struct unwrapping *u)
 {
-	return u->encryption && u->encryption->key && pool_key_is(u->encryption->key);
+	return u->encryption && token_has_key(u->encryption);
 }
 
 bool unwrapping_is_quick(const struct unwrapping *u)
 {
-	return !u->encryption || u->encryption->type == OBJECT_SYMMETRIC_KEY;
+	return !u->encryption || (u->encryption->type == OBJECT_SYMMETRIC_KEY &&
+					 !token_has_key(u->encryption));
 }
 
 /* --- RSA --- */
@@ -95,8 +97,8 @@ bool unwrapping_is_quick(const struct unwrapping *u)
 static kf_err decrypt_on_token(struct op_call *call, struct decrypt_job *job)
 {
 	struct pool_job waits = { .decrypt = job, .deadline_ns = call->deadline_ns };
-	KF_TRY(pool_submit_and_wait(call->server->pools, &waits));
-	return job->err;
+	KF_TRY(token_said(pool_submit_and_wait(call->server->pools, &waits)));
+	return token_said(job->err);
 }
 
 static kf_err decrypt_here(struct decrypt_job *job)
@@ -176,6 +178,26 @@ static kf_err open_by_secret(struct op_call *call, const struct unwrapping *u,
 	return keywrap_open(&how, u->how.iv, sealed, ret);
 }
 
+static kf_err open_by_token(struct op_call *call, const struct unwrapping *u,
+	const struct cryptographic_parameters *p, struct slice sealed, struct buf *ret)
+{
+	struct keywrap how;
+	const char *name = NULL;
+
+	KF_TRY(wrap_key_cipher(u->encryption, p, (struct slice){ 0 }, &how, &name));
+	call->mechanism = name;
+	return token_wrap_open(call, u, &how, sealed, ret);
+}
+
+static kf_err open_by(struct op_call *call, const struct unwrapping *u,
+	const struct cryptographic_parameters *p, struct slice sealed, struct buf *ret)
+{
+	if (u->encryption->type == OBJECT_PRIVATE_KEY)
+		return open_by_private(call, u->encryption, p, sealed, ret);
+	return token_has_key(u->encryption) ? open_by_token(call, u, p, sealed, ret)
+					    : open_by_secret(call, u, p, sealed, ret);
+}
+
 static kf_err open_sealed(struct op_call *call, const struct unwrapping *u,
 	const struct key_block *kb, struct buf *ret)
 {
@@ -184,9 +206,7 @@ static kf_err open_sealed(struct op_call *call, const struct unwrapping *u,
 	if (!kb->is_encoded)
 		return kf_fail(INVALID_FIELD, "a wrapped Key Value is bytes");
 	KF_TRY(wrap_key_parameters(u->encryption, &u->how.encryption, &p));
-	return u->encryption->type == OBJECT_PRIVATE_KEY
-		       ? open_by_private(call, u->encryption, &p, kb->material, ret)
-		       : open_by_secret(call, u, &p, kb->material, ret);
+	return open_by(call, u, &p, kb->material, ret);
 }
 
 static kf_err verify(
@@ -198,6 +218,9 @@ static kf_err verify(
 	struct slice secret;
 
 	KF_TRY(wrap_key_parameters(u->mac, &u->how.mac, &p));
+	if (token_has_key(u->mac))
+		return kf_fail(FEATURE, "MAC/Signature Key Information: tokens hold this "
+					"key, and authenticate no wrapped keys");
 	KF_TRY(op_secret_open(call, u->mac, &scratch, &secret));
 	KF_TRY(wrap_key_mac(u->mac, &p, secret,
 		kb->is_encoded || is_bare ? kb->material : kb->value, &mac));
@@ -218,6 +241,19 @@ static kf_err take(const struct unwrapping *u, struct slice plain, struct key_bl
 	return KF_OK;
 }
 
+/* Nobody learns whether it was the padding or what came out that was wrong. */
+static kf_err open_block(struct op_call *call, const struct unwrapping *u,
+	struct key_block *kb, struct buf *bytes)
+{
+	kf_err err = open_sealed(call, u, kb, bytes);
+	if (kf_ok(err) && (!kf_ok(take(u, buf_slice(bytes), kb)) || !kb->material.n))
+		err = kf_fail(CRYPTO, "no Key Value");
+	return kf_is(err, KF_E_CRYPTO)
+		       ? kf_fail(CRYPTO, "this was not wrapped with this key, or is no "
+					 "Key Value")
+		       : err;
+}
+
 kf_err op_unwrap(struct op_call *call, const struct unwrapping *u, struct key_block *kb,
 	struct buf *bytes)
 {
@@ -225,10 +261,8 @@ kf_err op_unwrap(struct op_call *call, const struct unwrapping *u, struct key_bl
 
 	if (wrap_macs(&u->how))
 		KF_TRY(verify(call, u, kb));
-	if (wrap_encrypts(&u->how)) {
-		KF_TRY(open_sealed(call, u, kb, bytes));
-		KF_TRY(take(u, buf_slice(bytes), &plain));
-	}
+	if (wrap_encrypts(&u->how))
+		KF_TRY(open_block(call, u, &plain, bytes));
 	if (!plain.material.n)
 		return kf_fail(INVALID_FIELD, "an empty key");
 	plain.is_wrapped = false;

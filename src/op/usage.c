@@ -126,11 +126,13 @@ kf_err op_count_usage(struct op_call *call, const struct object *o, uint64_t byt
 	if (!o->is_limited || is_counted(call, o))
 		return KF_OK;
 	call->spends = true;
-	call->after_spending = OP_ANSWER;
 	return count(call, o, bytes, 1);
 }
 
-enum op_next op_commit_usage(const struct op_call *call)
+enum op_next op_commit_usage(struct op_call *call, enum op_next next)
 {
-	return call->change.n ? OP_COMMIT : OP_ANSWER;
+	if (!call->change.n)
+		return next;
+	call->after_spending = next;
+	return OP_COMMIT;
 }

@@ -19,11 +19,10 @@ enum op_next op_spend_usage(struct op_call *call, uint64_t bytes, enum op_next n
 /* The same for the later parts of a stream: they are no objects of their own. */
 enum op_next op_spend_usage_more(struct op_call *call, uint64_t bytes, enum op_next next);
 
-/* For operations that protect with other keys than their object, and that answer when all is counted (Get
- * and Export, which wrap): counts one use of `o`, once a call, in call->change.  The start's last thing is then
- * op_commit_usage(). */
+/* For operations that protect with other keys than their object (Get and Export, which wrap): counts one use of `o`,
+ * once a call, in call->change.  The start's last thing is then op_commit_usage(): `next` when all is counted. */
 kf_err op_count_usage(struct op_call *call, const struct object *o, uint64_t bytes);
-enum op_next op_commit_usage(const struct op_call *call);
+enum op_next op_commit_usage(struct op_call *call, enum op_next next);
 
 /* What is left, and its unit (KMIP_USAGE_LIMITS_UNIT_*); false: no limits. */
 struct usage {

@@ -3,22 +3,51 @@
 #include "crypt/prf.h"
 #include "op/material.h"
 #include "op/secret.h"
+#include "op/token_use.h"
+#include "op/token_wrap.h"
 #include "op/usage.h"
 #include "op/wrap_key.h"
+#include <stdlib.h>
 
-/* What is being made, before it goes into the caller's buffer as a whole. */
 struct wrapping {
 	struct key_wrapping how;
-	struct buf value; /* the Key Value, or what its bytes become */
+	struct buf value;      /* the Key Value, or what its bytes become */
+	struct buf attributes; /* inside the Key Value */
 	struct buf iv, mac;
+	struct buf sealed;      /* by a token */
+	struct object *mac_key; /* owned reference, or NULL */
+	struct cryptographic_parameters mac_parameters;
+	bool waits;
 };
 
-static void wrapping_free(struct wrapping *w)
+static struct wrapping *wrapping_new(const struct op_call *call)
 {
+	const size_t most = call->server->message_max;
+	struct wrapping *w = calloc(1, sizeof(*w));
+	if (!w)
+		return NULL;
+	w->value = buf_new(most);
+	w->attributes = buf_new(most);
+	w->sealed = buf_new(most);
+	w->iv = buf_new(KEYWRAP_IV_MAX);
+	w->mac = buf_new(PRF_SIZE_MAX);
+	return w;
+}
+
+void wrapping_free(struct wrapping *w)
+{
+	if (!w)
+		return;
 	buf_free(&w->value);
+	buf_free(&w->attributes);
+	buf_free(&w->sealed);
 	buf_free(&w->iv);
 	buf_free(&w->mac);
+	object_unref(w->mac_key);
+	free(w);
 }
+
+bool wrapping_waits(const struct wrapping *w) { return w->waits; }
 
 /* --- what is wrapped --- */
 
@@ -63,9 +92,9 @@ static kf_err put_encoded(struct op_call *call, struct key_block *kb,
 	return ttlv_written(&w);
 }
 
-static kf_err put_value(struct op_call *call, const struct key_wrapping *how,
-	struct key_block *kb, struct buf *attributes, struct buf *ret)
+static kf_err put_value(struct op_call *call, struct wrapping *w, struct key_block *kb)
 {
+	const struct key_wrapping *how = &w->how;
 	const bool is_bare = how->encoding == KMIP_ENCODING_OPTION_NO_ENCODING;
 
 	if (is_bare && how->attributes_n)
@@ -74,12 +103,12 @@ static kf_err put_value(struct op_call *call, const struct key_wrapping *how,
 	if (is_bare && kb->is_transparent)
 		return kf_fail(ENCODING_OPTION, "a structure needs TTLV Encoding");
 	if (is_bare) {
-		buf_add_slice(ret, kb->material);
-		return buf_err(ret);
+		buf_add_slice(&w->value, kb->material);
+		return buf_err(&w->value);
 	}
 	if (how->attributes_n)
-		KF_TRY(put_attributes(call, how, attributes));
-	return put_encoded(call, kb, attributes, ret);
+		KF_TRY(put_attributes(call, how, &w->attributes));
+	return put_encoded(call, kb, &w->attributes, &w->value);
 }
 
 /* --- wrapping it --- */
@@ -119,6 +148,28 @@ static kf_err seal_by_secret(struct op_call *call, const struct object *key,
 	return buf_err(&w->value);
 }
 
+/* What it will be is not there yet. */
+static kf_err seal_by_token(struct op_call *call, const struct object *key,
+	const struct cryptographic_parameters *p, struct wrapping *w)
+{
+	struct keywrap how;
+
+	KF_TRY(wrap_key_cipher(key, p, (struct slice){ 0 }, &how, &call->mechanism));
+	KF_TRY(token_wrap_seal(key, &how, &w->value, &w->iv, &call->use));
+	call->use.out = &w->sealed;
+	w->waits = true;
+	return KF_OK;
+}
+
+static kf_err seal_by(struct op_call *call, const struct object *key,
+	const struct cryptographic_parameters *p, struct wrapping *w)
+{
+	if (key->type == OBJECT_PUBLIC_KEY)
+		return seal_by_public(call, key, p, w);
+	return token_has_key(key) ? seal_by_token(call, key, p, w)
+				  : seal_by_secret(call, key, p, w);
+}
+
 static kf_err seal(struct op_call *call, struct wrapping *w)
 {
 	const struct object *key = NULL;
@@ -131,16 +182,13 @@ static kf_err seal(struct op_call *call, struct wrapping *w)
 		key, call->now_s, OP_PROTECT, KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY));
 	KF_TRY(wrap_key_parameters(key, &w->how.encryption, &p));
 	KF_TRY(op_count_usage(call, key, w->value.n));
-	return key->type == OBJECT_PUBLIC_KEY ? seal_by_public(call, key, &p, w)
-					      : seal_by_secret(call, key, &p, w);
+	return seal_by(call, key, &p, w);
 }
 
-static kf_err authenticate(struct op_call *call, struct wrapping *w)
+static kf_err find_mac_key(struct op_call *call, struct wrapping *w)
 {
-	autobuf scratch = buf_new(call->server->message_max);
 	const struct object *key = NULL;
-	struct cryptographic_parameters p;
-	struct slice secret;
+	const size_t n = w->waits ? token_wrap_size(&call->use) : w->value.n;
 
 	KF_TRY(wrap_key_find(call, &w->how.mac.uid, PERM_WRAP, &key));
 	if (key->type == OBJECT_PRIVATE_KEY)
@@ -149,19 +197,32 @@ static kf_err authenticate(struct op_call *call, struct wrapping *w)
 		return kf_fail(OBJECT_TYPE, "keys of this type do not authenticate");
 	KF_TRY(wrap_key_check(key, call->now_s, OP_PROTECT,
 		KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_GENERATE));
-	KF_TRY(wrap_key_parameters(key, &w->how.mac, &p));
-	KF_TRY(op_count_usage(call, key, w->value.n));
-	KF_TRY(op_secret_open(call, key, &scratch, &secret));
+	KF_TRY(wrap_key_parameters(key, &w->how.mac, &w->mac_parameters));
+	if (token_has_key(key))
+		return kf_fail(FEATURE, "MAC/Signature Key Information: tokens hold this "
+					"key, and authenticate no wrapped keys");
+	KF_TRY(op_count_usage(call, key, n));
+	w->mac_key = object_ref(key);
 	if (!call->mechanism)
 		call->mechanism = "MAC";
-	return wrap_key_mac(key, &p, secret, buf_slice(&w->value), &w->mac);
+	return KF_OK;
+}
+
+static kf_err authenticate(struct op_call *call, struct wrapping *w)
+{
+	autobuf scratch = buf_new(call->server->message_max);
+	struct slice secret;
+
+	KF_TRY(op_secret_open(call, w->mac_key, &scratch, &secret));
+	return wrap_key_mac(
+		w->mac_key, &w->mac_parameters, secret, buf_slice(&w->value), &w->mac);
 }
 
 /* --- the block --- */
 
 /* Everything that the block will point to; the writer of the answer looks at it later. */
-static kf_err fill(struct op_call *call, struct wrapping *w, const struct buf *attributes,
-	struct key_block *kb, struct buf *bytes)
+static kf_err fill(
+	struct op_call *call, struct wrapping *w, struct key_block *kb, struct buf *bytes)
 {
 	const bool is_sealed = wrap_encrypts(&w->how);
 	const struct slice value = is_sealed ? buf_slice(&w->value) : kb->material;
@@ -172,47 +233,54 @@ static kf_err fill(struct op_call *call, struct wrapping *w, const struct buf *a
 	key_wrapping_data_put(&out, &w->how);
 	const size_t data_n = bytes->n;
 	buf_add_slice(bytes, value);
-	buf_add_slice(bytes, buf_slice(attributes));
+	buf_add_slice(bytes, buf_slice(&w->attributes));
 	KF_TRY(buf_err(bytes));
 	kb->is_wrapped = true;
 	kb->is_encoded = is_sealed;
 	kb->wrapping_data = (struct slice){ bytes->p, data_n };
 	kb->material = (struct slice){ bytes->p + data_n, value.n };
 	kb->attributes = (struct slice){ bytes->p + data_n + value.n,
-		is_sealed ? 0 : attributes->n };
+		is_sealed ? 0 : w->attributes.n };
 	kb->writes_attributes = kb->attributes.n > 0;
 	return KF_OK;
 }
 
-static kf_err wrap(
-	struct op_call *call, struct wrapping *w, struct key_block *kb, struct buf *bytes)
+static kf_err begin(struct op_call *call, struct wrapping *w, struct key_block *kb)
 {
-	autobuf attributes = buf_new(call->server->message_max);
-
-	KF_TRY(put_value(call, &w->how, kb, &attributes, &w->value));
+	KF_TRY(put_value(call, w, kb));
 	if (wrap_encrypts(&w->how))
 		KF_TRY(seal(call, w));
-	if (wrap_macs(&w->how))
-		KF_TRY(authenticate(call, w));
-	return fill(call, w, &attributes, kb, bytes);
+	return wrap_macs(&w->how) ? find_mac_key(call, w) : KF_OK;
 }
 
 kf_err op_wrap(struct op_call *call, struct slice specification, struct key_block *kb,
-	struct buf *bytes)
+	struct wrapping **ret)
 {
-	const size_t most = call->server->message_max;
-	CLEANUP(wrapping_free)
-	struct wrapping w = {
-		.value = buf_new(most),
-		.iv = buf_new(KEYWRAP_IV_MAX),
-		.mac = buf_new(PRF_SIZE_MAX),
-	};
+	CLEANUP(wrapping_freep) struct wrapping *w = wrapping_new(call);
 
-	KF_TRY(key_wrapping_specification_parse(specification, call->version, &w.how));
-	KF_TRY(wrap_check_method(&w.how));
+	if (!w)
+		return kf_fail(NOMEM, "key wrapping");
+	KF_TRY(key_wrapping_specification_parse(specification, call->version, &w->how));
+	KF_TRY(wrap_check_method(&w->how));
 	if (kb->is_wrapped || kb->is_encoded)
 		return kf_fail(WRAP_TYPE, "the key is wrapped by a key that is not here");
 	if (!kb->has_value)
 		return kf_fail(NO_VALUE, "there is no Key Value here");
-	return wrap(call, &w, kb, bytes);
+	KF_TRY(begin(call, w, kb));
+	*ret = w;
+	w = NULL;
+	return KF_OK;
+}
+
+kf_err op_wrap_end(
+	struct op_call *call, struct wrapping *w, struct key_block *kb, struct buf *bytes)
+{
+	if (w->waits) {
+		buf_clear(&w->value);
+		buf_add_slice(&w->value, buf_slice(&w->sealed));
+		KF_TRY(buf_err(&w->value));
+	}
+	if (w->mac_key)
+		KF_TRY(authenticate(call, w));
+	return fill(call, w, kb, bytes);
 }

@@ -9,8 +9,8 @@
  *
  *   wrapping methods   Encrypt, MAC/sign, Encrypt then MAC/sign; the others: FEATURE
  *   encrypting keys    AES: NIST Key Wrap (RFC 3394), AES Key Wrap Padding (RFC 5649), CBC, GCM, whose tag
- *                      follows the ciphertext; RSA: OAEP, by the public key
- *   MACs               HMAC by a symmetric key; a signature: FEATURE
+ *                      follows the ciphertext; on tokens: op/token_wrap.h; RSA: OAEP, by the public key
+ *   MACs               HMAC, CMAC by a symmetric key; a signature, a key on tokens: FEATURE
  */
 #pragma once
 #include "kmip/key_block.h"
@@ -26,12 +26,21 @@ static inline bool wrap_macs(const struct key_wrapping *how)
 	return how->method != KMIP_WRAPPING_METHOD_ENCRYPT;
 }
 
-/* Replaces the Key Value of a block that is not wrapped by the wrapped one, and adds the Key Wrapping
- * Data.  What the block then points to is in `bytes`, which must not be where it pointed before.
- * call->object is the key that is wrapped: its attributes are what Attribute Names mean.
- * `specification` is the whole item, as it came. */
+/* A Key Value on its way to being a wrapped one.  On the call's loop. */
+struct wrapping;
+
+/* All that can be known beforehand is checked and counted.  call->object is the key that is wrapped: its attributes are
+ * what Attribute Names mean.  `specification` is the whole item, as it came. */
 kf_err op_wrap(struct op_call *call, struct slice specification, struct key_block *kb,
+	struct wrapping **ret);
+/* The key that wraps is on tokens: call->use is what one of them is to do (OP_USE) before the rest. */
+bool wrapping_waits(const struct wrapping *w);
+/* The rest: replaces the Key Value of the block by the wrapped one, and adds the Key Wrapping Data.  What the block then
+ * points to is in `bytes`, which must not be where it pointed before. */
+kf_err op_wrap_end(struct op_call *call, struct wrapping *w, struct key_block *kb,
 	struct buf *bytes);
+void wrapping_free(struct wrapping *w); /* NULL is fine */
+static inline void wrapping_freep(struct wrapping **w) { wrapping_free(*w); }
 
 /* The keys that a wrapped Key Block names, held until unwrapping_clear(). */
 struct unwrapping {
@@ -46,7 +55,7 @@ kf_err op_unwrap_find(struct op_call *call, const struct key_block *kb,
  * not what was wrapped with this key. */
 kf_err op_unwrap(struct op_call *call, const struct unwrapping *u, struct key_block *kb,
 	struct buf *bytes);
-/* A key that tokens hold unwraps on a worker that may wait for them; an AES key takes microseconds. */
+/* A key that tokens hold unwraps on a worker that may wait for them; an AES key of software takes microseconds. */
 bool unwrapping_waits_for_tokens(const struct unwrapping *u);
 bool unwrapping_is_quick(const struct unwrapping *u);
 void unwrapping_clear(struct unwrapping *u);

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a KMIP client does with keys that tokens hold is what it does with others: made, used, wrapping, replaced,
 destroyed; only that nobody gets them.  On SmartCard-HSMs, and on tokens behind PKCS#11."""
+import glob
 import os
+import time
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -61,6 +63,13 @@ class Hsms(Lab):
 
     def connect(self):
         return Wire(*self.admin.where)
+
+    def records(self, uid, operation):
+        lines = []
+        for name in sorted(glob.glob(os.path.join(self.server.dir, "audit", "*.log"))):
+            with open(name, "rb") as f:
+                lines += f.read().rstrip(b"\0").decode(errors="replace").splitlines()
+        return [line for line in lines if f" object={uid} " in line and f" operation={operation} " in line]
 
     def restart(self):
         self.server.process.stop()
@@ -421,6 +430,164 @@ def claim_an_aes_key_is_replaced_and_destroyed(lab, wire, pool):
         retire(wire, uid)
     wait_until("the tokens to let them go", lambda: "old-" + pool not in labels(lab))
     expect(refused(wire, ENCRYPT, text(UID, new) + mode(ECB) + octets(0x4200C2, bytes(16))) == DESTROYED, "alive")
+
+
+# ---- other keys wrapped by AES keys on tokens ----
+
+PLAIN, KEK = 1, 1  # Encoding Option No Encoding; Wrapping Method Encrypt
+MODES = (NIST_WRAP, PADDED_WRAP, CBC)
+UNSUPPORTED, BAD_PARAMETERS, WRONG_MASK, UNAVAILABLE = 0x08, 0x24, 0x29, 0x44
+
+
+def wrapping_key(lab, wire, pool):
+    made = lab.__dict__.setdefault("wrapping", {})
+    if pool not in made:
+        made[pool] = make_aes(wire, pool, "kek-" + pool, 256, WRAPS | UNWRAPS, mode(PADDED_WRAP), mode(CBC, PKCS5), mode(GCM))
+    return made[pool]
+
+
+def specification(kek, parameters, *more):
+    return struct_(0x420047, enum(0x42009E, KEK), struct_(0x420036, text(UID, kek), parameters), *more)
+
+
+def blob_under(wire, uid, kek, parameters):
+    """Key Block, and what is wrapped: the bare key."""
+    block = block_of(done(wire, GET, text(UID, uid) + specification(kek, parameters, enum(0x4200A3, PLAIN))))
+    return block, find(block, 0x420045)
+
+
+def register_wrapped(block):
+    return (enum(0x420057, 2) + struct_(0x420125, int_(USAGE, ENCRYPTS), NOW) + struct_(0x42008F, struct_(0x420040, written(block))))
+
+
+def register_kek(wire, name, key, usage=WRAPS | UNWRAPS):
+    """The same in software."""
+    block = struct_(0x420040, enum(0x420042, 1), struct_(0x420045, octets(0x420043, key)), enum(0x420028, AES),
+                    int_(0x42002A, 8 * len(key)))
+    made = done(wire, REGISTER, enum(0x420057, 2) + struct_(0x420125, named(name), int_(USAGE, usage), mode(NIST_WRAP), NOW)
+                + struct_(0x42008F, block))
+    return find(made, UID).decode()
+
+
+@each_pool
+def claim_keys_leave_wrapped_by_an_aes_key_on_tokens_and_come_back(lab, wire, pool):
+    kek = wrapping_key(lab, wire, pool)
+    key = os.urandom(32)
+    plain = register_plain(wire, "leaves-" + pool, key)
+    for how in MODES:
+        for version in ((1, 0), (1, 4), (2, 1)):
+            given = struct_(0x42002B, enum(0x420011, how))
+            block = block_of(done(wire, GET, text(UID, plain) + specification(kek, given), version=version))
+            expect(key not in written(block), "it is there in the clear")
+            back = find(done(wire, REGISTER, register_wrapped(block)), UID).decode()
+            given = done(wire, GET, text(UID, back) + enum(0x4200F8, 1))
+            expect(find(given, 0x420043) == key, f"another key came out: {how}, {version}")
+
+
+def unwrapped(decipher, sealed):
+    """RFC 3394, 2.2.2, with somebody else's block cipher."""
+    check, half = sealed[:8], [sealed[i:i + 8] for i in range(8, len(sealed), 8)]
+    for step in range(6 * len(half), 0, -1):
+        at = (step - 1) % len(half)
+        block = decipher((int.from_bytes(check, "big") ^ step).to_bytes(8, "big") + half[at])
+        check, half[at] = block[:8], block[8:]
+    expect(check == b"\xa6" * 8, "this is no AES Key Wrap")
+    return b"".join(half)
+
+
+@each_pool
+def claim_what_a_token_wrapped_is_what_the_standard_says(lab, wire, pool):
+    kek, key = secrets(lab, wire, pool), os.urandom(16)
+    plain = register_plain(wire, "standard-" + pool, key)
+    _, sealed = blob_under(wire, plain, kek, mode(NIST_WRAP))
+    expect(unwrapped(lambda block: decrypt(wire, kek, mode(ECB), block), sealed) == key, "another key")
+
+
+@each_pool
+def claim_a_key_is_exported_and_imported_under_an_aes_key_on_tokens(lab, wire, pool):
+    kek, key = wrapping_key(lab, wire, pool), os.urandom(16)
+    plain = register_plain(wire, "exported-" + pool, key)
+    given = done(wire, EXPORT, text(UID, plain) + specification(kek, mode(CBC)))
+    block = block_of(given)
+    expect(find(block, 0x42003D) and key not in written(block), block)
+    done(wire, IMPORT, text(UID, "again-" + pool) + enum(0x420057, 2) + enum(0x4200F8, 1)
+         + struct_(0x420125, int_(USAGE, ENCRYPTS)) + struct_(0x42008F, struct_(0x420040, written(block))))
+    expect(find(done(wire, GET, text(UID, "again-" + pool)), 0x420043) == key, "another key was imported")
+
+
+@each_pool
+def claim_only_what_the_token_s_key_wrapped_comes_back(lab, wire, pool):
+    kek = wrapping_key(lab, wire, pool)
+    plain = register_plain(wire, "changed-" + pool, os.urandom(16))
+    told = set()
+    for how in MODES:
+        block = block_of(done(wire, GET, text(UID, plain) + specification(kek, mode(how))))
+        sealed = find(block, 0x420045)
+        for at in (0, len(sealed) - 1):
+            changed = sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1:]
+            answer = items_of(wire.ask(request(REGISTER, register_wrapped(
+                [(tag, changed if tag == 0x420045 else v) for tag, v in block]))))[0]
+            expect(status(answer) != 0, f"{how}: taken")
+            told.add((reason(answer), find(answer, 0x42007D)))
+    expect(len(told) == 1 and FAILURE in {why for why, _ in told}, told)
+    expect(all(t["state"] == "serving" for t in lab.admin.tokens().values()), lab.admin.tokens())
+
+
+@each_pool
+def claim_keys_on_tokens_wrap_only_what_and_as_they_may(lab, wire, pool):
+    kek = wrapping_key(lab, wire, pool)
+    plain = register_plain(wire, "refused-" + pool, os.urandom(16))
+    expect(refused(wire, GET, text(UID, plain) + specification(kek, mode(GCM))) == UNSUPPORTED, "GCM")
+    told = refused(wire, GET, text(UID, plain) + specification(kek, mode(CTR)))
+    expect(told == BAD_PARAMETERS, f"CTR is none of its parameters: {told:#x}")
+    encrypts = make_aes(wire, pool, "encrypts-" + pool, 128, ENCRYPTS)
+    told = refused(wire, GET, text(UID, plain) + specification(encrypts, mode(NIST_WRAP)))
+    expect(told == WRONG_MASK, f"a key that does not wrap: {told:#x}")
+    both = struct_(0x420047, enum(0x42009E, 3), struct_(0x420036, text(UID, kek), mode(CBC)),
+                   struct_(0x42004E, text(UID, secrets(lab, wire, pool)), mode(NIST_WRAP)))
+    expect(refused(wire, GET, text(UID, plain) + both) == UNSUPPORTED, "a MAC by a key on tokens")
+    held, _ = pairs(lab, wire, pool)
+    told = refused(wire, GET, text(UID, held) + specification(kek, mode(PADDED_WRAP)))
+    expect(told in (SENSITIVE, NOT_EXTRACTABLE), f"{told:#x}")
+    retire(wire, encrypts)
+    told = refused(wire, GET, text(UID, plain) + specification(encrypts, mode(NIST_WRAP)))
+    expect(told != FAILURE, f"{told:#x}")
+
+
+@each_pool
+def claim_each_wrapping_is_on_record_with_both_keys_and_the_token(lab, wire, pool):
+    kek = wrapping_key(lab, wire, pool)
+    plain = register_plain(wire, "recorded-" + pool, os.urandom(16))
+    done(wire, GET, text(UID, plain) + specification(kek, mode(NIST_WRAP)))
+    wait_until("the records", lambda: len(lab.records(plain, "Get")) == 2)
+    allowed, made = lab.records(plain, "Get")
+    expect("phase=allowed" in allowed and "phase=done" in made, lab.records(plain, "Get"))
+    expect(f"with={kek}" in allowed and "AES_KEY_WRAP" in allowed, allowed)
+    serials = [s for s, t in lab.admin.tokens().items() if t["pool"] == pool]
+    expect(any(f"token={s}" in made for s in serials), made)
+
+
+def claim_without_its_tokens_it_is_said_soon_that_nothing_is_wrapped(lab):
+    if lab.why_not:
+        skip(lab.why_not)
+    with lab.connect() as wire:
+        wire.tls.settimeout(60)
+        kek = wrapping_key(lab, wire, "cards")
+        plain = register_plain(wire, "waits", os.urandom(16))
+        block = block_of(done(wire, GET, text(UID, plain) + specification(kek, mode(NIST_WRAP))))
+        for card in ("1", "2"):
+            lab.cards.tell("card", card, "unplug")
+        wait_until("both cards to be gone", lambda: [t["state"] for t in lab.admin.tokens().values()
+                                                     if t["pool"] == "cards"] == ["gone"] * 2)
+        began = time.monotonic()
+        for code, payload in ((GET, text(UID, plain) + specification(kek, mode(NIST_WRAP))), (REGISTER, register_wrapped(block))):
+            told = refused(wire, code, payload)
+            expect(told == UNAVAILABLE, f"{told:#x}")
+        expect(time.monotonic() - began < 30, "it took too long")
+        for card in ("1", "2"):
+            lab.cards.tell("card", card, "replug")
+        wait_until("both cards to serve", lambda: [t["state"] for t in lab.admin.tokens().values()] == ["serving"] * 4)
+        done(wire, REGISTER, register_wrapped(block))
 
 
 # ---- keys that agree ----

@@ -26,12 +26,15 @@ struct attribute {
 struct object {
 	bool is_used;
 	EVP_PKEY *pkey; /* of a private one */
+	size_t secret_n;
+	uint8_t secret[32]; /* of one of AES */
 	size_t n;
 	struct attribute attribute[ATTRIBUTES_MAX];
 };
 struct session {
 	bool is_open, may_write;
 	CK_MECHANISM_TYPE mechanism;
+	uint8_t iv[16];
 	struct object *key;
 	size_t found_n, found_at;
 	CK_OBJECT_HANDLE found[OBJECTS_MAX];

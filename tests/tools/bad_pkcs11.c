@@ -304,15 +304,25 @@ static CK_RV generate_key_pair(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_ATTRIBUT
 	return bad_leave(CKR_OK);
 }
 
-/* It has these functions, as the standard wants it, but nothing to do them with. */
 static CK_RV generate_key(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_ATTRIBUTE *template,
 	CK_ULONG n, CK_OBJECT_HANDLE *ret)
 {
 	SESSION("GenerateKey", h);
-	(void)s, (void)m, (void)template, (void)n, (void)ret;
-	return bad_leave(CKR_FUNCTION_NOT_SUPPORTED);
+	if (m->mechanism != CKM_AES_KEY_GEN)
+		return bad_leave(CKR_MECHANISM_INVALID);
+	if (!s->may_write)
+		return bad_leave(CKR_SESSION_READ_ONLY);
+	struct object *o = bad_new_object(ret);
+	bad_put_template(o, template, n);
+	CK_ULONG bytes = 0;
+	memcpy(&bytes, bad_attribute(o, CKA_VALUE_LEN)->value, sizeof(bytes));
+	o->secret_n = bytes;
+	RAND_bytes(o->secret, (int)bytes);
+	*ret = bad_told("GenerateKey", *ret);
+	return bad_leave(CKR_OK);
 }
 
+/* It has this function, as the standard wants it, but nothing to do it with. */
 static CK_RV derive_key(CK_SESSION_HANDLE h, CK_MECHANISM *m, CK_OBJECT_HANDLE base,
 	CK_ATTRIBUTE *template, CK_ULONG n, CK_OBJECT_HANDLE *ret)
 {
@@ -358,8 +368,12 @@ static CK_RV use_init(
 	struct object *o = bad_object(key);
 	if (!bad.is_logged_in)
 		return bad_leave(CKR_USER_NOT_LOGGED_IN);
-	if (!o || !o->pkey)
+	if (!o || (!o->pkey && !o->secret_n))
 		return bad_leave(CKR_KEY_HANDLE_INVALID);
+	if (o->secret_n && m->mechanism != CKM_AES_CMAC && m->mechanism != CKM_AES_CBC)
+		return bad_leave(CKR_KEY_TYPE_INCONSISTENT);
+	if (m->mechanism == CKM_AES_CBC)
+		memcpy(s->iv, m->pParameter, sizeof(s->iv));
 	s->mechanism = m->mechanism;
 	s->key = o;
 	return bad_leave(CKR_OK);
@@ -410,13 +424,49 @@ static size_t use_key(struct session *s, const uint8_t *in, size_t n, uint8_t *o
 	return size;
 }
 
+static size_t use_cmac(const struct session *s, const uint8_t *in, size_t n, uint8_t *out)
+{
+	static const char *const names[] = { "AES-128-CBC", "AES-192-CBC",
+		"AES-256-CBC" };
+	size_t size = 0;
+	return EVP_Q_mac(NULL, "CMAC", NULL, names[s->key->secret_n / 8 - 2], NULL,
+		       s->key->secret, s->key->secret_n, in, n, out, 16, &size)
+		       ? size
+		       : 0;
+}
+
+static size_t use_cbc(
+	const struct session *s, bool encrypts, const uint8_t *in, size_t n, uint8_t *out)
+{
+	const EVP_CIPHER *const ciphers[] = { EVP_aes_128_cbc(), EVP_aes_192_cbc(),
+		EVP_aes_256_cbc() };
+	int size = 0;
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	bool is_good = n % 16 == 0 &&
+		       EVP_CipherInit_ex2(ctx, ciphers[s->key->secret_n / 8 - 2],
+			       s->key->secret, s->iv, encrypts, NULL) == 1 &&
+		       EVP_CIPHER_CTX_set_padding(ctx, 0) == 1 &&
+		       EVP_CipherUpdate(ctx, out, &size, in, (int)n) == 1;
+	EVP_CIPHER_CTX_free(ctx);
+	return is_good ? (size_t)size : 0;
+}
+
+static size_t use_secret(
+	struct session *s, const char *name, const uint8_t *in, size_t n, uint8_t *out)
+{
+	return s->mechanism == CKM_AES_CMAC
+		       ? use_cmac(s, in, n, out)
+		       : use_cbc(s, !strcmp(name, "Encrypt"), in, n, out);
+}
+
 static CK_RV use(const char *name, CK_SESSION_HANDLE h, const uint8_t *in, CK_ULONG n,
 	uint8_t *out, CK_ULONG *ret)
 {
 	SESSION(name, h);
 	if (!s->key)
 		return bad_leave(CKR_OPERATION_NOT_INITIALIZED);
-	size_t size = use_key(s, in, n, out);
+	size_t size = s->key->secret_n ? use_secret(s, name, in, n, out)
+				       : use_key(s, in, n, out);
 	s->key = NULL;
 	*ret = bad_told(name, size);
 	return bad_leave(size ? CKR_OK : CKR_DATA_INVALID);

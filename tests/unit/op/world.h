@@ -174,10 +174,14 @@ static kf_err steps(struct world *w)
 			soft_decrypt(w->session, &call->decrypt);
 			next = OP_ANSWER;
 			break;
-		case OP_USE:
-			call->use.err = kf_fail(UNAVAILABLE, "no tokens here");
+		case OP_USE: {
+			const kf_err err = pool_submit_and_wait(
+				w->server.pools, &(struct pool_job){ .use = &call->use });
+			if (!kf_ok(err))
+				call->use.err = err;
 			next = OP_ANSWER;
 			break;
+		}
 		case OP_WORK:
 			w->worked = true;
 			next = op_worked(call);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "token/driver.h"
 #include <dlfcn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,4 +71,17 @@ __attribute__((unused)) static kf_err bad_login(struct token *t, const char *tex
 	kf_err err = DRIVER->login(t, pin);
 	secret_free(pin);
 	return err;
+}
+
+__attribute__((unused)) static bool is_of_the_contract(kf_err e)
+{
+	static const enum kf_code codes[] = { KF_E_NONE, KF_E_TOKEN, KF_E_CLOSED,
+		KF_E_AUTH, KF_E_NOT_FOUND, KF_E_UNSUPPORTED, KF_E_BAD_PARAMETERS,
+		KF_E_CRYPTO, KF_E_READ_ONLY, KF_E_FULL, KF_E_EXISTS, KF_E_CONFLICT,
+		KF_E_DENIED, KF_E_NOMEM };
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++)
+		if (kf_is(e, codes[i]))
+			return true;
+	printf("# %s\n", e.site->text);
+	return false;
 }
