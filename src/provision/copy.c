@@ -2,6 +2,7 @@
 #include "provision/copy.h"
 #include "base/mem.h"
 #include "crypt/ossl.h"
+#include "token/use.h"
 #include <openssl/core_names.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
@@ -91,13 +92,25 @@ static kf_err prove_by_decryption(const struct token_driver *driver, struct toke
 		       : ossl_fail(CRYPTO, "the copy of the key decrypts wrongly");
 }
 
+/* It says once more which key it is: nobody else has it, who could check an answer to another question. */
+static kf_err prove_by_cmac(const struct token_driver *driver, struct token *t,
+	const struct token_key_facts *key)
+{
+	const struct token_use question = { USE_CMAC, NULL, use_challenge };
+	uint8_t mac[USE_MAC_SIZE], id[KEY_ID_SIZE];
+	KF_TRY(driver->use(t, key->handle, &question, mac));
+	use_key_id(mac, id);
+	return memcmp(id, key->key_id, sizeof(id)) == 0
+		       ? KF_OK
+		       : kf_fail(CRYPTO, "the copy of the key is another one");
+}
+
 kf_err copy_prove(const struct token_driver *driver, struct token *t,
 	const struct token_key_facts *key)
 {
 	CLEANUP(pubkey_freep) struct pubkey *pub = NULL;
-	/* What a secret key is known by the token computed with it. */
 	if (key->alg && key->alg->family == FAMILY_AES)
-		return KF_OK;
+		return prove_by_cmac(driver, t, key);
 	CLEANUP(mem_freep) struct sign_job *job = calloc(1, sizeof(*job));
 	if (!job)
 		return kf_fail(NOMEM, "no memory for a signature");

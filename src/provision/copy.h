@@ -23,7 +23,8 @@ kf_err copy_any_holder(const struct provision *p, const uint8_t key_id[KEY_ID_SI
 /* On the token's thread. */
 kf_err copy_wrap(const struct token_driver *driver, struct token *t,
 	const struct token_key_facts *key, struct token_blob *ret);
-/* On the token's thread: a signature over something nobody has seen, verified. */
+/* On the token's thread: a signature over something nobody has seen, verified; of AES keys what they are known by,
+ * computed anew.  CRYPTO: it is another key. */
 kf_err copy_prove(const struct token_driver *driver, struct token *t,
 	const struct token_key_facts *key);
 /* Deletes a key that was no good, unless the token itself failed: nothing more is asked of it then. */

@@ -37,9 +37,12 @@ class Erasing(Tokens):
     def serves(self):
         wait_until("the card to serve", lambda: [t["state"] for t in self.admin.tokens().values()] == ["serving"])
 
-    def destroyed(self, name):
+    def make_aes(self, name):
+        return self.server.keyfleet("key", "create", name, "--type", "aes:256", "--pool", "main").stdout.split()[0]
+
+    def destroyed(self, name, make=None):
         """While the card is away, which still has it."""
-        key = self.admin.create("main", name)
+        key = make(name) if make else self.admin.create("main", name)
         self.server.keyfleet("key", "revoke", key)
         self.cards.tell("card", "1", "unplug")
         wait_until("the card to be gone", lambda: [t["state"] for t in self.admin.tokens().values()] == ["gone"])
@@ -85,6 +88,17 @@ def claim_each_deletion_is_on_record_before_it_is_done(lab):
     expect(lab.events(lab.own) == ["erase", "erased"], lab.audit())
     first = next(line for line in lab.audit() if "event=erase " in line)
     expect("pool=main" in first and "token=" in first and "key=" in first, first)
+
+
+def claim_an_aes_key_that_was_destroyed_leaves_its_card_when_that_comes_back(lab):
+    needs_cards(lab)
+    stays = lab.make_aes("stays")
+    key = lab.destroyed("goes", lab.make_aes)
+    lab.cards.tell("card", "1", "replug")
+    lab.serves()
+    lab.loses("goes")
+    wait_until("the record of it", lambda: lab.events(key) == ["erase", "erased"])
+    expect(lab.holds("stays") and not lab.events(stays), "another AES key was deleted")
 
 
 def claim_nothing_is_deleted_while_an_object_cannot_be_read(lab):

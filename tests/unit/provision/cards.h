@@ -82,6 +82,15 @@ static kf_err cards_sign(struct token *t, unsigned handle, struct sign_job *job)
 	return e;
 }
 
+static kf_err cards_use(
+	struct token *t, unsigned handle, const struct token_use *u, uint8_t *ret)
+{
+	kf_err e = schsm_driver.use(t, handle, u, ret);
+	if (kf_ok(e) && cards_sign_wrongly)
+		ret[0] ^= 1;
+	return e;
+}
+
 static const struct token_facts *cards_facts(struct token *t)
 {
 	struct token_facts *f = (struct token_facts *)(uintptr_t)schsm_driver.facts(t);
@@ -133,6 +142,7 @@ static void bench_open(struct bench *b)
 	b->driver.wake = cards_wake;
 	b->driver.open = cards_open;
 	b->driver.sign = cards_sign;
+	b->driver.use = cards_use;
 	b->driver.facts = cards_facts;
 	b->driver.import_share = cards_import_share;
 	if (!is_good(secret_init(1 << 18)))

@@ -195,6 +195,37 @@ TEST(what_does_not_prove_that_it_is_the_key_is_not_erased)
 	}
 }
 
+static kf_err make_secret(struct bench *b, unsigned copies, uint8_t ret_id[KEY_ID_SIZE])
+{
+	const struct provision_new_key in = {
+		.key = { .alg = alg_aes(256), .label = "kek" },
+		.copies = copies,
+	};
+	return provision_generate_secret(&b->p, &in, ret_id, &r);
+}
+
+TEST(an_aes_key_that_does_not_say_again_which_it_is_is_not_erased)
+{
+	CLEANUP(bench_close) struct bench b;
+	uint8_t id[KEY_ID_SIZE], other[KEY_ID_SIZE];
+	bench_ready(&b);
+	OK(is_good(make_secret(&b, 2, id)) && is_good(make_secret(&b, 2, other)));
+	OK(memcmp(id, other, sizeof(id)) != 0);
+
+	cards_sign_wrongly = true;
+	OK(kf_ok(provision_erase(&b.p, id, NULL, &r)));
+	cards_sign_wrongly = false;
+
+	EQ(r.failed, 2);
+	for (size_t k = 0; k < r.n; k++)
+		OK(r.row[k].outcome != PROVISION_FAILED ||
+			kf_is(r.row[k].err, KF_E_CONFLICT));
+	EQ(holders(&b, id), 2);
+	OK(is_good(provision_erase(&b.p, id, NULL, &r)));
+	EQ(holders(&b, id), 0);
+	EQ(holders(&b, other), 2); /* its label is the same */
+}
+
 TEST(a_key_that_is_used_up_cannot_prove_itself_and_is_erased_all_the_same)
 {
 	CLEANUP(bench_close) struct bench b;
