@@ -5,6 +5,7 @@
 #include "base/conf.h"
 #include "cli/call.h"
 #include "cli/key_import.h"
+#include "cli/key_secret.h"
 #include "cli/key_token.h"
 #include "crypt/alg.h"
 #include "keyfleet.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 /* Names are shown in tables and logs, and asked for by people. */
@@ -40,26 +40,10 @@ static kf_err print_id(const char *id)
 	return KF_OK;
 }
 
-static bool is_symmetric(const char *type)
-{
-	return strncasecmp(type, "aes:", 4) == 0 || strncasecmp(type, "aes-", 4) == 0;
-}
-
-static kf_err create_symmetric(struct cli *c, const char *type, kf_new_object *q)
-{
-	char algorithm[32];
-	snprintf(algorithm, sizeof(algorithm), "aes:%.20s", type + 4);
-	q->algorithm = algorithm;
-	kf_call call = { 0 };
-	kf_id id;
-	if (kf_create(c->client, q, &id, &call) == KF_SUCCESS)
-		return print_id(id.text);
-	return not_made(c, q->name, &call);
-}
-
 static kf_err read_type(const struct cli *c, const char *type, const struct alg **ret)
 {
-	*ret = alg_by_name(slice_of(type));
+	*ret = key_secret_is_meant(type) ? key_secret_type(type)
+					 : alg_by_name(slice_of(type));
 	if (*ret)
 		return KF_OK;
 	cli_note(c,
@@ -70,63 +54,75 @@ static kf_err read_type(const struct cli *c, const char *type, const struct alg 
 	return kf_fail(INVALID_FIELD, "unknown type of key");
 }
 
-static kf_err create_pair(struct cli *c, const char *type, kf_new_object *q)
+static kf_err create_pair(struct cli *c, const struct key_wish *wish)
 {
-	const struct alg *alg;
-	KF_TRY(read_type(c, type, &alg));
-	q->algorithm = alg->name;
+	struct kf_client *client;
+	kf_new_object q = { .algorithm = wish->alg->name,
+		.name = wish->name,
+		.is_active = !wish->is_inactive };
+	KF_TRY(cli_client(c, &client));
 	/* TLS 1.2 key exchange decrypts; whether anybody may is a matter of grants. */
-	if (alg->family == FAMILY_RSA)
-		q->usage = KF_MAY_SIGN | KF_MAY_DECRYPT;
+	if (wish->alg->family == FAMILY_RSA)
+		q.usage = KF_MAY_SIGN | KF_MAY_DECRYPT;
 	kf_call call = { .timeout_ms = 60000 };
 	kf_id private_key, public_key;
-	if (kf_create_key_pair(c->client, q, &private_key, &public_key, &call) ==
+	if (kf_create_key_pair(client, &q, &private_key, &public_key, &call) ==
 		KF_SUCCESS)
 		return print_id(private_key.text);
-	return not_made(c, q->name, &call);
+	return not_made(c, q.name, &call);
+}
+
+static kf_err create_secret(struct cli *c, const struct key_wish *wish)
+{
+	autobuf id = buf_new(256);
+	KF_TRY(key_secret_create(c, wish, NULL, &id));
+	buf_add_u8(&id, 0);
+	KF_TRY(buf_err(&id));
+	return print_id((const char *)id.p);
 }
 
 struct creation {
-	const char *type, *copies, *on;
-	bool is_inactive;
+	const char *type, *copies;
+	struct key_wish wish;
 	struct tokens_options tokens;
 };
 
-static kf_err create_on_tokens(struct cli *c, const struct creation *q)
+static kf_err create_on_tokens(struct cli *c, struct creation *q)
 {
-	struct key_wish wish = {
-		.name = c->argv[0], .token = q->on, .is_inactive = q->is_inactive
-	};
-	if (is_symmetric(q->type))
-		return kf_fail(INVALID_FIELD, "tokens make key pairs only");
-	if (q->on && !q->tokens.is_local)
+	if (q->wish.token && !q->tokens.is_local)
 		return kf_fail(INVALID_FIELD, "--on is for --local");
-	KF_TRY(read_type(c, q->type, &wish.alg));
-	KF_TRY(key_token_copies(c, q->copies, &wish.copies));
-	return key_token_create(c, &q->tokens, &wish);
+	KF_TRY(key_token_copies(c, q->copies, &q->wish.copies));
+	return key_token_create(c, &q->tokens, &q->wish);
 }
 
-static kf_err create_on_server(struct cli *c, const struct creation *q)
+static kf_err create(struct cli *c, struct creation *q)
 {
-	struct kf_client *client;
-	KF_TRY(cli_client(c, &client));
-	kf_new_object o = { .name = c->argv[0], .is_active = !q->is_inactive };
-	return is_symmetric(q->type) ? create_symmetric(c, q->type, &o)
-				     : create_pair(c, q->type, &o);
+	q->wish.name = c->argv[0];
+	KF_TRY(check_name(q->wish.name));
+	KF_TRY(read_type(c, q->type, &q->wish.alg));
+	const bool is_secret = q->wish.alg->family == FAMILY_AES;
+	if (q->wish.wraps && !is_secret)
+		return kf_fail(
+			INVALID_FIELD, "--wraps is for keys of AES: --type aes:256");
+	if (is_secret && q->tokens.is_local)
+		return kf_fail(INVALID_FIELD,
+			"keys of AES are made through a key server, whose objects tell "
+			"which they are: --pool NAME without --local");
+	if (q->tokens.pool || q->tokens.is_local)
+		return create_on_tokens(c, q);
+	return is_secret ? create_secret(c, &q->wish) : create_pair(c, &q->wish);
 }
 
 static kf_err run_create(struct cli *c)
 {
 	struct creation q = { .type = "ec:P-256" };
 	const struct cli_option options[] = { TOKENS_OPTIONS(q.tokens),
-		{ "type", &q.type, NULL }, { "inactive", NULL, &q.is_inactive },
-		{ "copies", &q.copies, NULL }, { "on", &q.on, NULL } };
+		{ "type", &q.type, NULL }, { "inactive", NULL, &q.wish.is_inactive },
+		{ "wraps", NULL, &q.wish.wraps }, { "copies", &q.copies, NULL },
+		{ "on", &q.wish.token, NULL } };
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
 	KF_TRY(cli_operands(c, 1, 1));
-	KF_TRY(check_name(c->argv[0]));
-	if (q.tokens.pool || q.tokens.is_local)
-		return create_on_tokens(c, &q);
-	return create_on_server(c, &q);
+	return create(c, &q);
 }
 
 static kf_err import_software(struct cli *c, struct key_import *in, const char *file)
@@ -325,7 +321,8 @@ static kf_err run_show(struct cli *c)
 const struct command command_key_create = {
 	.words = "key create",
 	.args = "NAME [--type rsa:2048|ec:P-256|...] [--pool NAME [--copies N]]",
-	.summary = "make a key pair; prints the private key's id",
+	.summary = "make a key pair or a key of AES; prints the private key's id, or its "
+		   "own",
 	.help = "  --type TYPE  rsa:2048, rsa:3072, rsa:4096, ec:P-256 (also prime256v1, "
 		"secp256r1),\n"
 		"               ec:P-384, ec:P-521, ec:brainpoolP256r1, P384r1, P512r1, "
@@ -334,6 +331,11 @@ const struct command command_key_create = {
 		"the key server\n"
 		"               has legacy_rsa_1024 = yes\n"
 		"  --inactive   do not activate it: see `keyfleet key activate`\n"
+		"  --wraps      of AES: it wraps and unwraps other keys (AES Key Wrap "
+		"with "
+		"and without\n"
+		"               padding) and does nothing else: see `keyfleet key "
+		"export`\n"
 		"\nOn tokens:\n"
 		"  --copies N          so many tokens shall hold it [all of the pool]\n"
 		"  --on TOKEN          with --local: the token that makes "

@@ -46,6 +46,7 @@ struct key_wish {
 	unsigned copies; /* 0: on every token */
 	const char *token;
 	bool is_inactive;
+	bool wraps; /* AES: other keys, and nothing else */
 };
 
 struct tokens;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cli/call.h"
+#include "cli/key_secret.h"
 #include "cli/shares.h"
 #include "kmip/create_key_pair.h"
 #include "kmip/token_admin.h"
@@ -356,19 +357,29 @@ static kf_err send_create(
 	return ask_for_pair(t, KMIP_OPERATION_CREATE_KEY_PAIR, &p, ret_id);
 }
 
-static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *ret_id,
-	struct provision_report *ret)
+static kf_err create_pair(
+	struct tokens *t, const struct key_wish *wish, struct buf *ret_id)
 {
 	enum { SET_MAX = 4096 };
 	struct create_key_pair_request q;
 	struct buf sets[3] = { buf_new(SET_MAX), buf_new(SET_MAX), buf_new(SET_MAX) };
-	KF_TRY(need_pool(t));
 	kf_err e = put_attributes(t, wish, &q, sets);
 	if (kf_ok(e))
 		e = send_create(t, &q, ret_id);
 	for (int i = 0; i < 3; i++)
 		buf_free(&sets[i]);
-	return kf_ok(e) ? tell_holders(t, wish, ret_id, ret) : e;
+	return e;
+}
+
+static kf_err create(struct tokens *t, const struct key_wish *wish, struct buf *ret_id,
+	struct provision_report *ret)
+{
+	KF_TRY(need_pool(t));
+	if (wish->alg->family == FAMILY_AES)
+		KF_TRY(key_secret_create(t->cli, wish, t->options.pool, ret_id));
+	else
+		KF_TRY(create_pair(t, wish, ret_id));
+	return tell_holders(t, wish, ret_id, ret);
 }
 
 static kf_err certificate(struct tokens *t, const char *key,
