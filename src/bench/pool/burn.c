@@ -75,6 +75,8 @@ static void *torment(void *arg)
 		}
 		resume_all(t->fleet);
 	}
+	for (unsigned card = 0; card < TOKENS; card++)
+		tell(card, "resume"); /* one that hangs is waited for by its thread */
 	return NULL;
 }
 
