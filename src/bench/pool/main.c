@@ -212,7 +212,7 @@ static int usage(FILE *to)
 		    "  --seconds S           of each measurement (default 10)\n"
 		    "  --signatures N        of the burn-in with RSA-2048 (20000)\n"
 		    "  --ec-signatures N     of the burn-in with brainpoolP256r1 (20000)\n"
-		    "  --fault-ms MS         between two faults of the burn-in (200)\n"
+		    "  --fault-ms MS         between two faults of the burn-in (500)\n"
 		    "  --socket PATH         burn-in with 8 blank cards of this pcscd\n"
 		    "  --json FILE\n");
 	return to == stderr ? 64 : 0;
@@ -259,7 +259,7 @@ static bool parse(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
 	struct options o = {
-		.seconds = 10, .signatures = 20000, .ec_signatures = 20000, .fault_ms = 200
+		.seconds = 10, .signatures = 20000, .ec_signatures = 20000, .fault_ms = 500
 	};
 	struct report r = { .json = buf_new(1 << 20) };
 	if (!parse(argc, argv, &o))
