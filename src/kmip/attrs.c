@@ -131,21 +131,26 @@ SHORT_CUT(bool, BOOL, bool, ttlv_item_long(&it) != 0)
 SHORT_CUT(date, DATE, int64_t, ttlv_item_long(&it))
 SHORT_CUT(text, TEXT, struct slice, it.value)
 
-bool attrs_get_name(struct slice set, size_t n, struct slice *ret)
+static bool get_name(const struct ttlv_item *it, struct slice *ret)
 {
-	struct ttlv_item it;
-	if (!attrs_find(set, TAG_NAME, n, &it))
-		return false;
-	struct ttlv_reader r = ttlv_read(it.value);
+	struct ttlv_reader r = ttlv_read(it->value);
 	ttlv_get_text(&r, TAG_NAME_VALUE, ret);
 	return ttlv_ok(&r);
 }
 
+bool attrs_get_name(struct slice set, size_t n, struct slice *ret)
+{
+	struct ttlv_item it;
+	return attrs_find(set, TAG_NAME, n, &it) && get_name(&it, ret);
+}
+
 bool attrs_has_name(struct slice set, struct slice name)
 {
+	struct ttlv_reader r = ttlv_read(set);
+	struct ttlv_item it;
 	struct slice have;
-	for (size_t n = 0; attrs_get_name(set, n, &have); n++)
-		if (slice_eq(have, name))
+	while (ttlv_next(&r, &it))
+		if (it.tag == TAG_NAME && get_name(&it, &have) && slice_eq(have, name))
 			return true;
 	return false;
 }

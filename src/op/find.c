@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PERIODS_MAX = 4096, SORT_MAX = 4096 };
+/* A plan is made on a loop: so many look-ups for ranges of dates and parts of masks, and no more. */
+enum { PERIODS_MAX = 4096, LOOKUPS_MAX = 8192, SORT_MAX = 4096 };
 
 /* --- one way to look: a union of terms, and how many places that are --- */
 
@@ -47,8 +48,19 @@ struct planning {
 	const struct find_question *q;
 	struct term_space space[2];
 	size_t spaces;
+	uint64_t left; /* look-ups */
 	struct find_plan *plan;
 };
+
+/* What is too much to be looked up narrows nothing; the rest of the question may. */
+static bool may_look_up(struct planning *p, uint64_t values)
+{
+	const uint64_t times = values * p->spaces;
+	if (times > p->left)
+		return false;
+	p->left -= times;
+	return true;
+}
 
 static void plan_spaces(struct planning *p)
 {
@@ -81,7 +93,7 @@ static void plan_mask(struct planning *p, uint32_t wanted)
 	size_t n;
 
 	way_init(&w);
-	if (!catalog_masks(p->q->catalog, mask, &n) || !wanted)
+	if (!catalog_masks(p->q->catalog, mask, &n) || !wanted || !may_look_up(p, n))
 		return; /* objects without a mask have none of its bits, too */
 	for (size_t i = 0; i < p->spaces; i++)
 		for (size_t k = 0; k < n; k++)
@@ -121,7 +133,8 @@ static void plan_date(struct planning *p, uint32_t tag)
 	int64_t first, last;
 
 	way_init(&w);
-	if (!find_periods(p, tag, &first, &last))
+	if (!find_periods(p, tag, &first, &last) ||
+		!may_look_up(p, first <= last ? (uint64_t)(last - first) + 1 : 0))
 		return;
 	for (size_t i = 0; i < p->spaces; i++)
 		for (int64_t at = first; at <= last; at++)
@@ -179,7 +192,7 @@ static void plan_attribute(struct planning *p, const struct ttlv_item *it)
 
 kf_err find_plan(const struct find_question *q, struct find_plan *ret)
 {
-	struct planning p = { .q = q, .plan = ret };
+	struct planning p = { .q = q, .left = LOOKUPS_MAX, .plan = ret };
 	struct ttlv_reader r = ttlv_read(q->wanted);
 	struct ttlv_item it;
 

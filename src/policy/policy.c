@@ -11,6 +11,10 @@ enum {
 	KNOW = PERM_GET_ATTRIBUTES | PERM_LOCATE,
 	/* More grants than this of one client are searched by key, fewer are walked through. */
 	WALK_MAX = 16,
+	/* More than this is not looked at to find out whether other names would give somebody more: grants of a
+	 * client that cover the object, and bytes of attributes, for each client anew. */
+	COVER_MAX = 64,
+	COMPARED_MAX = 2 << 20,
 };
 
 static const char all[] = "*", by_name[] = "name:", by_group[] = "group:";
@@ -56,6 +60,12 @@ bool policy_bind(const struct rights *r, struct who *who)
 
 /* --- which grants cover an object --- */
 
+/* The grants of one client that cover an object. */
+struct cover {
+	const struct grant_row *grant[COVER_MAX];
+	size_t n; /* more than fit: they are not all there */
+};
+
 /* What the grants that cover the object say together. */
 struct tally {
 	const struct object *object;
@@ -64,6 +74,7 @@ struct tally {
 	const struct grant_row *best, *csr;
 	/* for owners: what grants to sign with this key say */
 	bool signs, signs_freely;
+	struct cover *into; /* gathers them there and counts nothing; NULL: counts them */
 };
 
 static uint32_t broken(const struct grant_row *g, uint32_t kept)
@@ -95,8 +106,19 @@ static void take(const struct grant_row **best, const struct grant_row *g, uint3
 		*best = g;
 }
 
+static void gather(struct cover *into, const struct grant_row *g)
+{
+	if (into->n < COVER_MAX)
+		into->grant[into->n] = g;
+	into->n++;
+}
+
 static void count(struct tally *t, const struct grant_row *g)
 {
+	if (t->into) {
+		gather(t->into, g);
+		return;
+	}
 	if (g->permissions & t->wanted)
 		take(&t->best, g, t->kept);
 	if (g->permissions & PERM_CSR)
@@ -142,12 +164,11 @@ static int order_of(const struct grant_row *g, const char *prefix, struct slice 
 	return order ? order : (have > text.n) - (have < text.n);
 }
 
-static void count_key(struct tally *t, const struct grant_row *const *grant, size_t n,
-	const char *prefix, struct slice text)
+/* The first that is not before them; the grants are sorted by key. */
+static size_t first_of(const struct grant_row *const *grant, size_t n, const char *prefix,
+	struct slice text)
 {
 	size_t from = 0, to = n;
-	if (!text.n)
-		return;
 	while (from < to) {
 		size_t middle = from + (to - from) / 2;
 		if (order_of(grant[middle], prefix, text) < 0)
@@ -155,7 +176,16 @@ static void count_key(struct tally *t, const struct grant_row *const *grant, siz
 		else
 			to = middle;
 	}
-	for (; from < n && !order_of(grant[from], prefix, text); from++)
+	return from;
+}
+
+static void count_key(struct tally *t, const struct grant_row *const *grant, size_t n,
+	const char *prefix, struct slice text)
+{
+	if (!text.n)
+		return;
+	for (size_t from = first_of(grant, n, prefix, text);
+		from < n && !order_of(grant[from], prefix, text); from++)
 		count(t, grant[from]);
 }
 
@@ -241,6 +271,12 @@ static struct decision by_ownership(const struct tally *t)
 	};
 }
 
+static struct decision conclude(const struct tally *t, const char *who)
+{
+	return t->object && !strcmp(t->object->owner, who) ? by_ownership(t)
+							   : by_grant(t);
+}
+
 static struct decision decide(const struct rights *r, const struct who *who,
 	uint32_t wanted, const struct object *o, uint32_t kept)
 {
@@ -255,9 +291,7 @@ static struct decision decide(const struct rights *r, const struct who *who,
 
 	struct tally t = { .object = o, .wanted = wanted, .kept = kept };
 	tally_grants(r, who, &t);
-	if (o && !strcmp(o->owner, who->name))
-		return by_ownership(&t);
-	return by_grant(&t);
+	return conclude(&t, who->name);
 }
 
 struct decision policy_decide(const struct rights *r, const struct who *who,
@@ -299,15 +333,43 @@ static bool is_more(const struct decision *was, const struct decision *is)
 					 is_wider(before, after));
 }
 
-/* Of constraints, the first look has all kept, the second none. */
-static bool gets_more(const struct rights *r, const char *name, uint32_t wanted,
-	const struct object *before, const struct object *after)
+struct widening {
+	const struct rights *rights;
+	const struct object *before, *after;
+	uint32_t bits;   /* of all grants that go by what is new or gone */
+	size_t compared; /* bytes of attributes */
+};
+
+/* A grant may give a right, or narrow the owner's. */
+enum { NARROWED = USE | PERM_GET | PERM_UNWRAP | PERM_DERIVE };
+
+static bool find_cover(const struct rights *r, const struct who *who,
+	const struct object *o, struct cover *ret)
 {
-	struct who who = { 0 };
-	memcpy(who.name, name, sizeof(who.name));
+	struct tally t = { .object = o, .wanted = UINT32_MAX, .into = ret };
+	ret->n = 0;
+	tally_grants(r, who, &t);
+	return ret->n <= COVER_MAX;
+}
+
+static struct decision decide_covered(
+	const struct cover *c, const char *who, const struct tally *asked)
+{
+	struct tally t = *asked;
+	for (size_t i = 0; i < c->n; i++)
+		count(&t, c->grant[i]);
+	return conclude(&t, who);
+}
+
+/* Of constraints, the first look has all kept, the second none. */
+static bool has_more(const struct widening *w, const char *name, uint32_t wanted,
+	const struct cover covers[2])
+{
 	for (uint32_t kept = UINT32_MAX;; kept = 0) {
-		const struct decision was = decide(r, &who, wanted, before, kept);
-		const struct decision is = decide(r, &who, wanted, after, kept);
+		const struct tally before = { w->before, wanted, kept },
+				   after = { w->after, wanted, kept };
+		const struct decision was = decide_covered(&covers[0], name, &before);
+		const struct decision is = decide_covered(&covers[1], name, &after);
 		if (is_more(&was, &is))
 			return true;
 		if (!kept)
@@ -315,16 +377,62 @@ static bool gets_more(const struct rights *r, const char *name, uint32_t wanted,
 	}
 }
 
-/* A grant may give a right, or narrow the owner's. */
-static bool brings_more(const struct rights *r, const struct grant_row *g,
-	const struct object *before, const struct object *after)
+static bool is_too_much(struct widening *w)
 {
-	for (uint32_t bits = g->permissions | USE | PERM_GET | PERM_UNWRAP | PERM_DERIVE;
-		bits; bits &= bits - 1) {
+	w->compared += w->before->attrs.n + w->after->attrs.n;
+	return w->compared > COMPARED_MAX;
+}
+
+static bool gets_more(struct widening *w, const char *name, uint32_t bits)
+{
+	struct who who = { .generation = w->rights->generation };
+	struct cover covers[2];
+	if (is_too_much(w))
+		return true;
+	memcpy(who.name, name, sizeof(who.name));
+	find_grants(w->rights, &who);
+	if (!find_cover(w->rights, &who, w->before, &covers[0]) ||
+		!find_cover(w->rights, &who, w->after, &covers[1]))
+		return true;
+	for (bits |= NARROWED; bits; bits &= bits - 1) {
 		const uint32_t one = bits & -bits;
-		const uint32_t wanted = one & KNOW ? one | USE_ANY : one;
-		if (gets_more(r, g->who, wanted, before, after) ||
-			gets_more(r, before->owner, wanted, before, after))
+		if (has_more(w, name, one & KNOW ? one | USE_ANY : one, covers))
+			return true;
+	}
+	return false;
+}
+
+/* All grants that go by it, a client's one behind the other. */
+static bool key_brings_more(struct widening *w, const char *prefix, struct slice text)
+{
+	const struct rights *r = w->rights;
+	size_t at = first_of(r->by_key, r->grants, prefix, text);
+	while (at < r->grants && !order_of(r->by_key[at], prefix, text)) {
+		const struct grant_row *g = r->by_key[at];
+		uint32_t bits = 0;
+		if (covers(g, w->before) == covers(g, w->after))
+			return false; /* and so do all of them */
+		for (; at < r->grants && !strcmp(r->by_key[at]->key, g->key) &&
+			!strcmp(r->by_key[at]->who, g->who);
+			at++)
+			bits |= r->by_key[at]->permissions;
+		if (gets_more(w, g->who, bits))
+			return true;
+		w->bits |= bits;
+	}
+	return false;
+}
+
+static bool keys_bring_more(struct widening *w, const struct object *o)
+{
+	struct ttlv_reader r = ttlv_read(o->attrs);
+	struct ttlv_item it;
+	struct slice name;
+	while (ttlv_next(&r, &it)) {
+		if (it.tag == TAG_OBJECT_GROUP && key_brings_more(w, by_group, it.value))
+			return true;
+		if (it.tag == TAG_NAME && attrs_get_name(it.whole, 0, &name) &&
+			key_brings_more(w, by_name, name))
 			return true;
 	}
 	return false;
@@ -333,11 +441,9 @@ static bool brings_more(const struct rights *r, const struct grant_row *g,
 bool policy_widens(
 	const struct rights *r, const struct object *before, const struct object *after)
 {
-	for (size_t i = 0; i < r->grants; i++)
-		if (covers(r->grant[i], before) != covers(r->grant[i], after) &&
-			brings_more(r, r->grant[i], before, after))
-			return true;
-	return false;
+	struct widening w = { .rights = r, .before = before, .after = after };
+	return keys_bring_more(&w, before) || keys_bring_more(&w, after) ||
+	       (w.bits && gets_more(&w, before->owner, w.bits));
 }
 
 bool policy_shows(const struct grant_row *g)
@@ -357,17 +463,14 @@ bool policy_fall_back_to_csr(struct decision *d)
 	return true;
 }
 
-static void look_why(const struct rights *r, const char *name, enum permission wanted,
-	const struct object *o, unsigned *ret_found)
+static void look_why(const struct grant_row *const *grant, size_t n,
+	enum permission wanted, const struct object *o, unsigned *ret_found)
 {
-	for (size_t i = 0; i < r->grants; i++) {
-		const struct grant_row *g = r->grant[i];
-		if (strcmp(g->who, name) != 0)
-			continue;
+	for (size_t i = 0; i < n; i++) {
 		*ret_found |= 1;
-		if (covers(g, o))
+		if (covers(grant[i], o))
 			*ret_found |= 2;
-		if (g->permissions & wanted)
+		if (grant[i]->permissions & wanted)
 			*ret_found |= 4;
 	}
 }
@@ -376,8 +479,10 @@ const char *policy_why_not(const struct rights *r, const struct who *who,
 	enum permission wanted, const struct object *o)
 {
 	unsigned found = 0;
-	look_why(r, who->name, wanted, o, &found);
-	look_why(r, all, wanted, o, &found);
+	struct who bound = *who;
+	find_grants(r, &bound);
+	look_why(r->grant + bound.first_grant, bound.grants, wanted, o, &found);
+	look_why(r->grant + bound.first_for_all, bound.grants_for_all, wanted, o, &found);
 	if (wanted == PERM_ADMINISTER)
 		return "administration is the administrator's alone";
 	if (found & 2)

@@ -54,6 +54,8 @@ struct rights {
 	const struct client_row *const *client; /* sorted by name */
 	/* sorted by who, then by key, then by id */
 	const struct grant_row *const *grant;
+	const struct grant_row *const
+		*by_key; /* the same, sorted by key, then by who, then by id */
 	/* sorted by fingerprint, for rights_certificate() */
 	size_t certificates;
 	const struct rights_certificate {

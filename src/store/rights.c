@@ -20,6 +20,14 @@ static int compare_grants(const void *a, const void *b)
 	return key ? key : strcmp((*x)->id, (*y)->id);
 }
 
+/* Those that go by one name or group are one behind the other. */
+static int compare_keys(const void *a, const void *b)
+{
+	const struct grant_row *const *x = a, *const *y = b;
+	int key = strcmp((*x)->key, (*y)->key);
+	return key ? key : compare_grants(a, b);
+}
+
 static int compare_certificates(const void *a, const void *b)
 {
 	const struct rights_certificate *x = a, *y = b;
@@ -101,10 +109,17 @@ static void list_certificates(
 	}
 }
 
-/* One allocation: the struct, its certificates, then the two arrays of pointers. */
+static void *copy_rows(void **into, const struct sorted *s)
+{
+	if (s->n)
+		memcpy(into, s->row, s->n * sizeof(*into));
+	return into;
+}
+
+/* One allocation: the struct, its certificates, then the three arrays of pointers. */
 static struct rights *snapshot(const struct rights_writer *w, uint64_t generation)
 {
-	size_t n = count_certificates(&w->clients), rows = w->clients.n + w->grants.n;
+	size_t n = count_certificates(&w->clients), rows = w->clients.n + 2 * w->grants.n;
 	struct rights *r = malloc(sizeof(*r) + n * sizeof(struct rights_certificate) +
 				  rows * sizeof(void *));
 	if (!r)
@@ -113,16 +128,13 @@ static struct rights *snapshot(const struct rights_writer *w, uint64_t generatio
 	void **client = (void **)(certificate + n), **grant = client + w->clients.n;
 	list_certificates(&w->clients, certificate);
 	qsort(certificate, n, sizeof(*certificate), compare_certificates);
-	if (w->clients.n)
-		memcpy(client, w->clients.row, w->clients.n * sizeof(*client));
-	if (w->grants.n)
-		memcpy(grant, w->grants.row, w->grants.n * sizeof(*grant));
 	*r = (struct rights){
 		.generation = generation,
 		.clients = w->clients.n,
 		.grants = w->grants.n,
-		.client = (const struct client_row *const *)client,
-		.grant = (const struct grant_row *const *)grant,
+		.client = copy_rows(client, &w->clients),
+		.grant = copy_rows(grant, &w->grants),
+		.by_key = copy_rows(grant + w->grants.n, &w->by_key),
 		.certificates = n,
 		.certificate = certificate,
 	};
@@ -161,6 +173,7 @@ void rights_clear(struct rights_writer *w)
 {
 	free_rows(&w->clients);
 	free_rows(&w->grants);
+	free(w->by_key.row);
 	free(atomic_load(&w->now));
 }
 
@@ -201,6 +214,12 @@ static void *take_grant(struct sorted *s, const char *id)
 	return NULL;
 }
 
+static void drop_key(struct sorted *by_key, const struct grant_row *old)
+{
+	if (old)
+		take(by_key, position(by_key, old, compare_keys));
+}
+
 /* The row that this one replaces stands where this one goes, unless the change moves it.  Only then are
  * all looked through, so that loading many stays linear. */
 static void *take_old_grant(struct sorted *s, const struct grant_row *row)
@@ -214,11 +233,14 @@ static void *take_old_grant(struct sorted *s, const struct grant_row *row)
 kf_err rights_put_grant(struct rights_writer *w, const struct grant_row *row)
 {
 	KF_TRY(make_room(&w->grants));
+	KF_TRY(make_room(&w->by_key));
 	void *own = copy(row, sizeof(*row));
 	if (!own)
 		return kf_fail(NOMEM, "adding a grant");
 	void *old = take_old_grant(&w->grants, row);
+	drop_key(&w->by_key, old);
 	insert(&w->grants, position(&w->grants, own, compare_grants), own);
+	insert(&w->by_key, position(&w->by_key, own, compare_keys), own);
 	w->is_changed = true;
 	return old ? retire_row(w, old) : rights_publish(w);
 }
@@ -228,6 +250,7 @@ kf_err rights_drop_grant(struct rights_writer *w, const char *id)
 	void *old = take_grant(&w->grants, id);
 	if (!old)
 		return KF_OK;
+	drop_key(&w->by_key, old);
 	w->is_changed = true;
 	return retire_row(w, old);
 }

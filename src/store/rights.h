@@ -13,7 +13,7 @@ struct rights_writer {
 	struct sorted {
 		void **row;
 		size_t n, cap;
-	} clients, grants;
+	} clients, grants, by_key; /* by_key: the grants once more */
 	unsigned holds;
 	bool is_changed;
 };

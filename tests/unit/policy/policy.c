@@ -8,7 +8,7 @@
 enum { GRANTS_MAX = 20000 };
 
 static struct grant_row rows[GRANTS_MAX];
-static const struct grant_row *sorted[GRANTS_MAX];
+static const struct grant_row *sorted[GRANTS_MAX], *by_key[GRANTS_MAX];
 static size_t n_rows;
 static struct client_row client;
 static const struct client_row *clients[1] = { &client };
@@ -21,6 +21,14 @@ static int by_who_key_id(const void *a, const void *b)
 	if (!order)
 		order = strcmp(x->key, y->key);
 	return order ? order : strcmp(x->id, y->id);
+}
+
+static int by_key_who_id(const void *a, const void *b)
+{
+	const struct grant_row *x = *(const struct grant_row *const *)a;
+	const struct grant_row *y = *(const struct grant_row *const *)b;
+	int order = strcmp(x->key, y->key);
+	return order ? order : by_who_key_id(a, b);
 }
 
 static void reset(void) { n_rows = 0; }
@@ -39,13 +47,15 @@ static void grant(
 static struct rights rights(void)
 {
 	for (size_t i = 0; i < n_rows; i++)
-		sorted[i] = &rows[i];
+		sorted[i] = by_key[i] = &rows[i];
 	qsort(sorted, n_rows, sizeof(*sorted), by_who_key_id);
+	qsort(by_key, n_rows, sizeof(*by_key), by_key_who_id);
 	return (struct rights){ .generation = 7,
 		.clients = 1,
 		.client = clients,
 		.grants = n_rows,
-		.grant = sorted };
+		.grant = sorted,
+		.by_key = by_key };
 }
 
 static struct who named(const char *name)
@@ -115,6 +125,8 @@ TEST(nobody_may_anything_but_query_without_a_grant)
 	}
 }
 
+static struct decision sign_kept(const char *who, const struct thing *t, uint32_t kept);
+
 static bool widens(struct thing *before, struct thing *after)
 {
 	const struct rights r = rights();
@@ -168,6 +180,101 @@ TEST(a_name_that_goes_widens_if_it_narrowed_the_owner)
 	OK(widens(&was, &is));
 	grant("alice", "*", PERM_SIGN, CONSTRAINT_TLS_ONLY);
 	OK(!widens(&was, &is));
+}
+
+/* --- at random: whoever gains is noticed --- */
+
+static unsigned dice(unsigned n)
+{
+	static uint64_t seed = 5;
+	seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+	return (unsigned)(seed >> 33) % n;
+}
+
+static const char *const people[] = { "alice", "bob", "carol", "dave" };
+
+static void some_grants(void)
+{
+	static const char *const keys[] = { "name:a", "name:b", "name:c", "group:g",
+		"group:h", "k1", "*" };
+	static const uint32_t constraints[] = { 0, 0, CONSTRAINT_TLS_ONLY,
+		CONSTRAINT_PSS_ONLY };
+	reset();
+	for (unsigned n = dice(40); n; n--)
+		grant(dice(6) ? people[dice(4)] : "*", keys[dice(7)],
+			each[dice(N)] | each[dice(N)], constraints[dice(4)]);
+}
+
+static struct thing some_thing(void)
+{
+	struct thing t = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	static const char *const names[] = { "a", "b", "c" };
+	for (unsigned i = 0; i < 3; i++)
+		if (dice(2))
+			name_it(&t, names[i]);
+	if (dice(2))
+		group_it(&t, dice(2) ? "g" : "h");
+	return t;
+}
+
+static bool somebody_gains(const struct thing *before, const struct thing *after)
+{
+	for (size_t i = 0; i < 4; i++) {
+		for (size_t k = 0; k < N; k++)
+			if (!may(people[i], each[k], before) &&
+				may(people[i], each[k], after))
+				return true;
+		if (sign_kept(people[i], before, 0).unkept &&
+			!sign_kept(people[i], after, 0).unkept)
+			return true;
+	}
+	return false;
+}
+
+TEST(whoever_gains_by_a_name_or_a_group_is_noticed)
+{
+	unsigned gains = 0, narrow = 0;
+	for (unsigned i = 0; i < 1500; i++) {
+		AUTO before = some_thing();
+		AUTO after = some_thing();
+		some_grants();
+		const bool is_gain = somebody_gains(&before, &after);
+		const bool is_wider = widens(&before, &after);
+		OK(!is_gain || is_wider);
+		gains += is_gain;
+		narrow += !is_wider;
+	}
+	OK(gains > 100 && narrow > 100);
+}
+
+/* Of clients who gain nothing a few are looked at, and of thousands it is not said that none gains. */
+TEST(clients_without_number_are_not_compared_one_by_one)
+{
+	AUTO was = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	AUTO is = thing(OBJECT_PRIVATE_KEY, "k1", "alice");
+	char description[1025], who[32];
+	memset(description, 'x', 1024);
+	description[1024] = '\0';
+	attrs_add_text(&was.attrs, TAG_DESCRIPTION, slice_of(description));
+	attrs_add_text(&is.attrs, TAG_DESCRIPTION, slice_of(description));
+	name_it(&was, "a");
+	name_it(&is, "b");
+
+	reset();
+	for (unsigned i = 0; i < 5000; i++) {
+		snprintf(who, sizeof(who), "host-%u", i);
+		grant(who, i < 500 ? "name:a" : "name:elsewhere", PERM_SIGN, 0);
+		grant(who, i < 500 ? "name:b" : "group:elsewhere", PERM_SIGN, 0);
+		if (i == 499)
+			OK(!widens(&was, &is));
+	}
+	OK(!widens(&was, &is));
+	for (unsigned i = 0; i < 1500; i++) {
+		snprintf(who, sizeof(who), "more-%u", i);
+		grant(who, "name:a", PERM_SIGN, 0);
+		grant(who, "name:b", PERM_SIGN, 0);
+	}
+	OK(widens(&was, &is));
 }
 
 TEST(the_administrator_may_everything_by_the_rule_admin)

@@ -165,6 +165,41 @@ static kf_err grant(struct catalog *c, const char *id, const char *key, uint64_t
 	return catalog_put_grant(c, &row);
 }
 
+/* Each of the grants once, by what it covers. */
+static bool is_by_key(const struct rights *r)
+{
+	size_t found = 0;
+	for (size_t i = 0; i < r->grants; i++) {
+		for (size_t k = 0; k < r->grants; k++)
+			found += r->by_key[i] == r->grant[k];
+		if (i && strcmp(r->by_key[i - 1]->key, r->by_key[i]->key) > 0)
+			return false;
+	}
+	return found == r->grants;
+}
+
+TEST(grants_are_found_by_what_they_cover)
+{
+	struct epoch *epoch = NULL;
+	struct catalog *c = NULL;
+	char id[16], key[16];
+	OK(kf_ok(epoch_new(&epoch)));
+	OK(kf_ok(catalog_new(epoch, &c)));
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(id, sizeof(id), "g%u", i * 7 % 50);
+		snprintf(key, sizeof(key), "name:%u", i * 13 % 31);
+		OK(kf_ok(grant(c, id, key, 1 + i / 50)));
+		if (i % 3 == 0) {
+			snprintf(id, sizeof(id), "g%u", i % 50);
+			OK(kf_ok(catalog_drop_grant(c, id)));
+		}
+		OK(is_by_key(catalog_rights(c)));
+	}
+	OK(catalog_rights(c)->grants > 10);
+	catalog_free(c);
+	epoch_free(epoch);
+}
+
 /* Another server's rotation of the master key brings the same version once more. */
 TEST(a_grant_that_comes_again_is_there_once)
 {
