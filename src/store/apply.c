@@ -220,7 +220,11 @@ static kf_err apply_all(struct store *s, struct item *item)
 		return KF_OK;
 	for (size_t i = 0; i < c->n; i++)
 		KF_TRY(apply(s, change_mutation(c, i)));
-	return c->has_request_id ? remember(s, c, &row) : KF_OK;
+	if (!c->has_request_id)
+		return KF_OK;
+	KF_TRY(remember(s, c, &row));
+	item->is_counted = true;
+	return KF_OK;
 }
 
 /* The change's own fault, or the database's?  A table, not a switch: new codes are the database's. */
@@ -237,17 +241,32 @@ static bool is_refusal(kf_err err)
 
 kf_err change_apply(struct store *s, struct item *item)
 {
-	struct facts_mark mark = facts_mark(&s->facts);
-	item->is_replay = false;
-	KF_TRY(s->driver->script(s->db, "savepoint change"));
+	item->is_replay = item->is_counted = false;
 	item->err = apply_all(s, item);
-	if (kf_ok(item->err))
-		return s->driver->script(s->db, "release savepoint change");
-	if (!is_refusal(item->err) || s->db->is_broken)
-		return item->err;
-	facts_back(&s->facts, mark);
-	KF_TRY(s->driver->script(s->db, "rollback to savepoint change"));
+	const bool is_its_own = is_refusal(item->err) && !s->db->is_broken;
+	return kf_ok(item->err) || is_its_own ? KF_OK : item->err;
+}
+
+kf_err change_apply_apart(struct store *s, struct item *item)
+{
+	struct facts_mark mark = facts_mark(&s->facts);
+	KF_TRY(s->driver->script(s->db, "savepoint change"));
+	KF_TRY(change_apply(s, item));
+	if (!kf_ok(item->err)) {
+		facts_back(&s->facts, mark);
+		KF_TRY(s->driver->script(s->db, "rollback to savepoint change"));
+	}
 	return s->driver->script(s->db, "release savepoint change");
+}
+
+void change_take_back(struct store *s, struct item *item)
+{
+	struct quota *q = NULL;
+	if (item->is_counted && kf_ok(quota_of(s, slice_of(item->change->client), &q)))
+		q->n--;
+	item->is_counted = item->is_replay = false;
+	item->err = KF_OK;
+	buf_free(&item->recorded);
 }
 
 static void publish(struct store *s, struct mutation *m)

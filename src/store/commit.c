@@ -307,11 +307,47 @@ static kf_err finish(struct store *s)
 	return s->driver->commit(s->db);
 }
 
+static kf_err apply_together(struct store *s, bool *ret_is_refused)
+{
+	for (size_t i = 0; i < s->grouped && !*ret_is_refused; i++) {
+		KF_TRY(change_apply(s, &s->group[i]));
+		*ret_is_refused = !kf_ok(s->group[i].err);
+	}
+	return KF_OK;
+}
+
+static kf_err begin_anew(struct store *s)
+{
+	for (size_t i = 0; i < s->grouped; i++)
+		change_take_back(s, &s->group[i]);
+	s->driver->rollback(s->db);
+	if (s->db->is_broken)
+		return kf_fail(CLOSED, "database has closed the connection");
+	return lock_and_catch_up(s);
+}
+
+/* Nearly no change is refused, and a savepoint costs more than a row.  So the group goes without them; one with a
+ * refusal is done once more, with them.  A refused one that is alone leaves nothing to be kept. */
+static kf_err apply_group(struct store *s)
+{
+	bool is_refused = false;
+	struct facts_mark mark = facts_mark(&s->facts);
+	KF_TRY(apply_together(s, &is_refused));
+	if (!is_refused)
+		return KF_OK;
+	facts_back(&s->facts, mark);
+	if (s->grouped == 1)
+		return KF_OK;
+	KF_TRY(begin_anew(s));
+	for (size_t i = 0; i < s->grouped; i++)
+		KF_TRY(change_apply_apart(s, &s->group[i]));
+	return KF_OK;
+}
+
 static kf_err try_group(struct store *s)
 {
 	KF_TRY(lock_and_catch_up(s));
-	for (size_t i = 0; i < s->grouped; i++)
-		KF_TRY(change_apply(s, &s->group[i]));
+	KF_TRY(apply_group(s));
 	bool is_needed = s->facts.n || !s->grouped;
 	if (is_needed)
 		return finish(s);

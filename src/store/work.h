@@ -26,6 +26,7 @@ struct item {
 	struct change *change; /* NULL: answered already, "outcome unknown" */
 	kf_err err;
 	bool is_replay;
+	bool is_counted; /* among its client's request ids */
 	struct buf recorded;
 };
 
@@ -118,8 +119,13 @@ kf_err snapshot_load(struct store *s);
 
 /* Seals the material and makes the key, once, outside any transaction. */
 kf_err change_prepare(struct store *s, struct change *c);
-/* Inside the group's transaction; a failure of the function is the group's, item->err the item's. */
+/* Inside the group's transaction; a failure of the function is the group's, item->err the item's: then the
+ * transaction is of no use any more. */
 kf_err change_apply(struct store *s, struct item *item);
+/* The same under a savepoint: a refused one spoils nothing. */
+kf_err change_apply_apart(struct store *s, struct item *item);
+/* As if it had never been applied; its transaction is rolled back. */
+void change_take_back(struct store *s, struct item *item);
 /* After the commit. */
 void change_publish(struct store *s, struct change *c);
 void change_release(struct change *c); /* what is left of what it held */

@@ -7,6 +7,7 @@
 #pragma once
 #include "fixture.h"
 #include "test.h"
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -203,40 +204,6 @@ TEST(a_change_may_be_of_many_objects)
 	fixture_close(&f);
 }
 
-TEST(a_refused_change_spoils_no_neighbour_of_its_group)
-{
-	enum { N = 40 };
-	static struct change changes[N];
-	static struct wait waits[N];
-	struct fixture f = { 0 };
-	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
-	memset(changes, 0, sizeof(changes));
-
-	for (int i = 0; i < N; i++) {
-		char id[16];
-		snprintf(id, sizeof(id), "o%d", i % 4 == 3 ? 0 : i);
-		struct spec spec = { .id = id, .material = "m" };
-		OK(kf_ok(add_put(&changes[i], &spec, NULL)));
-		waits[i] = (struct wait){ PTHREAD_MUTEX_INITIALIZER,
-			PTHREAD_COND_INITIALIZER, false };
-		changes[i].done = wait_done;
-		changes[i].arg = &waits[i];
-	}
-	for (int i = 0; i < N; i++)
-		OK(kf_ok(store_submit(f.store, &changes[i])));
-	for (int i = 0; i < N; i++) {
-		pthread_mutex_lock(&waits[i].lock);
-		while (!waits[i].done)
-			pthread_cond_wait(&waits[i].is_done, &waits[i].lock);
-		pthread_mutex_unlock(&waits[i].lock);
-	}
-
-	for (int i = 0; i < N; i++)
-		EQ(changes[i].err.code, i % 4 == 3 ? KF_E_EXISTS : KF_E_NONE);
-	EQ(catalog_count(store_catalog(f.store)), 30);
-	fixture_close(&f);
-}
-
 static struct change request(uint8_t id, uint8_t hash, const char *answer)
 {
 	struct change c = { .has_request_id = true };
@@ -246,6 +213,62 @@ static struct change request(uint8_t id, uint8_t hash, const char *answer)
 	c.answer = buf_new(4096);
 	buf_add_text(&c.answer, answer);
 	return c;
+}
+
+/* Keeps the store worker until everything behind it is queued: that is then one group. */
+static void hold_up(struct change *c)
+{
+	while (sem_wait(c->arg))
+		;
+}
+
+static void wait_for(struct wait *w)
+{
+	pthread_mutex_lock(&w->lock);
+	while (!w->done)
+		pthread_cond_wait(&w->is_done, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* Each with a request id: of those that are undone and done again none counts twice. */
+TEST(a_refused_change_spoils_no_neighbour_of_its_group)
+{
+	enum { N = 40 };
+	static struct change changes[N], first;
+	static struct wait waits[N];
+	struct fixture f = { .conf.request_ids_max = 30 };
+	sem_t all_queued;
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	sem_init(&all_queued, 0, 0);
+	first = (struct change){ .done = hold_up, .arg = &all_queued };
+	OK(kf_ok(store_submit(f.store, &first)));
+
+	for (int i = 0; i < N; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "o%d", i % 4 == 3 ? 0 : i);
+		struct spec spec = { .id = id, .material = "m" };
+		changes[i] = request((uint8_t)i, 1, id);
+		OK(kf_ok(add_put(&changes[i], &spec, NULL)));
+		waits[i] = (struct wait){ PTHREAD_MUTEX_INITIALIZER,
+			PTHREAD_COND_INITIALIZER, false };
+		changes[i].done = wait_done;
+		changes[i].arg = &waits[i];
+	}
+	for (int i = 0; i < N; i++)
+		OK(kf_ok(store_submit(f.store, &changes[i])));
+	sem_post(&all_queued);
+	for (int i = 0; i < N; i++)
+		wait_for(&waits[i]);
+
+	for (int i = 0; i < N; i++) {
+		EQ(changes[i].err.code, i % 4 == 3 ? KF_E_EXISTS : KF_E_NONE);
+		buf_free(&changes[i].answer);
+	}
+	EQ(catalog_count(store_catalog(f.store)), 30);
+	struct store_status status;
+	store_status(f.store, &status);
+	EQ(status.commits, 1);
+	fixture_close(&f);
 }
 
 TEST(a_retry_makes_no_second_key)
