@@ -1,18 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define OPENSSL_SUPPRESS_DEPRECATED /* EVP fetches and allocates, for each row of the store anew */
 #include "crypt/derive.h"
-#include "crypt/ossl.h"
-#include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <string.h>
+
+/* HMAC (RFC 2104) with a key that is shorter than a block. */
+static void begin(SHA256_CTX *h, const uint8_t key[MASTER_KEY_SIZE], uint8_t pad)
+{
+	uint8_t block[SHA256_CBLOCK];
+	memset(block, pad, sizeof(block));
+	for (size_t i = 0; i < MASTER_KEY_SIZE; i++)
+		block[i] ^= key[i];
+	SHA256_Init(h);
+	SHA256_Update(h, block, sizeof(block));
+	explicit_bzero(block, sizeof(block));
+}
 
 kf_err derive_mac(
 	const uint8_t key[MASTER_KEY_SIZE], struct slice data, uint8_t ret[MAC_SIZE])
 {
-	unsigned n = 0;
-	uint8_t nothing = 0;
-	if (!HMAC(EVP_sha256(), key, MASTER_KEY_SIZE, data.n ? data.p : &nothing, data.n,
-		    ret, &n) ||
-		n != MAC_SIZE)
-		return ossl_fail(CRYPTO, "HMAC");
+	SHA256_CTX h;
+	uint8_t inner[MAC_SIZE];
+	begin(&h, key, 0x36);
+	if (data.n)
+		SHA256_Update(&h, data.p, data.n);
+	SHA256_Final(inner, &h);
+	begin(&h, key, 0x5c);
+	SHA256_Update(&h, inner, sizeof(inner));
+	SHA256_Final(ret, &h);
+	explicit_bzero(&h, sizeof(h));
+	explicit_bzero(inner, sizeof(inner));
 	return KF_OK;
 }
 

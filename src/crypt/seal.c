@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/seal.h"
+#include "crypt/cipher_thread.h"
 #include "crypt/derive.h"
 #include "crypt/ossl.h"
 #include <openssl/rand.h>
@@ -20,12 +21,30 @@ struct parts {
 		body; /* body: nonce, ciphertext, tag */
 };
 
+/* The thread's own context for a moment. */
+struct lent {
+	const struct cipher_info *info;
+	EVP_CIPHER_CTX *ctx;
+	bool is_lent;
+};
+
+static kf_err borrow(struct lent *ret)
+{
+	KF_TRY(cipher_find(CIPHER_AES, MODE_GCM, KEY, &ret->info));
+	return cipher_thread_ctx((size_t)(ret->info - cipher_each(0)), ret->info, true,
+		&ret->ctx, &ret->is_lent);
+}
+
+static void give_back(struct lent *l)
+{
+	if (l->ctx)
+		cipher_thread_give_back(l->ctx, l->info, l->is_lent, false);
+}
+
 static bool gcm_start(EVP_CIPHER_CTX *ctx, const struct gcm *g, int encrypt)
 {
 	int n = 0;
-	return ctx &&
-	       EVP_CipherInit_ex2(
-		       ctx, EVP_aes_256_gcm(), g->key, g->nonce, encrypt, NULL) &&
+	return EVP_CipherInit_ex2(ctx, NULL, g->key, g->nonce, encrypt, NULL) &&
 	       EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)g->label,
 		       (int)strlen(g->label) + 1) &&
 	       (g->associated.n == 0 || EVP_CipherUpdate(ctx, NULL, &n, g->associated.p,
@@ -35,15 +54,16 @@ static bool gcm_start(EVP_CIPHER_CTX *ctx, const struct gcm *g, int encrypt)
 /* Appends ciphertext and tag. */
 static kf_err gcm_seal(const struct gcm *g, struct slice plain, struct buf *ret)
 {
-	CLEANUP(ossl_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	CLEANUP(give_back) struct lent l = { 0 };
+	KF_TRY(borrow(&l));
 	uint8_t *p = buf_reserve(ret, plain.n + TAG);
 	int n = 0;
 	if (!p)
 		return buf_err(ret);
-	if (!gcm_start(ctx, g, 1) ||
-		(plain.n && !EVP_EncryptUpdate(ctx, p, &n, plain.p, (int)plain.n)) ||
-		!EVP_EncryptFinal_ex(ctx, p + plain.n, &n) ||
-		!EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG, p + plain.n))
+	if (!gcm_start(l.ctx, g, 1) ||
+		(plain.n && !EVP_EncryptUpdate(l.ctx, p, &n, plain.p, (int)plain.n)) ||
+		!EVP_EncryptFinal_ex(l.ctx, p + plain.n, &n) ||
+		!EVP_CIPHER_CTX_ctrl(l.ctx, EVP_CTRL_AEAD_GET_TAG, TAG, p + plain.n))
 		return ossl_fail(CRYPTO, "encrypting");
 	buf_commit(ret, plain.n + TAG);
 	return KF_OK;
@@ -52,19 +72,20 @@ static kf_err gcm_seal(const struct gcm *g, struct slice plain, struct buf *ret)
 /* Appends the plaintext.  What was decrypted before the tag was checked is wiped on failure. */
 static kf_err gcm_open(const struct gcm *g, struct slice cipher, struct buf *ret)
 {
-	CLEANUP(ossl_cipher_ctx_freep) EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	CLEANUP(give_back) struct lent l = { 0 };
 	if (cipher.n < TAG)
 		return kf_fail(TAMPERED, "sealed bytes end too early");
+	KF_TRY(borrow(&l));
 	size_t n = cipher.n - TAG;
 	uint8_t *p = buf_reserve(ret, n + 1), tag[TAG];
 	int done = 0;
 	if (!p)
 		return buf_err(ret);
 	memcpy(tag, cipher.p + n, TAG);
-	if (!gcm_start(ctx, g, 0) ||
-		(n && !EVP_DecryptUpdate(ctx, p, &done, cipher.p, (int)n)) ||
-		!EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG, tag) ||
-		!EVP_DecryptFinal_ex(ctx, p + n, &done)) {
+	if (!gcm_start(l.ctx, g, 0) ||
+		(n && !EVP_DecryptUpdate(l.ctx, p, &done, cipher.p, (int)n)) ||
+		!EVP_CIPHER_CTX_ctrl(l.ctx, EVP_CTRL_AEAD_SET_TAG, TAG, tag) ||
+		!EVP_DecryptFinal_ex(l.ctx, p + n, &done)) {
 		explicit_bzero(p, n);
 		return ossl_fail(
 			TAMPERED, "sealed bytes or what they are bound to changed");

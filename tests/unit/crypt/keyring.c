@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/keyring.h"
+#include "crypt/derive.h"
 #include "test.h"
 #include <fcntl.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +15,23 @@
 static kf_err parse(const char *text, unsigned *line, struct keyring **ret)
 {
 	return keyring_parse(slice_of(text), line, ret);
+}
+
+TEST(authentication_codes_are_those_of_openssl)
+{
+	uint8_t key[MASTER_KEY_SIZE], data[300], want[MAC_SIZE], have[MAC_SIZE];
+
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)(7 * i + 200);
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(i * i);
+
+	for (size_t n = 0; n <= sizeof(data); n++) {
+		OK(HMAC(EVP_sha256(), key, sizeof(key), data, n, want, NULL) != NULL);
+		OK(kf_ok(derive_mac(key, (struct slice){ data, n }, have)));
+		OK(!memcmp(have, want, sizeof(want)));
+		key[n % sizeof(key)]++;
+	}
 }
 
 TEST(the_first_line_is_the_newest_key)
