@@ -114,10 +114,10 @@ void catalog_free(struct catalog *c)
 
 /* --- readers --- */
 
-static struct node *find(const struct catalog *c, struct slice id)
+static struct node *find_hashed(const struct catalog *c, struct slice id, uint64_t hash)
 {
 	struct table_walk w;
-	struct entry *e = table_first(&c->ids, map_siphash(c->seed, id), &w);
+	struct entry *e = table_first(&c->ids, hash, &w);
 	for (; e; e = table_next(&w)) {
 		struct node *n = (struct node *)e;
 		const struct object *o =
@@ -126,6 +126,11 @@ static struct node *find(const struct catalog *c, struct slice id)
 			return n;
 	}
 	return NULL;
+}
+
+static struct node *find(const struct catalog *c, struct slice id)
+{
+	return find_hashed(c, id, map_siphash(c->seed, id));
 }
 
 /* NULL: nobody is to see it. */
@@ -360,13 +365,14 @@ static void count_place(struct catalog *c, uint32_t place)
 	atomic_store_explicit(&order->n, (size_t)place + 1, memory_order_release);
 }
 
-static kf_err add_node(struct catalog *c, struct object *o, struct node **ret)
+static kf_err add_node(
+	struct catalog *c, struct object *o, uint64_t hash, struct node **ret)
 {
 	KF_TRY(make_room(c));
 	struct node *n = calloc(1, sizeof(*n));
 	if (!n)
 		return kf_fail(NOMEM, "adding an object");
-	n->entry.hash = map_siphash(c->seed, slice_of(o->id));
+	n->entry.hash = hash;
 	n->place = (uint32_t)catalog_count(c);
 	atomic_init(&n->object, object_ref(o));
 	set_place(c, n->place, o); /* whoever finds the id looks there */
@@ -441,49 +447,68 @@ static kf_err drop_terms(struct catalog *c, uint32_t place, const struct terms *
 	return KF_OK;
 }
 
-static kf_err change_terms(struct catalog *c, uint32_t place, struct terms *now,
-	struct terms *was, const struct object *old)
-{
-	if (old)
-		terms_of_object(c->seed, old, was);
-	KF_TRY(now->err);
-	KF_TRY(was->err);
-	KF_TRY(add_terms(c, place, now, was));
-	return drop_terms(c, place, now, was);
-}
-
 /* `old`: what the place held before, or NULL. */
-static kf_err index_terms(struct catalog *c, const struct node *n, const struct object *o,
+static kf_err index_terms(struct catalog *c, uint32_t place, const struct terms *now,
 	const struct object *old)
 {
-	CLEANUP(terms_free) struct terms now, was;
-	terms_init(&now);
+	CLEANUP(terms_free) struct terms was;
 	terms_init(&was);
-	note_ranges(&c->ranges, o);
-	terms_of_object(c->seed, o, &now);
-	return change_terms(c, n->place, &now, &was, old);
+	if (old)
+		terms_of_object(c->seed, old, &was);
+	KF_TRY(now->err);
+	KF_TRY(was.err);
+	KF_TRY(add_terms(c, place, now, &was));
+	return drop_terms(c, place, now, &was);
 }
 
 /* The new one can be seen before it is in the index, the old one is in the index until it cannot: who has a term
  * all the time is found by it all the time. */
-static kf_err replace(struct catalog *c, struct node *n, struct object *o)
+static kf_err replace(
+	struct catalog *c, struct node *n, struct object *o, const struct terms *terms)
 {
 	struct object *old =
 		atomic_exchange_explicit(&n->object, object_ref(o), memory_order_acq_rel);
 	set_place(c, n->place, o);
-	kf_err err = index_terms(c, n, o, old);
+	note_ranges(&c->ranges, o);
+	kf_err err = index_terms(c, n->place, terms, old);
 	epoch_retire(c->epoch, old, unref);
 	return err;
 }
 
-kf_err catalog_put(struct catalog *c, struct object *take)
+void catalog_make_ready(
+	const struct catalog *c, const struct object *o, struct catalog_ready *ret)
+{
+	ret->hash = map_siphash(c->seed, slice_of(o->id));
+	terms_init(&ret->terms);
+	terms_of_object(c->seed, o, &ret->terms);
+}
+
+void catalog_ready_free(struct catalog_ready *r) { terms_free(&r->terms); }
+
+void catalog_expect_put(const struct catalog *c, const struct catalog_ready *r)
+{
+	table_expect(&c->ids, r->hash);
+	for (size_t i = 0; i < r->terms.n; i++)
+		postings_expect(&c->index, r->terms.p[i]);
+}
+
+kf_err catalog_put_ready(
+	struct catalog *c, struct object *take, const struct catalog_ready *r)
 {
 	CLEANUP(object_unrefp) struct object *o = take;
-	struct node *n = find(c, slice_of(o->id));
+	struct node *n = find_hashed(c, slice_of(o->id), r->hash);
 	if (n)
-		return replace(c, n, o);
-	KF_TRY(add_node(c, o, &n));
-	return index_terms(c, n, o, NULL);
+		return replace(c, n, o, &r->terms);
+	KF_TRY(add_node(c, o, r->hash, &n));
+	note_ranges(&c->ranges, o);
+	return index_terms(c, n->place, &r->terms, NULL);
+}
+
+kf_err catalog_put(struct catalog *c, struct object *take)
+{
+	CLEANUP(catalog_ready_free) struct catalog_ready r;
+	catalog_make_ready(c, take, &r);
+	return catalog_put_ready(c, take, &r);
 }
 
 kf_err catalog_put_client(struct catalog *c, const struct client_row *row)

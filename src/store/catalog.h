@@ -111,6 +111,18 @@ bool catalog_masks(const struct catalog *c, uint32_t ret[CATALOG_MASKS], size_t 
 /* Takes over the reference, also when it fails.  Replaces the object with this id, if any; names
  * follow, a destroyed object has none.  Only NOMEM can happen. */
 kf_err catalog_put(struct catalog *c, struct object *o);
+/* The same in parts.  What does not depend on what is there any thread finds out ahead; then, some time before it
+ * is put, what will be needed can be asked for from memory. */
+struct catalog_ready {
+	uint64_t hash;
+	struct terms terms;
+};
+void catalog_make_ready(
+	const struct catalog *c, const struct object *o, struct catalog_ready *ret);
+void catalog_ready_free(struct catalog_ready *r); /* zeroed is fine */
+void catalog_expect_put(const struct catalog *c, const struct catalog_ready *r);
+kf_err catalog_put_ready(
+	struct catalog *c, struct object *o, const struct catalog_ready *r);
 kf_err catalog_put_client(struct catalog *c, const struct client_row *row);
 kf_err catalog_put_grant(struct catalog *c, const struct grant_row *row);
 kf_err catalog_drop_grant(struct catalog *c, const char *id);

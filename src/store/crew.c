@@ -5,7 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH_ITEMS = 128, BATCH_BYTES = 1 << 20, BATCHES = 8, THREADS_MAX = 3 };
+enum {
+	BATCH_ITEMS = 128,
+	BATCH_BYTES = 1 << 20,
+	BATCHES = 8,
+	THREADS_MAX = 3,
+	AHEAD = 4
+};
 
 struct batch {
 	size_t n, bytes;
@@ -110,13 +116,23 @@ static void clear(struct crew *c, struct batch *b)
 	b->is_done = false;
 }
 
+static void expect(const struct crew *c, const struct batch *b, size_t i)
+{
+	if (c->ops->expect && i < b->n)
+		c->ops->expect(c->arg, item_at(c, b, i));
+}
+
 static kf_err take_oldest(struct crew *c)
 {
 	struct batch *b = batch_at(c, c->taken);
 	wait_for_oldest(c);
 	kf_err err = KF_OK;
-	for (size_t i = 0; i < b->n && kf_ok(err); i++)
+	for (size_t i = 0; i < AHEAD; i++)
+		expect(c, b, i);
+	for (size_t i = 0; i < b->n && kf_ok(err); i++) {
+		expect(c, b, i + AHEAD);
 		err = c->ops->take(c->arg, item_at(c, b, i));
+	}
 	clear(c, b);
 	c->taken++;
 	return err;

@@ -14,6 +14,8 @@ struct crew_ops {
 	size_t item_size;
 	void (*work)(void *arg, void *item);   /* on any thread, several items at once */
 	kf_err (*take)(void *arg, void *item); /* by the owner, in order */
+	/* By the owner, some items before that one's take(): what it needs comes from memory meanwhile.  NULL is fine. */
+	void (*expect)(void *arg, const void *item);
 	void (*drop)(void *item); /* once for each that was added, at the end */
 };
 

@@ -207,6 +207,7 @@ struct row {
 	uint8_t *copy;
 	struct fact fact;
 	struct news news;
+	struct catalog_ready ready; /* of an object that is not refused */
 	kf_err not_counted, refused;
 };
 
@@ -217,6 +218,24 @@ static void work_on_row(void *arg, void *item)
 	row->not_counted = fact_of(l->s->conf.keyring, &row->r, &row->fact);
 	row->refused = kf_ok(row->not_counted) ? decode(l, &row->r, &row->news)
 					       : row->not_counted;
+	if (row->r.table == TABLE_OBJECT && kf_ok(row->refused))
+		catalog_make_ready(l->s->catalog, row->news.object, &row->ready);
+}
+
+static void expect_row(void *arg, const void *item)
+{
+	const struct loader *l = arg;
+	const struct row *row = item;
+	catalog_expect_put(l->s->catalog, &row->ready);
+}
+
+static kf_err publish_row(struct store *s, struct row *row)
+{
+	if (row->news.table != TABLE_OBJECT)
+		return publish(s, &row->news);
+	struct object *o = row->news.object;
+	row->news.object = NULL;
+	return catalog_put_ready(s->catalog, o, &row->ready);
 }
 
 /* Without memory nothing is known of the record, least of all that it is wrong. */
@@ -234,9 +253,7 @@ static kf_err take_row(void *arg, void *item)
 		return KF_OK;
 	}
 	tell_unloaded(s, &row->news);
-	kf_err err = publish(s, &row->news);
-	row->news.object = NULL;
-	return err;
+	return publish_row(s, row);
 }
 
 static void drop_row(void *item)
@@ -244,6 +261,7 @@ static void drop_row(void *item)
 	struct row *row = item;
 	if (row->news.table == TABLE_OBJECT)
 		object_unref(row->news.object);
+	catalog_ready_free(&row->ready);
 	free(row->copy);
 }
 
@@ -277,8 +295,11 @@ static kf_err give_to_crew(struct loader *l, const struct record *r)
 
 static kf_err open_crew(struct loader *l)
 {
-	static const struct crew_ops ops = { sizeof(struct row), work_on_row, take_row,
-		drop_row };
+	static const struct crew_ops ops = { .item_size = sizeof(struct row),
+		.work = work_on_row,
+		.take = take_row,
+		.expect = expect_row,
+		.drop = drop_row };
 	return crew_new(&ops, l, &l->crew);
 }
 

@@ -105,6 +105,12 @@ static struct cell *find(const struct postings *p, uint64_t term)
 
 /* --- readers --- */
 
+void postings_expect(const struct postings *p, uint64_t term)
+{
+	const struct cells *c = atomic_load_explicit(&p->cells, memory_order_acquire);
+	__builtin_prefetch(&c->cell[key_of(term) & (c->cap - 1)]);
+}
+
 void postings_find(const struct postings *p, uint64_t term, struct posting *ret)
 {
 	const struct cell *c = find(p, term);

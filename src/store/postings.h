@@ -34,6 +34,8 @@ struct posting {
 };
 void postings_find(const struct postings *p, uint64_t term, struct posting *ret);
 uint32_t posting_at(const struct posting *p, size_t i);
+/* The term will be looked for soon: its cell comes from memory meanwhile. */
+void postings_expect(const struct postings *p, uint64_t term);
 
 /* --- the writer --- */
 

@@ -128,6 +128,12 @@ struct entry *table_first(const struct table *t, uint64_t hash, struct table_wal
 	return table_next(w);
 }
 
+void table_expect(const struct table *t, uint64_t hash)
+{
+	const struct slots *s = atomic_load_explicit(&t->slots, memory_order_acquire);
+	__builtin_prefetch(&s->slot[hash & (s->cap - 1)]);
+}
+
 struct entry *table_next(struct table_walk *w)
 {
 	while (w->left--) {

@@ -47,3 +47,5 @@ struct table_walk {
 };
 struct entry *table_first(const struct table *t, uint64_t hash, struct table_walk *w);
 struct entry *table_next(struct table_walk *w);
+/* The hash will be looked for soon: its slot comes from memory meanwhile. */
+void table_expect(const struct table *t, uint64_t hash);

@@ -12,7 +12,8 @@ struct work {
 static struct {
 	atomic_uint worked;
 	unsigned taken, dropped, fails_at;
-	bool is_in_order;
+	unsigned expected;
+	bool is_in_order, is_expected;
 } seen;
 
 static void square(void *arg, void *item)
@@ -39,7 +40,15 @@ static void drop(void *item)
 	seen.dropped++;
 }
 
-static const struct crew_ops ops = { sizeof(struct work), square, take, drop };
+/* Before it is taken, and once. */
+static void expect(void *arg, const void *item)
+{
+	(void)arg;
+	seen.is_expected &= ((const struct work *)item)->n == seen.expected++;
+	seen.is_expected &= seen.expected > seen.taken;
+}
+
+static const struct crew_ops ops = { sizeof(struct work), square, take, expect, drop };
 
 /* Returns the first error. */
 static kf_err work(unsigned n, unsigned fails_at, size_t bytes, unsigned *ret_added)
@@ -51,7 +60,8 @@ static kf_err work(unsigned n, unsigned fails_at, size_t bytes, unsigned *ret_ad
 	seen.worked = 0;
 	seen.taken = seen.dropped = 0;
 	seen.fails_at = fails_at;
-	seen.is_in_order = true;
+	seen.expected = 0;
+	seen.is_in_order = seen.is_expected = true;
 	while (i < n && kf_ok(err)) {
 		err = crew_room(c, &room);
 		if (!kf_ok(err))
@@ -75,7 +85,8 @@ TEST(results_are_taken_in_the_order_of_the_items)
 		EQ(seen.taken, sizes[i]);
 		EQ(seen.worked, sizes[i]);
 		EQ(seen.dropped, sizes[i]);
-		OK(seen.is_in_order);
+		OK(seen.is_in_order && seen.is_expected);
+		EQ(seen.expected, sizes[i]);
 	}
 }
 
