@@ -217,6 +217,13 @@ static struct thing some_thing(void)
 	return t;
 }
 
+/* What keeps no constraint. */
+static bool signs_anything(const char *who, const struct thing *t)
+{
+	const struct decision d = sign_kept(who, t, 0);
+	return d.is_allowed && !d.unkept;
+}
+
 static bool somebody_gains(const struct thing *before, const struct thing *after)
 {
 	for (size_t i = 0; i < 4; i++) {
@@ -224,8 +231,8 @@ static bool somebody_gains(const struct thing *before, const struct thing *after
 			if (!may(people[i], each[k], before) &&
 				may(people[i], each[k], after))
 				return true;
-		if (sign_kept(people[i], before, 0).unkept &&
-			!sign_kept(people[i], after, 0).unkept)
+		if (!signs_anything(people[i], before) &&
+			signs_anything(people[i], after))
 			return true;
 	}
 	return false;
@@ -263,9 +270,9 @@ TEST(clients_without_number_are_not_compared_one_by_one)
 	reset();
 	for (unsigned i = 0; i < 5000; i++) {
 		snprintf(who, sizeof(who), "host-%u", i);
-		grant(who, i < 500 ? "name:a" : "name:elsewhere", PERM_SIGN, 0);
-		grant(who, i < 500 ? "name:b" : "group:elsewhere", PERM_SIGN, 0);
-		if (i == 499)
+		grant(who, i < 300 ? "name:a" : "name:elsewhere", PERM_SIGN, 0);
+		grant(who, i < 300 ? "name:b" : "group:elsewhere", PERM_SIGN, 0);
+		if (i == 299)
 			OK(!widens(&was, &is));
 	}
 	OK(!widens(&was, &is));
