@@ -237,6 +237,23 @@ static kf_err check_room(const struct req *r)
 							 : c->payload.n + COUNTED_ANSWER);
 }
 
+static enum step_result refuse_change(struct req *r, kf_err e)
+{
+	r->call.fate = CHANGE_NOT_MADE;
+	r->call.err = e;
+	r->next = OP_FAIL;
+	return STEP_AGAIN;
+}
+
+void act_submit(struct req *r)
+{
+	kf_err e = store_submit(r->io->server->store, &r->call.change);
+	if (kf_ok(e))
+		return;
+	refuse_change(r, e);
+	req_resume(r);
+}
+
 static enum step_result to_store(struct req *r)
 {
 	struct change *c = &r->call.change;
@@ -251,14 +268,10 @@ static enum step_result to_store(struct req *r)
 	kf_err e = check_room(r);
 	if (kf_ok(e) && r->undo)
 		e = op_undo_expect(r->undo, c, r->call.op->name);
-	if (kf_ok(e))
-		e = store_submit(r->io->server->store, c);
-	if (kf_ok(e))
-		return STEP_PARKED;
-	r->call.fate = CHANGE_NOT_MADE;
-	r->call.err = e;
-	r->next = OP_FAIL;
-	return STEP_AGAIN;
+	if (!kf_ok(e))
+		return refuse_change(r, e);
+	io_store_later(r->io, r);
+	return STEP_PARKED;
 }
 
 /* Beside the record that it was allowed: which of the two did it. */

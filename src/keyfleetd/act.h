@@ -8,5 +8,8 @@
 
 enum step_result act_step(struct req *r);
 
+/* At the end of a round: its change goes to the store. */
+void act_submit(struct req *r);
+
 /* The peer is gone, or waits no more: takes back what waits for a token; the request may be over when it returns. */
 void act_abandon(struct req *r);

@@ -2,6 +2,7 @@
 #include "keyfleetd/io.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "keyfleetd/act.h"
 #include "keyfleetd/limit.h"
 #include "keyfleetd/metrics.h"
 #include "keyfleetd/peer.h"
@@ -52,6 +53,18 @@ void io_wait_for_audit(struct io *io, struct req *r)
 	list_insert(at, &r->run);
 	io->waiting_n++;
 	r->waits_ns = io_latest_ns(io);
+}
+
+void io_store_later(struct io *io, struct req *r)
+{
+	list_add_tail(&io->storing, &r->run);
+}
+
+/* All at once: the store commits what it finds. */
+static void store_changes(struct io *io)
+{
+	for (struct list *l = list_take(&io->storing); l; l = list_take(&io->storing))
+		act_submit(req_of(l));
 }
 
 static void release_durable(struct io *io)
@@ -180,11 +193,13 @@ static void round_ends(struct loop_hook *h)
 	shake_hands(io);
 	uint64_t due = batch_first_ticket(&io->batch), waited = awaited(io);
 	audit_flush(io->server->audit, io->number, due > waited ? due : waited);
+	store_changes(io);
 	settle_touched(io);
 	sign(io);
 	release_durable(io);
 	settle_touched(io);
 	wait_for_audit(io);
+	store_changes(io);
 	measure(io);
 	report_drained(io);
 	if (io->batch.n || !list_is_empty(&io->touched) || turns_wait(&io->turns))
@@ -289,6 +304,7 @@ kf_err io_new(struct server *s, unsigned number, struct io **ret)
 	turns_init(&io->turns);
 	list_init(&io->free_reqs);
 	list_init(&io->waiting);
+	list_init(&io->storing);
 	list_init(&io->refusing);
 	io->settings = *atomic_load(&s->settings);
 	kf_err e = make_loop(io);

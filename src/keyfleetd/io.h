@@ -3,7 +3,7 @@
  * io: one thread that serves connections: a loop and everything that belongs to it.
  *
  * A round: read and decode what has come, answer what needs nothing; then, at its end:
- *   the audit records of the round go to the audit worker (one wake),
+ *   the audit records of the round go to the audit worker, the changes to the store (one wake each),
  *   answers that are ready leave, Gets first,
  *   the batch of signatures is computed while the audit worker syncs,
  *   what is signed and whose record is on disk leaves; the rest waits for the audit's wake.
@@ -61,6 +61,8 @@ struct io {
 	struct list
 		waiting; /* requests whose audit record is not on disk, oldest ticket first */
 	size_t waiting_n;
+	struct list
+		storing; /* requests whose change goes to the store at the end of the round */
 	struct loop_message audit_home;
 	_Atomic bool is_audit_home_posted;
 
@@ -95,5 +97,6 @@ const struct settings *io_settings(struct io *io);
 
 struct req;
 void io_wait_for_audit(struct io *io, struct req *r);
+void io_store_later(struct io *io, struct req *r);
 /* See audit_wake. */
 void io_audit_woke(void *server, unsigned number);

@@ -32,14 +32,6 @@ enum {
 static uint64_t after_ms(uint64_t ms) { return clock_monotonic_ns() + ms * MS_NS; }
 static bool is_due(uint64_t when_ns) { return clock_monotonic_ns() >= when_ns; }
 
-static void answer(struct store *s, struct change *c, kf_err err)
-{
-	change_release(c);
-	c->err = err;
-	atomic_fetch_sub(&s->queued, 1);
-	c->done(c);
-}
-
 /* --- coming in --- */
 
 static void accept_change(struct store *s, struct change *c)
@@ -51,7 +43,7 @@ static void accept_change(struct store *s, struct change *c)
 	if (kf_ok(err))
 		changes_append(&s->waiting, c);
 	else
-		answer(s, c, err);
+		store_answer(s, c, err);
 }
 
 static void take_queue(struct store *s)
@@ -75,7 +67,7 @@ static void expire_waiting(struct store *s, uint64_t now)
 		if (now < c->deadline_ns)
 			changes_append(&s->waiting, c);
 		else
-			answer(s, c,
+			store_answer(s, c,
 				kf_fail(UNAVAILABLE,
 					"store is not writable: nothing was changed"));
 	}
@@ -87,7 +79,7 @@ static void expire_doubtful(struct store *s, uint64_t now)
 		struct item *item = &s->group[i];
 		if (!item->change || now < item->change->deadline_ns)
 			continue;
-		answer(s, item->change,
+		store_answer(s, item->change,
 			kf_fail(OUTCOME_UNKNOWN,
 				"the database has not confirmed the commit"));
 		item->change = NULL;
@@ -222,77 +214,13 @@ static kf_err announce_master(struct store *s)
 }
 
 /* From here on until the end of the transaction no other server commits. */
-static kf_err lock_and_catch_up(struct store *s)
+kf_err store_lock_head(struct store *s)
 {
 	struct head h;
 	KF_TRY(s->driver->begin(s->db, true));
 	KF_TRY(rows_head(s->db, s->conf.keyring, true, &h));
 	KF_TRY(load_since(s, &h));
 	return announce_master(s);
-}
-
-static void take_group(struct store *s)
-{
-	while (s->grouped < GROUP_MAX && s->waiting.first)
-		s->group[s->grouped++] =
-			(struct item){ .change = changes_take(&s->waiting) };
-}
-
-static void put_back(struct store *s)
-{
-	struct changes all = { 0 };
-	struct change *c;
-	for (size_t i = 0; i < s->grouped; i++) {
-		buf_free(&s->group[i].recorded);
-		if (s->group[i].change)
-			changes_append(&all, s->group[i].change);
-	}
-	s->grouped = 0;
-	while ((c = changes_take(&s->waiting)))
-		changes_append(&all, c);
-	s->waiting = all;
-}
-
-static void give_replay(struct item *item)
-{
-	struct change *c = item->change;
-	c->is_replay = true;
-	buf_free(&c->answer);
-	c->answer = item->recorded;
-	item->recorded = (struct buf){ 0 };
-}
-
-static void answer_group(struct store *s)
-{
-	for (size_t i = 0; i < s->grouped; i++) {
-		struct item *item = &s->group[i];
-		if (item->change && item->is_replay)
-			give_replay(item);
-		buf_free(&item->recorded);
-		if (item->change)
-			answer(s, item->change, item->err);
-	}
-	atomic_fetch_add(&s->status.changes, s->grouped);
-	s->grouped = 0;
-}
-
-static void fail_group(struct store *s, kf_err err)
-{
-	for (size_t i = 0; i < s->grouped; i++) {
-		s->group[i].err = err;
-		s->group[i].is_replay = false;
-	}
-	answer_group(s);
-}
-
-static void publish_group(struct store *s)
-{
-	catalog_hold(s->catalog);
-	for (size_t i = 0; i < s->grouped; i++)
-		if (kf_ok(s->group[i].err) && !s->group[i].is_replay)
-			change_publish(s, s->group[i].change);
-	must(catalog_release(s->catalog));
-	epoch_reclaim(s->conf.epoch);
 }
 
 static kf_err finish(struct store *s)
@@ -307,47 +235,10 @@ static kf_err finish(struct store *s)
 	return s->driver->commit(s->db);
 }
 
-static kf_err apply_together(struct store *s, bool *ret_is_refused)
-{
-	for (size_t i = 0; i < s->grouped && !*ret_is_refused; i++) {
-		KF_TRY(change_apply(s, &s->group[i]));
-		*ret_is_refused = !kf_ok(s->group[i].err);
-	}
-	return KF_OK;
-}
-
-static kf_err begin_anew(struct store *s)
-{
-	for (size_t i = 0; i < s->grouped; i++)
-		change_take_back(s, &s->group[i]);
-	s->driver->rollback(s->db);
-	if (s->db->is_broken)
-		return kf_fail(CLOSED, "database has closed the connection");
-	return lock_and_catch_up(s);
-}
-
-/* Nearly no change is refused, and a savepoint costs more than a row.  So the group goes without them; one with a
- * refusal is done once more, with them.  A refused one that is alone leaves nothing to be kept. */
-static kf_err apply_group(struct store *s)
-{
-	bool is_refused = false;
-	struct facts_mark mark = facts_mark(&s->facts);
-	KF_TRY(apply_together(s, &is_refused));
-	if (!is_refused)
-		return KF_OK;
-	facts_back(&s->facts, mark);
-	if (s->grouped == 1)
-		return KF_OK;
-	KF_TRY(begin_anew(s));
-	for (size_t i = 0; i < s->grouped; i++)
-		KF_TRY(change_apply_apart(s, &s->group[i]));
-	return KF_OK;
-}
-
 static kf_err try_group(struct store *s)
 {
-	KF_TRY(lock_and_catch_up(s));
-	KF_TRY(apply_group(s));
+	KF_TRY(store_lock_head(s));
+	KF_TRY(group_apply(s));
 	bool is_needed = s->facts.n || !s->grouped;
 	if (is_needed)
 		return finish(s);
@@ -386,29 +277,29 @@ static void note_failure(struct store *s, kf_err err)
 /* An empty group is the probe: it commits a row. */
 static void commit_group(struct store *s)
 {
-	take_group(s);
+	group_take(s);
 	set_deadline(s);
 	kf_err err = try_group(s);
 	if (kf_ok(err)) {
 		note_commit(s);
-		publish_group(s);
-		answer_group(s);
+		group_publish(s);
+		group_answer(s);
 		return;
 	}
 	note_failure(s, err);
 	if (s->is_in_doubt)
 		return;
 	if (may_pass(err))
-		put_back(s);
+		group_put_back(s);
 	else
-		fail_group(s, err);
+		group_fail(s, err);
 }
 
 /* --- rotation --- */
 
 static kf_err try_rotation(struct store *s)
 {
-	KF_TRY(lock_and_catch_up(s));
+	KF_TRY(store_lock_head(s));
 	KF_TRY(rotate_batch(s));
 	return finish(s);
 }
@@ -455,7 +346,7 @@ static bool is_rotation_due(const struct store *s)
  * cancelled): another commit that is confirmed confirms it too. */
 static kf_err ask(struct store *s, bool *was_committed)
 {
-	KF_TRY(lock_and_catch_up(s));
+	KF_TRY(store_lock_head(s));
 	KF_TRY(rows_is_written(s->db, s->writer, s->nonce, was_committed));
 	if (!*was_committed) {
 		s->driver->rollback(s->db);
@@ -477,9 +368,9 @@ static void resolve(struct store *s)
 	}
 	s->is_in_doubt = false;
 	if (was_committed)
-		answer_group(s);
+		group_answer(s);
 	else
-		put_back(s);
+		group_put_back(s);
 }
 
 /* --- others' changes, old request ids --- */

@@ -132,6 +132,17 @@ void change_release(struct change *c); /* what is left of what it held */
 kf_err quota_load(struct store *s);
 void quota_free(struct store *s);
 
+/* --- group.c --- */
+
+void store_answer(struct store *s, struct change *c, kf_err err);
+void group_take(struct store *s); /* of those that wait */
+void group_put_back(struct store *s);
+void group_answer(struct store *s);
+void group_fail(struct store *s, kf_err err);
+void group_publish(struct store *s);
+/* Inside a transaction with the head locked, which may be another one afterwards. */
+kf_err group_apply(struct store *s);
+
 /* --- rotate.c --- */
 
 /* Inside a transaction with the head locked: the next batch under the newest master key. */
@@ -142,4 +153,6 @@ kf_err rotate_count(struct store *s);
 void rotate_publish(struct store *s, bool is_committed);
 
 /* --- commit.c --- */
+/* Begins a transaction.  From here on until its end no other server commits. */
+kf_err store_lock_head(struct store *s);
 void *store_work(void *store);

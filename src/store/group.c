@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * group: the changes that one transaction commits.
+ */
+#include "base/epoch.h"
+#include "store/work.h"
+
+void store_answer(struct store *s, struct change *c, kf_err err)
+{
+	change_release(c);
+	c->err = err;
+	atomic_fetch_sub(&s->queued, 1);
+	c->done(c);
+}
+
+/* --- coming and going --- */
+
+void group_take(struct store *s)
+{
+	while (s->grouped < GROUP_MAX && s->waiting.first)
+		s->group[s->grouped++] =
+			(struct item){ .change = changes_take(&s->waiting) };
+}
+
+void group_put_back(struct store *s)
+{
+	struct changes all = { 0 };
+	struct change *c;
+	for (size_t i = 0; i < s->grouped; i++) {
+		buf_free(&s->group[i].recorded);
+		if (s->group[i].change)
+			changes_append(&all, s->group[i].change);
+	}
+	s->grouped = 0;
+	while ((c = changes_take(&s->waiting)))
+		changes_append(&all, c);
+	s->waiting = all;
+}
+
+static void give_replay(struct item *item)
+{
+	struct change *c = item->change;
+	c->is_replay = true;
+	buf_free(&c->answer);
+	c->answer = item->recorded;
+	item->recorded = (struct buf){ 0 };
+}
+
+void group_answer(struct store *s)
+{
+	for (size_t i = 0; i < s->grouped; i++) {
+		struct item *item = &s->group[i];
+		if (item->change && item->is_replay)
+			give_replay(item);
+		buf_free(&item->recorded);
+		if (item->change)
+			store_answer(s, item->change, item->err);
+	}
+	atomic_fetch_add(&s->status.changes, s->grouped);
+	s->grouped = 0;
+}
+
+void group_fail(struct store *s, kf_err err)
+{
+	for (size_t i = 0; i < s->grouped; i++) {
+		s->group[i].err = err;
+		s->group[i].is_replay = false;
+	}
+	group_answer(s);
+}
+
+void group_publish(struct store *s)
+{
+	catalog_hold(s->catalog);
+	for (size_t i = 0; i < s->grouped; i++)
+		if (kf_ok(s->group[i].err) && !s->group[i].is_replay)
+			change_publish(s, s->group[i].change);
+	must(catalog_release(s->catalog));
+	epoch_reclaim(s->conf.epoch);
+}
+
+/* --- into the database --- */
+
+static kf_err apply_together(struct store *s, bool *ret_is_refused)
+{
+	for (size_t i = 0; i < s->grouped && !*ret_is_refused; i++) {
+		KF_TRY(change_apply(s, &s->group[i]));
+		*ret_is_refused = !kf_ok(s->group[i].err);
+	}
+	return KF_OK;
+}
+
+static kf_err begin_anew(struct store *s)
+{
+	for (size_t i = 0; i < s->grouped; i++)
+		change_take_back(s, &s->group[i]);
+	s->driver->rollback(s->db);
+	if (s->db->is_broken)
+		return kf_fail(CLOSED, "database has closed the connection");
+	return store_lock_head(s);
+}
+
+/* Nearly no change is refused, and a savepoint costs more than a row.  So the group goes without them; one with a
+ * refusal is done once more, with them.  A refused one that is alone leaves nothing to be kept. */
+kf_err group_apply(struct store *s)
+{
+	bool is_refused = false;
+	struct facts_mark mark = facts_mark(&s->facts);
+	KF_TRY(apply_together(s, &is_refused));
+	if (!is_refused)
+		return KF_OK;
+	facts_back(&s->facts, mark);
+	if (s->grouped == 1)
+		return KF_OK;
+	KF_TRY(begin_anew(s));
+	for (size_t i = 0; i < s->grouped; i++)
+		KF_TRY(change_apply_apart(s, &s->group[i]));
+	return KF_OK;
+}
