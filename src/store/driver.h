@@ -82,6 +82,11 @@ struct store_driver {
 	/* The same statement `times` times, without a row function. */
 	kf_err (*run_many)(struct db *db, const struct query *q, size_t times);
 
+	/* Millions of rows, in the order of an index: a statement without parameters, whose columns are of these kinds or
+	 * null.  NULL: run() is as good. */
+	kf_err (*run_bulk)(
+		struct db *db, const struct query *q, const enum value_kind *kinds);
+
 	kf_err (*begin)(
 		struct db *db, bool is_write); /* reading: a consistent snapshot */
 	kf_err (*commit)(struct db *db);

@@ -33,7 +33,7 @@ static kf_err lost(struct pgsql *p, kf_err why)
 	return why;
 }
 
-static kf_err connection_lost(struct pgsql *p)
+kf_err pgsql_connection_lost(struct pgsql *p)
 {
 	return lost(p, kf_fail(CLOSED, "PostgreSQL has closed the connection"));
 }
@@ -60,15 +60,15 @@ static kf_err by_state(struct pgsql *p, const char *state)
 		return lost(
 			p, kf_fail(UNAVAILABLE, "PostgreSQL server is read-only now"));
 	if (is_class(state, "57P") || is_class(state, "08") || is_class(state, "25P03"))
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	return kf_fail(STORE, "PostgreSQL refused a statement");
 }
 
-static kf_err failure(struct pgsql *p, const PGresult *r)
+kf_err pgsql_failure(struct pgsql *p, const PGresult *r)
 {
 	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
 	if (PQstatus(p->conn) == CONNECTION_BAD || !state)
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	return by_state(p, state);
 }
 
@@ -82,20 +82,20 @@ static kf_err flush(struct pgsql *p)
 		if (!kf_ok(err))
 			return lost(p, err);
 		if (!PQconsumeInput(p->conn))
-			return connection_lost(p);
+			return pgsql_connection_lost(p);
 	}
-	return left < 0 ? connection_lost(p) : KF_OK;
+	return left < 0 ? pgsql_connection_lost(p) : KF_OK;
 }
 
 /* NULL at the end of a statement's results. */
-static kf_err next_result(struct pgsql *p, PGresult **ret)
+kf_err pgsql_next_result(struct pgsql *p, PGresult **ret)
 {
 	while (PQisBusy(p->conn)) {
 		kf_err err = pgsql_wait(p->conn, POLLIN, p->db.deadline_ns);
 		if (!kf_ok(err))
 			return lost(p, err);
 		if (!PQconsumeInput(p->conn))
-			return connection_lost(p);
+			return pgsql_connection_lost(p);
 	}
 	*ret = PQgetResult(p->conn);
 	return KF_OK;
@@ -146,7 +146,7 @@ static kf_err take_result(struct pgsql *p, const PGresult *r, const struct query
 	case PGRES_SINGLE_TUPLE: return give_rows(r, q);
 	case PGRES_PIPELINE_ABORTED:
 		return kf_fail(STORE, "an earlier statement was refused");
-	default: return failure(p, r);
+	default: return pgsql_failure(p, r);
 	}
 }
 
@@ -157,7 +157,7 @@ static kf_err drain(struct pgsql *p, const struct query *q, bool *saw_sync)
 	kf_err first = KF_OK;
 	for (;;) {
 		PGresult *r = NULL;
-		KF_TRY(next_result(p, &r));
+		KF_TRY(pgsql_next_result(p, &r));
 		if (!r)
 			return first;
 		kf_err err = kf_ok(first) ? take_result(p, r, q) : KF_OK;
@@ -171,7 +171,7 @@ static kf_err drain(struct pgsql *p, const struct query *q, bool *saw_sync)
 	}
 }
 
-static kf_err read_all(struct pgsql *p, const struct query *q)
+kf_err pgsql_read_all(struct pgsql *p, const struct query *q)
 {
 	bool saw_sync = false;
 	return drain(p, q, &saw_sync);
@@ -179,13 +179,16 @@ static kf_err read_all(struct pgsql *p, const struct query *q)
 
 /* --- statements --- */
 
+kf_err pgsql_send(struct pgsql *p, const char *sql)
+{
+	return PQsendQuery(p->conn, sql) ? flush(p) : pgsql_connection_lost(p);
+}
+
 static kf_err script(struct db *db, const char *sql)
 {
 	struct pgsql *p = of(db);
-	if (!PQsendQuery(p->conn, sql))
-		return connection_lost(p);
-	KF_TRY(flush(p));
-	return read_all(p, NULL);
+	KF_TRY(pgsql_send(p, sql));
+	return pgsql_read_all(p, NULL);
 }
 
 static void name_of(size_t number, char ret[16])
@@ -205,9 +208,9 @@ static kf_err prepare(struct pgsql *p, const struct query *q, const char *name)
 	for (size_t i = 0; i < q->n; i++)
 		types[i] = type_of(q->in[i].kind);
 	if (!PQsendPrepare(p->conn, name, q->sql, (int)q->n, types))
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	KF_TRY(flush(p));
-	return read_all(p, NULL);
+	return pgsql_read_all(p, NULL);
 }
 
 static kf_err prepared(struct pgsql *p, const struct query *q, char name[16])
@@ -259,7 +262,7 @@ static kf_err send_prepared(struct pgsql *p, const struct query *q, const char *
 	bind(q->in, q->n, &in);
 	if (!PQsendQueryPrepared(
 		    p->conn, name, (int)q->n, in.value, in.length, in.format, 1))
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	return KF_OK;
 }
 
@@ -270,9 +273,9 @@ static kf_err run(struct db *db, const struct query *q)
 	KF_TRY(prepared(p, q, name));
 	KF_TRY(send_prepared(p, q, name));
 	if (q->row && !PQsetSingleRowMode(p->conn))
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	KF_TRY(flush(p));
-	return read_all(p, q);
+	return pgsql_read_all(p, q);
 }
 
 /* One round trip for all of them. */
@@ -283,7 +286,7 @@ static kf_err run_pipelined(
 	for (size_t i = 0; i < times; i++, one.in += one.n)
 		KF_TRY(send_prepared(p, &one, name));
 	if (!PQpipelineSync(p->conn))
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	KF_TRY(flush(p));
 	kf_err first = KF_OK;
 	for (bool saw_sync = false; !saw_sync;) {
@@ -302,10 +305,10 @@ static kf_err run_many(struct db *db, const struct query *q, size_t times)
 	char name[16];
 	KF_TRY(prepared(p, q, name));
 	if (!PQenterPipelineMode(p->conn))
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	kf_err err = run_pipelined(p, q, name, times);
 	if (!p->db.is_broken && !PQexitPipelineMode(p->conn))
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	return err;
 }
 
@@ -331,14 +334,14 @@ static kf_err read_commit(struct pgsql *p)
 {
 	bool is_committed = false;
 	PGresult *r = NULL;
-	KF_TRY(next_result(p, &r));
+	KF_TRY(pgsql_next_result(p, &r));
 	while (r) {
 		is_committed = PQresultStatus(r) == PGRES_COMMAND_OK &&
 			       strcmp(PQcmdStatus(r), "COMMIT") == 0;
 		kf_err err = take_result(p, r, NULL);
 		PQclear(r);
 		KF_TRY(err);
-		KF_TRY(next_result(p, &r));
+		KF_TRY(pgsql_next_result(p, &r));
 	}
 	return is_committed ? KF_OK
 			    : kf_fail(STORE, "PostgreSQL rolled the transaction back");
@@ -348,7 +351,7 @@ static kf_err commit(struct db *db)
 {
 	struct pgsql *p = of(db);
 	p->was_warned = false;
-	kf_err err = PQsendQuery(p->conn, "commit") ? flush(p) : connection_lost(p);
+	kf_err err = pgsql_send(p, "commit");
 	if (kf_ok(err))
 		err = read_commit(p);
 	if (p->was_warned)
@@ -379,7 +382,7 @@ static kf_err take_notices(struct db *db, bool *any)
 {
 	struct pgsql *p = of(db);
 	if (!PQconsumeInput(p->conn))
-		return connection_lost(p);
+		return pgsql_connection_lost(p);
 	PGnotify *notice;
 	while ((notice = PQnotifies(p->conn))) {
 		if (notice->be_pid != PQbackendPID(p->conn))
@@ -430,6 +433,7 @@ const struct store_driver pgsql_driver = {
 	.script = script,
 	.run = run,
 	.run_many = run_many,
+	.run_bulk = pgsql_run_bulk,
 	.begin = begin,
 	.commit = commit,
 	.rollback = rollback,

@@ -20,6 +20,22 @@ struct pgsql {
 	const char *prepared[STATEMENTS_MAX]; /* its name is its number */
 };
 
+/* --- pgsql.c --- */
+
+kf_err pgsql_send(struct pgsql *p, const char *sql);
+/* NULL at the end of a statement's results. */
+kf_err pgsql_next_result(struct pgsql *p, PGresult **ret);
+/* To the end of a statement, whatever happens; the first failure counts. */
+kf_err pgsql_read_all(struct pgsql *p, const struct query *q);
+kf_err pgsql_failure(struct pgsql *p, const PGresult *r);
+kf_err pgsql_connection_lost(struct pgsql *p);
+
+/* --- pgsql_copy.c --- */
+
+kf_err pgsql_run_bulk(struct db *db, const struct query *q, const enum value_kind *kinds);
+
+/* --- pgsql_connect.c --- */
+
 /* Ready for queries, non-blocking. */
 kf_err pgsql_connect(const struct db_target *to, PGconn **ret);
 /* Waits until the socket is ready for `events`; TIMEOUT. */

@@ -25,6 +25,12 @@ static const struct kinds {
 		{ COMMON, INT, TEXT, TEXT, INT, INT, LATER, LATER, LATER } },
 };
 
+enum value_kind record_kind(enum table_id table, size_t column)
+{
+	const uint8_t kinds = tables[table].kind[column];
+	return kinds & INT ? VALUE_INT : kinds & TEXT ? VALUE_TEXT : VALUE_BYTES;
+}
+
 size_t record_columns(enum table_id table) { return tables[table].n; }
 
 kf_err record_read(

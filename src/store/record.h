@@ -44,6 +44,9 @@ enum {
 };
 enum { RECORD_COLUMNS = OBJECT_COLUMNS };
 
+/* Of a column, unless it is null. */
+enum value_kind record_kind(enum table_id table, size_t column);
+
 /* The bytes are borrowed. */
 struct record {
 	enum table_id table;

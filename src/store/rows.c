@@ -13,9 +13,10 @@
 #define GRANT CORE ",is_dropped,who,target,permissions,constraints,rate,burst,concurrency"
 
 static const struct statements {
-	const char *since, *other, *count_other, *put;
+	const char *all, *since, *other, *count_other, *put;
 } statements[TABLES] = {
 	[TABLE_OBJECT] = {
+		.all = "select " OBJECT " from object order by created",
 		.since = "select " OBJECT " from object where sequence>$1 order by created",
 		.other = "select " OBJECT " from object where master<>$1 and created>$2 order by created limit $3",
 		.count_other = "select count(*) from object where master<>$1",
@@ -30,6 +31,7 @@ static const struct statements {
 			"destroy_date=excluded.destroy_date,attrs=excluded.attrs,sealed=excluded.sealed",
 	},
 	[TABLE_CLIENT] = {
+		.all = "select " CLIENT " from client order by created",
 		.since = "select " CLIENT " from client where sequence>$1 order by created",
 		.other = "select " CLIENT " from client where master<>$1 and created>$2 order by created limit $3",
 		.count_other = "select count(*) from client where master<>$1",
@@ -38,6 +40,7 @@ static const struct statements {
 			",is_revoked=excluded.is_revoked,certificates=excluded.certificates",
 	},
 	[TABLE_GRANT] = {
+		.all = "select " GRANT " from grant_ order by created",
 		.since = "select " GRANT " from grant_ where sequence>$1 order by created",
 		.other = "select " GRANT " from grant_ where master<>$1 and created>$2 order by created limit $3",
 		.count_other = "select count(*) from grant_ where master<>$1",
@@ -66,10 +69,21 @@ static kf_err visit_row(void *arg, const struct value *v, size_t n)
 	return to->visit(to->arg, to->table, v, n);
 }
 
+static kf_err each_in_bulk(struct db *db, enum table_id table, struct visitor *to)
+{
+	enum value_kind kinds[RECORD_COLUMNS];
+	struct query q = { .sql = statements[table].all, .row = visit_row, .arg = to };
+	for (size_t i = 0; i < record_columns(table); i++)
+		kinds[i] = record_kind(table, i);
+	return db->driver->run_bulk(db, &q, kinds);
+}
+
 kf_err rows_each(
 	struct db *db, enum table_id table, uint64_t since, rows_visit visit, void *arg)
 {
 	struct visitor to = { table, visit, arg };
+	if (!since && db->driver->run_bulk)
+		return each_in_bulk(db, table, &to);
 	struct value in = value_int((int64_t)since);
 	struct query q = { statements[table].since, &in, 1, visit_row, &to };
 	return db->driver->run(db, &q);
