@@ -162,7 +162,7 @@ kf_err cipher_begin(struct cipher *c, const struct cipher_setup *s)
 		.padding = s->padding,
 		.decrypts = s->decrypts,
 		.tag_n = s->tag_n,
-		.block = s->info->algorithm == CIPHER_3DES ? 8 : 16,
+		.block = cipher_block(s->info),
 		.bytes_max = UINT64_MAX,
 		.held = buf_new(HELD_MAX),
 		.aad = buf_new(AAD_MAX),
@@ -341,8 +341,8 @@ static kf_err last(struct cipher *c, struct slice in, struct slice tag, struct b
 	case CIPHER_XTS:
 	case CIPHER_WRAP: break;
 	}
-	return in.n < CIPHER_BLOCK_MAX / 2 ? kf_fail(DATA, "too little data")
-					   : update(c, in, out);
+	/* How little is too little the mode knows: AES Key Wrap with Padding takes a single byte. */
+	return in.n ? update(c, in, out) : kf_fail(DATA, "too little data");
 }
 
 kf_err cipher_last(struct cipher *c, struct slice in, struct slice tag, struct buf *out,

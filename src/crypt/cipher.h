@@ -74,6 +74,12 @@ struct cipher_info {
 	size_t inline_max; /* more is a worker's */
 };
 
+/* Bytes of a block; of a stream cipher too, which has none. */
+static inline size_t cipher_block(const struct cipher_info *info)
+{
+	return info->algorithm == CIPHER_3DES ? 8 : 16;
+}
+
 /* BAD_PARAMETERS: no such cipher, or the key has not its length. */
 kf_err cipher_find(
 	uint32_t algorithm, uint32_t mode, size_t key_n, const struct cipher_info **ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/prf.h"
+#include "crypt/cipher.h"
 #include "crypt/ossl.h"
 
 /* OpenSSL refuses a key that is NULL, but an empty one is a key. */
@@ -27,9 +28,8 @@ kf_err prf_hmac(
 
 kf_err prf_cmac(struct slice key, struct slice data, struct buf *ret)
 {
-	static const char *const names[] = { "AES-128-CBC", "AES-192-CBC",
-		"AES-256-CBC" };
-	if (key.n != 16 && key.n != 24 && key.n != 32)
-		return kf_fail(BAD_PARAMETERS, "an AES key has 16, 24 or 32 bytes");
-	return run("CMAC", names[key.n / 8 - 2], key, data, ret);
+	const struct cipher_info *cipher = NULL;
+
+	KF_TRY(cipher_find(CIPHER_AES, MODE_CBC, key.n, &cipher));
+	return run("CMAC", cipher->openssl_name, key, data, ret);
 }
