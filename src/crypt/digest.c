@@ -29,6 +29,14 @@ kf_err digest_find(uint32_t kmip, const struct digest_info **ret)
 	return kf_fail(BAD_PARAMETERS, "no such hash here");
 }
 
+const struct digest_info *digest_of_hmac(uint32_t algorithm)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (algorithm && rows[i].hmac == algorithm)
+			return &rows[i];
+	return NULL;
+}
+
 kf_err digest_begin_named(struct digest *d, const char *openssl_name)
 {
 	EVP_MD *md = EVP_MD_fetch(NULL, openssl_name, NULL);

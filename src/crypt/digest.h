@@ -20,6 +20,8 @@ struct digest_info {
 /* BAD_PARAMETERS: not one of digest.def. */
 kf_err digest_find(uint32_t kmip, const struct digest_info **ret);
 const struct digest_info *digest_each(size_t i); /* NULL after the last */
+/* The hash that an algorithm of HMAC keys says by itself; NULL: it is no such algorithm. */
+const struct digest_info *digest_of_hmac(uint32_t algorithm);
 
 struct digest {
 	const struct digest_info *info;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/parameters.h"
+#include "crypt/digest.h"
 #include "kmip/attrs.h"
 
 struct cryptographic_parameters parameters_of(
@@ -15,6 +16,21 @@ struct cryptographic_parameters parameters_of(
 	struct ttlv_reader r = ttlv_read(it.whole);
 	cryptographic_parameters_get(&r, &p);
 	return p;
+}
+
+bool parameters_name_mode(const struct object *o, uint32_t mode)
+{
+	struct cryptographic_parameters p;
+	struct ttlv_item it;
+
+	for (size_t n = 0; attrs_find(o->attrs, TAG_CRYPTOGRAPHIC_PARAMETERS, n, &it);
+		n++) {
+		struct ttlv_reader r = ttlv_read(it.whole);
+		cryptographic_parameters_get(&r, &p);
+		if (ttlv_ok(&r) && p.block_cipher_mode == mode)
+			return true;
+	}
+	return false;
 }
 
 kf_err parameters_to_mech(const struct cryptographic_parameters *p,
@@ -79,16 +95,6 @@ const char *mech_name(const struct mech *mech)
 
 uint32_t parameters_hash_of_hmac(uint32_t algorithm)
 {
-	switch (algorithm) {
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA1: return KMIP_HASHING_ALGORITHM_SHA_1;
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA224:
-		return KMIP_HASHING_ALGORITHM_SHA_224;
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256:
-		return KMIP_HASHING_ALGORITHM_SHA_256;
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA384:
-		return KMIP_HASHING_ALGORITHM_SHA_384;
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA512:
-		return KMIP_HASHING_ALGORITHM_SHA_512;
-	default: return 0;
-	}
+	const struct digest_info *hash = digest_of_hmac(algorithm);
+	return hash ? hash->kmip : 0;
 }

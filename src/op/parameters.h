@@ -13,6 +13,9 @@
 struct cryptographic_parameters parameters_of(
 	const struct object *o, bool has_own, const struct cryptographic_parameters *own);
 
+/* Is it the Block Cipher Mode of one of the key's own? */
+bool parameters_name_mode(const struct object *o, uint32_t mode);
+
 /* BAD_PARAMETERS unless they name one signature mechanism of the family. */
 kf_err parameters_to_mech(const struct cryptographic_parameters *p,
 	enum alg_family family, const struct mech **ret, int *salt);

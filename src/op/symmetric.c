@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/symmetric.h"
+#include "crypt/digest.h"
 #include "op/material.h"
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 enum { GENERIC_BITS_MAX = 4096 };
 
+/* Keys of any length: those of HMAC, but with hashes that sign nothing any more, and ChaCha20's. */
 static bool is_generic(uint32_t algorithm)
 {
-	switch (algorithm) {
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA1:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA224:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA384:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA512:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20:
-	case KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20POLY1305: return true;
-	default: return false;
-	}
+	const struct digest_info *hash = digest_of_hmac(algorithm);
+
+	return (hash && hash_by_kmip(hash->kmip)) ||
+	       algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20 ||
+	       algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20POLY1305;
 }
 
 static kf_err check_length(uint32_t algorithm, int32_t bits)

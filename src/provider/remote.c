@@ -23,12 +23,12 @@ static struct cryptographic_parameters signing_parameters(const struct remote_si
 		p.has_salt_length = true;
 		p.salt_length = q->salt;
 		break;
-	case SCHEME_ECDSA:
-		if (q->is_digest)
-			p.hashing_algorithm = hash;
-		else
+	case SCHEME_ECDSA: /* with SHA-3 it has no name of its own */
+		if (!q->is_digest)
 			p.digital_signature_algorithm =
 				mech_find(SCHEME_ECDSA, q->hash->id)->kmip_signature;
+		if (!p.digital_signature_algorithm)
+			p.hashing_algorithm = hash;
 		break;
 	case SCHEME_ED25519:
 		p.cryptographic_algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519;

@@ -13,7 +13,7 @@ struct prefix {
 	uint8_t bytes[PREFIX_MAX];
 };
 
-#define SHA2_PREFIX(whole, id, n)                                                        \
+#define NIST_PREFIX(whole, id, n)                                                        \
 	{                                                                                \
 		19,                                                                      \
 		{                                                                        \
@@ -24,10 +24,14 @@ struct prefix {
 static const struct prefix prefixes[HASH_COUNT] = {
 	[HASH_SHA1] = { 15,
 		{ 0x30, 0x21, 0x30, 9, 6, 5, 0x2b, 0x0e, 3, 2, 0x1a, 5, 0, 4, 20 } },
-	[HASH_SHA224] = SHA2_PREFIX(0x2d, 4, 28),
-	[HASH_SHA256] = SHA2_PREFIX(0x31, 1, 32),
-	[HASH_SHA384] = SHA2_PREFIX(0x41, 2, 48),
-	[HASH_SHA512] = SHA2_PREFIX(0x51, 3, 64),
+	[HASH_SHA224] = NIST_PREFIX(0x2d, 4, 28),
+	[HASH_SHA256] = NIST_PREFIX(0x31, 1, 32),
+	[HASH_SHA384] = NIST_PREFIX(0x41, 2, 48),
+	[HASH_SHA512] = NIST_PREFIX(0x51, 3, 64),
+	[HASH_SHA3_224] = NIST_PREFIX(0x2d, 7, 28),
+	[HASH_SHA3_256] = NIST_PREFIX(0x31, 8, 32),
+	[HASH_SHA3_384] = NIST_PREFIX(0x41, 9, 48),
+	[HASH_SHA3_512] = NIST_PREFIX(0x51, 10, 64),
 };
 
 struct slice pad_input(const struct sign_job *job)

@@ -67,6 +67,9 @@ TEST(hashes_go_by_every_usual_name)
 	OK(hash_by_name("SHA256") == hash_get(HASH_SHA256));
 	OK(hash_by_name("sha2-256") == hash_get(HASH_SHA256));
 	OK(hash_by_name("SHA-1") == hash_get(HASH_SHA1));
+	OK(hash_by_name("SHA3-256") == hash_get(HASH_SHA3_256));
+	OK(hash_by_kmip(17) == hash_get(HASH_SHA3_512));
+	OK(!hash_by_name("SHA3"));
 	OK(!hash_by_name("MD5"));
 	OK(!hash_by_name("sha2"));
 	OK(!hash_by_name(""));
@@ -96,6 +99,19 @@ TEST(a_mechanism_is_found_by_signature_algorithm_or_by_padding)
 	EQ(salt, SALT_AS_DIGEST);
 	OK(kf_ok(mech_by_kmip(&(struct mech_kmip){ .hash = 6 }, FAMILY_EC, &m, &salt)));
 	EQ(m->id, MECH_ECDSA_SHA256);
+	OK(kf_ok(mech_by_kmip(
+		&(struct mech_kmip){ .signature = 0x12 }, FAMILY_RSA, &m, &salt)));
+	EQ(m->id, MECH_RSA_PKCS1_SHA3_384);
+	OK(kf_ok(mech_by_kmip(&(struct mech_kmip){ .padding = 8, .hash = 0xe },
+		FAMILY_RSA, &m, &salt)));
+	EQ(m->id, MECH_RSA_PKCS1_SHA3_224);
+	OK(kf_ok(mech_by_kmip(
+		&(struct mech_kmip){ .signature = 8, .hash = 0xf, .mask_hash = 0xf },
+		FAMILY_RSA, &m, &salt)));
+	EQ(m->id, MECH_RSA_PSS_SHA3_256);
+	OK(kf_ok(
+		mech_by_kmip(&(struct mech_kmip){ .hash = 0x11 }, FAMILY_EC, &m, &salt)));
+	EQ(m->id, MECH_ECDSA_SHA3_512);
 	OK(kf_ok(mech_by_kmip(&(struct mech_kmip){ 0 }, FAMILY_ED25519, &m, &salt)));
 	EQ(m->id, MECH_ED25519);
 }
@@ -110,6 +126,7 @@ TEST(parameters_that_contradict_are_refused)
 		{ .padding = 8 },                  /* no hash */
 		{ .padding = 2, .hash = 6 },       /* OAEP */
 		{ .hash = 3 },                     /* MD5 */
+		{ .signature = 0x11, .hash = 6 },  /* SHA3-256 and SHA-256 */
 		{ .signature = 8,
 			.hash = 6,
 			.mask_hash = 4 }, /* another hash in the mask */

@@ -92,6 +92,43 @@ static bool agrees(enum kdf_mode mode, const char *name, const struct kdf *k)
 static const uint8_t counted[32] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
 	16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31 };
 
+static bool hkdf(const struct kdf *k, uint8_t *ret)
+{
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	EVP_KDF_CTX *ctx = EVP_KDF_CTX_new(kdf);
+	OSSL_PARAM list[] = {
+		OSSL_PARAM_construct_utf8_string(
+			"digest", (char *)(uintptr_t)k->hash->openssl_name, 0),
+		OSSL_PARAM_construct_octet_string(
+			"key", (void *)(uintptr_t)k->key.p, k->key.n),
+		OSSL_PARAM_construct_octet_string(
+			"salt", (void *)(uintptr_t)k->salt.p, k->salt.n),
+		OSSL_PARAM_construct_octet_string(
+			"info", (void *)(uintptr_t)k->data.p, k->data.n),
+		OSSL_PARAM_construct_end(),
+	};
+	const bool is_done = EVP_KDF_derive(ctx, ret, k->n, list) > 0;
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+	return is_done;
+}
+
+TEST(hkdf_with_every_hash_is_openssls)
+{
+	for (int i = HASH_NONE + 1; i < HASH_COUNT; i++) {
+		uint8_t want[256];
+		autobuf out = buf_new(256);
+		const struct kdf k = { .hash = hash_get((enum hash_id)i),
+			.key = { counted, 32 },
+			.salt = { counted, 9 },
+			.data = SLICE_LIT("info"),
+			.n = 150 };
+		OK(hkdf(&k, want));
+		OK(kf_ok(kdf_hkdf(&k, &out)));
+		OK(slice_eq(buf_slice(&out), (struct slice){ want, k.n }));
+	}
+}
+
 TEST(sp_800_108_is_as_openssl_and_nist_have_it)
 {
 	const struct hex ki =

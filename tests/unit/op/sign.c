@@ -9,6 +9,8 @@ enum {
 	ECDSA_SHA256 = 0x0e,
 	ECDSA_SHA384 = 0x0f,
 	SHA_256 = 6,
+	SHA3_256 = 15,
+	SHA3_384 = 16,
 	PKCS1 = 8,
 	PSS = 10
 };
@@ -64,6 +66,16 @@ TEST(every_kind_of_key_signs_and_openssl_verifies)
 			MECH_ECDSA_SHA384 },
 		{ { .algorithm = 6, .curve = 13 }, { .hashing_algorithm = 8 },
 			MECH_ECDSA_SHA512 },
+		{ { .algorithm = 4, .bits = 2048 },
+			{ .digital_signature_algorithm = 0x11 },
+			MECH_RSA_PKCS1_SHA3_256 },
+		{ { .algorithm = 4, .bits = 2048 },
+			{ .padding_method = PSS,
+				.hashing_algorithm = SHA3_384,
+				.mask_generator_hashing_algorithm = SHA3_384 },
+			MECH_RSA_PSS_SHA3_384 },
+		{ { .algorithm = 6, .curve = 7 }, { .hashing_algorithm = SHA3_256 },
+			MECH_ECDSA_SHA3_256 },
 		{ { .algorithm = 0x37 }, { .cryptographic_algorithm = 0x37 },
 			MECH_ED25519 },
 	};
