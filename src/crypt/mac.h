@@ -3,7 +3,7 @@
  * mac: message authentication codes, in one piece or in parts.  A message belongs to one thread at a time.
  */
 #pragma once
-#include "base/buf.h"
+#include "crypt/cbcmac.h"
 
 struct evp_mac_ctx_st;
 
@@ -12,17 +12,20 @@ enum { MAC_MAX = 64 };
 /* What KMIP's Cryptographic Parameters name; 0: absent. */
 struct mac_wish {
 	uint32_t algorithm; /* HMAC-..., Poly1305, or of the block cipher */
-	uint32_t mode;      /* CMAC */
+	uint32_t mode;      /* CMAC, CBC-MAC */
+	uint32_t padding;   /* of CBC-MAC */
 	uint32_t hash;      /* of HMAC, where the algorithm does not say it */
 	size_t key_n;
 };
 
 struct mac_kind {
-	const char *mac; /* OpenSSL's "HMAC", "CMAC", "POLY1305" */
+	const char *mac; /* OpenSSL's "HMAC", "CMAC", "POLY1305"; NULL: CBC-MAC */
 	const char *param,
 		*detail;  /* "digest" and which, "cipher" and which; NULL: none */
 	const char *name; /* for people: "HMAC-SHA-256" is the hash's name */
 	size_t size;
+	const struct cipher_info *cbc; /* CBC-MAC's cipher */
+	enum padding padding;
 };
 
 /* BAD_PARAMETERS: no such MAC, or not with a key of this length.  An empty key is none. */
@@ -30,7 +33,8 @@ kf_err mac_find(const struct mac_wish *wish, struct mac_kind *ret);
 
 struct mac {
 	struct evp_mac_ctx_st *ctx;
-	size_t size;
+	struct cbcmac cbc;
+	size_t size; /* 0: not begun */
 };
 
 kf_err mac_begin(struct mac *m, const struct mac_kind *kind, struct slice key);

@@ -54,7 +54,17 @@ kf_err op_mac_verify_decode(struct op_call *call) { return decode(call, true); }
 
 static void release(struct op_call *call) { buf_free(&request_of(call)->material); }
 
-/* Any secret makes an HMAC.  A block cipher's key is for its own CMAC alone, and a key of Poly1305, which
+/* CBC-MAC of one block is that block encrypted: for whoever may make MACs it opens CMAC and CTR under the same
+ * key.  So the key's own parameters must say that it is a key for this. */
+static kf_err check_cbc_mac(const struct object *o)
+{
+	return parameters_name_mode(o, KMIP_BLOCK_CIPHER_MODE_CBC_MAC)
+		       ? KF_OK
+		       : kf_fail(BAD_PARAMETERS,
+				 "the key's Cryptographic Parameters do not say CBC-MAC");
+}
+
+/* Any secret makes an HMAC.  A block cipher's key is for its own MACs alone, and a key of Poly1305, which
  * authenticates one message, for nothing else. */
 static kf_err find_kind(const struct op_call *call, struct mac_call *m)
 {
@@ -65,6 +75,7 @@ static kf_err find_kind(const struct op_call *call, struct mac_call *m)
 		.algorithm = p.cryptographic_algorithm ? p.cryptographic_algorithm
 						       : o->algorithm,
 		.mode = p.block_cipher_mode,
+		.padding = p.padding_method,
 		.hash = p.hashing_algorithm,
 		.key_n = m->key.n,
 	};
@@ -73,6 +84,8 @@ static kf_err find_kind(const struct op_call *call, struct mac_call *m)
 
 	if (is_own && wish.algorithm != o->algorithm)
 		return kf_fail(BAD_PARAMETERS, "the key is of another algorithm");
+	if (wish.mode == KMIP_BLOCK_CIPHER_MODE_CBC_MAC)
+		KF_TRY(check_cbc_mac(o));
 	return mac_find(&wish, &m->kind);
 }
 
@@ -171,7 +184,7 @@ static kf_err work_part(struct op_call *call, struct mac_call *m)
 	kf_err err = KF_OK;
 
 	KF_TRY(parts_open(call, &want, &parts));
-	if (!parts->mac.ctx)
+	if (!parts->mac.size)
 		err = mac_begin(&parts->mac, &m->kind, m->key);
 	if (kf_ok(err))
 		err = want.is_last ? finish(m, &parts->mac) : keep(call, m, &parts);

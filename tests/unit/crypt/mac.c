@@ -51,6 +51,12 @@ static const struct vector {
 		"bb1d6929e95937287fa37d129b756746" },
 	{ { .algorithm = 0x03, .mode = 7 }, "2b7e151628aed2a6abf7158809cf4f3c",
 		"6bc1bee22e409f96e93d7e117393172a", "070a16b46b4d4144f79bdd9dd04a287c" },
+	/* FIPS 197, C.1: one block is encrypted.  SP 800-38A, F.2.1, its IV added to the first block. */
+	{ { .algorithm = 0x03, .mode = 0xa }, "000102030405060708090a0b0c0d0e0f",
+		"00112233445566778899aabbccddeeff", "69c4e0d86a7b0430d8cdb78070b4c55a" },
+	{ { .algorithm = 0x03, .mode = 0xa }, "2b7e151628aed2a6abf7158809cf4f3c",
+		"6bc0bce12a459991e134741a7f9e1925ae2d8a571e03ac9c9eb76fac45af8e51",
+		"5086cb9b507219ee95db113a917678b2" },
 	/* RFC 8439, 2.5.2 */
 	{ { .algorithm = 0x1d },
 		"85d6be7857556d337f4452fe42d506a80103808afb0db2fd4abff6af4149f51b",
@@ -79,12 +85,58 @@ TEST(a_mac_that_does_not_exist_is_refused)
 	const struct mac_wish none[] = { { .algorithm = 0x03, .key_n = 16 },
 		{ .algorithm = 0x09, .key_n = 0 },
 		{ .algorithm = 0x03, .mode = 7, .key_n = 15 },
-		{ .algorithm = 0x03, .mode = 0xa, .key_n = 16 },
+		{ .algorithm = 0x03, .mode = 0xa, .key_n = 15 },
+		{ .algorithm = 0x03, .mode = 0xa, .padding = 7, .key_n = 16 },
+		{ .algorithm = 0x03, .mode = 9, .key_n = 16 },
 		{ .algorithm = 0x1d, .key_n = 16 }, { .algorithm = 0x99, .key_n = 16 },
 		{ .algorithm = 0x03, .hash = 0x0b, .key_n = 16 } };
 
 	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
 		OK(kf_is(mac_find(&none[i], &kind), KF_E_BAD_PARAMETERS));
+}
+
+static const uint8_t block[64] = { 1, 2, 3 };
+
+/* What is padded by hand and what is padded here have the same code; long ones go in by pieces. */
+TEST(cbc_mac_pads_as_it_is_told_and_wants_whole_blocks_otherwise)
+{
+	static uint8_t data[5000], by_hand[5008];
+	uint8_t want[MAC_MAX], got[MAC_MAX];
+	struct mac_wish none = { .algorithm = 0x03, .mode = 0xa, .key_n = 16 };
+	struct mac_wish zeros = none, pkcs5 = none;
+	const struct slice key = { block, 16 };
+	zeros.padding = 5;
+	pkcs5.padding = 3;
+	memset(data, 7, sizeof(data));
+	memcpy(by_hand, data, sizeof(data));
+
+	OK(kf_ok(mac(&none, key, (struct slice){ by_hand, 5008 }, 5008, want)));
+	OK(kf_ok(mac(&zeros, key, (struct slice){ data, 5000 }, 5000, got)));
+	OK(!memcmp(want, got, 16));
+	OK(kf_ok(mac(&zeros, key, (struct slice){ data, 5000 }, 33, got)));
+	OK(!memcmp(want, got, 16));
+	memset(by_hand + 5000, 8, 8);
+	OK(kf_ok(mac(&none, key, (struct slice){ by_hand, 5008 }, 99, want)));
+	OK(kf_ok(mac(&pkcs5, key, (struct slice){ data, 5000 }, 99, got)));
+	OK(!memcmp(want, got, 16));
+	OK(kf_is(mac(&none, key, (struct slice){ data, 5000 }, 99, got), KF_E_DATA));
+	OK(kf_is(mac(&none, key, (struct slice){ data, 0 }, 99, got), KF_E_DATA));
+	OK(kf_is(mac(&zeros, key, (struct slice){ data, 0 }, 99, got), KF_E_DATA));
+	OK(kf_ok(mac(&pkcs5, key, (struct slice){ data, 0 }, 99, got)));
+}
+
+TEST(cbc_mac_of_3des_has_eight_bytes)
+{
+	uint8_t got[MAC_MAX];
+	struct mac_kind kind;
+	const struct mac_wish wish = { .algorithm = 0x02, .mode = 0xa, .key_n = 24 };
+	uint8_t key[24];
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)i;
+	OK(kf_ok(mac_find(&wish, &kind)));
+	EQ(kind.size, 8);
+	OK(kf_ok(mac(
+		&wish, (struct slice){ key, 24 }, (struct slice){ block, 24 }, 5, got)));
 }
 
 static const struct {

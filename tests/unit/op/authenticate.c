@@ -11,7 +11,14 @@
 #include <openssl/pem.h>
 #include <string.h>
 
-enum { AES = 3, HMAC_SHA256 = 9, POLY1305 = 0x1d, CMAC = 7, MAC_BOTH = 0x180 };
+enum {
+	AES = 3,
+	HMAC_SHA256 = 9,
+	POLY1305 = 0x1d,
+	CMAC = 7,
+	CBC_MAC = 10,
+	MAC_BOTH = 0x180
+};
 
 static const uint8_t zeros[64];
 
@@ -144,6 +151,76 @@ TEST(a_key_authenticates_as_what_it_is)
 	OK(kf_is(mac(&w, &q, &aes, &made), KF_E_BAD_PARAMETERS));
 	q = with(AES, CMAC, slice_of("text"));
 	OK(kf_is(mac(&w, &q, &hmac, &made), KF_E_BAD_PARAMETERS));
+}
+
+static kf_err add_cbc_mac_key(struct world *w, uint32_t padding, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+	struct ttlv_writer p = ttlv_write(&attrs, 0);
+	cryptographic_parameters_put(
+		&p, &(struct cryptographic_parameters){
+			    .block_cipher_mode = CBC_MAC, .padding_method = padding });
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, MAC_BOTH);
+	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){ .type = OBJECT_SYMMETRIC_KEY,
+			.block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
+				.algorithm = AES,
+				.length = 128,
+				.has_value = true,
+				.material = { zeros, 16 } } },
+		ret);
+}
+
+TEST(cbc_mac_is_for_keys_that_are_meant_for_it)
+{
+	PARTS_WORLD(w);
+	struct id plain, meant;
+	struct mac_response made;
+	struct mac_verify_response said;
+	uint8_t code[16], next[16];
+	OK(kf_ok(add_secret(
+		&w, OBJECT_SYMMETRIC_KEY, AES, (struct slice){ zeros, 16 }, &plain)));
+	OK(kf_ok(add_cbc_mac_key(&w, 5, &meant)));
+
+	struct mac_request q = with(0, CBC_MAC, (struct slice){ zeros, 32 });
+	OK(kf_is(mac(&w, &q, &plain, &made), KF_E_BAD_PARAMETERS));
+	OK(kf_ok(mac(&w, &q, &meant, &made)));
+	EQ(made.mac.n, 16);
+	q.data.n = 20; /* the request's parameters say nothing of padding */
+	OK(kf_is(mac(&w, &q, &meant, &made), KF_E_DATA));
+
+	q = with(0, 0, (struct slice){ zeros, 20 }); /* the key's do */
+	OK(kf_ok(mac(&w, &q, &meant, &made)));
+	memcpy(code, made.mac.p, 16);
+	q.data.n = 7;
+	q.init_indicator = true;
+	OK(kf_ok(mac_verify(&w, &q, &meant, &said)));
+	memcpy(next, said.correlation_value.p, 16);
+	struct mac_request more = { .has_data = true,
+		.data = { zeros, 13 },
+		.correlation_value = { next, 16 },
+		.final_indicator = true,
+		.mac = { code, 16 } };
+	OK(kf_ok(mac_verify(&w, &more, &meant, &said)));
+	EQ(said.validity, KMIP_VALIDITY_INDICATOR_VALID);
+}
+
+TEST(an_hmac_with_sha_3_is_made_by_name_or_by_the_keys_algorithm)
+{
+	WORLD(w);
+	struct id id;
+	struct mac_response made;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(add_secret(&w, OBJECT_SYMMETRIC_KEY,
+		KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA3_384, (struct slice){ zeros, 48 },
+		&id)));
+	struct mac_request q = with(0, 0, slice_of("text"));
+	OK(kf_ok(mac(&w, &q, &id, &made)));
+	EQ(made.mac.n, 48);
+	q = with(KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA3_512, 0, slice_of("text"));
+	OK(kf_ok(mac(&w, &q, &id, &made)));
+	EQ(made.mac.n, 64);
 }
 
 TEST(a_mac_in_parts_is_that_of_the_whole)
