@@ -2,6 +2,7 @@
 #include "crypt/keygen.h"
 #include "base/mem.h"
 #include "crypt/ossl.h"
+#include "crypt/point.h"
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/decoder.h>
@@ -286,14 +287,14 @@ static kf_err ec_from_scalar(struct slice raw, const struct alg *alg, EVP_PKEY *
 
 static kf_err ec_from_point(struct slice raw, const struct alg *alg, EVP_PKEY **ret)
 {
-	uint8_t point[160];
+	autobuf point = buf_new(POINT_SIZE_MAX);
 	char group[32] = "";
-	if (raw.n != 2 * field_size(alg) + 1 || raw.p[0] != 4)
-		return kf_fail(KEY_FORMAT, "raw key is not an uncompressed point");
-	memcpy(point, raw.p, raw.n);
+	if (!kf_ok(point_convert(alg, raw, POINT_UNCOMPRESSED, &point)))
+		return kf_fail(KEY_FORMAT, "raw key is not a point of this curve");
 	OSSL_PARAM list[] = {
 		group_param(alg, group),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, raw.n),
+		OSSL_PARAM_construct_octet_string(
+			OSSL_PKEY_PARAM_PUB_KEY, point.p, point.n),
 		OSSL_PARAM_construct_end(),
 	};
 	return make_pkey("EC", EVP_PKEY_PUBLIC_KEY, list, ret);

@@ -10,7 +10,7 @@ enum { PKCS8_MAX = 16384 };
 
 /* Numbers of KMIP Key Format Type. */
 enum key_format {
-	KEY_RAW = 1, /* EC: the scalar or the uncompressed point; Ed25519: its 32 bytes */
+	KEY_RAW = 1, /* EC: the scalar or the point, in any form; Ed25519: its 32 bytes */
 	KEY_PKCS1 = 3, /* RSAPrivateKey, RSAPublicKey */
 	KEY_PKCS8 = 4,
 	KEY_X509 = 5, /* SubjectPublicKeyInfo */

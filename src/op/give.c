@@ -83,11 +83,24 @@ static kf_err unwrap(struct op_call *call, struct key_block *kb)
 				       : unwrap_later(call, &u);
 }
 
+/* What came as PKCS#12 leaves so unless another format is asked for, also wrapped by a key. */
+static kf_err choose_file(struct kmip_object *o)
+{
+	struct kmip_object registered = { 0 };
+
+	KF_TRY(kmip_object_parse(o->registered, &registered));
+	if (!registered.block.is_wrapped)
+		*o = registered;
+	return KF_OK;
+}
+
 static kf_err choose(
 	struct op_call *call, const struct get_request *q, struct kmip_object *o)
 {
 	if (wants_registered(q))
 		return o->registered.n ? kmip_object_parse(o->registered, o) : KF_OK;
+	if (o->registered.n && !q->key_format_type)
+		KF_TRY(choose_file(o));
 	return o->block.is_wrapped ? unwrap(call, &o->block) : KF_OK;
 }
 
@@ -129,6 +142,17 @@ static kf_err convert(struct op_call *call, uint32_t format, struct kmip_object 
 	return KF_OK;
 }
 
+static kf_err compress(struct op_call *call, uint32_t type, struct kmip_object *k)
+{
+	autobuf other = buf_new(call->server->message_max);
+
+	if (!type)
+		return KF_OK;
+	KF_TRY(material_compress(k, type, material_alg(call->object), &other));
+	keep(call, &other);
+	return KF_OK;
+}
+
 static kf_err end_wrapping(
 	struct op_call *call, struct wrapping *w, struct key_block *block)
 {
@@ -166,8 +190,7 @@ static kf_err wrap(struct op_call *call, struct giving *g)
 static kf_err shape(struct op_call *call, struct giving *g)
 {
 	KF_TRY(convert(call, g->q.key_format_type, &g->a.object));
-	if (g->q.key_compression_type)
-		return kf_fail(KEY_COMPRESSION, "key compression");
+	KF_TRY(compress(call, g->q.key_compression_type, &g->a.object));
 	return g->q.key_wrapping_specification.n ? wrap(call, g) : KF_OK;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/material.h"
+#include "crypt/point.h"
 #include "kmip/attrs.h"
 #include "op/secret.h"
 #include "op/token_key.h"
@@ -176,10 +177,108 @@ kf_err material_convert(
 	KF_TRY(convert(k, format, alg, ret));
 	KF_TRY(buf_err(ret));
 	k->block.format = format;
+	k->block.compression =
+		0; /* the point is uncompressed now, which is what absence means */
 	k->block.is_transparent = transparent_is(format);
 	k->block.material = buf_slice(ret);
 	return KF_OK;
 }
+
+/* --- compression --- */
+
+static kf_err form_of(uint32_t type, enum point_form *ret)
+{
+	switch (type) {
+	case KMIP_KEY_COMPRESSION_TYPE_EC_PUBLIC_KEY_TYPE_UNCOMPRESSED:
+		*ret = POINT_UNCOMPRESSED;
+		return KF_OK;
+	case KMIP_KEY_COMPRESSION_TYPE_EC_PUBLIC_KEY_TYPE_X9_62_COMPRESSED_PRIME:
+		*ret = POINT_COMPRESSED;
+		return KF_OK;
+	case KMIP_KEY_COMPRESSION_TYPE_EC_PUBLIC_KEY_TYPE_X9_62_HYBRID:
+		*ret = POINT_HYBRID;
+		return KF_OK;
+	default: return kf_fail(KEY_COMPRESSION, "no curve here has such points");
+	}
+}
+
+static kf_err ec_key_of(
+	const struct kmip_object *k, const struct alg *alg, struct pubkey **ret)
+{
+	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
+	autobuf spki = buf_new(SPKI_MAX);
+
+	if (k->type != OBJECT_PUBLIC_KEY || !is_known_format(k->block.format) ||
+		!kf_ok(spki_of(k, alg, &spki)) ||
+		!kf_ok(pubkey_parse(buf_slice(&spki), &key)) ||
+		pubkey_alg(key)->family != FAMILY_EC)
+		return kf_fail(KEY_COMPRESSION,
+			"only public keys of elliptic curves are compressed");
+	*ret = key;
+	key = NULL;
+	return KF_OK;
+}
+
+static kf_err put_point(
+	uint32_t format, const struct alg *alg, struct slice point, struct buf *ret)
+{
+	if (transparent_is(format))
+		return transparent_of_point(alg, point, ret);
+	if (format == KEY_X509)
+		return point_to_spki(alg, point, ret);
+	buf_add_slice(ret, point);
+	return buf_err(ret);
+}
+
+kf_err material_compress(
+	struct kmip_object *k, uint32_t type, const struct alg *alg, struct buf *ret)
+{
+	autobuf point = buf_new(POINT_SIZE_MAX), other = buf_new(POINT_SIZE_MAX);
+	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
+	enum point_form form;
+
+	KF_TRY(form_of(type, &form));
+	KF_TRY(ec_key_of(k, alg, &key));
+	KF_TRY(point_of_spki(pubkey_spki(key), &point));
+	KF_TRY(point_convert(pubkey_alg(key), buf_slice(&point), form, &other));
+	KF_TRY(put_point(k->block.format, pubkey_alg(key), buf_slice(&other), ret));
+	k->block.compression = type;
+	k->block.material = buf_slice(ret);
+	return KF_OK;
+}
+
+static kf_err point_in(const struct key_block *b, struct buf *ret)
+{
+	struct ttlv_reader r = ttlv_read(b->material);
+	struct slice q = b->material;
+	uint32_t curve = 0;
+
+	if (b->format == KEY_X509)
+		return point_of_spki(b->material, ret);
+	if (b->is_transparent) {
+		ttlv_open(&r, TAG_KEY_MATERIAL);
+		ttlv_get_enum(&r, TAG_RECOMMENDED_CURVE, &curve);
+		ttlv_get_bytes(&r, TAG_Q_STRING, &q);
+		KF_TRY(r.err);
+	}
+	buf_add_slice(ret, q);
+	return buf_err(ret);
+}
+
+kf_err material_check_compression(const struct key_block *b, const struct alg *alg)
+{
+	autobuf point = buf_new(SPKI_MAX);
+	enum point_form form;
+
+	if (!b->compression)
+		return KF_OK;
+	if (alg->family != FAMILY_EC || !kf_ok(form_of(b->compression, &form)) ||
+		!kf_ok(point_in(b, &point)) || !point_is(buf_slice(&point), form))
+		return kf_fail(INVALID_FIELD, "the key is not compressed as it says");
+	return KF_OK;
+}
+
+/* --- handles --- */
 
 struct slice material_key_spki(const struct token_key *key)
 {

@@ -28,6 +28,13 @@ kf_err material_public(
 kf_err material_convert(
 	struct kmip_object *k, uint32_t format, const struct alg *alg, struct buf *ret);
 
+/* A public key of an elliptic curve with its point as this Key Compression Type has it, in the format that it is in.
+ * KEY_COMPRESSION for other objects, and for types that no curve here has. */
+kf_err material_compress(
+	struct kmip_object *k, uint32_t type, const struct alg *alg, struct buf *ret);
+/* Of a block that was registered: its point is of the type that it says, if it says one. */
+kf_err material_check_compression(const struct key_block *b, const struct alg *alg);
+
 /* A managed object around key material, ready to be sealed. */
 struct material_key {
 	uint32_t object_type, format, algorithm;

@@ -126,6 +126,8 @@ static kf_err check_asymmetric(struct op_call *call)
 	if (kf_is(err, KF_E_KEY_FORMAT) && (!said || o->block.is_transparent))
 		return KF_OK;
 	KF_TRY(err);
+	if (o->type == OBJECT_PUBLIC_KEY)
+		KF_TRY(material_check_compression(&o->block, is));
 	return check_said(&g->make, is);
 }
 

@@ -2,6 +2,7 @@
 #include "op/transparent.h"
 #include "crypt/keygen.h"
 #include "crypt/numbers.h"
+#include "crypt/point.h"
 #include <openssl/core_names.h>
 #include <string.h>
 
@@ -157,29 +158,13 @@ static kf_err ec_to_pkcs8(const struct key_block *b, struct buf *ret)
 	return buf_err(ret);
 }
 
-/* However it was written: uncompressed. */
-static kf_err unpack_point(const struct alg *alg, struct slice q, uint8_t *ret, size_t *n)
-{
-	CLEANUP(curve_group_freep)
-	EC_GROUP *group = EC_GROUP_new_by_curve_name(OBJ_sn2nid(alg->openssl_group));
-	CLEANUP(curve_point_freep) EC_POINT *point = group ? EC_POINT_new(group) : NULL;
-
-	*n = 0;
-	if (point && EC_POINT_oct2point(group, point, q.p, q.n, NULL) == 1)
-		*n = EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, ret,
-			POINT_MAX, NULL);
-	return *n ? KF_OK
-		  : ossl_fail(INVALID_FIELD, "Q String is no point of this curve");
-}
-
 static kf_err ec_to_spki(const struct key_block *b, struct buf *ret)
 {
 	struct ttlv_reader r = ttlv_read(b->material);
+	autobuf point = buf_new(POINT_SIZE_MAX);
 	const struct alg *alg = NULL;
-	uint8_t point[POINT_MAX];
 	struct slice q = { 0 };
 	uint32_t curve = 0;
-	size_t n = 0;
 
 	ttlv_open(&r, TAG_KEY_MATERIAL);
 	ttlv_get_enum(&r, TAG_RECOMMENDED_CURVE, &curve);
@@ -187,8 +172,8 @@ static kf_err ec_to_spki(const struct key_block *b, struct buf *ret)
 	ttlv_close(&r);
 	KF_TRY(ttlv_done(&r));
 	KF_TRY(find_curve(curve, &alg));
-	KF_TRY(unpack_point(alg, q, point, &n));
-	return public_from_format(KEY_RAW, (struct slice){ point, n }, alg, ret);
+	KF_TRY(point_convert(alg, q, POINT_UNCOMPRESSED, &point));
+	return public_from_format(KEY_RAW, buf_slice(&point), alg, ret);
 }
 
 kf_err transparent_to_pkcs8(const struct key_block *b, struct buf *ret)
@@ -309,6 +294,16 @@ kf_err transparent_of_spki(struct slice spki, uint32_t format, struct buf *ret)
 		return unknown();
 	KF_TRY(pubkey_parse(spki, &key));
 	return put(pubkey_pkey(key), false, !is_rsa, ret);
+}
+
+kf_err transparent_of_point(const struct alg *alg, struct slice point, struct buf *ret)
+{
+	struct ttlv_writer w = ttlv_write(ret, 0);
+	ttlv_begin(&w, TAG_KEY_MATERIAL);
+	ttlv_put_enum(&w, TAG_RECOMMENDED_CURVE, alg->kmip_curve);
+	ttlv_put_bytes(&w, TAG_Q_STRING, point);
+	ttlv_end(&w);
+	return ttlv_written(&w);
 }
 
 kf_err transparent_of_secret(struct slice bytes, struct buf *ret)
