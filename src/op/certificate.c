@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/certificate.h"
+#include "op/certificate_name.h"
 #include "ttlv/utf8.h"
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -10,6 +11,7 @@ enum { REQUEST_MAX = 65536 };
 
 static void x509_freep(X509 **x) { X509_free(*x); }
 static void request_freep(X509_REQ **r) { X509_REQ_free(*r); }
+static void names_freep(GENERAL_NAMES **n) { GENERAL_NAMES_free(*n); }
 
 static kf_err parse(struct slice der, X509 **ret)
 {
@@ -52,35 +54,31 @@ static void add_identifier(struct buf *attrs, const X509 *x, struct buf *item)
 	buf_clear(item);
 }
 
-static void add_party(struct buf *attrs, enum ttlv_tag tag, enum ttlv_tag name_tag,
-	const X509_NAME *name, struct buf *item)
+/* One side of a certificate: who it is for, or whom it is of. */
+struct party {
+	const X509_NAME *name;
+	const GENERAL_NAMES *others; /* or NULL */
+};
+
+/* The tags of an attribute about a party, and of its fields. */
+struct party_tags {
+	enum ttlv_tag whole, name, other;
+};
+
+static void add_party(struct buf *attrs, const struct party_tags *tags,
+	const struct party *party, struct buf *item)
 {
 	struct ttlv_writer w = ttlv_write(item, 0);
 
-	ttlv_begin(&w, tag);
-	put_name(&w, name_tag, name);
+	ttlv_begin(&w, tags->whole);
+	put_name(&w, tags->name, party->name);
+	certificate_put_alternatives(&w, tags->other, party->others);
 	ttlv_end(&w);
 	attrs_set_item(attrs, buf_slice(item));
 	buf_clear(item);
 }
 
 /* ---- as 1.0 has them, in words ---- */
-
-static void put_name_text(struct ttlv_writer *w, enum ttlv_tag tag, const X509_NAME *name)
-{
-	BIO *b = BIO_new(BIO_s_mem());
-	char *text = NULL;
-	const unsigned long how = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
-
-	if (b && X509_NAME_print_ex(b, name, 0, how) >= 0) {
-		const long n = BIO_get_mem_data(b, &text);
-		const struct slice said = { (const uint8_t *)text,
-			n > 0 ? (size_t)n : 0 };
-		ttlv_put_text(w, tag, utf8_is_text(said) ? said : slice_of(""));
-	}
-	BIO_free(b);
-	ERR_clear_error();
-}
 
 static void put_serial_text(struct ttlv_writer *w, const X509 *x)
 {
@@ -99,33 +97,66 @@ static void add_identifier_1_0(struct buf *attrs, const X509 *x, struct buf *ite
 	struct ttlv_writer w = ttlv_write(item, 0);
 
 	ttlv_begin(&w, TAG_CERTIFICATE_IDENTIFIER);
-	put_name_text(&w, TAG_ISSUER, X509_get_issuer_name(x));
+	certificate_put_name(&w, TAG_ISSUER, X509_get_issuer_name(x));
 	put_serial_text(&w, x);
 	ttlv_end(&w);
 	attrs_set_item(attrs, buf_slice(item));
 	buf_clear(item);
 }
 
-static void add_party_1_0(struct buf *attrs, enum ttlv_tag tag, enum ttlv_tag name_tag,
-	const X509_NAME *name, struct buf *item)
+static void add_party_1_0(struct buf *attrs, const struct party_tags *tags,
+	const struct party *party, struct buf *item)
 {
 	struct ttlv_writer w = ttlv_write(item, 0);
 
-	ttlv_begin(&w, tag);
-	put_name_text(&w, name_tag, name);
+	ttlv_begin(&w, tags->whole);
+	certificate_put_name(&w, tags->name, party->name);
+	certificate_put_alternatives_text(&w, tags->other, party->others);
 	ttlv_end(&w);
 	attrs_set_item(attrs, buf_slice(item));
 	buf_clear(item);
 }
 
-static void add_1_0(struct buf *attrs, const X509 *x, struct buf *item)
+/* ---- both of them ---- */
+
+static void add_subject(struct buf *attrs, const struct party *party, struct buf *item)
 {
-	add_identifier_1_0(attrs, x, item);
-	add_party_1_0(attrs, TAG_CERTIFICATE_SUBJECT,
-		TAG_CERTIFICATE_SUBJECT_DISTINGUISHED_NAME, X509_get_subject_name(x),
-		item);
-	add_party_1_0(attrs, TAG_CERTIFICATE_ISSUER,
-		TAG_CERTIFICATE_ISSUER_DISTINGUISHED_NAME, X509_get_issuer_name(x), item);
+	static const struct party_tags tags = { TAG_X_509_CERTIFICATE_SUBJECT,
+		TAG_SUBJECT_DISTINGUISHED_NAME, TAG_SUBJECT_ALTERNATIVE_NAME };
+	static const struct party_tags old = { TAG_CERTIFICATE_SUBJECT,
+		TAG_CERTIFICATE_SUBJECT_DISTINGUISHED_NAME,
+		TAG_CERTIFICATE_SUBJECT_ALTERNATIVE_NAME };
+	add_party(attrs, &tags, party, item);
+	add_party_1_0(attrs, &old, party, item);
+}
+
+static void add_issuer(struct buf *attrs, const struct party *party, struct buf *item)
+{
+	static const struct party_tags tags = { TAG_X_509_CERTIFICATE_ISSUER,
+		TAG_ISSUER_DISTINGUISHED_NAME, TAG_ISSUER_ALTERNATIVE_NAME };
+	static const struct party_tags old = { TAG_CERTIFICATE_ISSUER,
+		TAG_CERTIFICATE_ISSUER_DISTINGUISHED_NAME,
+		TAG_CERTIFICATE_ISSUER_ALTERNATIVE_NAME };
+	add_party(attrs, &tags, party, item);
+	add_party_1_0(attrs, &old, party, item);
+}
+
+/* Two such extensions, or one that cannot be read, name nobody. */
+static GENERAL_NAMES *alternatives(const X509 *x, int nid)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(x, nid, NULL, NULL);
+	ERR_clear_error();
+	return names;
+}
+
+static void add_parties(struct buf *attrs, const X509 *x, struct buf *item)
+{
+	CLEANUP(names_freep)
+	GENERAL_NAMES *subject = alternatives(x, NID_subject_alt_name),
+		      *issuer = alternatives(x, NID_issuer_alt_name);
+
+	add_subject(attrs, &(struct party){ X509_get_subject_name(x), subject }, item);
+	add_issuer(attrs, &(struct party){ X509_get_issuer_name(x), issuer }, item);
 }
 
 /* ---- names by their parts, as 2.x has them ---- */
@@ -201,6 +232,9 @@ static uint32_t signature_algorithm(const X509 *x)
 	case NID_sha256WithRSAEncryption: return KMIP_SIGNED(SHA_256_WITH_RSA_ENCRYPTION);
 	case NID_sha384WithRSAEncryption: return KMIP_SIGNED(SHA_384_WITH_RSA_ENCRYPTION);
 	case NID_sha512WithRSAEncryption: return KMIP_SIGNED(SHA_512_WITH_RSA_ENCRYPTION);
+	case NID_RSA_SHA3_256: return KMIP_SIGNED(SHA3_256_WITH_RSA_ENCRYPTION);
+	case NID_RSA_SHA3_384: return KMIP_SIGNED(SHA3_384_WITH_RSA_ENCRYPTION);
+	case NID_RSA_SHA3_512: return KMIP_SIGNED(SHA3_512_WITH_RSA_ENCRYPTION);
 	case NID_rsassaPss: return KMIP_SIGNED(RSASSA_PSS);
 	case NID_dsaWithSHA1: return KMIP_SIGNED(DSA_WITH_SHA_1);
 	case NID_dsa_with_SHA224: return KMIP_SIGNED(DSA_WITH_SHA224);
@@ -224,18 +258,16 @@ static void add_signature_algorithm(struct buf *attrs, const X509 *x)
 
 static kf_err describe_x509(struct slice der, struct buf *attrs)
 {
-	autobuf item = buf_new(4 * der.n + 256); /* names in words have escapes */
+	/* Names in words have escapes; the shortest alternative names become five times as long. */
+	autobuf item = buf_new(8 * der.n + 256);
 	CLEANUP(x509_freep) X509 *x = NULL;
 
 	KF_TRY(parse(der, &x));
 	add_identifier(attrs, x, &item);
-	add_party(attrs, TAG_X_509_CERTIFICATE_SUBJECT, TAG_SUBJECT_DISTINGUISHED_NAME,
-		X509_get_subject_name(x), &item);
-	add_party(attrs, TAG_X_509_CERTIFICATE_ISSUER, TAG_ISSUER_DISTINGUISHED_NAME,
-		X509_get_issuer_name(x), &item);
+	add_identifier_1_0(attrs, x, &item);
+	add_parties(attrs, x, &item);
 	add_parts(attrs, X509_get_subject_name(x), true);
 	add_parts(attrs, X509_get_issuer_name(x), false);
-	add_1_0(attrs, x, &item);
 	add_signature_algorithm(attrs, x);
 	return buf_err(&item);
 }
@@ -264,9 +296,23 @@ static X509_REQ *parse_request(const struct kmip_object *o)
 	return request;
 }
 
+static void add_requested(struct buf *attrs, X509_REQ *request, struct buf *item)
+{
+	static const struct party_tags tags = { TAG_X_509_CERTIFICATE_SUBJECT,
+		TAG_SUBJECT_DISTINGUISHED_NAME, TAG_SUBJECT_ALTERNATIVE_NAME };
+	STACK_OF(X509_EXTENSION) *list = X509_REQ_get_extensions(request);
+	CLEANUP(names_freep)
+	GENERAL_NAMES *names = X509V3_get_d2i(list, NID_subject_alt_name, NULL, NULL);
+
+	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+	ERR_clear_error();
+	add_party(attrs, &tags,
+		&(struct party){ X509_REQ_get_subject_name(request), names }, item);
+}
+
 static kf_err describe_pkcs10(const struct kmip_object *o, struct buf *attrs)
 {
-	autobuf item = buf_new(o->value.n + 256);
+	autobuf item = buf_new(8 * o->value.n + 256);
 	if (!o->value.n || o->value.n > REQUEST_MAX)
 		return kf_fail(
 			INVALID_FIELD, "a certificate request has 1 to 65536 bytes");
@@ -274,8 +320,7 @@ static kf_err describe_pkcs10(const struct kmip_object *o, struct buf *attrs)
 	ERR_clear_error();
 	if (!request)
 		return kf_fail(INVALID_FIELD, "not one PKCS#10 request");
-	add_party(attrs, TAG_X_509_CERTIFICATE_SUBJECT, TAG_SUBJECT_DISTINGUISHED_NAME,
-		X509_REQ_get_subject_name(request), &item);
+	add_requested(attrs, request, &item);
 	add_parts(attrs, X509_REQ_get_subject_name(request), true);
 	return buf_err(&item);
 }

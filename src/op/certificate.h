@@ -7,9 +7,9 @@
 #include "op/make.h"
 
 /* Certificate Type and Length, Digest and, of an X.509 certificate, its identifier, how it is signed, and
- * subject and issuer as DER names and by their parts.  INVALID_FIELD if an X.509 certificate cannot be
+ * subject and issuer as DER names, with their alternative names, and by their parts.  INVALID_FIELD if an X.509 certificate cannot be
  * read. */
 kf_err certificate_describe(const struct kmip_object *o, struct make *m);
-/* The same of a certificate request: Certificate Length, Digest and, of PKCS#10, the subject.  Kinds that we cannot
+/* The same of a certificate request: Certificate Length, Digest and, of PKCS#10, the subject with its alternative names.  Kinds that we cannot
  * read are kept as they are. */
 kf_err certificate_describe_request(const struct kmip_object *o, struct make *m);

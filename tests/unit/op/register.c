@@ -339,6 +339,96 @@ TEST(a_certificate_is_described_in_the_words_of_1_0)
 	OK(!attrs_find(buf_slice(&w.attrs), TAG_CERTIFICATE_SUBJECT, 0, &it));
 }
 
+static kf_err put_with_names(struct world *w, const char *const *names, struct id *ret)
+{
+	struct cert ca = { 0 }, leaf = { 0 };
+	autobuf der = buf_new(65536);
+	const struct cert_wish authority = { .role = CERT_CA, .common_name = "Test CA" };
+	const struct cert_wish server = {
+		.role = CERT_SERVER, .common_name = "www", .sans = names
+	};
+	kf_err err = cert_make_ca(&authority, &ca);
+	if (kf_ok(err))
+		err = cert_issue(
+			buf_slice(&ca.pem), buf_slice(&ca.key_pem), &server, &leaf);
+	if (kf_ok(err))
+		err = cert_to_der(buf_slice(&leaf.pem), &der);
+	cert_free(&ca);
+	cert_free(&leaf);
+	KF_TRY(err);
+	return put(w,
+		&(struct wish){ .type = OBJECT_CERTIFICATE,
+			.certificate_type = 1,
+			.value = buf_slice(&der) },
+		ret);
+}
+
+/* The n-th field of this tag in the first instance of an attribute. */
+static struct slice nth_of(struct world *w, uint32_t tag, uint32_t field, size_t n)
+{
+	struct ttlv_item it, f;
+	if (attrs_find(buf_slice(&w->attrs), tag, 0, &it) &&
+		attrs_find(it.value, field, n, &f))
+		return f.value;
+	return (struct slice){ 0 };
+}
+
+TEST(alternative_names_of_a_certificate_are_attributes_in_every_version)
+{
+	static const char *const names[] = { "dns:www.example.com", "ip:192.0.2.7",
+		"ip:2001:db8::1", NULL };
+	static const uint8_t dns[] = "\x82\x0fwww.example.com";
+	static const uint8_t ip[] = { 0x87, 4, 192, 0, 2, 7 };
+	READY(w, p);
+	struct id id, found;
+	OK(kf_ok(put_with_names(&w, names, &id)));
+
+	static const uint16_t versions[] = { KMIP_1_1, KMIP_1_4, KMIP_2_0, KMIP_2_1 };
+	for (size_t i = 0; i < 4; i++) {
+		w.version = versions[i];
+		OK(kf_ok(attributes(&w, &id)));
+		OK(slice_eq(nth_of(&w, TAG_X_509_CERTIFICATE_SUBJECT,
+				    TAG_SUBJECT_ALTERNATIVE_NAME, 0),
+			(struct slice){ dns, sizeof(dns) - 1 }));
+		OK(slice_eq(nth_of(&w, TAG_X_509_CERTIFICATE_SUBJECT,
+				    TAG_SUBJECT_ALTERNATIVE_NAME, 1),
+			(struct slice){ ip, sizeof(ip) }));
+		EQ(nth_of(&w, TAG_X_509_CERTIFICATE_SUBJECT, TAG_SUBJECT_ALTERNATIVE_NAME,
+			   2)
+				.n,
+			18);
+		OK(!nth_of(
+			&w, TAG_X_509_CERTIFICATE_ISSUER, TAG_ISSUER_ALTERNATIVE_NAME, 0)
+				.n);
+	}
+
+	autobuf wanted = buf_new(1024);
+	struct ttlv_writer q = ttlv_write(&wanted, 0);
+	ttlv_begin(&q, TAG_X_509_CERTIFICATE_SUBJECT);
+	ttlv_put_bytes(
+		&q, TAG_SUBJECT_ALTERNATIVE_NAME, (struct slice){ ip, sizeof(ip) });
+	ttlv_end(&q);
+	EQ(located(&w, buf_slice(&wanted), &found), 1);
+	OK(!strcmp(found.text, id.text));
+	wanted.p[wanted.n - 3] ^= 1; /* an address beside it */
+	EQ(located(&w, buf_slice(&wanted), &found), 0);
+}
+
+TEST(alternative_names_are_words_in_1_0)
+{
+	static const char *const names[] = { "dns:www.example.com", "ip:192.0.2.7",
+		"ip:2001:db8::1", NULL };
+	READY(w, p);
+	struct id id;
+	OK(kf_ok(put_with_names(&w, names, &id)));
+	w.version = KMIP_1_0;
+	OK(kf_ok(attributes(&w, &id)));
+	for (size_t i = 0; i < 3; i++)
+		OK(slice_is(nth_of(&w, TAG_CERTIFICATE_SUBJECT,
+				    TAG_CERTIFICATE_SUBJECT_ALTERNATIVE_NAME, i),
+			strchr(names[i], ':') + 1));
+}
+
 /* Whoever may sign with a key reads its public key, but not what a stranger says is one. */
 TEST(a_stranger_cannot_attach_objects_to_a_key)
 {
