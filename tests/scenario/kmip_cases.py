@@ -87,6 +87,19 @@ def claim_there_are_cases(lab):
         skip("there are no cases in " + CASES)
 
 
+def claim_no_answer_is_waited_for_longer_than_a_day(lab):
+    server = KeyServer(lab, "kms-patient")
+    case = os.path.join(lab.dir, "empty.xml")
+    with open(case, "w") as f:
+        f.write("<KMIP></KMIP>")
+    for wrong in ("99999999999999999999", "86401", "0", "-1", "", "30s", " 30", "0x10", "1e3"):
+        done = server.keyfleet("replay", case, f"--timeout={wrong}", check=False)
+        expect(done.returncode != 0 and "--timeout is in whole seconds, from 1 to 86400" in done.stderr,
+               f"{wrong!r}: {done.returncode} {done.stderr}")
+    done = server.keyfleet("replay", case, "--timeout=86400", check=False)
+    expect("--timeout" not in done.stderr, done.stderr)
+
+
 def claim_a_server_that_is_not_under_test_forgets_nothing(lab):
     if not versions():
         skip("there are no cases in " + CASES)
