@@ -272,6 +272,13 @@ enum step_result answer_item(struct req *r) { return end_item(r); }
 
 /* ---- the response ---- */
 
+/* It is told of the object that was asked for, not of another one that wrapped it. */
+static bool has_waited_for_key(const struct req *r)
+{
+	const struct object *o = r->call.object;
+	return r->is_pooled && o && o->key && pool_key_is(o->key);
+}
+
 static int32_t expected_wait_us(const struct req *r)
 {
 	const struct token_key *key = r->call.object->key;
@@ -295,7 +302,7 @@ static const struct kmip_extension *extension_of(
 		room->load = (int32_t)server_load(r->io->server);
 		p->has_told_load = true;
 	}
-	if (r->is_pooled) {
+	if (has_waited_for_key(r)) {
 		room->has_expected_wait = true;
 		room->expected_wait_us = expected_wait_us(r);
 	}

@@ -567,6 +567,23 @@ def claim_each_wrapping_is_on_record_with_both_keys_and_the_token(lab, wire, poo
     expect(any(f"token={s}" in made for s in serials), made)
 
 
+@each_pool
+def claim_the_command_line_makes_wrapping_keys_and_exports_under_them(lab, wire, pool):
+    kek = lab.server.keyfleet("key", "create", "cli-" + pool, "--type", "aes:256", "--pool", pool, "--wraps").stdout.split()[0]
+    row = lab.admin.keys()["cli-" + pool]
+    expect(row["object"] == kek and row["serving"] == "2", row)
+    key, file = os.urandom(32), lab.path(f"export-{pool}.wrapped")
+    plain = register_plain(wire, "exports-" + pool, key)
+    lab.server.keyfleet("key", "export", "exports-" + pool, "--wrap-with", "cli-" + pool, "--out", file)
+    block, sealed = blob_under(wire, plain, kek, mode(PADDED_WRAP))
+    expect(open(file, "rb").read() == sealed and key not in sealed, "not what Get gives")
+    back = find(done(wire, REGISTER, register_wrapped(block)), UID).decode()
+    expect(find(done(wire, GET, text(UID, back) + enum(0x4200F8, 1)), 0x420043) == key, "another key came out")
+    told = lab.server.keyfleet("key", "export", "exports-" + pool, "--wrap-with", "cli-" + pool, "--mode", "gcm", "--out", file + "2",
+                               check=False)
+    expect(told.returncode == 1 and not os.path.exists(file + "2"), told)
+
+
 def claim_without_its_tokens_it_is_said_soon_that_nothing_is_wrapped(lab):
     if lab.why_not:
         skip(lab.why_not)
