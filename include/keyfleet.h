@@ -200,6 +200,70 @@ typedef struct kf_decrypt_request {
 KF_API kf_result kf_decrypt(kf_client *client, const kf_decrypt_request *request,
 	kf_buffer *plain, kf_call *call);
 
+/* ---- encryption and codes with symmetric keys ------------------------------------------------ */
+
+typedef enum kf_cipher {
+	KF_AES_GCM = 1,           /* encrypts and authenticates: what to use */
+	KF_CHACHA20_POLY1305 = 2, /* the same with a key of ChaCha20 */
+	/* These notice nothing of what somebody has changed: for data of other programs. */
+	KF_AES_CBC_PKCS5 = 3,
+	KF_AES_CBC = 4, /* whole blocks of 16 bytes */
+	KF_AES_CTR = 5
+} kf_cipher;
+
+typedef struct kf_cipher_request {
+	const char *key; /* Unique Identifier of the symmetric key */
+	kf_cipher cipher;
+	const void *data; /* travel in one message: see `message_max` */
+	size_t size;
+	/* To encrypt: leave it empty, and the server makes a random one; your own never twice with the
+	 * same key.  To decrypt: what the encryption gave. */
+	kf_bytes iv;
+	/* Authenticated with the data, and not part of them; the first two ciphers only. */
+	kf_bytes additional_data;
+	kf_bytes
+		tag; /* to decrypt with the first two ciphers: what the encryption gave */
+	uint32_t reserved[4];
+} kf_cipher_request;
+
+/* The caller's buffers.  When one is too small, all three say how much is needed, and none is written. */
+typedef struct kf_encrypted {
+	kf_buffer
+		data; /* as long as the plain text; KF_AES_CBC_PKCS5: up to 16 bytes more */
+	kf_buffer iv;  /* 16 bytes of room fit every cipher */
+	kf_buffer tag; /* 16 bytes, or none: the cipher does not authenticate */
+} kf_encrypted;
+
+/* Encrypts (KMIP 2.1, Encrypt).  A call that goes to a second server has an IV of its own there. */
+KF_API kf_result kf_cipher_encrypt(kf_client *client, const kf_cipher_request *request,
+	kf_encrypted *ret, kf_call *call);
+/* Decrypts (KMIP 2.1, Decrypt).  KF_REFUSED for what is not genuine, whatever was changed.  Wipe the
+ * buffer after use. */
+KF_API kf_result kf_cipher_decrypt(kf_client *client, const kf_cipher_request *request,
+	kf_buffer *plain, kf_call *call);
+
+typedef enum kf_mac_algorithm {
+	KF_HMAC_SHA256 = 1,
+	KF_HMAC_SHA384 = 2,
+	KF_HMAC_SHA512 = 3,
+	KF_CMAC_AES = 4 /* with an AES key */
+} kf_mac_algorithm;
+
+typedef struct kf_mac_request {
+	const char *key; /* Unique Identifier of a symmetric key or secret data */
+	kf_mac_algorithm algorithm;
+	const void *data; /* travel in one message: see `message_max` */
+	size_t size;
+	uint32_t reserved[4];
+} kf_mac_request;
+
+/* Computes a message authentication code (KMIP 2.1, MAC).  64 bytes of room fit every one. */
+KF_API kf_result kf_mac(
+	kf_client *client, const kf_mac_request *request, kf_buffer *mac, kf_call *call);
+/* Verifies one (KMIP 2.1, MAC Verify).  *is_valid is 1 or 0; a wrong code is a KF_SUCCESS with 0. */
+KF_API kf_result kf_mac_verify(kf_client *client, const kf_mac_request *request,
+	const kf_bytes *mac, int *is_valid, kf_call *call);
+
 /* ---- objects ------------------------------------------------------------------------------- */
 
 typedef enum kf_object_type { /* KMIP Object Type */
@@ -225,7 +289,11 @@ enum { /* KMIP Cryptographic Usage Mask */
 	KF_MAY_ENCRYPT = 0x4,
 	KF_MAY_DECRYPT = 0x8,
 	KF_MAY_WRAP = 0x10,
-	KF_MAY_UNWRAP = 0x20
+	KF_MAY_UNWRAP = 0x20,
+	KF_MAY_MAC = 0x80,
+	KF_MAY_VERIFY_MAC = 0x100,
+	KF_MAY_DERIVE = 0x200,
+	KF_MAY_AGREE = 0x800
 };
 
 typedef struct kf_object kf_object;
@@ -241,7 +309,7 @@ KF_API const void *kf_object_get_bytes(const kf_object *object, size_t *size);
 KF_API void kf_object_free(kf_object *object);
 
 typedef struct kf_new_object {
-	/* "aes:256" for kf_create(); "rsa:2048", "ec:P-256" (also prime256v1, secp256r1), "ed25519" for
+	/* "aes:256", "chacha20:256", "hmac-sha256:256" (384, 512) for kf_create(); "rsa:2048", "ec:P-256" (also prime256v1, secp256r1), "ed25519" for
 	 * kf_create_key_pair(); NULL for kf_register() unless the bytes do not tell. */
 	const char *algorithm;
 	const char *name; /* KMIP Name, or NULL */
@@ -379,6 +447,22 @@ KF_API kf_result kf_async_sign(kf_async *async, const kf_sign_request *request,
 	const kf_call *call, kf_done done, void *arg);
 KF_API kf_result kf_async_decrypt(kf_async *async, const kf_decrypt_request *request,
 	const kf_call *call, kf_done done, void *arg);
+/* `bytes` of the callback: the plain text; the code. */
+KF_API kf_result kf_async_cipher_decrypt(kf_async *async,
+	const kf_cipher_request *request, const kf_call *call, kf_done done, void *arg);
+KF_API kf_result kf_async_mac(kf_async *async, const kf_mac_request *request,
+	const kf_call *call, kf_done done, void *arg);
+
+/* As kf_done; what was encrypted is borrowed until the callback returns, and NULL after a failure.  An IV
+ * that the caller gave is not said again. */
+typedef struct kf_encrypted_bytes {
+	kf_bytes data, iv, tag;
+} kf_encrypted_bytes;
+typedef void (*kf_done_encrypted)(
+	void *arg, const kf_call *outcome, const kf_encrypted_bytes *encrypted);
+KF_API kf_result kf_async_cipher_encrypt(kf_async *async,
+	const kf_cipher_request *request, const kf_call *call, kf_done_encrypted done,
+	void *arg);
 /* Sends what this round has started.  Optional: without it the timer does. */
 KF_API void kf_async_flush(kf_async *async);
 

@@ -52,37 +52,64 @@ kf_err cli_client(struct cli *c, struct kf_client **ret)
 }
 
 static kf_err call(struct cli *c, uint32_t operation, const struct payload *p,
-	uint32_t slow_ms, struct buf *ret)
+	struct call_options *options, struct buf *ret)
 {
 	KF_TRY(ttlv_written(&p->w));
 	KF_TRY(open_client(c));
-	struct call_report report = { 0 };
-	const struct call_options options = {
-		.report = &report, .timeout_ms = slow_ms, .is_once = slow_ms > 0
-	};
-	kf_err e = client_call(c->client, operation, buf_slice(&p->bytes), &options, ret);
-	if (!kf_ok(e) && report.message[0])
+	kf_err e = client_call(c->client, operation, buf_slice(&p->bytes), options, ret);
+	if (!kf_ok(e) && options->report->message[0])
 		cli_note(c, "%s: %s", ttlv_value_text(TTLV_KIND_OPERATION, operation),
-			report.message);
+			options->report->message);
 	return e;
 }
 
 kf_err cli_call(
 	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret)
 {
-	return call(c, operation, p, 0, ret);
+	struct call_report report = { 0 };
+	return call(c, operation, p, &(struct call_options){ .report = &report }, ret);
 }
 
 kf_err cli_call_slow(
 	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret)
 {
 	enum { MINUTES = 10 };
-	kf_err e = call(c, operation, p, MINUTES * 60000, ret);
+	struct call_report report = { 0 };
+	struct call_options options = {
+		.report = &report, .timeout_ms = MINUTES * 60000, .is_once = true
+	};
+	kf_err e = call(c, operation, p, &options, ret);
 	if (kf_is(e, KF_E_OUTCOME_UNKNOWN))
 		cli_note(c, "what tokens have done is not known: `keyfleet dkek status "
 			    "--drift` tells of keys that belong to no object");
 	return e;
 }
+
+kf_err cli_call_part(struct cli *c, uint32_t operation, const struct payload *p,
+	struct cli_stream *s, struct buf *ret)
+{
+	struct call_report report = { 0 };
+	struct call_options options = {
+		.report = &report, .is_once = s->server != 0, .server = s->server
+	};
+	KF_TRY(call(c, operation, p, &options, ret));
+	s->server = report.server;
+	return KF_OK;
+}
+
+kf_err cli_stream_next(struct cli_stream *s, struct slice correlation_value)
+{
+	enum { ID_MAX = 1024 };
+	if (!correlation_value.n)
+		return kf_fail(
+			MALFORMED, "the server has forgotten the Correlation Value");
+	buf_free(&s->id);
+	s->id = buf_new(ID_MAX);
+	buf_add_slice(&s->id, correlation_value);
+	return buf_err(&s->id);
+}
+
+void cli_stream_clear(struct cli_stream *s) { buf_free(&s->id); }
 
 kf_err key_attributes(struct cli *c, const char *id, struct buf *ret)
 {
@@ -195,6 +222,19 @@ kf_err key_find_spki(struct cli *c, struct slice spki, struct key_ids *ret)
 			return e;
 	}
 	return kf_fail(NOT_FOUND, "the key servers do not have this key");
+}
+
+/* Names are shown in tables and logs, and asked for by people. */
+kf_err key_name_check(const char *name)
+{
+	size_t n = strlen(name);
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
+			n = 0;
+	if (n > 0 && n <= 240)
+		return KF_OK;
+	return kf_fail(INVALID_FIELD,
+		"a key's name is 1 to 240 bytes, without control characters");
 }
 
 static bool looks_like_id(const char *s)

@@ -23,9 +23,22 @@ kf_err cli_call(
 /* The same for what tokens do: minutes. */
 kf_err cli_call_slow(
 	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret);
+/* A message in several requests (Correlation Value), all to one server; begins zeroed.  No part is sent twice, for it
+ * would be counted twice. */
+struct cli_stream {
+	uint32_t server;
+	struct buf id; /* of the next part; cli_stream_clear() */
+};
+kf_err cli_call_part(struct cli *c, uint32_t operation, const struct payload *p,
+	struct cli_stream *s, struct buf *ret);
+kf_err cli_stream_next(struct cli_stream *s, struct slice correlation_value);
+void cli_stream_clear(struct cli_stream *s);
 struct ttlv_reader answer_reader(const struct buf *answer);
 
 enum { KEY_ID_TEXT = 129 };
+
+/* INVALID_FIELD: no name for a key. */
+kf_err key_name_check(const char *name);
 
 /* A private key by its name or id, or what else has this name or id: a symmetric key, secret data, ... */
 struct key_ids {

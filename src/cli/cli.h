@@ -92,6 +92,17 @@ kf_err file_replace(const char *path, struct slice bytes);
 /* The same with the owner, group and mode of `like`. */
 struct stat;
 kf_err file_write_like(const char *path, const struct stat *like, struct slice bytes);
+/* The same in pieces: a file that appears when it is whole.  `path` is borrowed.  EXISTS: what is there is no plain
+ * file. */
+struct file_new {
+	const char *path;
+	char temporary[4096];
+	int fd; /* -1: over */
+};
+kf_err file_begin(const char *path, unsigned mode, struct file_new *ret);
+kf_err file_add(struct file_new *f, struct slice bytes);
+kf_err file_end(struct file_new *f);
+void file_drop(struct file_new *f); /* always; removes what did not end */
 /* Removes what a write of this file left that was killed. */
 void file_clean(const char *path);
 /* EXISTS if there is one already. */

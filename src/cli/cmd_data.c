@@ -1,107 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * keyfleet encrypt, decrypt, mac, hash, random: what a key server does with data, from standard input to standard
- * output.  What encrypt writes is the nonce (12 bytes), the ciphertext and the tag (16 bytes), for AES-GCM.
+ * keyfleet mac, hash, random: what a key server does with data.  What does not fit into one message goes in several
+ * (Correlation Value).
  */
 #include "cli/call.h"
-#include "kmip/decrypt.h"
+#include "cli/data.h"
 #include "kmip/hash.h"
 #include "kmip/mac.h"
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONCE = 12, TAG = 16, DATA_MAX = CALL_PAYLOAD_MAX - 4096 };
-
-static kf_err read_input(struct cli *c, struct buf *ret)
-{
-	*ret = buf_new(DATA_MAX);
-	for (size_t n = 1; n;) {
-		uint8_t *to = buf_reserve(ret, 4096);
-		if (!to) {
-			cli_note(c,
-				"standard input is larger than %d bytes: encrypt a "
-				"key, and the data with that",
-				DATA_MAX - 4096);
-			return buf_err(ret);
-		}
-		n = fread(to, 1, 4096, stdin);
-		buf_commit(ret, n);
-	}
-	return ferror(stdin) ? kf_fail(IO, "standard input") : KF_OK;
-}
-
-static kf_err write_output(struct slice s)
-{
-	if (s.n && fwrite(s.p, 1, s.n, stdout) != s.n)
-		return kf_fail(IO, "standard output");
-	return fflush(stdout) ? kf_fail(IO, "standard output") : KF_OK;
-}
-
-static kf_err find(struct cli *c, struct key_ids *ret)
-{
-	KF_TRY(cli_options(c, NULL, 0));
-	KF_TRY(cli_operands(c, 1, 1));
-	return key_find(c, c->argv[0], ret);
-}
-
-static struct decrypt_request gcm(const struct key_ids *key)
-{
-	return (struct decrypt_request){
-		.uid = kmip_uid_text(slice_of(key->id)),
-		.has_parameters = true,
-		.parameters = { .block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_GCM },
-		.has_data = true,
-	};
-}
-
-static kf_err run_encrypt(struct cli *c)
-{
-	autobuf in = buf_new(DATA_MAX), answer = buf_new(CALL_PAYLOAD_MAX);
-	autopayload p;
-	struct key_ids key;
-	struct decrypt_response a;
-
-	payload_init(&p);
-	KF_TRY(find(c, &key));
-	KF_TRY(read_input(c, &in));
-	struct decrypt_request q = gcm(&key);
-	q.data = buf_slice(&in);
-	encrypt_put_request(&p.w, &q);
-	KF_TRY(cli_call(c, KMIP_OPERATION_ENCRYPT, &p, &answer));
-	struct ttlv_reader r = answer_reader(&answer);
-	KF_TRY(encrypt_get_response(&r, &a));
-	if (a.iv.n != NONCE || a.tag.n != TAG)
-		return kf_fail(MALFORMED, "the server's nonce and tag");
-	KF_TRY(write_output(a.iv));
-	KF_TRY(write_output(a.data));
-	return write_output(a.tag);
-}
-
-static kf_err run_decrypt(struct cli *c)
-{
-	autobuf in = buf_new(DATA_MAX), answer = buf_new(CALL_PAYLOAD_MAX);
-	autopayload p;
-	struct key_ids key;
-	struct decrypt_response a;
-
-	payload_init(&p);
-	KF_TRY(find(c, &key));
-	KF_TRY(read_input(c, &in));
-	if (in.n < NONCE + TAG) {
-		cli_note(c, "this is not what `keyfleet encrypt` writes");
-		return kf_fail(SHORT, "no nonce and tag");
-	}
-	struct decrypt_request q = gcm(&key);
-	q.iv = (struct slice){ in.p, NONCE };
-	q.data = (struct slice){ in.p + NONCE, in.n - NONCE - TAG };
-	q.tag = (struct slice){ in.p + in.n - TAG, TAG };
-	decrypt_put_request(&p.w, &q);
-	KF_TRY(cli_call(c, KMIP_OPERATION_DECRYPT, &p, &answer));
-	struct ttlv_reader r = answer_reader(&answer);
-	KF_TRY(decrypt_get_response(&r, &a));
-	return write_output(a.data);
-}
+enum { PIECE = 256 << 10, RESULT_MAX = 64, RANDOM_MAX = CALL_PAYLOAD_MAX - 4096 };
 
 static void print_hex(struct slice s)
 {
@@ -110,31 +21,185 @@ static void print_hex(struct slice s)
 	printf("\n");
 }
 
-static kf_err run_mac(struct cli *c)
-{
-	autobuf in = buf_new(DATA_MAX), answer = buf_new(CALL_PAYLOAD_MAX);
-	autopayload p;
+/* ---- in pieces ---- */
+
+struct digesting;
+
+/* One piece of it: `put` writes the request, `get` reads what came of it. */
+struct digester {
+	uint32_t operation;
+	void (*put)(const struct digesting *d, struct slice piece, struct ttlv_writer *w);
+	kf_err (*get)(struct digesting *d, struct ttlv_reader *r, struct slice *ret_next);
+};
+
+struct digesting {
+	struct cli *cli;
+	const struct digester *how;
+	struct data_in in;
+	struct cli_stream stream;
 	struct key_ids key;
-	struct mac_response a;
+	uint32_t algorithm, mode; /* of the MAC; algorithm: or the hash */
+	struct slice given;       /* a MAC to be verified; empty: none */
+	bool is_first, is_last, is_valid;
+	struct buf result;
+};
+
+static void digesting_free(struct digesting *d)
+{
+	data_close(&d->in);
+	cli_stream_clear(&d->stream);
+	buf_free(&d->result);
+}
+
+static kf_err work_piece(struct digesting *d, struct slice piece)
+{
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	autopayload p;
+	struct slice next;
 
 	payload_init(&p);
-	KF_TRY(find(c, &key));
-	KF_TRY(read_input(c, &in));
-	const struct mac_request q = {
-		.uid = kmip_uid_text(slice_of(key.id)),
-		.has_parameters = true,
-		.parameters = { .cryptographic_algorithm =
-					KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256 },
-		.has_data = true,
-		.data = buf_slice(&in),
-	};
-	mac_put_request(&p.w, &q);
-	KF_TRY(cli_call(c, KMIP_OPERATION_MAC, &p, &answer));
+	d->how->put(d, piece, &p.w);
+	KF_TRY(cli_call_part(d->cli, d->how->operation, &p, &d->stream, &answer));
 	struct ttlv_reader r = answer_reader(&answer);
-	KF_TRY(mac_get_response(&r, &a));
-	print_hex(a.mac);
+	KF_TRY(d->how->get(d, &r, &next));
+	return d->is_last ? buf_err(&d->result) : cli_stream_next(&d->stream, next);
+}
+
+/* What is read last may be empty: the end is seen when nothing comes. */
+static kf_err digest(struct digesting *d, const char *path)
+{
+	autobuf piece = buf_new(PIECE);
+	d->result = buf_new(RESULT_MAX);
+	KF_TRY(data_open(d->cli, path,
+		ttlv_value_text(TTLV_KIND_OPERATION, d->how->operation), &d->in));
+	for (d->is_first = true; !d->is_last; d->is_first = false) {
+		buf_clear(&piece);
+		KF_TRY(data_read(&d->in, PIECE, &piece));
+		d->is_last = piece.n < PIECE;
+		KF_TRY(work_piece(d, buf_slice(&piece)));
+	}
 	return KF_OK;
 }
+
+/* ---- mac ---- */
+
+static struct mac_request mac_of(const struct digesting *d, struct slice piece)
+{
+	return (struct mac_request){
+		.uid = kmip_uid_text(slice_of(d->key.id)),
+		.has_parameters = d->is_first,
+		.parameters = { .cryptographic_algorithm = d->algorithm,
+			.block_cipher_mode = d->mode },
+		.has_data = true,
+		.data = piece,
+		.mac = d->is_last ? d->given : (struct slice){ 0 },
+		.correlation_value = buf_slice(&d->stream.id),
+		.init_indicator = d->is_first && !d->is_last,
+		.final_indicator = d->is_last && !d->is_first,
+	};
+}
+
+static void put_mac(const struct digesting *d, struct slice piece, struct ttlv_writer *w)
+{
+	const struct mac_request q = mac_of(d, piece);
+	mac_put_request(w, &q);
+}
+
+static kf_err get_mac(struct digesting *d, struct ttlv_reader *r, struct slice *ret_next)
+{
+	struct mac_response a;
+	KF_TRY(mac_get_response(r, &a));
+	*ret_next = a.correlation_value;
+	buf_add_slice(&d->result, a.mac);
+	return KF_OK;
+}
+
+static void put_verify(
+	const struct digesting *d, struct slice piece, struct ttlv_writer *w)
+{
+	const struct mac_request q = mac_of(d, piece);
+	mac_verify_put_request(w, &q);
+}
+
+static kf_err get_verify(
+	struct digesting *d, struct ttlv_reader *r, struct slice *ret_next)
+{
+	struct mac_verify_response a;
+	KF_TRY(mac_verify_get_response(r, &a));
+	*ret_next = a.correlation_value;
+	d->is_valid = a.validity == KMIP_VALIDITY_INDICATOR_VALID;
+	return KF_OK;
+}
+
+static const struct digester makes_mac = { KMIP_OPERATION_MAC, put_mac, get_mac };
+static const struct digester verifies_mac = { KMIP_OPERATION_MAC_VERIFY, put_verify,
+	get_verify };
+
+static const struct mac_name {
+	const char *name;
+	uint32_t algorithm, mode;
+} mac_names[] = {
+	{ "hmac-sha256", KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256, 0 },
+	{ "hmac-sha384", KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA384, 0 },
+	{ "hmac-sha512", KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA512, 0 },
+	{ "cmac", KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, KMIP_BLOCK_CIPHER_MODE_CMAC },
+};
+
+static kf_err find_mac(struct digesting *d, const char *name)
+{
+	for (size_t i = 0; i < sizeof(mac_names) / sizeof(*mac_names); i++)
+		if (!strcmp(mac_names[i].name, name)) {
+			d->algorithm = mac_names[i].algorithm;
+			d->mode = mac_names[i].mode;
+			return KF_OK;
+		}
+	cli_note(d->cli, "%s is none of hmac-sha256, hmac-sha384, hmac-sha512, cmac",
+		name);
+	return kf_fail(INVALID_FIELD, "see --help");
+}
+
+static kf_err read_given(struct digesting *d, const char *hex, uint8_t into[RESULT_MAX])
+{
+	size_t n;
+	if (OPENSSL_hexstr2buf_ex(into, RESULT_MAX, &n, hex, 0) != 1 || !n)
+		return kf_fail(INVALID_FIELD, "--verify takes a code in hex");
+	d->given = (struct slice){ into, n };
+	return KF_OK;
+}
+
+static kf_err tell_mac(struct digesting *d)
+{
+	if (!d->given.n) {
+		print_hex(buf_slice(&d->result));
+		return KF_OK;
+	}
+	if (!d->is_valid)
+		cli_note(d->cli, "%s: this is not its code", d->in.name);
+	d->cli->exit_status = !d->is_valid;
+	return KF_OK;
+}
+
+static kf_err run_mac(struct cli *c)
+{
+	CLEANUP(digesting_free)
+	struct digesting d = { .cli = c, .in = { .cli = c }, .how = &makes_mac };
+	const char *path = NULL, *name = mac_names[0].name, *given = NULL;
+	uint8_t code[RESULT_MAX];
+	const struct cli_option options[] = { { "in", &path, NULL },
+		{ "algorithm", &name, NULL }, { "verify", &given, NULL } };
+	KF_TRY(cli_options(c, options, 3));
+	KF_TRY(cli_operands(c, 1, 1));
+	KF_TRY(find_mac(&d, name));
+	if (given) {
+		KF_TRY(read_given(&d, given, code));
+		d.how = &verifies_mac;
+	}
+	KF_TRY(key_find(c, c->argv[0], &d.key));
+	KF_TRY(digest(&d, path));
+	return tell_mac(&d);
+}
+
+/* ---- hash ---- */
 
 /* Of the server, so that what it thinks of the bytes can be seen; no key has to do with it. */
 static const struct digest_name {
@@ -162,26 +227,46 @@ static kf_err find_digest(struct cli *c, uint32_t *ret)
 	return kf_fail(INVALID_FIELD, "see --help");
 }
 
-static kf_err run_hash(struct cli *c)
+static void put_hash(const struct digesting *d, struct slice piece, struct ttlv_writer *w)
 {
-	autobuf in = buf_new(DATA_MAX), answer = buf_new(CALL_PAYLOAD_MAX);
-	autopayload p;
-	struct hash_request q = { .has_parameters = true, .has_data = true };
-	struct hash_response a;
+	const struct hash_request q = {
+		.has_parameters = d->is_first,
+		.parameters = { .hashing_algorithm = d->algorithm },
+		.has_data = true,
+		.data = piece,
+		.correlation_value = buf_slice(&d->stream.id),
+		.init_indicator = d->is_first && !d->is_last,
+		.final_indicator = d->is_last && !d->is_first,
+	};
+	hash_put_request(w, &q);
+}
 
-	payload_init(&p);
-	KF_TRY(cli_options(c, NULL, 0));
-	KF_TRY(cli_operands(c, 0, 1));
-	KF_TRY(find_digest(c, &q.parameters.hashing_algorithm));
-	KF_TRY(read_input(c, &in));
-	q.data = buf_slice(&in);
-	hash_put_request(&p.w, &q);
-	KF_TRY(cli_call(c, KMIP_OPERATION_HASH, &p, &answer));
-	struct ttlv_reader r = answer_reader(&answer);
-	KF_TRY(hash_get_response(&r, &a));
-	print_hex(a.data);
+static kf_err get_hash(struct digesting *d, struct ttlv_reader *r, struct slice *ret_next)
+{
+	struct hash_response a;
+	KF_TRY(hash_get_response(r, &a));
+	*ret_next = a.correlation_value;
+	buf_add_slice(&d->result, a.data);
 	return KF_OK;
 }
+
+static const struct digester makes_hash = { KMIP_OPERATION_HASH, put_hash, get_hash };
+
+static kf_err run_hash(struct cli *c)
+{
+	CLEANUP(digesting_free)
+	struct digesting d = { .cli = c, .in = { .cli = c }, .how = &makes_hash };
+	const char *path = NULL;
+	const struct cli_option options[] = { { "in", &path, NULL } };
+	KF_TRY(cli_options(c, options, 1));
+	KF_TRY(cli_operands(c, 0, 1));
+	KF_TRY(find_digest(c, &d.algorithm));
+	KF_TRY(digest(&d, path));
+	print_hex(buf_slice(&d.result));
+	return KF_OK;
+}
+
+/* ---- random ---- */
 
 static kf_err run_random(struct cli *c)
 {
@@ -193,8 +278,8 @@ static kf_err run_random(struct cli *c)
 	KF_TRY(cli_options(c, NULL, 0));
 	KF_TRY(cli_operands(c, 1, 1));
 	const long n = strtol(c->argv[0], NULL, 10);
-	if (n < 1 || n > DATA_MAX) {
-		cli_note(c, "BYTES is a number from 1 to %d", DATA_MAX);
+	if (n < 1 || n > RANDOM_MAX) {
+		cli_note(c, "BYTES is a number from 1 to %d", RANDOM_MAX);
 		return kf_fail(INVALID_FIELD, "BYTES");
 	}
 	rng_retrieve_put_request(&p.w, &(struct rng_retrieve_request){ (int32_t)n });
@@ -205,36 +290,24 @@ static kf_err run_random(struct cli *c)
 	return KF_OK;
 }
 
-const struct command command_encrypt = {
-	.words = "encrypt",
-	.args = "KEY",
-	.summary = "encrypt standard input with an AES key that stays at the server",
-	.help = "AES-GCM.  Writes the nonce (12 bytes), the ciphertext and the tag (16 "
-		"bytes).\n",
-	.run = run_encrypt,
-};
-
-const struct command command_decrypt = {
-	.words = "decrypt",
-	.args = "KEY",
-	.summary = "decrypt what encrypt has written",
-	.help = "Nothing is written unless all of it is genuine.\n",
-	.run = run_decrypt,
-};
-
 const struct command command_mac = {
 	.words = "mac",
-	.args = "KEY",
-	.summary = "print the HMAC-SHA-256 of standard input with a secret of the server",
-	.help = "",
+	.args = "KEY [--in FILE] [--algorithm hmac-sha256|...] [--verify HEX]",
+	.summary =
+		"print the message authentication code of data under a server's secret",
+	.help = "  --in FILE         the data [standard input]\n"
+		"  --algorithm NAME  hmac-sha256, hmac-sha384, hmac-sha512, cmac (AES) "
+		"[hmac-sha256]\n"
+		"  --verify HEX      is this the code?  Exit status 1: it is not\n"
+		"\nA key for this: `keyfleet key create NAME --type hmac-sha256:256`.\n",
 	.run = run_mac,
 };
 
 const struct command command_hash = {
 	.words = "hash",
-	.args = "[sha256|sha384|sha512|sha3-256|sha3-384|sha3-512]",
-	.summary = "print the hash of standard input as the server computes it [sha256]",
-	.help = "",
+	.args = "[sha256|sha384|sha512|sha3-256|sha3-384|sha3-512] [--in FILE]",
+	.summary = "print the hash of data as the server computes it [sha256]",
+	.help = "  --in FILE  the data [standard input]\n",
 	.run = run_hash,
 };
 

@@ -7,6 +7,7 @@
 #include "cli/key_import.h"
 #include "cli/key_secret.h"
 #include "cli/key_token.h"
+#include "cli/key_usage.h"
 #include "crypt/alg.h"
 #include "keyfleet.h"
 #include "kmip/locate.h"
@@ -14,19 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* Names are shown in tables and logs, and asked for by people. */
-static kf_err check_name(const char *name)
-{
-	size_t n = strlen(name);
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)name[i] < ' ' || name[i] == 0x7f)
-			n = 0;
-	if (n > 0 && n <= 240)
-		return KF_OK;
-	return kf_fail(INVALID_FIELD,
-		"a key's name is 1 to 240 bytes, without control characters");
-}
 
 static kf_err not_made(const struct cli *c, const char *name, const kf_call *call)
 {
@@ -49,7 +37,8 @@ static kf_err read_type(const struct cli *c, const char *type, const struct alg 
 	cli_note(c,
 		"%s: there is rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384, "
 		"ec:P-521, ec:brainpoolP256r1, ec:brainpoolP384r1, "
-		"ec:brainpoolP512r1, ed25519, aes:128, aes:192 and aes:256",
+		"ec:brainpoolP512r1, ed25519, aes:128, aes:192, aes:256, chacha20:256 "
+		"and hmac-sha256:256 (384, 512)",
 		type);
 	return kf_fail(INVALID_FIELD, "unknown type of key");
 }
@@ -59,10 +48,11 @@ static kf_err create_pair(struct cli *c, const struct key_wish *wish)
 	struct kf_client *client;
 	kf_new_object q = { .algorithm = wish->alg->name,
 		.name = wish->name,
+		.usage = wish->usage,
 		.is_active = !wish->is_inactive };
 	KF_TRY(cli_client(c, &client));
 	/* TLS 1.2 key exchange decrypts; whether anybody may is a matter of grants. */
-	if (wish->alg->family == FAMILY_RSA)
+	if (wish->alg->family == FAMILY_RSA && !q.usage)
 		q.usage = KF_MAY_SIGN | KF_MAY_DECRYPT;
 	kf_call call = { .timeout_ms = 60000 };
 	kf_id private_key, public_key;
@@ -82,10 +72,29 @@ static kf_err create_secret(struct cli *c, const struct key_wish *wish)
 }
 
 struct creation {
-	const char *type, *copies;
+	const char *type, *copies, *use;
 	struct key_wish wish;
 	struct tokens_options tokens;
 };
+
+/* Keys that only key servers have. */
+static kf_err create_generic(
+	struct cli *c, const struct symmetric_type *type, const struct creation *in)
+{
+	struct kf_client *client;
+	const kf_new_object q = { .algorithm = type->text,
+		.name = in->wish.name,
+		.usage = in->wish.usage,
+		.is_active = !in->wish.is_inactive };
+	kf_call call = { 0 };
+	kf_id id;
+	if (in->tokens.pool || in->tokens.is_local || in->wish.wraps)
+		return kf_fail(INVALID_FIELD, "this is for key pairs and keys of AES");
+	KF_TRY(cli_client(c, &client));
+	if (kf_create(client, &q, &id, &call) == KF_SUCCESS)
+		return print_id(id.text);
+	return not_made(c, q.name, &call);
+}
 
 static kf_err create_on_tokens(struct cli *c, struct creation *q)
 {
@@ -95,10 +104,23 @@ static kf_err create_on_tokens(struct cli *c, struct creation *q)
 	return key_token_create(c, &q->tokens, &q->wish);
 }
 
+static kf_err read_use(const struct cli *c, struct creation *q)
+{
+	KF_TRY(key_usage_read(c, q->use, &q->wish.usage));
+	return q->wish.usage && (q->tokens.pool || q->tokens.is_local || q->wish.wraps)
+		       ? kf_fail(INVALID_FIELD,
+				 "--use is for keys of the key server's own")
+		       : KF_OK;
+}
+
 static kf_err create(struct cli *c, struct creation *q)
 {
+	struct symmetric_type symmetric;
 	q->wish.name = c->argv[0];
-	KF_TRY(check_name(q->wish.name));
+	KF_TRY(key_name_check(q->wish.name));
+	KF_TRY(read_use(c, q));
+	if (!key_secret_is_meant(q->type) && symmetric_type_read(q->type, &symmetric))
+		return create_generic(c, &symmetric, q);
 	KF_TRY(read_type(c, q->type, &q->wish.alg));
 	const bool is_secret = q->wish.alg->family == FAMILY_AES;
 	if (q->wish.wraps && !is_secret)
@@ -119,7 +141,7 @@ static kf_err run_create(struct cli *c)
 	const struct cli_option options[] = { TOKENS_OPTIONS(q.tokens),
 		{ "type", &q.type, NULL }, { "inactive", NULL, &q.wish.is_inactive },
 		{ "wraps", NULL, &q.wish.wraps }, { "copies", &q.copies, NULL },
-		{ "on", &q.wish.token, NULL } };
+		{ "on", &q.wish.token, NULL }, { "use", &q.use, NULL } };
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
 	KF_TRY(cli_operands(c, 1, 1));
 	return create(c, &q);
@@ -159,7 +181,7 @@ static kf_err run_import(struct cli *c)
 		{ "overflow-copy", NULL, &q.has_overflow_copy } };
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
 	KF_TRY(cli_operands(c, 1, 2));
-	KF_TRY(check_name(c->argv[0]));
+	KF_TRY(key_name_check(c->argv[0]));
 	KF_TRY(choose_file(c, &q, &file));
 	if (q.has_overflow_copy && !q.tokens.pool)
 		return kf_fail(INVALID_FIELD, "--overflow-copy goes with --pool NAME");
@@ -321,15 +343,19 @@ static kf_err run_show(struct cli *c)
 const struct command command_key_create = {
 	.words = "key create",
 	.args = "NAME [--type rsa:2048|ec:P-256|...] [--pool NAME [--copies N]]",
-	.summary = "make a key pair or a key of AES; prints the private key's id, or its "
-		   "own",
+	.summary =
+		"make a key pair or a symmetric key; prints the private key's id, or its "
+		"own",
 	.help = "  --type TYPE  rsa:2048, rsa:3072, rsa:4096, ec:P-256 (also prime256v1, "
 		"secp256r1),\n"
 		"               ec:P-384, ec:P-521, ec:brainpoolP256r1, P384r1, P512r1, "
 		"ed25519,\n"
-		"               aes:128, aes:192, aes:256 [ec:P-256]; rsa:1024 where "
-		"the key server\n"
-		"               has legacy_rsa_1024 = yes\n"
+		"               aes:128, aes:192, aes:256, chacha20:256, "
+		"hmac-sha256:256, "
+		"hmac-sha384:384,\n"
+		"               hmac-sha512:512 [ec:P-256]; rsa:1024 where the key "
+		"server\n"
+		"               has legacy_rsa_1024 = yes\n" KEY_USAGE_HELP
 		"  --inactive   do not activate it: see `keyfleet key activate`\n"
 		"  --wraps      of AES: it wraps and unwraps other keys (AES Key Wrap "
 		"with "

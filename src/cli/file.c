@@ -37,7 +37,7 @@ kf_err file_failed(int error)
 	}
 }
 
-static kf_err write_all(int fd, struct slice bytes)
+static kf_err write_some(int fd, struct slice bytes)
 {
 	while (bytes.n) {
 		ssize_t n = write(fd, bytes.p, bytes.n);
@@ -48,9 +48,18 @@ static kf_err write_all(int fd, struct slice bytes)
 		bytes.p += n;
 		bytes.n -= (size_t)n;
 	}
-	if (fsync(fd))
-		return kf_fail(IO, "the file cannot be made durable");
 	return KF_OK;
+}
+
+static kf_err sync_file(int fd)
+{
+	return fsync(fd) ? kf_fail(IO, "the file cannot be made durable") : KF_OK;
+}
+
+static kf_err write_all(int fd, struct slice bytes)
+{
+	KF_TRY(write_some(fd, bytes));
+	return sync_file(fd);
 }
 
 kf_err file_create(const char *path, struct slice bytes, unsigned mode)
@@ -63,13 +72,6 @@ kf_err file_create(const char *path, struct slice bytes, unsigned mode)
 	if (!kf_ok(e))
 		unlink(path);
 	return e;
-}
-
-static kf_err fill_like(int fd, const struct stat *like, struct slice bytes)
-{
-	if (fchown(fd, like->st_uid, like->st_gid) || fchmod(fd, like->st_mode & 07777))
-		return kf_fail(IO, "the file's owner and mode cannot be set");
-	return write_all(fd, bytes);
 }
 
 /* Hidden, so that nothing that reads a folder takes it for a file of its own; always the same, so that what
@@ -91,31 +93,82 @@ void file_clean(const char *path)
 		unlink(temporary);
 }
 
+/* ---- a new file in place of an old one ---- */
+
+static kf_err begin_like(const char *path, const struct stat *like, struct file_new *ret)
+{
+	*ret = (struct file_new){ .path = path, .fd = -1 };
+	KF_TRY(temporary_of(path, ret->temporary, sizeof(ret->temporary)));
+	unlink(ret->temporary);
+	ret->fd = open(ret->temporary,
+		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (ret->fd < 0)
+		return file_failed(errno);
+	if (fchown(ret->fd, like->st_uid, like->st_gid) ||
+		fchmod(ret->fd, like->st_mode & 07777)) {
+		file_drop(ret);
+		return kf_fail(IO, "the file's owner and mode cannot be set");
+	}
+	return KF_OK;
+}
+
+kf_err file_add(struct file_new *f, struct slice bytes)
+{
+	return write_some(f->fd, bytes);
+}
+
+kf_err file_end(struct file_new *f)
+{
+	KF_TRY(sync_file(f->fd));
+	KF_TRY(file_put_in_place(f->temporary, f->path));
+	close(f->fd);
+	f->fd = -1;
+	return KF_OK;
+}
+
+void file_drop(struct file_new *f)
+{
+	if (f->fd < 0)
+		return;
+	unlink(f->temporary);
+	close(f->fd);
+	f->fd = -1;
+}
+
 kf_err file_write_like(const char *path, const struct stat *like, struct slice bytes)
 {
-	char temporary[4096];
-	KF_TRY(temporary_of(path, temporary, sizeof(temporary)));
-	unlink(temporary);
-	CLEANUP(mem_closep)
-	int fd = open(
-		temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return file_failed(errno);
-
-	kf_err e = fill_like(fd, like, bytes);
+	struct file_new f;
+	KF_TRY(begin_like(path, like, &f));
+	kf_err e = file_add(&f, bytes);
 	if (kf_ok(e))
-		e = file_put_in_place(temporary, path);
-	if (!kf_ok(e))
-		unlink(temporary);
+		e = file_end(&f);
+	file_drop(&f);
 	return e;
 }
 
-kf_err file_write(const char *path, struct slice bytes, unsigned mode)
+/* Written by root, it belongs to whom the old one belonged to. */
+static struct stat like_old(const char *path, unsigned mode)
 {
 	struct stat like;
 	if (geteuid() || lstat(path, &like) || !S_ISREG(like.st_mode))
 		like = (struct stat){ .st_uid = geteuid(), .st_gid = getegid() };
 	like.st_mode = mode;
+	return like;
+}
+
+kf_err file_begin(const char *path, unsigned mode, struct file_new *ret)
+{
+	struct stat old;
+	*ret = (struct file_new){ .path = path, .fd = -1 };
+	if (lstat(path, &old) == 0 && !S_ISREG(old.st_mode))
+		return kf_fail(EXISTS, "it is there, and no plain file");
+	const struct stat like = like_old(path, mode);
+	return begin_like(path, &like, ret);
+}
+
+kf_err file_write(const char *path, struct slice bytes, unsigned mode)
+{
+	const struct stat like = like_old(path, mode);
 	return file_write_like(path, &like, bytes);
 }
 

@@ -37,10 +37,11 @@ static void put_mode(struct buf *set, uint32_t mode)
 static void put_usage(const struct key_wish *wish, struct buf *set)
 {
 	attrs_add_int(set, TAG_CRYPTOGRAPHIC_USAGE_MASK,
-		wish->wraps ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY |
-				      KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY
-			    : KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT |
-				      KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT);
+		wish->usage   ? (int32_t)wish->usage
+		: wish->wraps ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY |
+					KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY
+			      : KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT |
+					KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT);
 	if (!wish->wraps)
 		return;
 	put_mode(set, KMIP_BLOCK_CIPHER_MODE_AESKEYWRAPPADDING);

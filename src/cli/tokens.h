@@ -46,7 +46,8 @@ struct key_wish {
 	unsigned copies; /* 0: on every token */
 	const char *token;
 	bool is_inactive;
-	bool wraps; /* AES: other keys, and nothing else */
+	uint32_t usage; /* of a key server's own; 0: what its type is for */
+	bool wraps;     /* AES: other keys, and nothing else */
 };
 
 struct tokens;

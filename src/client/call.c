@@ -24,13 +24,13 @@ struct run {
 	enum repeat repeat;
 	uint8_t request_id[16];
 	uint64_t deadline_ns,
-		patience_ns; /* when to give up: altogether; while nobody is there */
-	uint64_t tried;
-	unsigned rounds;     /* in which everybody was busy */
-	bool is_sent;        /* some server may have done it */
-	bool is_settled;     /* the answer is final */
-	bool has_looked;     /* for new addresses */
-	bool was_over_limit; /* one server said so; one more may be asked */
+		patience_ns;    /* when to give up: altogether; while nobody is there */
+	uint64_t tried, barred; /* servers, a bit each: asked already; not meant */
+	unsigned rounds;        /* in which everybody was busy */
+	bool is_sent;           /* some server may have done it */
+	bool is_settled;        /* the answer is final */
+	bool has_looked;        /* for new addresses */
+	bool was_over_limit;    /* one server said so; one more may be asked */
 	struct call_report report;
 	kf_err err;
 
@@ -120,6 +120,7 @@ static void take_answer(void *arg, void *waiter, const struct kmip_response_item
 	r->load = item->extension.has_load ? item->extension.load : -1;
 	r->err = kmip_result(item);
 	r->report.version = r->turn.conn->version;
+	r->report.server = r->turn.index + 1;
 	r->report.reason = kf_ok(r->err) ? 0 : item->reason;
 	report_message(&r->report, kf_ok(r->err) ? (struct slice){ 0 } : item->message);
 	if (kf_ok(r->err))
@@ -339,7 +340,8 @@ static kf_err run(struct run *r)
 {
 	while (clock_monotonic_ns() < r->deadline_ns) {
 		struct pool_outlook outlook;
-		if (pool_begin(&r->client->pool, r->tried, &r->turn, &outlook))
+		if (pool_begin(
+			    &r->client->pool, r->tried | r->barred, &r->turn, &outlook))
 			take_turn(r);
 		else if (r->was_over_limit || !wait_for_servers(r, &outlook))
 			return out_of_servers(r);
@@ -378,6 +380,8 @@ kf_err client_run(struct kf_client *c, const struct call *q, uint16_t *ret_versi
 		.repeat = q->options->is_once ? REPEAT_NEVER : repeat_of(q->operation) };
 	const struct settings *s = &c->fleet.settings;
 	uint64_t now = clock_monotonic_ns();
+	if (q->options->server)
+		r.barred = ~(1ULL << ((q->options->server - 1) % NODES_MAX));
 	r.deadline_ns = in_ms(
 		now, q->options->timeout_ms ? q->options->timeout_ms : s->timeout_ms);
 	r.patience_ns = in_ms(now, s->patience_ms);

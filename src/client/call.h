@@ -18,6 +18,7 @@ struct call_report {
 	uint32_t reason;   /* KMIP Result Reason; 0: the server did not refuse */
 	uint32_t attempts; /* how many times something was sent */
 	uint16_t version;  /* of the answer: major << 8 | minor; 0: there was none */
+	uint32_t server;   /* who answered, for call_options.server; 0: nobody */
 	char message
 		[CALL_MESSAGE_MAX]; /* the server's Result Message, or why nobody was reached */
 };
@@ -32,6 +33,9 @@ struct call_options {
 	/* What may have been begun is never sent to another server, and its answer is waited for until the end: tokens
 	 * that are plugged in there would do it once more. */
 	bool is_once;
+	/* Only this one is asked, as later parts of a stream (Correlation Value) must be; 0: any.  If servers were looked up
+	 * anew it may be another one, which knows no such stream. */
+	uint32_t server;
 	bool has_user; /* of an agent: on whose behalf */
 	int32_t user;
 	struct call_report *report; /* written in any case; NULL is fine */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The functions for event loops of include/keyfleet.h, on top of async.c. */
 #include "client/async.h"
+#include "client/cipher.h"
 #include "client/sign.h"
 #include "client/status.h"
 #include <string.h>
@@ -70,6 +71,27 @@ static void decrypted(void *arg, const struct async_outcome *o)
 	tell(arg, o, err, a.data);
 }
 
+static void coded(void *arg, const struct async_outcome *o)
+{
+	struct mac_response a = { 0 };
+	struct ttlv_reader r = reader_of(o);
+	kf_err err = kf_ok(o->err) ? mac_get_response(&r, &a) : o->err;
+	tell(arg, o, err, a.mac);
+}
+
+static kf_bytes bytes_at(struct slice s) { return (kf_bytes){ s.p, s.n }; }
+
+static void encrypted(void *arg, const struct async_outcome *o)
+{
+	struct decrypt_response a = { 0 };
+	struct ttlv_reader r = reader_of(o);
+	kf_err err = kf_ok(o->err) ? encrypt_get_response(&r, &a) : o->err;
+	kf_encrypted_bytes e = { bytes_at(a.data), bytes_at(a.iv), bytes_at(a.tag) };
+	kf_call call = { 0 };
+	bool is_good = status_tell(&call, err, o->report) == KF_SUCCESS;
+	((kf_done_encrypted)o->hook)(arg, &call, is_good ? &e : NULL);
+}
+
 /* Requests of these operations look the same in every version that has them. */
 static kf_result start(struct kf_async *a, struct async_request *q,
 	kf_err (*put)(struct ttlv_writer *, const void *), const void *request,
@@ -84,7 +106,8 @@ static kf_result start(struct kf_async *a, struct async_request *q,
 	q->payload = buf_slice(&payload);
 	if (kf_ok(err))
 		err = async_call(a, q);
-	return status_of(err.code);
+	/* Nothing has been received: what is too big is ours. */
+	return kf_is(err, KF_E_TOO_BIG) ? KF_INVALID_ARGUMENT : status_of(err.code);
 }
 
 kf_result kf_async_sign(struct kf_async *async, const kf_sign_request *request,
@@ -115,4 +138,44 @@ kf_result kf_async_decrypt(struct kf_async *async, const kf_decrypt_request *req
 		q.options.tls_negotiated_version = request->tls_negotiated_version;
 	}
 	return start(async, &q, decrypt_put, &d, call);
+}
+
+kf_result kf_async_cipher_encrypt(struct kf_async *async,
+	const kf_cipher_request *request, const kf_call *call, kf_done_encrypted done,
+	void *arg)
+{
+	struct decrypt_request e;
+	if (cipher_plan(request, false, &e))
+		return KF_INVALID_ARGUMENT;
+	struct async_request q = { .operation = KMIP_OPERATION_ENCRYPT,
+		.done = encrypted,
+		.arg = arg,
+		.hook = (async_hook *)done };
+	return start(async, &q, cipher_encrypt_put, &e, call);
+}
+
+kf_result kf_async_cipher_decrypt(struct kf_async *async,
+	const kf_cipher_request *request, const kf_call *call, kf_done done, void *arg)
+{
+	struct decrypt_request d;
+	if (cipher_plan(request, true, &d))
+		return KF_INVALID_ARGUMENT;
+	struct async_request q = { .operation = KMIP_OPERATION_DECRYPT,
+		.done = decrypted,
+		.arg = arg,
+		.hook = (async_hook *)done };
+	return start(async, &q, cipher_decrypt_put, &d, call);
+}
+
+kf_result kf_async_mac(struct kf_async *async, const kf_mac_request *request,
+	const kf_call *call, kf_done done, void *arg)
+{
+	struct mac_request m;
+	if (mac_plan(request, &m))
+		return KF_INVALID_ARGUMENT;
+	struct async_request q = { .operation = KMIP_OPERATION_MAC,
+		.done = coded,
+		.arg = arg,
+		.hook = (async_hook *)done };
+	return start(async, &q, cipher_mac_put, &m, call);
 }

@@ -109,7 +109,8 @@ static uint32_t usage_of_public(uint32_t of_private)
 		usage |= KF_MAY_ENCRYPT;
 	if (of_private & KF_MAY_UNWRAP)
 		usage |= KF_MAY_WRAP;
-	return usage;
+	/* Keys agree in both directions. */
+	return usage | (of_private & (KF_MAY_DERIVE | KF_MAY_AGREE));
 }
 
 static void add_common(struct buf *set, const kf_new_object *q)
@@ -130,13 +131,40 @@ TYPED(create)
 TYPED(create_key_pair)
 TYPED(register)
 
-/* "aes:256" */
-static bool is_aes(const char *text, int32_t *ret_bits)
+/* "aes:256": kinds of symmetric keys, their lengths, what they are for unless the caller says. */
+static const struct symmetric {
+	const char *name;
+	uint32_t algorithm;
+	int32_t least, most, step;
+	uint32_t usage;
+} symmetrics[] = {
+	{ "aes:", KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 128, 256, 64,
+		KF_MAY_ENCRYPT | KF_MAY_DECRYPT },
+	{ "chacha20:", KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20, 256, 256, 8,
+		KF_MAY_ENCRYPT | KF_MAY_DECRYPT },
+	{ "hmac-sha256:", KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA256, 128, 4096, 8,
+		KF_MAY_MAC | KF_MAY_VERIFY_MAC },
+	{ "hmac-sha384:", KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA384, 128, 4096, 8,
+		KF_MAY_MAC | KF_MAY_VERIFY_MAC },
+	{ "hmac-sha512:", KMIP_CRYPTOGRAPHIC_ALGORITHM_HMAC_SHA512, 128, 4096, 8,
+		KF_MAY_MAC | KF_MAY_VERIFY_MAC },
+};
+
+static const struct symmetric *symmetric_by_name(const char *text, int32_t *ret_bits)
 {
-	if (!text || strncmp(text, "aes:", 4) != 0)
-		return false;
-	*ret_bits = atoi(text + 4);
-	return *ret_bits == 128 || *ret_bits == 192 || *ret_bits == 256;
+	for (size_t i = 0; text && i < sizeof(symmetrics) / sizeof(*symmetrics); i++) {
+		const struct symmetric *s = &symmetrics[i];
+		size_t n = strlen(s->name);
+		if (strncmp(text, s->name, n) != 0)
+			continue;
+		char *end;
+		long bits = strtol(text + n, &end, 10);
+		if (*end || bits < s->least || bits > s->most || bits % s->step)
+			return NULL;
+		*ret_bits = (int32_t)bits;
+		return s;
+	}
+	return NULL;
 }
 
 kf_result kf_create(
@@ -145,14 +173,14 @@ kf_result kf_create(
 	static const struct typed create = { KMIP_OPERATION_CREATE, create_put,
 		create_get, 0, 0 };
 	int32_t bits;
-	if (!is_aes(request->algorithm, &bits))
+	const struct symmetric *s = symmetric_by_name(request->algorithm, &bits);
+	if (!s)
 		return status_refuse(call, KF_INVALID_ARGUMENT,
-			"algorithm is not aes:128, aes:192 or aes:256");
+			"algorithm is not like aes:256, hmac-sha256:256 or chacha20:256");
 	autobuf set = buf_new(ATTRS_MAX), answer = buf_new(ANSWER_MAX);
-	attrs_add_enum(
-		&set, TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES);
+	attrs_add_enum(&set, TAG_CRYPTOGRAPHIC_ALGORITHM, s->algorithm);
 	attrs_add_int(&set, TAG_CRYPTOGRAPHIC_LENGTH, bits);
-	add_usage(&set, usage_of(request, KF_SYMMETRIC_KEY));
+	add_usage(&set, request->usage ? request->usage : s->usage);
 	add_common(&set, request);
 	struct create_request q = { KMIP_OBJECT_TYPE_SYMMETRIC_KEY, buf_slice(&set) };
 	struct create_response a;
@@ -236,17 +264,18 @@ static void fill_object(const kf_new_object *q, struct kmip_object *ret)
 		ret->opaque_data_type = 0x80000001; /* no type is standard */
 		return;
 	}
-	int32_t aes_bits = 0;
+	int32_t bits = 0;
 	const struct alg *alg = alg_by_name(slice_of(q->algorithm));
-	bool is_symmetric = is_aes(q->algorithm, &aes_bits);
-	ret->secret_data_type = KMIP_SECRET_DATA_TYPE_SEED;
+	const struct symmetric *s = symmetric_by_name(q->algorithm, &bits);
+	if (q->type == KF_SECRET_DATA)
+		ret->secret_data_type = KMIP_SECRET_DATA_TYPE_SEED;
 	ret->block = (struct key_block){ .format = (uint32_t)q->format,
-		.algorithm = is_symmetric ? KMIP_CRYPTOGRAPHIC_ALGORITHM_AES
-			     : alg        ? alg->kmip_algorithm
-					  : 0,
-		.length = is_symmetric ? aes_bits
-			  : alg        ? (int32_t)alg->bits
-				       : 0,
+		.algorithm = s     ? s->algorithm
+			     : alg ? alg->kmip_algorithm
+				   : 0,
+		.length = s     ? bits
+			  : alg ? (int32_t)alg->bits
+				: 0,
 		.has_value = true,
 		.material = bytes };
 }
@@ -262,7 +291,10 @@ kf_result kf_register(
 	if (has_key_block(request->type) && !request->format)
 		return status_refuse(call, KF_INVALID_ARGUMENT, "format is missing");
 	autobuf set = buf_new(ATTRS_MAX), answer = buf_new(ANSWER_MAX);
-	add_usage(&set, usage_of(request, request->type));
+	int32_t bits;
+	const struct symmetric *s = symmetric_by_name(request->algorithm, &bits);
+	add_usage(
+		&set, s && !request->usage ? s->usage : usage_of(request, request->type));
 	add_common(&set, request);
 	struct register_request q = { .attributes = buf_slice(&set) };
 	fill_object(request, &q.object);

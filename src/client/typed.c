@@ -30,6 +30,19 @@ kf_result typed_call(struct kf_client *c, const struct typed *t,
 	return status_tell(call, run(c, t, io, &o), &report);
 }
 
+/* The rest of the message, however its fields are encoded. */
+enum { AROUND_DATA = 2048 };
+
+const char *typed_fits(const struct kf_client *c, size_t size, size_t more)
+{
+	size_t room = c->local ? LOCAL_REQUEST_MAX : c->fleet.setup.message_max;
+	size_t all;
+	if (__builtin_add_overflow(size, more, &all) || all > room - AROUND_DATA)
+		return c->local ? "data are too long for the agent"
+				: "data are longer than message_max allows";
+	return NULL;
+}
+
 kf_result typed_fill(kf_call *call, struct slice from, kf_buffer *to)
 {
 	to->used = from.n;

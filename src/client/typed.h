@@ -34,6 +34,9 @@ struct typed_io {
 kf_result typed_call(struct kf_client *c, const struct typed *t,
 	const struct typed_io *io, kf_call *call);
 
+/* NULL, or that data of so many bytes, and more, are too much for a message. */
+const char *typed_fits(const struct kf_client *c, size_t size, size_t more);
+
 /* Into a buffer of the caller; into an id. */
 kf_result typed_fill(kf_call *call, struct slice from, kf_buffer *to);
 kf_result typed_id(kf_call *call, const struct kmip_uid *uid, kf_id *to);
