@@ -8,6 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Ids of requests in slots have 4 bytes; those of notes, whose answers say nothing, are as different from each other as
+ * the server wants what is in flight to be. */
+enum { NOTE_ID = 3 };
+
 /* Its address marks the greeting's slot. */
 static char greeting;
 
@@ -247,36 +251,55 @@ static int32_t most_of(const struct conn *c, uint32_t operation)
 	return is_short ? 0 : (int32_t)c->setup->message_max;
 }
 
-kf_err conn_put(struct conn *c, const struct conn_request *q, void *waiter)
+/* All of it or nothing. */
+static kf_err encode(struct conn *c, const struct conn_request *q, struct slice id)
 {
-	if (!conn_has_room(c))
-		return kf_fail(BUSY, "too many requests in flight");
-	size_t slot = slot_take(c, waiter), before = c->out.n;
+	size_t before = c->out.n;
 	struct kmip_request_header h = { .version = c->version,
 		.maximum_response_size = most_of(c, q->operation),
 		.batch_count = 1 };
-	uint8_t space[4];
 	struct ttlv_writer w = ttlv_write(&c->out, c->version);
 	w.allows_vendor = c->is_by_id;
 	kmip_put_request_header(&w, &h);
-	kmip_put_request_item_begin(&w, q->operation, id_bytes(c, slot, space));
+	kmip_put_request_item_begin(&w, q->operation, id);
 	ttlv_put_items(&w, q->payload);
 	kmip_put_request_item_end(&w, c->is_by_id ? &q->extension : NULL);
 	kf_err err = kmip_put_request_end(&w);
 	if (!kf_ok(err)) {
 		c->out.n = before;
 		c->out.err = KF_OK;
-		slot_give(c, slot);
-		return err;
 	}
-	return KF_OK;
+	return err;
+}
+
+kf_err conn_put(struct conn *c, const struct conn_request *q, void *waiter)
+{
+	if (!conn_has_room(c))
+		return kf_fail(BUSY, "too many requests in flight");
+	size_t slot = slot_take(c, waiter);
+	uint8_t space[4];
+	kf_err err = encode(c, q, id_bytes(c, slot, space));
+	if (!kf_ok(err))
+		slot_give(c, slot);
+	return err;
+}
+
+/* Its answer says nothing: it takes no slot, and has none to give back that calls may wait for. */
+static kf_err put_note(struct conn *c, const struct kmip_extension *extension)
+{
+	const struct conn_request q = { .operation = KMIP_OPERATION_DISCOVER_VERSIONS,
+		.extension = *extension };
+	uint32_t n = ++c->notes;
+	const uint8_t id[NOTE_ID] = { (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n };
+	return encode(c, &q, (struct slice){ id, sizeof(id) });
 }
 
 kf_err conn_tell_time(struct conn *c, int32_t now_ms)
 {
-	const struct conn_request q = { .operation = KMIP_OPERATION_DISCOVER_VERSIONS,
-		.extension = { .has_sent_at = true, .sent_at_ms = now_ms } };
-	return conn_put(c, &q, NULL);
+	if (!c->is_by_id)
+		return kf_fail(UNSUPPORTED, "this server does not want to know");
+	return put_note(
+		c, &(struct kmip_extension){ .has_sent_at = true, .sent_at_ms = now_ms });
 }
 
 kf_err conn_abandon(struct conn *c, const void *waiter)
@@ -287,9 +310,8 @@ kf_err conn_abandon(struct conn *c, const void *waiter)
 		slot++;
 	if (!c->is_by_id || slot == CONN_DEPTH)
 		return kf_fail(UNSUPPORTED, "the request cannot be named");
-	const struct conn_request q = { .operation = KMIP_OPERATION_DISCOVER_VERSIONS,
-		.extension = { .abandoned = id_bytes(c, slot, space) } };
-	return conn_put(c, &q, NULL);
+	return put_note(
+		c, &(struct kmip_extension){ .abandoned = id_bytes(c, slot, space) });
 }
 
 static kf_err read_message(struct slice message, struct kmip_response_item *ret)
@@ -310,6 +332,10 @@ static kf_err take_message(
 	struct kmip_response_item item;
 	size_t slot = 0;
 	KF_TRY(read_message(message, &item));
+	if (c->is_by_id && item.batch_id.n == NOTE_ID && c->notes) {
+		c->answers++;
+		return KF_OK;
+	}
 	if (!(c->is_by_id ? slot_by_id(c, item.batch_id, &slot)
 			  : slot_by_order(c, &slot)))
 		return kf_fail(MALFORMED, "an answer to nothing that was asked");

@@ -56,6 +56,7 @@ struct conn {
 	bool is_taken[CONN_DEPTH];
 	uint16_t free_slot[CONN_DEPTH], n_free;
 	uint32_t id[CONN_DEPTH], next_id;
+	uint32_t notes; /* by id: requests without a slot, ever */
 };
 
 /* Starts to connect.  Takes the session (NULL is fine).  Greets when the protocol version is not
@@ -88,5 +89,5 @@ kf_err conn_put(struct conn *c, const struct conn_request *q, void *waiter);
  * old the first one of use is (docs/wire.md, Sent At). */
 kf_err conn_tell_time(struct conn *c, int32_t now_ms);
 /* Nobody waits for the answer to what was put for this waiter, who stays its waiter: the server need not begin it.
- * UNSUPPORTED: there is no way to say so here. */
+ * Takes no room: where there is none is most to be abandoned.  UNSUPPORTED: there is no way to say so here. */
 kf_err conn_abandon(struct conn *c, const void *waiter);

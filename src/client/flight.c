@@ -251,7 +251,6 @@ static void abandon_attempt(struct attempt *t)
 	struct lane *l = t->lane;
 	if (!l->conn || !kf_ok(conn_abandon(l->conn, t)))
 		return;
-	lane_asked(l, clock_monotonic_ns());
 	lane_will_flush(l);
 	l->async->wants_flush = true;
 }
@@ -311,9 +310,9 @@ static void note_node(
 		node_reported(l->node, NODE_LOAD_MAX, now);
 }
 
-/* A queue of which nothing is known is asked again soon. */
-static void note_token(
-	struct attempt *t, const struct kmip_response_item *item, uint64_t now)
+/* A queue of which nothing is known is asked again soon.  A refusal is quick, and no measure of tokens. */
+static void note_token(struct attempt *t, const struct kmip_response_item *item,
+	bool is_good, uint64_t now)
 {
 	enum { WAIT_MAX_US = 2000000 };
 	const struct kmip_extension *x = &item->extension;
@@ -324,7 +323,8 @@ static void note_token(
 		node_slow_probed(
 			t->lane->node, true, now, fleet_random(&t->lane->async->fleet));
 	t->is_signature = false;
-	node_token_answered(t->lane->node, us * 1000, now - t->sent_ns, now);
+	node_token_answered(
+		t->lane->node, us * 1000, is_good ? now - t->sent_ns : 0, now);
 	if (t->flight && !t->is_token)
 		waits_learn(
 			&t->lane->async->waits, waits_key(t->flight->request.payload));
@@ -389,7 +389,7 @@ void flight_answered(void *arg, void *waiter, const struct kmip_response_item *i
 	uint64_t now = clock_monotonic_ns();
 	kf_err err = kmip_result(item);
 	note_node(l, item, err, now);
-	note_token(t, item, now);
+	note_token(t, item, kf_ok(err), now);
 	lane_answered(l, now);
 	late_measure(t, kf_ok(err), now);
 	attempt_end(t);

@@ -10,13 +10,9 @@ void hedge_init(struct hedge *h, int64_t percent, int64_t least_ms)
 		.tokens_p = percent ? HEDGE_BURST * TOKEN : 0 };
 }
 
-bool hedge_take(struct hedge *h)
-{
-	if (h->tokens_p < TOKEN)
-		return false;
-	h->tokens_p -= TOKEN;
-	return true;
-}
+bool hedge_may(const struct hedge *h) { return h->tokens_p >= TOKEN; }
+
+void hedge_pay(struct hedge *h) { h->tokens_p -= hedge_may(h) ? TOKEN : h->tokens_p; }
 
 uint64_t hedge_delay(const struct hedge *h, uint64_t p99_ns, uint64_t best_p99_ns)
 {

@@ -28,7 +28,9 @@ static inline void hedge_earn(struct hedge *h)
 	uint32_t tokens_p = h->tokens_p + h->percent;
 	h->tokens_p = tokens_p < HEDGE_BURST * 100 ? tokens_p : HEDGE_BURST * 100;
 }
-bool hedge_take(struct hedge *h);
+/* One more may be sent; who has sent it pays. */
+bool hedge_may(const struct hedge *h);
+void hedge_pay(struct hedge *h);
 /* After how long one of a server's requests is late: its own 99th percentile, but not more than some
  * times the best server's.  0: not known. */
 uint64_t hedge_delay(const struct hedge *h, uint64_t p99_ns, uint64_t best_p99_ns);

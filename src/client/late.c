@@ -18,16 +18,18 @@ static void copy_if_late(struct kf_async *a, struct attempt *t, uint64_t now)
 {
 	struct flight *f = t->flight;
 	t->is_judged = true;
-	if (t->is_copy || f->copy || now >= f->deadline_ns)
+	if (t->is_copy || f->copy || f->is_abandoned || now >= f->deadline_ns)
 		return;
 	uint64_t tried = f->tried | route_bit(&a->fleet.route, t->lane->node);
 	struct lane *l = lane_pick_second(a, tried, now);
 	if (!l)
 		return;
-	if (!hedge_take(&a->hedge))
+	if (!hedge_may(&a->hedge)) {
 		a->stats.copies_denied++;
-	else if (flight_send_copy(f, l, now))
+	} else if (flight_send_copy(f, l, now)) {
+		hedge_pay(&a->hedge);
 		a->stats.copies++;
+	}
 }
 
 /* In the order of sending: the first that is in time ends the look. */
@@ -150,8 +152,9 @@ void late_probe_too(struct kf_async *a, struct flight *f, uint64_t now)
 		return;
 	struct attempt *t = f->first;
 	if (l->node != t->lane->node) {
-		if (!hedge_take(&a->hedge) || !(t = flight_send_copy(f, l, now)))
+		if (!hedge_may(&a->hedge) || !(t = flight_send_copy(f, l, now)))
 			return;
+		hedge_pay(&a->hedge);
 		a->stats.probes++;
 	}
 	t->is_probe = true;

@@ -141,8 +141,10 @@ void node_token_answered(
 {
 	n->token_wait_ns = wait_ns;
 	n->token_wait_at_ns = now_ns;
-	n->token_took_ns =
-		n->token_took_ns ? (7 * n->token_took_ns + took_ns) / 8 : took_ns;
+	if (took_ns && n->token_took_ns)
+		took_ns = (7 * n->token_took_ns + took_ns) / 8;
+	if (took_ns)
+		n->token_took_ns = took_ns;
 }
 
 /* A queue gets shorter by itself; what we have sent since the report makes it longer.  How much is not

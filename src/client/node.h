@@ -93,7 +93,7 @@ void node_slow_probe(struct node *n);
 void node_slow_probed(struct node *n, bool is_quick, uint64_t now_ns, uint32_t random);
 void node_reported(struct node *n, uint32_t load, uint64_t now_ns);
 
-/* An answer for a key on tokens: what the next one would wait, and how long this one took. */
+/* An answer for a key on tokens: what the next one would wait, and how long this one took; 0: no token did it. */
 void node_token_answered(
 	struct node *n, uint64_t wait_ns, uint64_t took_ns, uint64_t now_ns);
 /* What a new call for a key on tokens would wait, in about nanoseconds. */

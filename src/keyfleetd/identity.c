@@ -275,7 +275,7 @@ static kf_err admit_check(struct req *r)
 {
 	if (r->is_busy)
 		return kf_fail(BUSY, "too many requests in flight");
-	KF_TRY(limit_client(r));
+	KF_TRY(limit_client(r, false));
 	r->auth_from = r->peer->address;
 	return checks_begin(&r->io->server->guard->checks, &io_settings(r->io)->checks,
 		&r->auth_from);

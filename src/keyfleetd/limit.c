@@ -148,7 +148,7 @@ static bool enter(struct req *r, const struct settings *set)
 	return true;
 }
 
-kf_err limit_client(struct req *r)
+kf_err limit_client(struct req *r, bool is_paid)
 {
 	const struct settings *set = io_settings(r->io);
 	struct meter *m = r->peer->slot->own;
@@ -157,8 +157,8 @@ kf_err limit_client(struct req *r)
 	if (!enter(r, set))
 		return refuse(r, m, OVER_NUMBER,
 			kf_fail(CLIENT_REQUESTS, "too many requests of the client"));
-	if (!bucket_pay(&m->bucket, &m->part[r->io->number].purse, &set->client_rate,
-		    now(r->io)))
+	if (!is_paid && !bucket_pay(&m->bucket, &m->part[r->io->number].purse,
+				&set->client_rate, now(r->io)))
 		return refuse(
 			r, m, OVER_RATE, kf_fail(CLIENT_RATE, "over the client's rate"));
 	return KF_OK;

@@ -16,8 +16,8 @@ struct peer;
 struct req;
 struct meters; /* what a connection knows of its grants' meters */
 
-/* An item is about to be looked at: the client's own limits. */
-kf_err limit_client(struct req *r);
+/* An item is about to be looked at: the client's own limits.  is_paid: it costs nothing of the rate. */
+kf_err limit_client(struct req *r, bool is_paid);
 /* It is allowed; are the limits of the grant that decided kept? */
 kf_err limit_grant(struct req *r);
 void limit_end_item(struct req *r);

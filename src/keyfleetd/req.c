@@ -171,10 +171,12 @@ static kf_err check_undo(const struct req *r)
 static kf_err decode_item(struct req *r)
 {
 	KF_TRY(check_batch_id(r));
-	withdraw_named(r);
+	/* What spares us work has been paid for, by the request that it spares us. */
+	const bool is_paid = withdraw_named(r) &&
+			     r->item.operation == KMIP_OPERATION_DISCOVER_VERSIONS;
 	if (r->is_busy)
 		return kf_fail(BUSY, "too many requests in flight");
-	KF_TRY(limit_client(r));
+	KF_TRY(limit_client(r, is_paid));
 	if (r->item.has_unknown_critical_extension)
 		return kf_fail(FEATURE, "critical extension is not known");
 	r->call.op = op_find(r->item.operation);

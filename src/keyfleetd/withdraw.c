@@ -16,14 +16,17 @@ struct req *withdraw_find(const struct req *r, struct slice batch_id)
 
 /* An answer may have left while this was on its way.  Not by items of batches: what is withdrawn goes on at once, to its
  * next item, which could withdraw another one, each on the other's stack. */
-void withdraw_named(const struct req *r)
+bool withdraw_named(const struct req *r)
 {
 	struct slice id = r->item.extension.abandoned;
 	if (!id.n || !r->peer->answers_out_of_order || r->header.batch_count != 1)
-		return;
+		return false;
 	struct req *other = withdraw_find(r, id);
 	if (!other || other->is_ready)
-		return;
+		return false;
+	const bool is_new =
+		!atomic_load_explicit(&other->is_withdrawn, memory_order_relaxed);
 	atomic_store_explicit(&other->is_withdrawn, true, memory_order_relaxed);
 	act_abandon(other);
+	return is_new;
 }

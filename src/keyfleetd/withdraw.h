@@ -8,5 +8,6 @@
 
 /* Another request of this one's connection; NULL: none has this Unique Batch Item ID. */
 struct req *withdraw_find(const struct req *r, struct slice batch_id);
-/* What the item being worked on names so: what of it has not begun is not done, and it is answered so. */
-void withdraw_named(const struct req *r);
+/* What the item being worked on names so: what of it has not begun is not done, and it is answered so.  True: there was
+ * such a request, which nobody had withdrawn. */
+bool withdraw_named(const struct req *r);

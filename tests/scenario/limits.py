@@ -15,7 +15,7 @@ import time
 
 from scenario import expect, run
 from lab import Agent, KeyServer, Lab, Process, set_option, wait_until
-from ttlv import CREATE_KEY_PAIR, SIGN, Wire, batch_item, enum, find, int_, items_of, message, octets, reason, request, status, struct_, text
+from ttlv import CREATE_KEY_PAIR, DISCOVER, SIGN, Wire, batch_item, enum, find, int_, items_of, message, octets, reason, request, status, struct_, text
 
 SERVER_LIMIT_EXCEEDED, GENERAL_FAILURE = 0x3A, 0x100
 CLIENT_RATE, CLIENT_REQUESTS, GRANT_RATE, GRANT_REQUESTS = 1, 2, 3, 4
@@ -171,6 +171,22 @@ def claim_a_late_item_of_a_batch_is_judged_by_the_time_it_is_then(lab):
         first, second = items_of(slow.receive())
         expect(status(first) == 0, first)
         expect(status(second) == 0, second)
+    lab.reload(client_rate="0", client_burst="0")
+
+
+def claim_what_spares_the_server_work_costs_nothing_of_the_rate(lab):
+    def abandon(batch_id, own):
+        return message(batch_item(DISCOVER, batch_id=own, abandoned=batch_id))
+
+    name = lab.client()
+    lab.reload(client_rate="1", client_burst="20")
+    with lab.connect(name, "keyfleet/1") as k:
+        answers = pipelined(k, [m for i in range(10) for m in (
+            sign(lab.id, b"%d" % i), abandon(b"%d" % i, b"bye%d" % i))] + [sign(lab.id, b"s%d" % i) for i in range(10)])
+        over = [a for a in answers if find(a, 0x54001F) == CLIENT_RATE]
+        expect(not over, f"{len(over)} of {len(answers)} are over the rate")
+        answers = pipelined(k, [abandon(b"nobody", b"%d" % i) for i in range(20)])
+        expect(passed(answers) < 20, "what names nothing is free")
     lab.reload(client_rate="0", client_burst="0")
 
 

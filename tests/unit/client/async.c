@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calls in flight, through the public functions, with poll() as the loop. */
-#include "client/async.h"
 #include "base/clock.h"
+#include "client/async_inside.h"
 #include "client/hedge.h"
+#include "client/sign.h"
 #include "fake.h"
 #include "keyfleet.h"
 #include "test.h"
@@ -13,19 +14,8 @@
 
 static struct fake a = { .alpn = fake_both }, b = { .alpn = fake_both };
 
-static void start_both(void)
-{
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
-}
-
-static void stop_both(void)
-{
-	fake_stop(&a);
-	fake_stop(&b);
-}
+static void start_both(void) { fake_start_both(&a, &b); }
+static void stop_both(void) { fake_stop_both(&a, &b); }
 
 /* ---- a loop ---- */
 
@@ -116,11 +106,8 @@ static bool run_until(kf_async *async, size_t n)
 
 static kf_async *open_async(struct fake *const *f, size_t n, uint32_t connections)
 {
-	kf_options o = { .servers = fake_servers(f, n),
-		.ca = fake_pki.ca_file,
-		.certificate = fake_pki.cert_file,
-		.key = fake_pki.key_file,
-		.connections = connections };
+	kf_options o = fake_options(f, n);
+	o.connections = connections;
 	kf_loop loop = { watch, timer, NULL };
 	kf_call call = { 0 };
 	kf_async *async = NULL;
@@ -643,6 +630,89 @@ TEST(a_slow_server_is_left_and_comes_back_when_it_is_quick_again)
 
 	EQ(s.breaker, NODE_CLOSED);
 	OK(stats_of(async).probes > 0);
+	close_two(async);
+}
+
+/* ---- what nobody waits for ---- */
+
+static void ended(void *arg, const struct async_outcome *outcome)
+{
+	(void)arg;
+	(void)outcome;
+	n_done++;
+}
+
+static struct flight *begin(kf_async *async, uint32_t timeout_ms)
+{
+	autobuf payload = buf_new(1024);
+	struct flight *held = NULL;
+	kf_sign_request q = {
+		.key = "key-1", .scheme = KF_ECDSA_SHA256, .data = "data", .size = 4
+	};
+	struct sign_plan plan;
+	struct ttlv_writer w = ttlv_write(&payload, KMIP_2_1);
+	if (sign_plan(&q, &plan) || !kf_ok(sign_put(&w, &plan.q)))
+		return NULL;
+	struct async_request r = { .operation = KMIP_OPERATION_SIGN,
+		.payload = buf_slice(&payload),
+		.options = { .timeout_ms = timeout_ms },
+		.done = ended,
+		.held = &held };
+	return kf_ok(async_call(async, &r)) ? held : NULL;
+}
+
+static bool run_until_counts(kf_async *async, const _Atomic unsigned *count, unsigned n)
+{
+	uint64_t end = clock_monotonic_ns() + 10000000000;
+	while (*count < n && clock_monotonic_ns() < end)
+		run_round(async);
+	return *count == n;
+}
+
+/* Where everything waits is most to be abandoned. */
+TEST(a_full_connection_still_says_what_nobody_waits_for)
+{
+	a = (struct fake){ .alpn = fake_both, .mood = FAKE_IS_SILENT };
+	fake_start(&a, 0);
+	kf_async *async = open_async(&(struct fake *){ &a }, 1, 1);
+	struct flight *last = NULL;
+	for (int i = 0; i < CONN_DEPTH; i++)
+		last = begin(async, 60000);
+	OK(run_until_counts(async, &a.requests, CONN_DEPTH));
+	const struct conn *c = async->lane[0].conn;
+	OK(c && !conn_has_room(c));
+
+	async_abandon(last);
+
+	OK(run_until_counts(async, &a.abandoned, 1));
+	uint64_t end = clock_monotonic_ns() + 10000000000;
+	while (async->lane[0].conn == c && c->answers < c->notes &&
+		clock_monotonic_ns() < end)
+		run_round(async);
+	OK(async->lane[0].conn == c && c->answers >= c->notes);
+	EQ(c->in_flight, CONN_DEPTH);
+	EQ(n_done, 0);
+	kf_async_free(async);
+	fake_stop(&a);
+}
+
+TEST(copies_are_paid_for_when_they_are_sent)
+{
+	kf_async *async = open_two();
+	OK(measure_both(async));
+	a.mood = b.mood = FAKE_IS_SILENT;
+	struct flight *first = begin(async, 1000), *second = begin(async, 1000);
+	OK(first && second);
+	uint32_t tokens_p = async->hedge.tokens_p;
+	struct async_stats before = stats_of(async);
+
+	async_abandon(first);
+	async_abandon(second);
+	OK(run_until(async, 2));
+
+	struct async_stats after = stats_of(async);
+	EQ(after.copies, before.copies);
+	EQ(async->hedge.tokens_p, tokens_p);
 	close_two(async);
 }
 

@@ -7,32 +7,14 @@
 
 static struct fake a = { .alpn = fake_both }, b = { .alpn = fake_both };
 
-static void start_both(void)
-{
-	a = (struct fake){ .alpn = fake_both };
-	b = (struct fake){ .alpn = fake_both };
-	fake_start(&a, 0);
-	fake_start(&b, 0);
-}
-
-static void stop_both(void)
-{
-	fake_stop(&a);
-	fake_stop(&b);
-}
+static void start_both(void) { fake_start_both(&a, &b); }
+static void stop_both(void) { fake_stop_both(&a, &b); }
 
 static struct kf_client *open_client(struct fake *const *f, size_t n, uint32_t timeout_ms)
 {
-	kf_options o = { .servers = fake_servers(f, n),
-		.ca = fake_pki.ca_file,
-		.certificate = fake_pki.cert_file,
-		.key = fake_pki.key_file,
-		.timeout_ms = timeout_ms };
-	kf_call call = { 0 };
-	struct kf_client *c = NULL;
-	if (kf_client_new(&o, &c, &call) != KF_SUCCESS)
-		printf("# %s\n", kf_error_text(&call));
-	return c;
+	kf_options o = fake_options(f, n);
+	o.timeout_ms = timeout_ms;
+	return fake_client(&o);
 }
 
 static kf_result sign(struct kf_client *c, const char *data, kf_call *call)

@@ -60,6 +60,18 @@ TEST(a_key_on_tokens_goes_where_the_wait_is_shortest)
 	OK(pick(nodes, now + 800 * MS) == &nodes[1]);
 }
 
+TEST(what_no_token_did_is_no_measure_of_tokens)
+{
+	struct node n = { 0 };
+
+	node_token_answered(&n, 1000, 8000, 1);
+	node_token_answered(&n, 2000, 0, 2);
+	EQ(n.token_took_ns, 8000);
+	EQ(n.token_wait_ns, 2000);
+	node_token_answered(&n, 2000, 16000, 3);
+	EQ(n.token_took_ns, 9000);
+}
+
 TEST(servers_that_are_full_of_other_work_have_tokens_all_the_same)
 {
 	struct node nodes[2] = { 0 };
@@ -69,4 +81,5 @@ TEST(servers_that_are_full_of_other_work_have_tokens_all_the_same)
 	node_token_answered(&nodes[1], 1000000000, 1000000000, now);
 	OK(pick(nodes, now) == &nodes[0]);
 }
+
 TEST_MAIN

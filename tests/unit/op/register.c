@@ -256,25 +256,32 @@ TEST(secrets_and_opaque_things_come_back)
 	OK(slice_is(a.object.value, "anything"));
 }
 
+/* A certificate of its own, in the store. */
+static bool keep_certificate(struct world *w, struct id *id, struct buf *der)
+{
+	struct cert ca = { 0 };
+	*der = buf_new(65536);
+	kf_err err = cert_make_ca(
+		&(struct cert_wish){ .role = CERT_CA, .common_name = "Test CA" }, &ca);
+	if (kf_ok(err))
+		err = cert_to_der(buf_slice(&ca.pem), der);
+	cert_free(&ca);
+	return kf_ok(err) && kf_ok(put(w,
+				     &(struct wish){ .type = OBJECT_CERTIFICATE,
+					     .certificate_type = 1,
+					     .value = buf_slice(der) },
+				     id));
+}
+
 TEST(a_certificate_is_described)
 {
 	READY(w, p);
 	struct id id;
 	struct get_response a;
 	struct ttlv_item it;
-	struct cert ca = { 0 };
-	autobuf der = buf_new(65536);
-	OK(kf_ok(cert_make_ca(
-		&(struct cert_wish){ .role = CERT_CA, .common_name = "Test CA" }, &ca)));
-	const kf_err err = cert_to_der(buf_slice(&ca.pem), &der);
-	cert_free(&ca);
-	OK(kf_ok(err));
+	autobuf der = { 0 };
 
-	OK(kf_ok(put(&w,
-		&(struct wish){ .type = OBJECT_CERTIFICATE,
-			.certificate_type = 1,
-			.value = buf_slice(&der) },
-		&id)));
+	OK(keep_certificate(&w, &id, &der));
 
 	OK(kf_ok(get(&w, &id, &a)));
 	OK(slice_eq(a.object.value, buf_slice(&der)));
@@ -309,19 +316,9 @@ TEST(a_certificate_is_described_in_the_words_of_1_0)
 {
 	READY(w, p);
 	struct id id;
-	struct cert ca = { 0 };
 	struct ttlv_item it;
-	autobuf der = buf_new(65536);
-	OK(kf_ok(cert_make_ca(
-		&(struct cert_wish){ .role = CERT_CA, .common_name = "Test CA" }, &ca)));
-	const kf_err err = cert_to_der(buf_slice(&ca.pem), &der);
-	cert_free(&ca);
-	OK(kf_ok(err));
-	OK(kf_ok(put(&w,
-		&(struct wish){ .type = OBJECT_CERTIFICATE,
-			.certificate_type = 1,
-			.value = buf_slice(&der) },
-		&id)));
+	autobuf der = { 0 };
+	OK(keep_certificate(&w, &id, &der));
 
 	w.version = KMIP_1_0;
 	OK(kf_ok(attributes(&w, &id)));
