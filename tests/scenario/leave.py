@@ -7,31 +7,20 @@ import re
 import socket
 
 from scenario import expect, run, skip
-from token_wire import IMPORT_SHARE, Admin
-from hsm import Pcscd, VirtualCards, missing
-from lab import Agent, KeyServer, Lab, wait_until
+from token_wire import IMPORT_SHARE
+from cards import Cards
+from lab import Agent, wait_until
 from ttlv import batch_item, enum, items_of, message, octets, parse, status, struct_, text
 
-PIN, SIGN = "648219", 0x21
+SIGN = 0x21
 VERIFY = b" " * 64 + b"TLS 1.3, server CertificateVerify\0" + bytes(32)
 
 
-class Slow(Lab):
+class Slow(Cards):
     """One card of one key server, and an agent."""
 
-    def __enter__(self):
-        super().__enter__()
-        self.why_not = missing()
-        if self.why_not:
-            return self
-        self.cards = VirtualCards(self, 1)
-        self.pcscd = Pcscd(self, self.cards)
-        self.server = KeyServer(self, "keys", options={("audit", "segment"): "4M"})
-        self.server.process.stop()
-        with open(os.path.join(self.server.dir, "keyfleetd.conf"), "a") as f:
-            f.write(f"\n[pool main]\npin = {self.write('pin', PIN, 0o600)}\nsocket = {self.pcscd.socket}\n")
-        self.server.start()
-        self.admin = Admin(self.server)
+    def set_up(self):
+        self.insert(1, options={("audit", "segment"): "4M"})
         self.serial = next(iter(self.admin.tokens()))
         self.admin.init(self.serial, "card")
         self.admin.act(IMPORT_SHARE, self.serial, octets(0x54002C, bytes(range(32))))
@@ -43,7 +32,6 @@ class Slow(Lab):
             text_of_it = f.read()
         self.write("web.conf", text_of_it.replace("[agent]\n", "[agent]\ndeadline = 30s\n"))
         self.agent.start()
-        return self
 
     def ask(self, deadline_ms=30000):
         """A guest with its question under way."""

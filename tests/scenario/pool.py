@@ -12,41 +12,23 @@ import urllib.request
 
 from scenario import expect, run, skip
 from token_wire import BACKUP, CHANGE_PIN, CLONE, DELETE, DRAIN, IMPORT_SHARE, RESUME, Admin, Refused
-from hsm import Pcscd, VirtualCards, missing
-from lab import Agent, Key, KeyServer, Lab, Load, Nginx, fetch, free_port, handshake, wait_until
+from cards import PIN, Cards
+from lab import Agent, Key, KeyServer, Load, Nginx, fetch, free_port, handshake, wait_until
 from message import FAILED, UNDO, batch, destroy, no_such, statuses, uid
 from ttlv import Wire, find, octets, reason
 
-PIN = "648219"
 NOT_SUPPORTED = 0x08
 SHARE = bytes(range(32))
 
 
-class Tokens(Lab):
+class Tokens(Cards):
     """Three cards in the pool `main` of one key server."""
 
-    def __enter__(self):
-        super().__enter__()
-        self.why_not = missing()
-        if self.why_not:
-            return self
-        self.cards = VirtualCards(self, 3)
-        self.pcscd = Pcscd(self, self.cards)
-        self.pin = self.write("pin", PIN + "\n", 0o600)
+    def set_up(self):
         self.pg = self.postgresql()
         self.health = free_port()
-        self.server = KeyServer(self, "keys", store="postgresql:" + self.pg.conninfo,
-                                options={("health", "listen"): f"127.0.0.1:{self.health}"})
-        self.server.process.stop()
-        self.pool(self.server, "main")
-        self.server.start()
-        self.admin = Admin(self.server)
-        return self
-
-    def pool(self, server, name, **options):
-        lines = {"pin": self.pin, "socket": self.pcscd.socket, **options}
-        with open(os.path.join(server.dir, "keyfleetd.conf"), "a") as f:
-            f.write(f"\n[pool {name}]\n" + "".join(f"{k} = {v}\n" for k, v in lines.items()))
+        self.insert(3, store="postgresql:" + self.pg.conninfo,
+                    options={("health", "listen"): f"127.0.0.1:{self.health}"})
 
     def state(self, number):
         """Of the card in this reader, from 1."""

@@ -11,35 +11,21 @@ import time
 import urllib.request
 
 from scenario import expect, run, skip
-from token_wire import IMPORT_SHARE, Admin
-from hsm import Pcscd, VirtualCards, missing
-from lab import BIN, KeyServer, Lab, free_port, wait_until
+from token_wire import IMPORT_SHARE
+from cards import Cards
+from lab import BIN, free_port, wait_until
 from ttlv import SIGN, Wire, enum, items_of, octets, request, status, struct_, text
 
 SLOW_S = 0.3
 
 
-class Tokens(Lab):
+class Tokens(Cards):
     """One card in the pool `main` of a key server with one loop."""
 
-    def __enter__(self):
-        super().__enter__()
-        self.why_not = missing()
-        if self.why_not:
-            return self
-        self.cards = VirtualCards(self, 1)
-        self.pcscd = Pcscd(self, self.cards)
-        self.pin = self.write("pin", "648219\n", 0o600)
+    def set_up(self):
         self.health = free_port()
-        self.server = KeyServer(self, "keys", options={
-            ("health", "listen"): f"127.0.0.1:{self.health}", ("server", "loops"): 1})
-        self.server.process.stop()
+        self.insert(1, options={("health", "listen"): f"127.0.0.1:{self.health}", ("server", "loops"): 1})
         self.conf = os.path.join(self.server.dir, "keyfleetd.conf")
-        with open(self.conf, "a") as f:
-            f.write(f"\n[pool main]\npin = {self.pin}\nsocket = {self.pcscd.socket}\n")
-        self.server.start()
-        self.admin = Admin(self.server)
-        return self
 
     def identity(self, name, key):
         """The [tls] section: this certificate, and where its key is."""
