@@ -72,10 +72,16 @@ kf_err op_token_check_enough(
 	CLEANUP(mem_freep) struct pool_token_status *rows = NULL;
 	size_t n = 0;
 	unsigned serving = 0;
+/* Also one that has its keys listed and proves one that has just come to it. */
+static bool is_in_use(const struct pool_token_status *s)
+{
+	return s->state == POOL_TOKEN_SERVING ||
+	       (s->state == POOL_TOKEN_STARTING && s->keys);
+}
+
 	KF_TRY(op_token_rows(call, &rows, &n));
 	for (size_t i = 0; i < n; i++)
-		serving += rows[i].state == POOL_TOKEN_SERVING &&
-			   slice_is(pool, rows[i].pool);
+		serving += is_in_use(&rows[i]) && slice_is(pool, rows[i].pool);
 	return serving && serving >= copies
 		       ? KF_OK
 		       : kf_fail(UNAVAILABLE, "fewer tokens are in use than are to hold "
