@@ -92,10 +92,12 @@ static void finish(struct req *r)
 void req_abandon(struct req *r)
 {
 	detach(r);
-	if (r->is_ready)
+	if (r->is_ready) {
 		finish(r);
-	else
-		act_abandon(r);
+		return;
+	}
+	atomic_store_explicit(&r->is_withdrawn, true, memory_order_relaxed);
+	act_abandon(r);
 }
 
 /* ---- decode ---- */
@@ -157,6 +159,7 @@ static void set_call(struct req *r)
 	c->tls_negotiated_version = r->item.extension.tls_negotiated_version;
 	c->now_s = io_now_s(r->io);
 	c->deadline_ns = r->deadline_ns;
+	c->is_withdrawn = &r->is_withdrawn;
 }
 
 /* Rights, tokens and backups are not taken back. */

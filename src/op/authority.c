@@ -166,10 +166,11 @@ const struct object *authority_certificate(const struct op_server *server,
 
 static kf_err sign_on_token(const struct authority_signer *s, struct sign_job *job)
 {
-	struct pool_job waits = { .sign = job, .deadline_ns = s->deadline_ns };
-	if (!s->pools)
+	struct pool_job waits = op_token_job(s->call);
+	waits.sign = job;
+	if (!s->call->server->pools)
 		return kf_fail(UNAVAILABLE, "no pool with the authority's key");
-	KF_TRY(pool_submit_and_wait(s->pools, &waits));
+	KF_TRY(pool_submit_and_wait(s->call->server->pools, &waits));
 	return kf_is(job->err, KF_E_TOKEN) || kf_is(job->err, KF_E_CLOSED)
 		       ? kf_fail(UNAVAILABLE, "no token signs with the authority's key")
 		       : job->err;

@@ -48,9 +48,8 @@ const struct object *authority_certificate(const struct op_server *server,
 
 /* On a worker; waits for tokens.  For struct issue. */
 struct authority_signer {
-	struct pools *pools;
+	const struct op_call *call;
 	struct token_key *key;
-	uint64_t deadline_ns; /* of the request; 0: none */
 };
 kf_err authority_sign(
 	void *signer, const struct mech *mech, struct slice data, struct buf *sig);

@@ -262,8 +262,7 @@ static kf_err prepare(struct op_call *call)
 static kf_err issue(struct op_call *call, struct buf *der)
 {
 	struct certify_call *c = certify_of(call);
-	struct authority_signer signer = { call->server->pools, c->signer->key,
-		call->deadline_ns };
+	struct authority_signer signer = { call, c->signer->key };
 	struct issue i = {
 		.ca = c->by->ca,
 		.role = c->role,

@@ -89,8 +89,9 @@ struct op_call {
 	uint16_t tls_client_version,
 		tls_negotiated_version; /* vendor fields of Decrypt */
 	int64_t now_s;
-	uint64_t
-		deadline_ns; /* monotonic: nobody waits for the answer from then on; 0: none */
+	/* Nobody waits for the answer any more: from then on (monotonic; 0: no matter when), or when this is set. */
+	uint64_t deadline_ns;
+	const _Atomic bool *is_withdrawn; /* NULL: it never is */
 
 	/* by op_decode and op_authorise */
 	alignas(16) uint8_t request[OP_REQUEST_SIZE]; /* the operation's own struct */

@@ -35,6 +35,12 @@ enum op_next op_token_work(
 	return op_then(call, e, OP_WORK);
 }
 
+struct pool_job op_token_job(const struct op_call *call)
+{
+	return (struct pool_job){ .deadline_ns = call->deadline_ns,
+		.is_given_up = call->is_withdrawn };
+}
+
 /* --- which token --- */
 
 kf_err op_token_rows(
@@ -66,12 +72,6 @@ kf_err op_token_find(
 	return kf_fail(NOT_FOUND, "no token of a pool has this serial number");
 }
 
-kf_err op_token_check_enough(
-	const struct op_call *call, struct slice pool, unsigned copies)
-{
-	CLEANUP(mem_freep) struct pool_token_status *rows = NULL;
-	size_t n = 0;
-	unsigned serving = 0;
 /* Also one that has its keys listed and proves one that has just come to it. */
 static bool is_in_use(const struct pool_token_status *s)
 {
@@ -79,6 +79,12 @@ static bool is_in_use(const struct pool_token_status *s)
 	       (s->state == POOL_TOKEN_STARTING && s->keys);
 }
 
+kf_err op_token_check_enough(
+	const struct op_call *call, struct slice pool, unsigned copies)
+{
+	CLEANUP(mem_freep) struct pool_token_status *rows = NULL;
+	size_t n = 0;
+	unsigned serving = 0;
 	KF_TRY(op_token_rows(call, &rows, &n));
 	for (size_t i = 0; i < n; i++)
 		serving += is_in_use(&rows[i]) && slice_is(pool, rows[i].pool);

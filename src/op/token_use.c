@@ -3,6 +3,7 @@
 #include "crypt/block.h"
 #include "op/parameters.h"
 #include "op/step.h"
+#include "op/token_step.h"
 #include "op/usage.h"
 #include <string.h>
 
@@ -169,7 +170,8 @@ kf_err token_use_now(
 	const struct op_call *call, const struct object *key, struct use_job *job)
 {
 	job->key = key->key;
-	struct pool_job waits = { .use = job, .deadline_ns = call->deadline_ns };
+	struct pool_job waits = op_token_job(call);
+	waits.use = job;
 	KF_TRY(token_said(pool_submit_and_wait(call->server->pools, &waits)));
 	return token_said(job->err);
 }

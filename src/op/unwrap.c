@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/prf.h"
 #include "op/secret.h"
+#include "op/token_step.h"
 #include "op/token_use.h"
 #include "op/token_wrap.h"
 #include "op/wrap_key.h"
@@ -96,7 +97,8 @@ bool unwrapping_is_quick(const struct unwrapping *u)
 /* On a worker for what takes long: whichever token is free. */
 static kf_err decrypt_on_token(struct op_call *call, struct decrypt_job *job)
 {
-	struct pool_job waits = { .decrypt = job, .deadline_ns = call->deadline_ns };
+	struct pool_job waits = op_token_job(call);
+	waits.decrypt = job;
 	KF_TRY(token_said(pool_submit_and_wait(call->server->pools, &waits)));
 	return token_said(job->err);
 }

@@ -257,6 +257,11 @@ static inline enum pool_op op_of(const struct pool_job *j)
 {
 	return j->sign ? OP_SIGN : j->decrypt ? OP_DECRYPT : OP_USE;
 }
+/* Nobody waits for it any more. */
+static inline bool job_is_unwanted(const struct pool_job *j)
+{
+	return j->own.is_unwanted || (j->is_given_up && atomic_load(j->is_given_up));
+}
 /* It waits until then, and no longer. */
 uint64_t queue_patience_ns(const struct pool *p, const struct pool_job *j);
 /* The oldest job that the token may do, taken off its queue; NULL: none. */

@@ -32,6 +32,8 @@ static kf_err judge(
 	bool has_taker = queue_has_taker(j);
 	if (p->is_closing)
 		return kf_fail(CLOSED, "the key server is being stopped");
+	if (job_is_unwanted(j))
+		return kf_fail(TIMEOUT, "its client had gone before it was begun");
 	if (now >= j->deadline_ns)
 		return kf_fail(TIMEOUT, "no token was free before the deadline: those "
 					"that hold the key are too few, or slow");

@@ -128,6 +128,9 @@ struct pool_job {
 	/* Strangers asked for it: what clients ask for later goes before, four for each that waits so, and does not
 	 * count it when it looks for room or time. */
 	bool yields;
+	/* Any thread may set it: no token begins the job from then on, and it ends as TIMEOUT sooner or later.  NULL: nobody
+	 * does.  pool_cancel() is quicker, for whoever does not wait himself. */
+	const _Atomic bool *is_given_up;
 	void (*done)(struct pool_job *j); /* on a thread of the pool's; must be quick */
 
 	/* Said by the pool: the key's copy in software may do what no token does in time, for the pool is told so, and

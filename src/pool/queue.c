@@ -151,7 +151,9 @@ static struct pool_job *oldest_for(struct worker *w, const struct held *h, uint6
 	list_each(l, &h->group->jobs)
 	{
 		struct pool_job *j = container_of(l, struct pool_job, own.link);
-		if (now < j->deadline_ns && may_take(w, h, j))
+		if (job_is_unwanted(j))
+			keeper_arm(w->pool, 0);
+		else if (now < j->deadline_ns && may_take(w, h, j))
 			return j;
 	}
 	return NULL;
@@ -178,7 +180,7 @@ struct pool_job *queue_pull(struct worker *w, struct held **ret)
  * may have been used; and nobody may wait for it any more. */
 static bool may_go_elsewhere(const struct pool_job *j, kf_err why)
 {
-	if (j->own.is_unwanted || kf_is(why, KF_E_BAD_PARAMETERS) ||
+	if (job_is_unwanted(j) || kf_is(why, KF_E_BAD_PARAMETERS) ||
 		j->tries >= TRIES_MAX)
 		return false;
 	return !j->is_once || (!kf_is(why, KF_E_TOKEN) && !kf_is(why, KF_E_TIMEOUT));

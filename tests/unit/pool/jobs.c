@@ -283,6 +283,26 @@ TEST(only_what_has_not_begun_is_taken_back)
 	pool_down();
 }
 
+TEST(what_was_given_up_is_begun_by_no_token)
+{
+	struct call c[2];
+	_Atomic bool is_given_up = false;
+	OK(pool_with(1, 1 << KEC));
+	FAKE(fakes[0].is_held = true);
+	OK(kf_ok(call_begin(&c[0], KEC, 1)) && FAKE_UNTIL(fakes[0].is_at_work));
+	call_sign_init(&c[1], KEC, 2);
+	c[1].job.is_given_up = &is_given_up;
+	OK(kf_ok(pool_submit(pools, &c[1].job)));
+
+	atomic_store(&is_given_up, true);
+	FAKE(fakes[0].is_held = false);
+
+	OK(kf_ok(call_end(&c[0])));
+	OK(kf_is(call_end(&c[1]), KF_E_TIMEOUT));
+	EQ(fakes[0].signs, 2); /* the proof and c[0] */
+	pool_down();
+}
+
 TEST(what_is_not_wanted_any_more_goes_to_no_other_token)
 {
 	struct call c;
