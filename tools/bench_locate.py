@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""bench_locate [--objects N] [--json FILE] [--only catalog|names|creates]...: what a catalog of N objects (1000000) costs.
+"""bench_locate [--objects N] [--json FILE] [--only catalog|names|creates|start]...: what a catalog of N objects (1000000) costs.
 
 First in one process, without a network (bench-catalog); then as clients see it over TLS: Locate by names at random beside
-the same with 1,000 objects, and durable Creates of 16 clients beside the bare store with 16 writers, in turns.
+the same with 1,000 objects, durable Creates of 16 clients beside the bare store with 16 writers, in turns, and how long
+a key server reads its store at the start, by all processors and by one.
 """
 import argparse
 import json
@@ -114,6 +115,31 @@ def creates_postgresql(lab, report):
     creates(lab, "tls_create_postgresql", Filled(lab, "create-pg", FEW, served), bare, report)
 
 
+def read_store(lab, location, pin):
+    out = lab.path("there.json")
+    lab.run([*pin, os.path.join(BIN, "bench-catalog"), "--there", "--location", location, "--json", out], timeout=3600)
+    return {row["name"]: row["value"] for row in json.load(open(out))}
+
+
+def start(lab, name, location, objects, report):
+    """In turns; the best of each, for what else the machine does only adds."""
+    bench_catalog(lab, "--fill", "--objects", str(objects), "--location", location)
+    alone = ["taskset", "-c", "0"]
+    both = [(read_store(lab, location, []), read_store(lab, location, alone)) for _ in range(TURNS)]
+    best = min((many for many, _ in both), key=lambda row: row["load"])
+    one = min(row["load"] for _, row in both)
+    report.add(f"start_{name}", best["load"], "s; of one processor", one, -1 / 1.7 if name == "sqlite" else -1)
+    report.add(f"start_{name}_work", best["load_work"], "s CPU; of one", min(row["load_work"] for _, row in both), -1.5)
+    print(f"start_{name}_memory {best['memory']:14.0f} bytes an object")
+
+
+def start_all(lab, objects, report):
+    start(lab, "sqlite", f"sqlite:{lab.path('start.db')}", objects, report)
+    database = lab.postgresql()
+    location = f"postgresql:host={database.base} dbname=postgres user=postgres"
+    start(lab, "postgresql", location, objects, report)
+
+
 def catalog(lab, objects, report):
     out = lab.path("rows.json")
     done = subprocess.run([os.path.join(BIN, "bench-catalog"), "--objects", str(objects), "--json", out], check=False)
@@ -126,9 +152,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--objects", type=int, default=1000000)
     parser.add_argument("--json", metavar="FILE", help="write name, value, unit, reference, ratio, goal of each")
-    parser.add_argument("--only", action="append", choices=["catalog", "names", "creates"])
+    parser.add_argument("--only", action="append", choices=["catalog", "names", "creates", "start"])
     options = parser.parse_args()
-    wanted = options.only or ["catalog", "names", "creates"]
+    wanted = options.only or ["catalog", "names", "creates", "start"]
     report = Report()
     with Lab("keyfleet-locate") as lab:
         if "catalog" in wanted:
@@ -138,6 +164,8 @@ def main():
         if "creates" in wanted:
             creates_sqlite(lab, report)
             creates_postgresql(lab, report)
+        if "start" in wanted:
+            start_all(lab, options.objects, report)
     if options.json:
         with open(options.json, "w") as f:
             json.dump(report.rows, f, indent=1)

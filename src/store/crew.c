@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/crew.h"
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
 	BATCH_ITEMS = 128,
@@ -83,11 +83,18 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* That this process may use. */
+static size_t count_processors(void)
+{
+	cpu_set_t set;
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+}
+
 /* One for each other processor; without them the owner does it all. */
 static void start_threads(struct crew *c)
 {
-	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	while (c->threads < THREADS_MAX && (long)c->threads + 1 < processors) {
+	const size_t processors = count_processors();
+	while (c->threads < THREADS_MAX && c->threads + 1 < processors) {
 		if (pthread_create(&c->thread[c->threads], NULL, run, c) != 0)
 			return;
 		c->threads++;
