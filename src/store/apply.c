@@ -227,8 +227,8 @@ static kf_err apply_all(struct store *s, struct item *item)
 	return KF_OK;
 }
 
-/* The change's own fault, or the database's?  A table, not a switch: new codes are the database's. */
-static bool is_refusal(kf_err err)
+/* A table, not a switch: new codes are the database's. */
+bool change_is_refusal(kf_err err)
 {
 	static const enum kf_code codes[] = { KF_E_EXISTS, KF_E_NOT_FOUND, KF_E_CONFLICT,
 		KF_E_NAME_NOT_UNIQUE, KF_E_INVALID_FIELD, KF_E_LIMIT, KF_E_TOO_BIG,
@@ -243,7 +243,7 @@ kf_err change_apply(struct store *s, struct item *item)
 {
 	item->is_replay = item->is_counted = false;
 	item->err = apply_all(s, item);
-	const bool is_its_own = is_refusal(item->err) && !s->db->is_broken;
+	const bool is_its_own = change_is_refusal(item->err) && !s->db->is_broken;
 	return kf_ok(item->err) || is_its_own ? KF_OK : item->err;
 }
 

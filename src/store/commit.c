@@ -223,15 +223,23 @@ kf_err store_lock_head(struct store *s)
 	return announce_master(s);
 }
 
-static kf_err finish(struct store *s)
+static kf_err put_marks(struct store *s)
 {
 	if (getrandom(s->nonce, sizeof(s->nonce), 0) != sizeof(s->nonce))
 		return kf_fail(INTERNAL, "no random numbers");
 	if (s->facts.n)
 		KF_TRY(rows_put_head(s->db, s->conf.keyring, &s->facts.next));
+	return rows_put_writer(s->db, s->writer, s->nonce);
+}
+
+static kf_err finish(struct store *s)
+{
+	s->db->defers = true;
+	kf_err err = put_marks(s);
+	s->db->defers = false;
+	KF_TRY(err);
 	if (s->facts.n && s->driver->announce)
 		KF_TRY(s->driver->announce(s->db));
-	KF_TRY(rows_put_writer(s->db, s->writer, s->nonce));
 	return s->driver->commit(s->db);
 }
 

@@ -41,6 +41,9 @@ struct db {
 	const struct store_driver *driver;
 	uint64_t deadline_ns; /* monotonic; 0: none */
 	bool is_broken;       /* close it */
+	/* Statements without rows may be sent without waiting for their answers: their failures come with those of a later
+	 * one, of settle() at the latest. */
+	bool defers;
 };
 
 /* A statement.  The text is static: connections cache what they prepare by its address. */
@@ -81,6 +84,8 @@ struct store_driver {
 	kf_err (*run)(struct db *db, const struct query *q);
 	/* The same statement `times` times, without a row function. */
 	kf_err (*run_many)(struct db *db, const struct query *q, size_t times);
+	/* Waits for what was deferred; the first failure counts.  NULL: nothing ever is. */
+	kf_err (*settle)(struct db *db);
 
 	/* Millions of rows, in the order of an index: a statement without parameters, whose columns are of these kinds or
 	 * null.  NULL: run() is as good. */

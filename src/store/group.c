@@ -81,12 +81,24 @@ void group_publish(struct store *s)
 
 /* --- into the database --- */
 
-static kf_err apply_together(struct store *s, bool *ret_is_refused)
+static kf_err apply_all(struct store *s, bool *ret_is_refused)
 {
 	for (size_t i = 0; i < s->grouped && !*ret_is_refused; i++) {
 		KF_TRY(change_apply(s, &s->group[i]));
 		*ret_is_refused = !kf_ok(s->group[i].err);
 	}
+	return *ret_is_refused || !s->driver->settle ? KF_OK : s->driver->settle(s->db);
+}
+
+/* Without waiting for the answer to each statement: whose a refusal is nobody knows then. */
+static kf_err apply_together(struct store *s, bool *ret_is_refused)
+{
+	s->db->defers = true;
+	kf_err err = apply_all(s, ret_is_refused);
+	s->db->defers = false;
+	if (s->db->is_broken || !change_is_refusal(err))
+		return err;
+	*ret_is_refused = true;
 	return KF_OK;
 }
 
@@ -101,7 +113,7 @@ static kf_err begin_anew(struct store *s)
 }
 
 /* Nearly no change is refused, and a savepoint costs more than a row.  So the group goes without them; one with a
- * refusal is done once more, with them.  A refused one that is alone leaves nothing to be kept. */
+ * refusal is done once more, with them. */
 kf_err group_apply(struct store *s)
 {
 	bool is_refused = false;
@@ -110,8 +122,6 @@ kf_err group_apply(struct store *s)
 	if (!is_refused)
 		return KF_OK;
 	facts_back(&s->facts, mark);
-	if (s->grouped == 1)
-		return KF_OK;
 	KF_TRY(begin_anew(s));
 	for (size_t i = 0; i < s->grouped; i++)
 		KF_TRY(change_apply_apart(s, &s->group[i]));

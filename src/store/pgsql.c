@@ -184,9 +184,44 @@ kf_err pgsql_send(struct pgsql *p, const char *sql)
 	return PQsendQuery(p->conn, sql) ? flush(p) : pgsql_connection_lost(p);
 }
 
+/* To the end of a pipeline, whatever happens. */
+static kf_err drain_pipeline(struct pgsql *p)
+{
+	kf_err first = KF_OK;
+	for (bool saw_sync = false; !saw_sync;) {
+		kf_err err = drain(p, NULL, &saw_sync);
+		if (p->db.is_broken)
+			return err;
+		if (kf_ok(first))
+			first = err;
+	}
+	return first;
+}
+
+static kf_err end_pipeline(struct pgsql *p)
+{
+	if (!PQpipelineSync(p->conn))
+		return pgsql_connection_lost(p);
+	KF_TRY(flush(p));
+	kf_err err = drain_pipeline(p);
+	if (!p->db.is_broken && !PQexitPipelineMode(p->conn))
+		return pgsql_connection_lost(p);
+	return err;
+}
+
+static kf_err settle(struct db *db)
+{
+	struct pgsql *p = of(db);
+	if (!p->is_posting || db->is_broken)
+		return KF_OK;
+	p->is_posting = false;
+	return end_pipeline(p);
+}
+
 static kf_err script(struct db *db, const char *sql)
 {
 	struct pgsql *p = of(db);
+	KF_TRY(settle(db));
 	KF_TRY(pgsql_send(p, sql));
 	return pgsql_read_all(p, NULL);
 }
@@ -223,6 +258,7 @@ static kf_err prepared(struct pgsql *p, const struct query *q, char name[16])
 		}
 	assert(p->n < STATEMENTS_MAX);
 	name_of(p->n, name);
+	KF_TRY(settle(&p->db));
 	KF_TRY(prepare(p, q, name));
 	p->prepared[p->n++] = q->sql;
 	return KF_OK;
@@ -266,10 +302,27 @@ static kf_err send_prepared(struct pgsql *p, const struct query *q, const char *
 	return KF_OK;
 }
 
+/* Into the pipeline, which is sent when it is long, or when somebody wants to know. */
+static kf_err post(struct pgsql *p, const struct query *q, size_t times)
+{
+	char name[16];
+	struct query one = *q;
+	KF_TRY(prepared(p, q, name));
+	if (!p->is_posting && !PQenterPipelineMode(p->conn))
+		return pgsql_connection_lost(p);
+	p->is_posting = true;
+	for (size_t i = 0; i < times; i++, one.in += one.n)
+		KF_TRY(send_prepared(p, &one, name));
+	return KF_OK;
+}
+
 static kf_err run(struct db *db, const struct query *q)
 {
 	struct pgsql *p = of(db);
 	char name[16];
+	if (db->defers && !q->row)
+		return post(p, q, 1);
+	KF_TRY(settle(db));
 	KF_TRY(prepared(p, q, name));
 	KF_TRY(send_prepared(p, q, name));
 	if (q->row && !PQsetSingleRowMode(p->conn))
@@ -279,37 +332,13 @@ static kf_err run(struct db *db, const struct query *q)
 }
 
 /* One round trip for all of them. */
-static kf_err run_pipelined(
-	struct pgsql *p, const struct query *q, const char *name, size_t times)
-{
-	struct query one = *q;
-	for (size_t i = 0; i < times; i++, one.in += one.n)
-		KF_TRY(send_prepared(p, &one, name));
-	if (!PQpipelineSync(p->conn))
-		return pgsql_connection_lost(p);
-	KF_TRY(flush(p));
-	kf_err first = KF_OK;
-	for (bool saw_sync = false; !saw_sync;) {
-		kf_err err = drain(p, NULL, &saw_sync);
-		if (p->db.is_broken)
-			return err;
-		if (kf_ok(first))
-			first = err;
-	}
-	return first;
-}
-
 static kf_err run_many(struct db *db, const struct query *q, size_t times)
 {
-	struct pgsql *p = of(db);
-	char name[16];
-	KF_TRY(prepared(p, q, name));
-	if (!PQenterPipelineMode(p->conn))
-		return pgsql_connection_lost(p);
-	kf_err err = run_pipelined(p, q, name, times);
-	if (!p->db.is_broken && !PQexitPipelineMode(p->conn))
-		return pgsql_connection_lost(p);
-	return err;
+	kf_err err = post(of(db), q, times);
+	if (db->defers)
+		return err;
+	const kf_err settled = settle(db);
+	return kf_ok(err) ? settled : err;
 }
 
 /* --- transactions --- */
@@ -350,6 +379,7 @@ static kf_err read_commit(struct pgsql *p)
 static kf_err commit(struct db *db)
 {
 	struct pgsql *p = of(db);
+	KF_TRY(settle(db));
 	p->was_warned = false;
 	kf_err err = pgsql_send(p, "commit");
 	if (kf_ok(err))
@@ -364,6 +394,8 @@ static kf_err commit(struct db *db)
 
 static void rollback(struct db *db)
 {
+	const kf_err ignored = settle(db); /* what failed is rolled back, too */
+	(void)ignored;
 	if (!db->is_broken && !kf_ok(script(db, "rollback")))
 		db->is_broken = true;
 }
@@ -433,6 +465,7 @@ const struct store_driver pgsql_driver = {
 	.script = script,
 	.run = run,
 	.run_many = run_many,
+	.settle = settle,
 	.run_bulk = pgsql_run_bulk,
 	.begin = begin,
 	.commit = commit,

@@ -16,6 +16,7 @@ struct pgsql {
 	struct db db;
 	PGconn *conn;
 	bool was_warned; /* since the commit began: it may not be replicated */
+	bool is_posting; /* statements were sent whose answers were not read yet */
 	size_t n;
 	const char *prepared[STATEMENTS_MAX]; /* its name is its number */
 };

@@ -124,6 +124,8 @@ kf_err change_prepare(struct store *s, struct change *c);
 kf_err change_apply(struct store *s, struct item *item);
 /* The same under a savepoint: a refused one spoils nothing. */
 kf_err change_apply_apart(struct store *s, struct item *item);
+/* The change's own fault, or the database's? */
+bool change_is_refusal(kf_err err);
 /* As if it had never been applied; its transaction is rolled back. */
 void change_take_back(struct store *s, struct item *item);
 /* After the commit. */
