@@ -99,9 +99,11 @@ static kf_err measure_loaded(struct bench *b, struct report *r, const struct tim
 	double seconds;
 	struct times many;
 
-	const double worked = process_work();
+	const double worked = process_work(), alone = work_now();
 	KF_TRY(bench_open(b, &seconds));
 	report_add(r, "load_work", process_work() - worked, "s of processors", 0, 0);
+	report_add(r, "load_alone", work_now() - alone, "s of the thread that publishes",
+		0, 0);
 	b->made = catalog_count(b->server.catalog);
 	report_add(r, "load", seconds, "s", 0, 0);
 	report_add(r, "memory", (resident_bytes() - empty) / (double)b->made,
