@@ -257,6 +257,10 @@ static bool serve(struct guest *g, struct slice message)
 			LOG_SLICE("key", g->request.key));
 		return refuse(g, KF_E_NOT_FOUND); /* as if there were no such key */
 	}
+	if (g->request.is_part) {
+		count_refusal(g->agent, AGENT_REFUSED_NOT_ALLOWED);
+		return refuse(g, KF_E_FEATURE);
+	}
 	err = begin(g);
 	return kf_ok(err) ? forward(g) : refuse(g, err.code);
 }

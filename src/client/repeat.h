@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* repeat: which operations may be sent again when nobody knows whether they were done? */
+/* repeat: which operations may be sent again when nobody knows whether they were done?  Not the parts of a message in
+ * several requests (Correlation Value): call_options.is_once. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

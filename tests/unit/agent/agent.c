@@ -67,6 +67,30 @@ TEST(operations_that_change_something_are_not_served)
 	stop_servers();
 }
 
+/* A server would count twice what is sent twice, and only one of them knows the parts before. */
+TEST(a_message_in_several_requests_is_not_forwarded)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("*", "sign"));
+	OK(start_agent());
+	struct local *l = open_local(5000);
+	struct sign_request parts[] = { sign_with("key-1"), sign_with("key-1"),
+		sign_with("key-1") };
+	parts[0].init_indicator = true;
+	parts[1].correlation_value = SLICE_LIT("1");
+	parts[2].final_indicator = true;
+
+	for (size_t i = 0; i < 3; i++)
+		OK(kf_is(ask_with(l, KMIP_OPERATION_SIGN, &parts[i], 0), KF_E_FEATURE));
+
+	EQ(first.requests + second.requests, 0);
+	OK(kf_ok(sign(l, "key-1")));
+	EQ(first.requests + second.requests, 1);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
 TEST(a_foreign_server_serves_guests_too)
 {
 	start_servers(fake_kmip);

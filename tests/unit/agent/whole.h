@@ -111,25 +111,36 @@ static inline struct local *open_local(unsigned deadline_ms)
 	return kf_ok(local_new(&conf, &l)) ? l : NULL;
 }
 
-static inline void put(
-	struct buf *out, uint32_t operation, const char *key, int32_t deadline_ms)
+static inline void put_with(struct buf *out, uint32_t operation,
+	const struct sign_request *q, int32_t deadline_ms)
 {
 	struct kmip_request_header h = { .version = KMIP_2_1, .batch_count = 1 };
-	struct sign_request q = { .uid = kmip_uid_text(slice_of(key)),
-		.has_data = true,
-		.data = SLICE_LIT("data") };
 	struct kmip_extension ext = { .deadline_ms = deadline_ms };
 	struct ttlv_writer w = ttlv_write(out, KMIP_2_1);
 	w.allows_vendor = true;
 	kmip_put_request_header(&w, &h);
 	kmip_put_request_item_begin(&w, operation, (struct slice){ 0 });
 	if (operation == KMIP_OPERATION_SIGN)
-		sign_put_request(&w, &q);
+		sign_put_request(&w, q);
 	else
-		kmip_put_uid(&w, TAG_UNIQUE_IDENTIFIER, &q.uid);
+		kmip_put_uid(&w, TAG_UNIQUE_IDENTIFIER, &q->uid);
 	kmip_put_request_item_end(&w, &ext);
 	if (!kf_ok(kmip_put_request_end(&w)))
 		abort();
+}
+
+static inline struct sign_request sign_with(const char *key)
+{
+	return (struct sign_request){ .uid = kmip_uid_text(slice_of(key)),
+		.has_data = true,
+		.data = SLICE_LIT("data") };
+}
+
+static inline void put(
+	struct buf *out, uint32_t operation, const char *key, int32_t deadline_ms)
+{
+	const struct sign_request q = sign_with(key);
+	put_with(out, operation, &q, deadline_ms);
 }
 
 static inline kf_err get(struct slice message)
@@ -147,13 +158,13 @@ static inline kf_err get(struct slice message)
 					     : kf_fail(CRYPTO, "another signature");
 }
 
-static inline kf_err ask(
-	struct local *l, uint32_t operation, const char *key, int32_t deadline_ms)
+static inline kf_err ask_with(struct local *l, uint32_t operation,
+	const struct sign_request *q, int32_t deadline_ms)
 {
 	struct local_call c;
 	struct slice answer;
 	KF_TRY(local_begin(l, &c));
-	put(local_request(&c), operation, key, deadline_ms);
+	put_with(local_request(&c), operation, q, deadline_ms);
 	local_send(&c);
 	local_wait(&c);
 	kf_err err = local_answer(&c, &answer);
@@ -161,6 +172,13 @@ static inline kf_err ask(
 		err = get(answer);
 	local_end(&c);
 	return err;
+}
+
+static inline kf_err ask(
+	struct local *l, uint32_t operation, const char *key, int32_t deadline_ms)
+{
+	const struct sign_request q = sign_with(key);
+	return ask_with(l, operation, &q, deadline_ms);
 }
 
 static inline kf_err sign(struct local *l, const char *key)
