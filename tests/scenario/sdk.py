@@ -103,6 +103,9 @@ def claim_long_data_have_codes_and_hashes(lab):
         for name in "sha256", "sha3-512":
             got = lab.tool("hash", name, "--in", "plain").stdout.decode().strip()
             expect(got == hashlib.new(name.replace("-", "_"), some(size)).hexdigest(), f"{name} of {size} bytes")
+    lab.tool("key", "create", "block", "--type", "aes:128", "--use", "mac,verify-mac")
+    code = lab.tool("mac", "block", "--algorithm", "cmac", "--in", "plain").stdout.decode().strip()
+    lab.tool("mac", "block", "--algorithm", "cmac", "--in", "plain", "--verify", code)
     lab.tool("mac", "codes", "--algorithm", "md5", status=2)
     lab.tool("mac", "codes", "--verify", "xyz", status=2)
 

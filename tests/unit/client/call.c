@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocking calls against servers that behave and servers that do not. */
 #include "client/call.h"
+#include "client/node.h"
 #include "fake.h"
 #include "test.h"
 #include <sys/wait.h>
@@ -306,6 +307,40 @@ TEST(nonsense_is_no_answer)
 
 	kf_client_free(c);
 	fake_stop(&a);
+}
+
+static kf_err query(struct kf_client *c, uint32_t server, struct call_report *report)
+{
+	autobuf answer = buf_new(4096);
+	struct call_options o = { .timeout_ms = 2000,
+		.is_once = server != 0,
+		.server = server,
+		.report = report };
+	return client_call(c, KMIP_OPERATION_QUERY, (struct slice){ 0 }, &o, &answer);
+}
+
+/* Only one knows the parts before. */
+TEST(parts_of_a_message_go_to_the_server_that_had_the_first)
+{
+	start_both();
+	struct kf_client *c = open_client((struct fake *[]){ &a, &b }, 2, 0);
+	struct call_report report = { 0 };
+	OK(kf_ok(query(c, 0, &report)));
+	uint32_t server = report.server;
+	struct fake *one = a.requests ? &a : &b, *other = a.requests ? &b : &a;
+
+	one->load = NODE_LOAD_MAX / 2;
+	for (int i = 0; i < 8; i++)
+		OK(kf_ok(query(c, server, &report)) && report.server == server);
+	EQ(other->requests, 0);
+	OK(kf_ok(query(c, 0, &report)));
+	EQ(other->requests, 1); /* where anybody else goes */
+
+	one->mood = FAKE_HANGS_UP;
+	OK(kf_is(query(c, server, &report), KF_E_OUTCOME_UNKNOWN));
+	EQ(other->requests, 1);
+	kf_client_free(c);
+	stop_both();
 }
 
 static void *sign_often(void *arg)
