@@ -13,7 +13,9 @@ import subprocess
 import termios
 
 from scenario import expect, run
+from token_wire import Admin
 from lab import BIN, KeyServer, Lab, wait_until
+from ttlv import find
 
 TOOL = os.path.join(BIN, "keyfleet")
 
@@ -295,6 +297,44 @@ def claim_data_are_encrypted_and_decrypted_by_a_key_that_stays(lab):
     expect(through("decrypt", b"short", check=False).returncode == 1, "too little was decrypted")
     expect(re.fullmatch(r"[0-9a-f]{32}\n", lab.server.keyfleet("random", "16").stdout), "16 random bytes")
     lab.admin("random", "0", why="BYTES", status=2)
+
+
+def export(lab, name, *options):
+    """The file."""
+    out = lab.path(f"{name}{len(options)}.wrapped")
+    rows = json.loads(lab.server.keyfleet("--json", "key", "export", name, "--wrap-with", "kek", "--out", out, *options).stdout)
+    expect(rows[0]["iv_bytes"] == "0" and rows[0]["bytes"] == str(os.path.getsize(out)), rows)
+    expect(stat.S_IMODE(os.stat(out).st_mode) == 0o600, "anybody may read it")
+    return out
+
+
+def claim_a_key_leaves_wrapped_and_openssl_opens_it_with_the_wrapping_key(lab):
+    def create(*words):
+        return lab.server.keyfleet("key", "create", *words).stdout.strip()
+
+    def unwrapped(file, cipher, iv):
+        done = subprocess.run(["openssl", "enc", "-d", "-" + cipher, "-iv", iv, "-K", kek.hex(), "-in", file],
+                              capture_output=True, timeout=60)
+        expect(done.returncode == 0, done.stderr)
+        return done.stdout
+
+    admin = Admin(lab.server)
+    kek = find(admin.get(create("kek", "--type", "aes:256", "--wraps")), 0x420043)
+    disk = find(admin.get(create("disk", "--type", "aes-192")), 0x420043)
+    lab.server.keyfleet("key", "create", "pair", "--type", "ec:P-256")
+    expect(len(disk) == 24 and unwrapped(export(lab, "disk"), "id-aes256-wrap-pad", "A65959A6") == disk, "another key")
+    expect(unwrapped(export(lab, "disk", "--mode", "nist"), "id-aes256-wrap", "A6A6A6A6A6A6A6A6") == disk, "another key")
+    lab.admin("key", "export", "pair", "--wrap-with", "kek", "--out", lab.path("none.wrapped"), why="not extractable")
+    out = lab.path("none.wrapped")
+    lab.admin("key", "export", "disk", "--out", out, why="--wrap-with", status=2)
+    lab.admin("key", "export", "disk", "--wrap-with", "kek", why="--out", status=2)
+    lab.admin("key", "export", "disk", "--wrap-with", "kek", "--out", lab.path("disk0.wrapped"), why="disk0.wrapped")
+    lab.admin("key", "export", "disk", "--wrap-with", "kek", "--out", out, "--mode", "tr31", why="none of padded", status=2)
+    lab.admin("key", "export", "disk", "--wrap-with", "disk", "--out", out, why="usage mask")
+    lab.admin("key", "create", "no", "--type", "ec:P-256", "--wraps", why="--wraps is for keys of AES", status=2)
+    lab.admin("key", "create", "no", "--type", "aes:512", why="there is rsa:2048", status=2)
+    lab.admin("key", "create", "no", "--type", "aes:256", "--local", why="through a key server", status=2)
+    expect(not os.path.exists(out), "a file of nothing")
 
 
 def claim_the_server_hashes_as_everybody_does(lab):
