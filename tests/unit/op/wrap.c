@@ -680,4 +680,28 @@ TEST(a_public_key_wraps_and_its_private_key_unwraps)
 	OK(kf_is(get_wrapped(&w, &key, &sha1, &b), KF_E_WRAP_PARAMETERS));
 }
 
+TEST(what_was_kept_wrapped_for_rsa_is_unwrapped_by_a_worker_when_it_may_be)
+{
+	WORLD(w);
+	autobuf kept = buf_new(4096);
+	struct pair rsa;
+	struct id key, again;
+	struct get_response a, b;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_rsa(&w, &rsa)) && kf_ok(put_key(&w, &key)));
+	const struct key_wrapping how = by_rsa(&rsa.public_key, 0);
+	OK(kf_ok(get_and_keep(&w, &key, &how, &kept, &a)));
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_REGISTER, 0)));
+	be(&w, "bob", false);
+	OK(kf_ok(put_object(&w, &a.object, &again)));
+	OK(kf_is(get_unwrapped(&w, &again, &b), KF_E_WRAP_TYPE));
+	OK(kf_ok(add_grant(&w, "bob", rsa.public_key.text, PERM_UNWRAP, 0)));
+	OK(kf_ok(add_grant(&w, "bob", rsa.private_key.text, PERM_UNWRAP, 0)));
+	w.worked = false;
+
+	OK(kf_ok(get_unwrapped(&w, &again, &b)));
+
+	OK(w.worked && is_key(&b.object.block));
+}
+
 TEST_MAIN
