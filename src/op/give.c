@@ -4,6 +4,7 @@
  * the store has it open (store_material()), or is unsealed into the call's own memory.
  */
 #include "op/give.h"
+#include "op/key_file.h"
 #include "op/material.h"
 #include "op/step.h"
 #include "op/token_step.h"
@@ -37,6 +38,8 @@ static void release(struct op_call *call)
 		unwrapping_clear(g->unwrapping);
 	free(g->unwrapping);
 	g->unwrapping = NULL;
+	key_file_giving_free(g->file);
+	g->file = NULL;
 	call->use = (struct use_job){ 0 };
 }
 
@@ -214,7 +217,7 @@ static kf_err finish(struct op_call *call, struct giving *g)
 	return check_version(call, &g->a.object);
 }
 
-kf_err op_give(struct op_call *call, struct giving *g)
+static kf_err give(struct op_call *call, struct giving *g)
 {
 	const struct get_request *q = &g->q;
 	const struct object *o = call->object;
@@ -235,6 +238,32 @@ kf_err op_give(struct op_call *call, struct giving *g)
 	return g->unwrapping ? KF_OK : finish(call, g);
 }
 
+/* The key is given as PKCS#8, to a worker that makes the file. */
+static kf_err give_file(struct op_call *call, struct giving *g)
+{
+	KF_TRY(key_file_check_wish(call, &g->q));
+	g->q.key_format_type = KMIP_KEY_FORMAT_TYPE_PKCS_8;
+	const kf_err err = give(call, g);
+	g->q.key_format_type = KMIP_KEY_FORMAT_TYPE_PKCS_12;
+	KF_TRY(err);
+	if (g->unwrapping)
+		return kf_fail(FEATURE, "to be unwrapped and put into a file at once, by "
+					"a key on tokens or of RSA");
+	call->release = release;
+	return key_file_gather(call, &g->a.object.block, &g->file);
+}
+
+kf_err op_give(struct op_call *call, struct giving *g)
+{
+	return key_file_is_wanted(&g->q) ? give_file(call, g) : give(call, g);
+}
+
+static enum op_next work_file(struct op_call *call)
+{
+	struct giving *g = OP_REQUEST(call, struct giving);
+	return op_then(call, key_file_seal(call, g->file, &g->a.object.block), OP_ANSWER);
+}
+
 /* On a worker, perhaps one that reads no catalog: nothing is wrapped here. */
 static enum op_next work(struct op_call *call)
 {
@@ -248,6 +277,10 @@ static enum op_next work(struct op_call *call)
 
 enum op_next op_given(struct op_call *call, const struct giving *g)
 {
+	if (g->file) {
+		call->work = work_file;
+		return OP_WORK;
+	}
 	if (!g->unwrapping)
 		return op_commit_usage(call, g->wrapping ? OP_USE : OP_ANSWER);
 	if (unwrapping_waits_for_tokens(g->unwrapping))

@@ -3,7 +3,7 @@
  * Register.  What is done with the object: op/take.c.
  */
 #include "kmip/register.h"
-#include "op/take.h"
+#include "op/key_file.h"
 #include <string.h>
 
 struct register_call {
@@ -24,8 +24,12 @@ kf_err op_register_decode(struct op_call *call)
 
 static enum op_next finish(struct op_call *call)
 {
-	struct make *m = &register_of(call)->taking.make;
-	const kf_err err = make_object(call, m);
+	struct taking *t = &register_of(call)->taking;
+	struct make *m = &t->make;
+	kf_err err = key_file_make_chain(call, t);
+
+	if (kf_ok(err))
+		err = make_object(call, m);
 
 	memcpy(call->placeholder, m->id, OBJECT_ID_SIZE);
 	return op_then(call, err, OP_COMMIT);

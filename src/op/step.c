@@ -244,10 +244,19 @@ void op_new_id(char ret[OBJECT_ID_SIZE])
 
 /* --- changes --- */
 
+kf_err op_mutate_room(struct op_call *call, size_t n)
+{
+	assert(n <= CHANGE_MUTATIONS_MAX && !call->change.more);
+	if (n <= CHANGE_MUTATIONS)
+		return KF_OK;
+	call->change.more = calloc(n - CHANGE_MUTATIONS, sizeof(*call->change.more));
+	return call->change.more ? KF_OK : kf_fail(NOMEM, "a change of many objects");
+}
+
 struct mutation *op_mutate(struct op_call *call, enum mutation_kind kind)
 {
-	assert(call->change.n < CHANGE_MUTATIONS);
-	struct mutation *m = &call->change.m[call->change.n++];
+	assert(call->change.n < CHANGE_MUTATIONS || call->change.more);
+	struct mutation *m = change_mutation(&call->change, call->change.n++);
 	memset(m, 0, sizeof(*m));
 	m->kind = kind;
 	return m;

@@ -75,6 +75,8 @@ enum { SHORT_ID_SIZE = 16 };
 /* The same as bytes, Short Unique Identifier; false: it is no UUID. */
 bool op_short_id(const char *id, uint8_t ret[SHORT_ID_SIZE]);
 
+/* Room for so many mutations where there may be more than CHANGE_MUTATIONS.  Before the first one. */
+kf_err op_mutate_room(struct op_call *call, size_t n);
 /* One more mutation of call->change; its fields are the caller's to fill. */
 struct mutation *op_mutate(struct op_call *call, enum mutation_kind kind);
 /* A new version of the call's object with these attributes.  Without `keeps_material` the sealed bytes

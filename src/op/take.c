@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/take.h"
 #include "op/certificate.h"
+#include "op/key_file.h"
 #include "op/material.h"
 #include "op/template.h"
 #include "op/token_step.h"
@@ -21,6 +22,8 @@ void taking_free(struct taking *t)
 		unwrapping_clear(t->unwrapping);
 	free(t->unwrapping);
 	t->unwrapping = NULL;
+	key_file_free(t->file);
+	t->file = NULL;
 }
 
 /* --- the key and what is said about it --- */
@@ -246,15 +249,28 @@ static kf_err prepare(struct op_call *call)
 	KF_TRY(make_check(call, &t->make));
 	if (t->object.block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
 		return kf_fail(KEY_FORMAT, "keys on tokens are adopted, not registered");
+	KF_TRY(key_file_find(call, t));
 	return find_keys(call);
+}
+
+/* Key Format Type and Digest are those of the file, as it was registered. */
+static kf_err settle(struct op_call *call)
+{
+	struct taking *t = taking_of(call);
+
+	if (t->file) {
+		KF_TRY(describe(call, t));
+		return key_file_open(call, t);
+	}
+	KF_TRY(unwrap(call));
+	return describe(call, t);
 }
 
 static kf_err complete(struct op_call *call)
 {
 	struct taking *t = taking_of(call);
 
-	KF_TRY(unwrap(call));
-	KF_TRY(describe(call, t));
+	KF_TRY(settle(call));
 	if (is_asymmetric(t))
 		return check_asymmetric(call);
 	return t->object.type == OBJECT_SYMMETRIC_KEY ? check_symmetric(t) : KF_OK;

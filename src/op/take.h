@@ -12,6 +12,8 @@
 #include "op/make.h"
 #include "op/wrap.h"
 
+struct key_file_taking;
+
 /* The operation's own struct begins with it. */
 struct taking {
 	struct kmip_object object; /* as it came; its block becomes the unwrapped one */
@@ -19,6 +21,7 @@ struct taking {
 	struct make make;
 	struct unwrapping *unwrapping; /* NULL: nothing is unwrapped */
 	struct buf plain;              /* what was unwrapped */
+	struct key_file_taking *file;  /* NULL: what comes is no file that is opened */
 	bool must_unwrap;              /* WRAP_TYPE if it cannot be */
 	bool keeps_wrapped;            /* it is not unwrapped even if it could be */
 	/* The last step, perhaps on a worker, with a make that is complete. */
