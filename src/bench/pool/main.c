@@ -208,13 +208,14 @@ static int usage(FILE *to)
 	fprintf(to, "bench-pool [OPTION...] [NAME...]\n\n");
 	for (size_t i = 0; i < RUNS; i++)
 		fprintf(to, "  %-12s %s\n", runs[i].name, runs[i].what);
-	fprintf(to, "\n"
-		    "  --seconds S           of each measurement (default 10)\n"
-		    "  --signatures N        of the burn-in with RSA-2048 (20000)\n"
-		    "  --ec-signatures N     of the burn-in with brainpoolP256r1 (20000)\n"
-		    "  --fault-ms MS         between two faults of the burn-in (500)\n"
-		    "  --socket PATH         burn-in with 8 blank cards of this pcscd\n"
-		    "  --json FILE\n");
+	fprintf(to,
+		"\n"
+		"  --seconds S           of each measurement (default 10)\n"
+		"  --signatures N        of the burn-in with RSA-2048 (20000)\n"
+		"  --ec-signatures N     of the burn-in with brainpoolP256r1 (20000)\n"
+		"  --fault-ms MS         between two faults of the burn-in (500)\n"
+		"  --socket PATH         burn-in with 8 blank cards of this pcscd\n"
+		"  --json FILE\n");
 	return to == stderr ? 64 : 0;
 }
 
@@ -258,9 +259,10 @@ static bool parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = {
-		.seconds = 10, .signatures = 20000, .ec_signatures = 20000, .fault_ms = 500
-	};
+	struct options o = { .seconds = 10,
+		.signatures = 20000,
+		.ec_signatures = 20000,
+		.fault_ms = 500 };
 	struct report r = { .json = buf_new(1 << 20) };
 	if (!parse(argc, argv, &o))
 		return usage(stderr);
