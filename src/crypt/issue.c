@@ -76,6 +76,43 @@ static kf_err fill(X509 *x, const struct issue *i, const struct issue_request *r
 	return add_names(x, r->names);
 }
 
+/* --- name constraints --- */
+
+static kf_err check_under(X509 *authority, X509 *x)
+{
+	NAME_CONSTRAINTS *nc =
+		X509_get_ext_d2i(authority, NID_name_constraints, NULL, NULL);
+	int found = X509_V_OK;
+	if (nc && (found = NAME_CONSTRAINTS_check(x, nc)) == X509_V_OK)
+		found = NAME_CONSTRAINTS_check_CN(x, nc);
+	NAME_CONSTRAINTS_free(nc);
+	return found == X509_V_OK ? KF_OK
+				  : ossl_fail(NOT_ISSUED_NAME,
+					    "a name that the authority's own certificate "
+					    "does not permit (name constraints)");
+}
+
+/* A certificate with the names and nothing else: it is looked at, and goes. */
+kf_err issue_check_constraints(const struct issue_ca *ca, bool takes_whole_subject,
+	const struct issue_request *r)
+{
+	const struct issue i = { .takes_whole_subject = takes_whole_subject };
+	if (!ca->is_constrained)
+		return KF_OK;
+	CLEANUP(ossl_x509_freep) X509 *x = X509_new();
+	if (!x || !X509_set_version(x, X509_VERSION_3))
+		return ossl_fail(NOMEM, "certificate");
+	KF_TRY(set_subject(x, &i, r->subject));
+	KF_TRY(add_names(x, r->names));
+	/* Decodes the alternative names; that there is no signature yet is no matter. */
+	(void)X509_get_extension_flags(x);
+	ERR_clear_error();
+	KF_TRY(check_under(ca->cert, x));
+	for (int n = 0; n < sk_X509_num(ca->above); n++)
+		KF_TRY(check_under(sk_X509_value(ca->above, n), x));
+	return KF_OK;
+}
+
 /* --- the signature --- */
 
 /* It stands in what is signed, and beside the signature.  OpenSSL lets it be set by signing only, so its

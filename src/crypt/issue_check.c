@@ -59,13 +59,13 @@ static bool matches(const char *pattern, struct slice name)
 static kf_err check_name(const struct issue_policy *p, struct slice name)
 {
 	if (!is_dns(name))
-		return kf_fail(DENIED, "a name that is not a DNS name");
+		return kf_fail(NOT_ISSUED_NAME, "a name that is not a DNS name");
 	if (name.p[0] == '*' && !p->allows_wildcards)
-		return kf_fail(DENIED, "the authority issues no wildcards");
+		return kf_fail(NOT_ISSUED_NAME, "the authority issues no wildcards");
 	for (size_t i = 0; i < p->names_n; i++)
 		if (matches(p->names[i], name))
 			return KF_OK;
-	return kf_fail(DENIED, "a name that the authority does not issue to");
+	return kf_fail(NOT_ISSUED_NAME, "a name that the authority does not issue to");
 }
 
 /* --- addresses --- */
@@ -93,11 +93,13 @@ static kf_err check_address(const struct issue_policy *p, struct slice address)
 {
 	uint8_t v6[16];
 	if (!to_v6(address, v6))
-		return kf_fail(DENIED, "an address that is neither IPv4 nor IPv6");
+		return kf_fail(
+			NOT_ISSUED_NAME, "an address that is neither IPv4 nor IPv6");
 	for (size_t i = 0; i < p->networks_n; i++)
 		if (is_in(&p->networks[i], v6))
 			return KF_OK;
-	return kf_fail(DENIED, "an address that the authority does not issue to");
+	return kf_fail(
+		NOT_ISSUED_NAME, "an address that the authority does not issue to");
 }
 
 static kf_err check_alternative(const struct issue_policy *p, const GENERAL_NAME *name)
@@ -105,7 +107,8 @@ static kf_err check_alternative(const struct issue_policy *p, const GENERAL_NAME
 	int type;
 	const ASN1_STRING *s = GENERAL_NAME_get0_value(name, &type);
 	if (type != GEN_DNS && type != GEN_IPADD)
-		return kf_fail(DENIED, "alternative names are DNS names and addresses");
+		return kf_fail(
+			NOT_ISSUED_NAME, "alternative names are DNS names and addresses");
 	const struct slice value = { ASN1_STRING_get0_data(s),
 		(size_t)ASN1_STRING_length(s) };
 	return type == GEN_DNS ? check_name(p, value) : check_address(p, value);
@@ -122,8 +125,9 @@ static kf_err check_common_names(
 					     (size_t)ASN1_STRING_length(s) }));
 		last = at;
 	}
-	return last >= 0 || names ? KF_OK
-				  : kf_fail(DENIED, "a certificate without a name");
+	return last >= 0 || names
+		       ? KF_OK
+		       : kf_fail(NOT_ISSUED_NAME, "a certificate without a name");
 }
 
 static kf_err check_names(
@@ -131,10 +135,11 @@ static kf_err check_names(
 {
 	const int n = r->names ? sk_GENERAL_NAME_num(r->names) : 0;
 	if (n > ISSUE_NAMES_MAX)
-		return kf_fail(DENIED, "more than 100 alternative names");
+		return kf_fail(NOT_ISSUED_NAME, "more than 100 alternative names");
 	if (!n && role == CERT_SERVER)
-		return kf_fail(DENIED, "a server needs a DNS name or an address as "
-				       "Subject Alternative Name");
+		return kf_fail(NOT_ISSUED_NAME,
+			"a server needs a DNS name or an address as "
+			"Subject Alternative Name");
 	for (int i = 0; i < n; i++)
 		KF_TRY(check_alternative(p, sk_GENERAL_NAME_value(r->names, i)));
 	return check_common_names(p, r->subject, n);
@@ -148,7 +153,7 @@ static kf_err check_key(const struct issue_policy *p, const struct alg *alg)
 			       : alg->family == FAMILY_EC ? p->ec_bits
 							  : 0;
 	return alg->is_legacy || alg->bits < least
-		       ? kf_fail(DENIED, "the key is too small for the authority")
+		       ? kf_fail(NOT_ISSUED_KEY, "the key is too small for the authority")
 		       : KF_OK;
 }
 
@@ -156,9 +161,9 @@ kf_err issue_check(
 	const struct issue_policy *p, enum cert_role role, const struct issue_request *r)
 {
 	if (role != CERT_SERVER && role != CERT_CLIENT)
-		return kf_fail(DENIED, "issued is to servers and clients");
+		return kf_fail(NOT_ISSUED, "issued is to servers and clients");
 	if (r->wants_to_be_ca)
-		return kf_fail(DENIED, "the authority makes no other authorities");
+		return kf_fail(NOT_ISSUED, "the authority makes no other authorities");
 	KF_TRY(check_key(p, pubkey_alg(r->key)));
 	return check_names(p, role, r);
 }

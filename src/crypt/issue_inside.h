@@ -8,7 +8,11 @@
 
 struct issue_ca {
 	X509 *cert;
+	STACK_OF(X509) * above; /* up to its root, as far as the file has them */
 	struct pubkey *key;
+	struct buf chain; /* PEM */
+	int below;        /* how many of them path lengths count */
+	bool is_constrained;
 	uint8_t key_id[KEY_ID_SIZE], digest[FINGERPRINT_SIZE];
 	int64_t not_before, not_after;
 };

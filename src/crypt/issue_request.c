@@ -115,8 +115,8 @@ static bool is_weak(int nid)
 kf_err issue_request_verify(const struct issue_request *r, const struct issue_ca *ca)
 {
 	if (r->old && X509_verify(r->old, pubkey_pkey(ca->key)) != 1)
-		return ossl_fail(DENIED, "the certificate is not of this authority: "
-					 "bring a certificate request");
+		return ossl_fail(NOT_ISSUED, "the certificate is not of this authority: "
+					     "bring a certificate request");
 	if (!r->csr)
 		return KF_OK;
 	if (is_weak(X509_REQ_get_signature_nid(r->csr)))
@@ -154,6 +154,18 @@ static kf_err read_subject(struct issue_request *r, struct slice der)
 	return KF_OK;
 }
 
+static kf_err add_parts(struct issue_request *r, const struct issue_names *names)
+{
+	for (size_t i = 0; i < names->parts_n; i++) {
+		const struct issue_part *p = &names->parts[i];
+		if (!X509_NAME_add_entry_by_NID(r->subject, p->nid, MBSTRING_UTF8,
+			    p->text.p, (int)p->text.n, -1, 0))
+			return ossl_fail(INVALID_FIELD,
+				"part of a subject is too long, or no such text");
+	}
+	return KF_OK;
+}
+
 static kf_err read_name(struct issue_request *r, struct slice der)
 {
 	const unsigned char *p = der.p;
@@ -176,14 +188,46 @@ static kf_err read_names(struct issue_request *r, const struct issue_names *name
 	return KF_OK;
 }
 
+static kf_err add_dns(struct issue_request *r, struct slice name)
+{
+	GENERAL_NAME *n = GENERAL_NAME_new();
+	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
+	if (!n || !text || !ASN1_STRING_set(text, name.p, (int)name.n)) {
+		GENERAL_NAME_free(n);
+		ASN1_IA5STRING_free(text);
+		return ossl_fail(NOMEM, "alternative name");
+	}
+	GENERAL_NAME_set0_value(n, GEN_DNS, text);
+	if (sk_GENERAL_NAME_push(r->names, n))
+		return KF_OK;
+	GENERAL_NAME_free(n);
+	return ossl_fail(NOMEM, "alternative name");
+}
+
+/* A subject by its parts has no room for alternative names, without which no client finds the server: they are its
+ * common names, which the policy holds to be DNS names. */
+static kf_err name_by_parts(struct issue_request *r, const struct issue_names *names)
+{
+	r->names = sk_GENERAL_NAME_new_null();
+	if (!r->names)
+		return ossl_fail(NOMEM, "alternative names");
+	for (size_t i = 0; i < names->parts_n; i++)
+		if (names->parts[i].nid == NID_commonName)
+			KF_TRY(add_dns(r, names->parts[i].text));
+	return KF_OK;
+}
+
 kf_err issue_request_new(
 	struct slice spki, const struct issue_names *names, struct issue_request **ret)
 {
 	CLEANUP(request_freep) struct issue_request *r = NULL;
 	KF_TRY(request_new(&r));
 	KF_TRY(read_subject(r, names->subject));
+	KF_TRY(add_parts(r, names));
 	if (names->n)
 		KF_TRY(read_names(r, names));
+	else if (names->parts_n)
+		KF_TRY(name_by_parts(r, names));
 	KF_TRY(pubkey_parse(spki, &r->key));
 	*ret = r;
 	r = NULL;

@@ -199,13 +199,18 @@ static kf_err read_certificate(
 	const struct ca_options *o, struct buf *why, struct authority *a)
 {
 	autobuf pem = buf_new(CERT_PEM_MAX);
+	unsigned line = 0;
 	KF_TRY(conf_read_file(o->certificate, &pem, why));
-	kf_err e = issue_ca_new(buf_slice(&pem), &a->ca);
-	if (!kf_ok(e))
-		buf_printf(why,
-			"%s: %s; `certificate` in [ca %s] wants the authority's "
-			"certificate first, then those above it\n",
-			o->certificate, e.site->text, o->name);
+	kf_err e = issue_ca_new(buf_slice(&pem), &line, &a->ca);
+	if (kf_ok(e))
+		return KF_OK;
+	buf_add_text(why, o->certificate);
+	if (line)
+		buf_printf(why, ":%u", line);
+	buf_printf(why,
+		": %s; `certificate` in [ca %s] wants the authority's certificate first, "
+		"then those above it\n",
+		e.site->text, o->name);
 	return e;
 }
 

@@ -17,6 +17,13 @@ struct certify_request {
 	struct slice attributes;
 };
 
+/* Vendor attributes (kmip/token_admin.h), as text, which a request may bring, and which the certificate keeps: which
+ * authority, "server" or "client". */
+#define CERTIFY_ATTRIBUTE_CA      "ca"
+#define CERTIFY_ATTRIBUTE_PROFILE "profile"
+/* The server adds: PEM, what a TLS server sends behind the certificate. */
+#define CERTIFY_ATTRIBUTE_CHAIN "chain"
+
 struct certify_response {
 	struct kmip_uid uid; /* of the new certificate */
 };

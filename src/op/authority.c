@@ -49,18 +49,18 @@ static struct slice issuer_in(struct slice wish)
 kf_err authority_choose(const struct op_server *server, struct slice wish,
 	struct slice otherwise, const struct authority **ret)
 {
-	struct slice name = token_attribute(wish, AUTHORITY_ATTRIBUTE_CA);
+	struct slice name = token_attribute(wish, CERTIFY_ATTRIBUTE_CA);
 	const struct slice issuer = issuer_in(wish);
 	const struct authority *a = server->authorities;
 
 	if (!name.n && !issuer.n)
-		name = token_attribute(otherwise, AUTHORITY_ATTRIBUTE_CA);
+		name = token_attribute(otherwise, CERTIFY_ATTRIBUTE_CA);
 	if (name.n)
 		a = by_name(server, name);
 	else if (issuer.n)
 		a = by_issuer(server, issuer);
 	if (!a)
-		return kf_fail(INVALID_FIELD, "no such authority here");
+		return kf_fail(NO_AUTHORITY, "no such authority here");
 	*ret = a;
 	return KF_OK;
 }
@@ -104,30 +104,58 @@ enum {
 		KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN,
 };
 
-static kf_err check_state(const struct object *key, int64_t now_s)
+static enum authority_state key_state(const struct object *key, int64_t now_s)
 {
 	if (object_is_destroyed(key))
-		return kf_fail(DENIED, "the authority's key is destroyed");
+		return AUTHORITY_KEY_DESTROYED;
 	if (!kf_ok(op_check_material(key, now_s)))
-		return kf_fail(DENIED, "the authority's key is archived");
+		return AUTHORITY_KEY_ARCHIVED;
 	if (object_state(key, now_s) != STATE_ACTIVE)
-		return kf_fail(DENIED, "the authority's key is not active");
-	if (!kf_ok(op_check_use_of(key, now_s, OP_PROTECT, SIGNS)))
-		return kf_fail(DENIED, "the authority's key is not for certificates "
-				       "(Certificate Sign), or its time is over");
-	return KF_OK;
+		return AUTHORITY_KEY_INACTIVE;
+	return kf_ok(op_check_use_of(key, now_s, OP_PROTECT, SIGNS))
+		       ? AUTHORITY_READY
+		       : AUTHORITY_KEY_USAGE;
+}
+
+enum authority_state authority_state(
+	const struct authority *a, const struct object *key, int64_t now_s)
+{
+	if (!key || key->type != OBJECT_PRIVATE_KEY)
+		return AUTHORITY_KEY_MISSING;
+	const enum authority_state s = key_state(key, now_s);
+	if (s != AUTHORITY_READY)
+		return s;
+	if (!key->key || !is_private(key, issue_ca_key_id(a->ca)))
+		return AUTHORITY_KEY_OTHER;
+	if (key->is_limited)
+		return AUTHORITY_KEY_LIMITED;
+	if (now_s < issue_ca_not_before(a->ca))
+		return AUTHORITY_TOO_EARLY;
+	return now_s < issue_ca_not_after(a->ca) ? AUTHORITY_READY : AUTHORITY_EXPIRED;
+}
+
+const char *authority_state_word(enum authority_state s)
+{
+	static const char *const words[] = {
+		[AUTHORITY_READY] = "ready",
+#define X(id, word, text) [AUTHORITY_##id] = word,
+#include "op/authority.def"
+#undef X
+	};
+	return words[s];
 }
 
 kf_err authority_check(const struct authority *a, const struct object *key, int64_t now_s)
 {
-	if (!key || key->type != OBJECT_PRIVATE_KEY)
-		return kf_fail(DENIED, "the authority's key is not here");
-	KF_TRY(check_state(key, now_s));
-	if (!key->key || !is_private(key, issue_ca_key_id(a->ca)))
-		return kf_fail(DENIED, "the authority's key is not its certificate's");
-	if (key->is_limited)
-		return kf_fail(DENIED, "the authority's key counts its uses");
-	return issue_ca_check(a->ca, now_s);
+	switch (authority_state(a, key, now_s)) {
+#define X(id, word, text)                                                                \
+	case AUTHORITY_##id:                                                             \
+		return kf_fail(AUTHORITY, text);
+#include "op/authority.def"
+#undef X
+	case AUTHORITY_READY: break;
+	}
+	return KF_OK;
 }
 
 /* --- its certificate's object --- */

@@ -7,13 +7,10 @@
  */
 #pragma once
 #include "crypt/issue.h"
+#include "kmip/certify.h"
 #include "op/step.h"
 
 enum { AUTHORITY_NAME_SIZE = 65, AUTHORITIES_MAX = 16 };
-
-/* Vendor attributes of ours (kmip/token_admin.h): which authority, and what for; kept with what is issued. */
-#define AUTHORITY_ATTRIBUTE_CA      "ca"
-#define AUTHORITY_ATTRIBUTE_PROFILE "profile"
 
 /* Constant while the server runs. */
 struct authority {
@@ -32,14 +29,24 @@ bool authority_role(struct slice text, enum cert_role *ret);
 const char *authority_role_name(enum cert_role role);
 
 /* The one that the attributes ask for (Vendor attribute "ca", X.509 Certificate Issuer), those of the second set
- * where the first says nothing; else the first one of the configuration.  INVALID_FIELD: there is no such. */
+ * where the first says nothing; else the first one of the configuration.  NO_AUTHORITY: there is no such. */
 kf_err authority_choose(const struct op_server *server, struct slice wish,
 	struct slice otherwise, const struct authority **ret);
 
 /* Its key; NULL: it is not there.  Borrowed, as all that comes from the catalog. */
 const struct object *authority_key(
 	const struct op_server *server, const struct authority *a);
-/* DENIED, with the reason, unless the key may sign certificates and is that of the authority's certificate. */
+/* May it issue now, and if not, why?  Metrics and `keyfleet doctor` show the word. */
+enum authority_state {
+	AUTHORITY_READY,
+#define X(id, word, text) AUTHORITY_##id,
+#include "op/authority.def"
+#undef X
+};
+enum authority_state authority_state(
+	const struct authority *a, const struct object *key, int64_t now_s);
+const char *authority_state_word(enum authority_state s);
+/* The same for who asks: AUTHORITY, with the reason, unless it is ready. */
 kf_err authority_check(
 	const struct authority *a, const struct object *key, int64_t now_s);
 /* The object of its certificate, if it is registered and the key leads to it; or NULL. */

@@ -6,7 +6,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
-enum { SERIAL_MAX = 64 }; /* bytes; authorities stay below 21 */
 enum { REQUEST_MAX = 65536 };
 
 static void x509_freep(X509 **x) { X509_free(*x); }
@@ -26,33 +25,10 @@ static kf_err parse(struct slice der, X509 **ret)
 	return KF_OK;
 }
 
-static void put_name(struct ttlv_writer *w, enum ttlv_tag tag, const X509_NAME *name)
-{
-	const unsigned char *der = NULL;
-	size_t n = 0;
-	if (X509_NAME_get0_der(name, &der, &n))
-		ttlv_put_bytes(w, tag, (struct slice){ der, n });
-}
-
-static void put_serial(struct ttlv_writer *w, const X509 *x)
-{
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
-	ttlv_put_bytes(w, TAG_CERTIFICATE_SERIAL_NUMBER,
-		(struct slice){ ASN1_STRING_get0_data(serial),
-			(size_t)ASN1_STRING_length(serial) });
-}
-
-static void add_identifier(struct buf *attrs, const X509 *x, struct buf *item)
-{
-	struct ttlv_writer w = ttlv_write(item, 0);
-
-	ttlv_begin(&w, TAG_X_509_CERTIFICATE_IDENTIFIER);
-	put_name(&w, TAG_ISSUER_DISTINGUISHED_NAME, X509_get_issuer_name(x));
-	put_serial(&w, x);
-	ttlv_end(&w);
-	attrs_set_item(attrs, buf_slice(item));
-	buf_clear(item);
-}
+/* What is added to, and room for one item of it. */
+struct description {
+	struct buf *attrs, *item;
+};
 
 /* One side of a certificate: who it is for, or whom it is of. */
 struct party {
@@ -65,80 +41,91 @@ struct party_tags {
 	enum ttlv_tag whole, name, other;
 };
 
-static void add_party(struct buf *attrs, const struct party_tags *tags,
-	const struct party *party, struct buf *item)
-{
-	struct ttlv_writer w = ttlv_write(item, 0);
+/* How names and serial numbers are said: X.509's own bytes since 1.1, in words in 1.0. */
+struct wording {
+	struct party_tags subject, issuer;
+	enum ttlv_tag identifier, identifier_issuer;
+	void (*put_name)(struct ttlv_writer *w, enum ttlv_tag tag, const X509_NAME *name);
+	void (*put_others)(
+		struct ttlv_writer *w, enum ttlv_tag tag, const GENERAL_NAMES *names);
+	void (*put_serial)(struct ttlv_writer *w, const ASN1_INTEGER *serial);
+};
 
-	ttlv_begin(&w, tags->whole);
-	put_name(&w, tags->name, party->name);
-	certificate_put_alternatives(&w, tags->other, party->others);
-	ttlv_end(&w);
-	attrs_set_item(attrs, buf_slice(item));
-	buf_clear(item);
+static void put_name(struct ttlv_writer *w, enum ttlv_tag tag, const X509_NAME *name)
+{
+	const unsigned char *der = NULL;
+	size_t n = 0;
+	if (X509_NAME_get0_der(name, &der, &n))
+		ttlv_put_bytes(w, tag, (struct slice){ der, n });
 }
 
-/* ---- as 1.0 has them, in words ---- */
-
-static void put_serial_text(struct ttlv_writer *w, const X509 *x)
+static void put_serial(struct ttlv_writer *w, const ASN1_INTEGER *serial)
 {
-	const ASN1_INTEGER *serial = X509_get0_serialNumber(x);
-	char hex[2 * SERIAL_MAX + 1] = "";
+	ttlv_put_bytes(w, TAG_CERTIFICATE_SERIAL_NUMBER,
+		(struct slice){ ASN1_STRING_get0_data(serial),
+			(size_t)ASN1_STRING_length(serial) });
+}
+
+static const struct wording in_bytes = {
+	.subject = { TAG_X_509_CERTIFICATE_SUBJECT, TAG_SUBJECT_DISTINGUISHED_NAME,
+		TAG_SUBJECT_ALTERNATIVE_NAME },
+	.issuer = { TAG_X_509_CERTIFICATE_ISSUER, TAG_ISSUER_DISTINGUISHED_NAME,
+		TAG_ISSUER_ALTERNATIVE_NAME },
+	.identifier = TAG_X_509_CERTIFICATE_IDENTIFIER,
+	.identifier_issuer = TAG_ISSUER_DISTINGUISHED_NAME,
+	.put_name = put_name,
+	.put_others = certificate_put_alternatives,
+	.put_serial = put_serial,
+};
+
+/* In hexadecimal, however long it is: authorities stay below 21 bytes, others need not. */
+static void put_serial_words(struct ttlv_writer *w, const ASN1_INTEGER *serial)
+{
+	const uint8_t *p = ASN1_STRING_get0_data(serial);
 	const size_t n = (size_t)ASN1_STRING_length(serial);
-	if (n <= SERIAL_MAX)
-		(void)OPENSSL_buf2hexstr_ex(
-			hex, sizeof(hex), NULL, ASN1_STRING_get0_data(serial), n, '\0');
-	ERR_clear_error();
-	ttlv_put_text(w, TAG_SERIAL_NUMBER, slice_of(hex));
+	autobuf hex = buf_new(2 * n + 1);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&hex, "%02X", p[i]);
+	ttlv_put_text(w, TAG_SERIAL_NUMBER, buf_slice(&hex));
 }
 
-static void add_identifier_1_0(struct buf *attrs, const X509 *x, struct buf *item)
-{
-	struct ttlv_writer w = ttlv_write(item, 0);
+static const struct wording in_words = {
+	.subject = { TAG_CERTIFICATE_SUBJECT, TAG_CERTIFICATE_SUBJECT_DISTINGUISHED_NAME,
+		TAG_CERTIFICATE_SUBJECT_ALTERNATIVE_NAME },
+	.issuer = { TAG_CERTIFICATE_ISSUER, TAG_CERTIFICATE_ISSUER_DISTINGUISHED_NAME,
+		TAG_CERTIFICATE_ISSUER_ALTERNATIVE_NAME },
+	.identifier = TAG_CERTIFICATE_IDENTIFIER,
+	.identifier_issuer = TAG_ISSUER,
+	.put_name = certificate_put_name,
+	.put_others = certificate_put_alternatives_text,
+	.put_serial = put_serial_words,
+};
 
-	ttlv_begin(&w, TAG_CERTIFICATE_IDENTIFIER);
-	certificate_put_name(&w, TAG_ISSUER, X509_get_issuer_name(x));
-	put_serial_text(&w, x);
-	ttlv_end(&w);
-	attrs_set_item(attrs, buf_slice(item));
-	buf_clear(item);
+static void end_item(struct description *d, struct ttlv_writer *w)
+{
+	ttlv_end(w);
+	attrs_set_item(d->attrs, buf_slice(d->item));
+	buf_clear(d->item);
 }
 
-static void add_party_1_0(struct buf *attrs, const struct party_tags *tags,
-	const struct party *party, struct buf *item)
+static void add_identifier(
+	struct description *d, const struct wording *words, const X509 *x)
 {
-	struct ttlv_writer w = ttlv_write(item, 0);
+	struct ttlv_writer w = ttlv_write(d->item, 0);
+	ttlv_begin(&w, words->identifier);
+	words->put_name(&w, words->identifier_issuer, X509_get_issuer_name(x));
+	words->put_serial(&w, X509_get0_serialNumber(x));
+	end_item(d, &w);
+}
 
+static void add_party(struct description *d, const struct wording *words,
+	const struct party_tags *tags, const struct party *party)
+{
+	struct ttlv_writer w = ttlv_write(d->item, 0);
 	ttlv_begin(&w, tags->whole);
-	certificate_put_name(&w, tags->name, party->name);
-	certificate_put_alternatives_text(&w, tags->other, party->others);
-	ttlv_end(&w);
-	attrs_set_item(attrs, buf_slice(item));
-	buf_clear(item);
-}
-
-/* ---- both of them ---- */
-
-static void add_subject(struct buf *attrs, const struct party *party, struct buf *item)
-{
-	static const struct party_tags tags = { TAG_X_509_CERTIFICATE_SUBJECT,
-		TAG_SUBJECT_DISTINGUISHED_NAME, TAG_SUBJECT_ALTERNATIVE_NAME };
-	static const struct party_tags old = { TAG_CERTIFICATE_SUBJECT,
-		TAG_CERTIFICATE_SUBJECT_DISTINGUISHED_NAME,
-		TAG_CERTIFICATE_SUBJECT_ALTERNATIVE_NAME };
-	add_party(attrs, &tags, party, item);
-	add_party_1_0(attrs, &old, party, item);
-}
-
-static void add_issuer(struct buf *attrs, const struct party *party, struct buf *item)
-{
-	static const struct party_tags tags = { TAG_X_509_CERTIFICATE_ISSUER,
-		TAG_ISSUER_DISTINGUISHED_NAME, TAG_ISSUER_ALTERNATIVE_NAME };
-	static const struct party_tags old = { TAG_CERTIFICATE_ISSUER,
-		TAG_CERTIFICATE_ISSUER_DISTINGUISHED_NAME,
-		TAG_CERTIFICATE_ISSUER_ALTERNATIVE_NAME };
-	add_party(attrs, &tags, party, item);
-	add_party_1_0(attrs, &old, party, item);
+	words->put_name(&w, tags->name, party->name);
+	words->put_others(&w, tags->other, party->others);
+	end_item(d, &w);
 }
 
 /* Two such extensions, or one that cannot be read, name nobody. */
@@ -149,22 +136,22 @@ static GENERAL_NAMES *alternatives(const X509 *x, int nid)
 	return names;
 }
 
-static void add_parties(struct buf *attrs, const X509 *x, struct buf *item)
+static void add_wording(struct description *d, const struct wording *words, const X509 *x)
 {
 	CLEANUP(names_freep)
 	GENERAL_NAMES *subject = alternatives(x, NID_subject_alt_name),
 		      *issuer = alternatives(x, NID_issuer_alt_name);
 
-	add_subject(attrs, &(struct party){ X509_get_subject_name(x), subject }, item);
-	add_issuer(attrs, &(struct party){ X509_get_issuer_name(x), issuer }, item);
+	add_identifier(d, words, x);
+	add_party(d, words, &words->subject,
+		&(struct party){ X509_get_subject_name(x), subject });
+	add_party(d, words, &words->issuer,
+		&(struct party){ X509_get_issuer_name(x), issuer });
 }
 
 /* ---- names by their parts, as 2.x has them ---- */
 
-static const struct part {
-	int nid;
-	uint32_t subject, issuer;
-} parts[] = {
+static const struct certificate_part parts[] = {
 #define PART(nid, name)                                                                  \
 	{                                                                                \
 		nid, TAG_CERTIFICATE_SUBJECT_##name, TAG_CERTIFICATE_ISSUER_##name       \
@@ -184,7 +171,13 @@ static const struct part {
 #undef PART
 };
 
-static const struct part *part_of(const X509_NAME_ENTRY *entry)
+const struct certificate_part *certificate_parts(size_t *ret_n)
+{
+	*ret_n = sizeof(parts) / sizeof(parts[0]);
+	return parts;
+}
+
+static const struct certificate_part *part_of(const X509_NAME_ENTRY *entry)
 {
 	int nid = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -214,7 +207,7 @@ static void add_parts(struct buf *attrs, const X509_NAME *name, bool is_subject)
 		attrs_remove_all(attrs, is_subject ? parts[i].subject : parts[i].issuer);
 	for (int i = 0; i < X509_NAME_entry_count(name); i++) {
 		const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
-		const struct part *p = part_of(entry);
+		const struct certificate_part *p = part_of(entry);
 		if (p)
 			add_part(attrs, is_subject ? p->subject : p->issuer, entry);
 	}
@@ -263,9 +256,9 @@ static kf_err describe_x509(struct slice der, struct buf *attrs)
 	CLEANUP(x509_freep) X509 *x = NULL;
 
 	KF_TRY(parse(der, &x));
-	add_identifier(attrs, x, &item);
-	add_identifier_1_0(attrs, x, &item);
-	add_parties(attrs, x, &item);
+	struct description d = { attrs, &item };
+	add_wording(&d, &in_bytes, x);
+	add_wording(&d, &in_words, x);
 	add_parts(attrs, X509_get_subject_name(x), true);
 	add_parts(attrs, X509_get_issuer_name(x), false);
 	add_signature_algorithm(attrs, x);
@@ -296,18 +289,16 @@ static X509_REQ *parse_request(const struct kmip_object *o)
 	return request;
 }
 
-static void add_requested(struct buf *attrs, X509_REQ *request, struct buf *item)
+static void add_requested(struct description *d, X509_REQ *request)
 {
-	static const struct party_tags tags = { TAG_X_509_CERTIFICATE_SUBJECT,
-		TAG_SUBJECT_DISTINGUISHED_NAME, TAG_SUBJECT_ALTERNATIVE_NAME };
 	STACK_OF(X509_EXTENSION) *list = X509_REQ_get_extensions(request);
 	CLEANUP(names_freep)
 	GENERAL_NAMES *names = X509V3_get_d2i(list, NID_subject_alt_name, NULL, NULL);
 
 	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
 	ERR_clear_error();
-	add_party(attrs, &tags,
-		&(struct party){ X509_REQ_get_subject_name(request), names }, item);
+	add_party(d, &in_bytes, &in_bytes.subject,
+		&(struct party){ X509_REQ_get_subject_name(request), names });
 }
 
 static kf_err describe_pkcs10(const struct kmip_object *o, struct buf *attrs)
@@ -320,7 +311,7 @@ static kf_err describe_pkcs10(const struct kmip_object *o, struct buf *attrs)
 	ERR_clear_error();
 	if (!request)
 		return kf_fail(INVALID_FIELD, "not one PKCS#10 request");
-	add_requested(attrs, request, &item);
+	add_requested(&(struct description){ attrs, &item }, request);
 	add_parts(attrs, X509_REQ_get_subject_name(request), true);
 	return buf_err(&item);
 }

@@ -13,3 +13,10 @@ kf_err certificate_describe(const struct kmip_object *o, struct make *m);
 /* The same of a certificate request: Certificate Length, Digest and, of PKCS#10, the subject with its alternative names.  Kinds that we cannot
  * read are kept as they are. */
 kf_err certificate_describe_request(const struct kmip_object *o, struct make *m);
+
+/* The attributes of 2.x that say a subject or an issuer by its parts, and what OpenSSL calls them. */
+struct certificate_part {
+	int nid;
+	uint32_t subject, issuer;
+};
+const struct certificate_part *certificate_parts(size_t *ret_n);

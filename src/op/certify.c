@@ -18,7 +18,7 @@ enum { BACKDATED_S = 3600 };
 
 static void wish_role(struct certify_call *c, struct slice wish, kf_err *err)
 {
-	const struct slice name = token_attribute(wish, AUTHORITY_ATTRIBUTE_PROFILE);
+	const struct slice name = token_attribute(wish, CERTIFY_ATTRIBUTE_PROFILE);
 	if (name.n && !authority_role(name, &c->role))
 		*err = kf_fail(INVALID_FIELD, "the profile is server or client");
 }
@@ -82,7 +82,7 @@ static kf_err check_end(struct op_call *call, int64_t end)
 {
 	const struct certify_call *c = certify_of(call);
 	return end > call->now_s + c->by->valid_max_s
-		       ? kf_fail(DENIED, "longer than the authority issues for")
+		       ? kf_fail(NOT_ISSUED_TIME, "longer than the authority issues for")
 		       : KF_OK;
 }
 
@@ -116,17 +116,25 @@ static void drop_wishes(struct buf *attrs)
 	static const uint32_t wishes[] = { TAG_X_509_CERTIFICATE_SUBJECT,
 		TAG_X_509_CERTIFICATE_ISSUER, TAG_CERTIFICATE_SUBJECT,
 		TAG_CERTIFICATE_ISSUER };
+	size_t n;
+	const struct certificate_part *parts = certificate_parts(&n);
 	for (size_t i = 0; i < sizeof(wishes) / sizeof(*wishes); i++)
 		attrs_remove_all(attrs, wishes[i]);
+	for (size_t i = 0; i < n; i++) {
+		attrs_remove_all(attrs, parts[i].subject);
+		attrs_remove_all(attrs, parts[i].issuer);
+	}
 }
 
-static void set_vendor_text(struct buf *attrs, const char *name, const char *value)
+/* Of an empty value nothing is kept. */
+static void set_vendor_text(struct buf *attrs, const char *name, struct slice value)
 {
 	const struct attr_ref ref = { .tag = TAG_ATTRIBUTE,
 		.vendor = slice_of(TOKEN_ATTRIBUTE_VENDOR),
 		.name = slice_of(name) };
 	attrs_take_out_all(attrs, &ref);
-	attrs_add_vendor_text(attrs, ref.vendor, ref.name, slice_of(value));
+	if (value.n)
+		attrs_add_vendor_text(attrs, ref.vendor, ref.name, value);
 }
 
 static kf_err check_type(struct slice attrs)
@@ -155,8 +163,10 @@ static kf_err take_attributes(struct op_call *call)
 		buf_add_slice(attrs, wish.attributes);
 	}
 	KF_TRY(check_type(buf_slice(attrs)));
-	set_vendor_text(attrs, AUTHORITY_ATTRIBUTE_CA, c->by->name);
-	set_vendor_text(attrs, AUTHORITY_ATTRIBUTE_PROFILE, authority_role_name(c->role));
+	set_vendor_text(attrs, CERTIFY_ATTRIBUTE_CA, slice_of(c->by->name));
+	set_vendor_text(
+		attrs, CERTIFY_ATTRIBUTE_PROFILE, slice_of(authority_role_name(c->role)));
+	set_vendor_text(attrs, CERTIFY_ATTRIBUTE_CHAIN, issue_ca_chain(c->by->ca));
 	return make_check(call, &c->make);
 }
 
@@ -191,8 +201,8 @@ static kf_err describe_for_record(struct op_call *call)
 	issue_request_print(c->request, c->by->policy.takes_whole_subject, &c->text);
 	KF_TRY(buf_err(&c->text));
 	if (c->text.n > LINE_MESSAGE_MAX)
-		return kf_fail(
-			DENIED, "more names than fit into a record of the audit log");
+		return kf_fail(NOT_ISSUED_NAME,
+			"more names than fit into a record of the audit log");
 	call->message = buf_slice(&c->text);
 	return KF_OK;
 }
@@ -232,7 +242,8 @@ static kf_err find_authority(struct op_call *call)
 	const struct object *key = authority_key(call->server, c->by);
 	KF_TRY(authority_check(c->by, key, call->now_s));
 	if (!c->by->may_issue[c->role])
-		return kf_fail(DENIED, "the authority does not issue for this profile");
+		return kf_fail(
+			NOT_ISSUED, "the authority does not issue for this profile");
 	c->signer = object_ref(key);
 	const struct object *parent = authority_certificate(call->server, c->by, key);
 	c->parent = parent ? object_ref(parent) : NULL;
@@ -246,6 +257,8 @@ static kf_err prepare(struct op_call *call)
 	KF_TRY(find_authority(call));
 	KF_TRY(certify_find_request(call));
 	KF_TRY(issue_check(&c->by->policy, c->role, c->request));
+	KF_TRY(issue_check_constraints(
+		c->by->ca, c->by->policy.takes_whole_subject, c->request));
 	KF_TRY(take_attributes(call));
 	KF_TRY(set_dates(call));
 	if (c->is_renewal)

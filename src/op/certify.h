@@ -31,5 +31,5 @@ static inline struct certify_call *certify_of(struct op_call *call)
 /* May this client have a certificate for the object? */
 bool certify_is_allowed(const struct op_call *call, const struct object *o);
 /* c->request, c->public_key and c->private_key: from a PKCS#10 request, in the message or registered; or from what
- * the server has itself.  INVALID_CSR, OBJECT_TYPE, FEATURE, DENIED. */
+ * the server has itself.  INVALID_CSR, OBJECT_TYPE, FEATURE, NOT_ISSUED. */
 kf_err certify_find_request(struct op_call *call);

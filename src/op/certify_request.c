@@ -3,6 +3,7 @@
  * certify_request: who is to be certified, and for which key.
  */
 #include "kmip/key_block.h"
+#include "op/certificate.h"
 #include "op/certify.h"
 #include "op/public.h"
 #include <string.h>
@@ -160,43 +161,88 @@ static kf_err check_not_compromised(struct op_call *call)
 	struct search s = { .call = call };
 	pubkey_id(issue_request_key(certify_of(call)->request), s.key_id);
 	catalog_each_key(call->server->catalog, s.key_id, visit_compromised, &s);
-	return s.found ? kf_fail(DENIED, "the key is compromised") : KF_OK;
+	return s.found ? kf_fail(NOT_ISSUED_KEY, "the key is compromised") : KF_OK;
 }
 
 /* --- from what is here --- */
 
+struct wish {
+	struct issue_names names;
+	struct slice alternative[ISSUE_NAMES_MAX + 1];
+	struct issue_part parts[ISSUE_PARTS_MAX];
+};
+
 /* Subject Distinguished Name and Subject Alternative Names of the attribute X.509 Certificate Subject. */
-static void names_in(struct slice wish, struct issue_names *ret,
-	struct slice names[ISSUE_NAMES_MAX + 1])
+static bool take_x509(struct slice attrs, struct wish *w)
 {
 	struct ttlv_item subject, it;
-	if (!attrs_find(wish, TAG_X_509_CERTIFICATE_SUBJECT, 0, &subject))
-		return;
+	if (!attrs_find(attrs, TAG_X_509_CERTIFICATE_SUBJECT, 0, &subject))
+		return false;
 	struct ttlv_reader r = ttlv_read(subject.value);
-	ret->names = names;
+	w->names.names = w->alternative;
 	while (ttlv_next(&r, &it)) {
 		if (it.tag == TAG_SUBJECT_DISTINGUISHED_NAME)
-			ret->subject = it.value;
-		if (it.tag == TAG_SUBJECT_ALTERNATIVE_NAME && ret->n <= ISSUE_NAMES_MAX)
-			names[ret->n++] = it.value;
+			w->names.subject = it.value;
+		if (it.tag == TAG_SUBJECT_ALTERNATIVE_NAME &&
+			w->names.n <= ISSUE_NAMES_MAX)
+			w->alternative[w->names.n++] = it.value;
 	}
+	return true;
+}
+
+static kf_err take_part(
+	struct slice attrs, const struct certificate_part *p, struct wish *w)
+{
+	struct ttlv_item it;
+	for (size_t i = 0; attrs_find(attrs, p->subject, i, &it); i++) {
+		if (w->names.parts_n == ISSUE_PARTS_MAX)
+			return kf_fail(INVALID_FIELD, "too many parts of a subject");
+		if (it.type != TTLV_TEXT || !it.value.n)
+			return kf_fail(INVALID_FIELD, "part of a subject is no text");
+		w->parts[w->names.parts_n++] = (struct issue_part){ p->nid, it.value };
+	}
+	return KF_OK;
+}
+
+/* Certificate Subject CN, O, ... of 2.x, in the order of the standard's table. */
+static kf_err take_parts(struct slice attrs, struct wish *w)
+{
+	size_t n;
+	const struct certificate_part *parts = certificate_parts(&n);
+	w->names.parts = w->parts;
+	for (size_t i = 0; i < n; i++)
+		KF_TRY(take_part(attrs, &parts[i], w));
+	return KF_OK;
+}
+
+/* X.509's own structure has all; by their parts come subjects alone. */
+static kf_err read_wish(struct slice attrs, struct wish *w)
+{
+	const bool has_x509 = take_x509(attrs, w);
+	if (!w->names.subject.n)
+		KF_TRY(take_parts(attrs, w));
+	if (!has_x509 && attrs_count(attrs, TAG_CERTIFICATE_SUBJECT))
+		return kf_fail(INVALID_FIELD,
+			"a subject in words (Certificate Subject, deprecated): X.509 "
+			"Certificate Subject has it in DER");
+	return KF_OK;
 }
 
 static kf_err from_key(struct op_call *call)
 {
 	struct certify_call *c = certify_of(call);
-	struct slice list[ISSUE_NAMES_MAX + 1];
-	struct issue_names names = { 0 };
+	struct wish wish = { 0 };
 	CLEANUP(pubkey_freep) struct pubkey *key = NULL;
 	KF_TRY(op_public_key_of(call, call->object, &key));
-	names_in(c->q.attributes, &names, list);
-	KF_TRY(issue_request_new(pubkey_spki(key), &names, &c->request));
+	KF_TRY(read_wish(c->q.attributes, &wish));
+	KF_TRY(issue_request_new(pubkey_spki(key), &wish.names, &c->request));
 	c->public_key = object_ref(call->object);
 	find_private(call);
 	/* Nothing else proves that whoever asks has the key. */
-	return c->private_key ? KF_OK
-			      : kf_fail(DENIED, "without a request the private key must "
-						"be here");
+	return c->private_key
+		       ? KF_OK
+		       : kf_fail(NOT_ISSUED, "without a request the private key must "
+					     "be here");
 }
 
 static kf_err from_certificate(struct op_call *call)
@@ -235,7 +281,7 @@ static kf_err find_for_certificate(struct op_call *call)
 	if (call->object->type != OBJECT_CERTIFICATE)
 		return kf_fail(OBJECT_TYPE, "only certificates are re-certified");
 	if (attrs_count(call->object->attrs, TAG_REVOCATION_REASON))
-		return kf_fail(DENIED, "the certificate was revoked");
+		return kf_fail(NOT_ISSUED, "the certificate was revoked");
 	if (!c->request)
 		KF_TRY(from_certificate(call));
 	KF_TRY(check_same(call, call->object));
@@ -244,7 +290,7 @@ static kf_err find_for_certificate(struct op_call *call)
 	if (!o || !certify_is_allowed(call, o) || o->type != OBJECT_PUBLIC_KEY)
 		return KF_OK;
 	if (is_compromised(call, o))
-		return kf_fail(DENIED, "the key is compromised");
+		return kf_fail(NOT_ISSUED_KEY, "the key is compromised");
 	if (kf_ok(check_certifiable(call, o)) && kf_ok(check_same(call, o)))
 		c->public_key = object_ref(o);
 	return KF_OK;

@@ -102,7 +102,8 @@ static void set_authority(struct rig *r)
 			.rsa_bits = 2048,
 			.ec_bits = 256 } };
 	r->authority.may_issue[CERT_SERVER] = true;
-	OK(kf_ok(issue_ca_new(buf_slice(&r->ca.pem), &r->authority.ca)));
+	unsigned line;
+	OK(kf_ok(issue_ca_new(buf_slice(&r->ca.pem), &line, &r->authority.ca)));
 	r->w.server.authorities = &r->authority;
 	r->w.server.authorities_n = 1;
 }
@@ -302,7 +303,7 @@ TEST(dates_in_the_attributes_are_those_of_the_certificate)
 	X509_free(x);
 	EQ(state_of(&r.w, &id), STATE_PRE_ACTIVE);
 	attrs_set_date(&attrs, TAG_DEACTIVATION_DATE, r.w.now_s + 399 * DAY);
-	OK(kf_is(certify_with(&r, &attrs, csr(&r, &www), &id), KF_E_DENIED));
+	OK(kf_is(certify_with(&r, &attrs, csr(&r, &www), &id), KF_E_NOT_ISSUED_TIME));
 }
 
 TEST(a_pem_request_is_read_too_and_other_kinds_are_not)
@@ -320,6 +321,8 @@ TEST(a_pem_request_is_read_too_and_other_kinds_are_not)
 		.request = { (const uint8_t *)text, (size_t)n } };
 	OK(kf_ok(ask_certify(&r, KMIP_OPERATION_CERTIFY, &ask, &id)));
 	ask.request_type = KMIP_CERTIFICATE_REQUEST_TYPE_CRMF;
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &ask, &id), KF_E_FEATURE));
+	ask.uid = (struct kmip_uid){ 0 }; /* nor without a key */
 	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &ask, &id), KF_E_FEATURE));
 	X509_REQ_free(q);
 	BIO_free(out);
@@ -343,7 +346,7 @@ TEST(names_that_the_authority_does_not_issue_to_are_refused)
 		{ .cn = "www.example.com" },
 	};
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
-		OK(is_refused(&r, &shapes[i], KF_E_DENIED));
+		OK(is_refused(&r, &shapes[i], KF_E_NOT_ISSUED_NAME));
 	OK(kf_ok(certify(&r,
 		csr(&r, &(struct csr_shape){ .cn = "Single",
 				.sans = "DNS:single,DNS:A.B.EXAMPLE.com" }),
@@ -358,9 +361,9 @@ TEST(wildcards_and_networks_are_issued_where_they_are_allowed)
 		.address = { [10] = 255, [11] = 255, [12] = 127 }, .bits = 104
 	};
 	const struct csr_shape wide = { .sans = "DNS:*.example.com,IP:127.1.2.3" };
-	OK(is_refused(&r, &wide, KF_E_DENIED));
+	OK(is_refused(&r, &wide, KF_E_NOT_ISSUED_NAME));
 	r.authority.policy.allows_wildcards = true;
-	OK(is_refused(&r, &wide, KF_E_DENIED));
+	OK(is_refused(&r, &wide, KF_E_NOT_ISSUED_NAME));
 	r.authority.policy.networks = &loopback;
 	r.authority.policy.networks_n = 1;
 	OK(kf_ok(certify(&r, csr(&r, &wide), &id)));
@@ -371,8 +374,9 @@ TEST(wildcards_and_networks_are_issued_where_they_are_allowed)
 	const int at = X509_get_ext_by_NID(x, NID_subject_alt_name, -1);
 	EQ(X509_EXTENSION_get_critical(X509_get_ext(x, at)), 1);
 	X509_free(x);
-	OK(is_refused(&r, &(struct csr_shape){ .sans = "IP:128.0.0.1" }, KF_E_DENIED));
-	OK(is_refused(&r, &(struct csr_shape){ .sans = "IP:::1" }, KF_E_DENIED));
+	OK(is_refused(
+		&r, &(struct csr_shape){ .sans = "IP:128.0.0.1" }, KF_E_NOT_ISSUED_NAME));
+	OK(is_refused(&r, &(struct csr_shape){ .sans = "IP:::1" }, KF_E_NOT_ISSUED_NAME));
 }
 
 TEST(nothing_else_of_a_request_gets_into_the_certificate)
@@ -390,7 +394,7 @@ TEST(nothing_else_of_a_request_gets_into_the_certificate)
 	X509_free(x);
 	const struct csr_shape greedy = { .sans = "DNS:www.example.com",
 		.basic = "critical,CA:TRUE" };
-	OK(is_refused(&r, &greedy, KF_E_DENIED));
+	OK(is_refused(&r, &greedy, KF_E_NOT_ISSUED));
 }
 
 TEST(who_asks_must_have_the_key_and_it_must_be_the_named_one)
@@ -420,14 +424,14 @@ TEST(small_and_weak_keys_are_refused)
 					     KMIP_CERTIFICATE_REQUEST_TYPE_PKCS_10 };
 	q.request =
 		csr(&r, &(struct csr_shape){ .sans = "DNS:a.example.com", .key = small });
-	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id), KF_E_DENIED));
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id), KF_E_NOT_ISSUED_KEY));
 	q.request =
 		csr(&r, &(struct csr_shape){ .sans = "DNS:a.example.com", .key = rsa });
 	OK(kf_ok(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id)));
 	r.authority.policy.rsa_bits = 3072;
-	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id), KF_E_DENIED));
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id), KF_E_NOT_ISSUED_KEY));
 	r.authority.policy.ec_bits = 384;
-	OK(is_refused(&r, &www, KF_E_DENIED));
+	OK(is_refused(&r, &www, KF_E_NOT_ISSUED_KEY));
 	EVP_PKEY_free(small);
 	EVP_PKEY_free(rsa);
 }
@@ -438,16 +442,16 @@ TEST(an_authority_that_has_expired_or_lost_its_key_issues_nothing)
 	struct id id;
 	const int64_t now = r.w.now_s;
 	r.w.now_s = issue_ca_not_after(r.authority.ca);
-	OK(is_refused(&r, &www, KF_E_DENIED));
+	OK(is_refused(&r, &www, KF_E_AUTHORITY));
 	r.w.now_s = now;
 	OK(kf_ok(certify(&r, csr(&r, &www), &id)));
 	be(&r.w, "admin", true);
 	OK(kf_ok(revoke(&r.w, &r.ca_key, KMIP_REVOCATION_REASON_CODE_SUPERSEDED)));
-	OK(is_refused(&r, &www, KF_E_DENIED));
+	OK(is_refused(&r, &www, KF_E_AUTHORITY));
 	OK(kf_ok(destroy(&r.w, &r.ca_key)));
-	OK(is_refused(&r, &www, KF_E_DENIED));
+	OK(is_refused(&r, &www, KF_E_AUTHORITY));
 	r.authority.key = "nobody";
-	OK(is_refused(&r, &www, KF_E_DENIED));
+	OK(is_refused(&r, &www, KF_E_AUTHORITY));
 }
 
 TEST(certify_needs_the_right_to_the_authority_and_to_the_key)
@@ -482,7 +486,7 @@ TEST(the_authority_and_the_profile_may_be_named)
 	OK(kf_ok(certify_with(&r, &attrs, csr(&r, &www), &id)));
 	attrs_add_vendor_text(
 		&attrs, slice_of("keyfleet"), slice_of("profile"), slice_of("client"));
-	OK(kf_is(certify_with(&r, &attrs, csr(&r, &www), &id), KF_E_DENIED));
+	OK(kf_is(certify_with(&r, &attrs, csr(&r, &www), &id), KF_E_NOT_ISSUED));
 	r.authority.may_issue[CERT_CLIENT] = true;
 	OK(kf_ok(certify_with(&r, &attrs, csr(&r, &www), &id)));
 	X509 *x = certificate(&r, &id);
@@ -491,7 +495,7 @@ TEST(the_authority_and_the_profile_may_be_named)
 	buf_clear(&attrs);
 	attrs_add_vendor_text(
 		&attrs, slice_of("keyfleet"), slice_of("ca"), slice_of("other"));
-	OK(kf_is(certify_with(&r, &attrs, csr(&r, &www), &id), KF_E_INVALID_FIELD));
+	OK(kf_is(certify_with(&r, &attrs, csr(&r, &www), &id), KF_E_NO_AUTHORITY));
 }
 
 /* --- without a request --- */
@@ -535,9 +539,32 @@ TEST(without_a_request_the_subject_is_in_the_attributes_and_the_private_key_here
 	OK(links_to(&r, &pair.public_key, KMIP_LINK_TYPE_CERTIFICATE_LINK, &id));
 	/* The other half of this one is not here. */
 	q.uid = uid(&r.public_key);
-	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id), KF_E_DENIED));
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id), KF_E_NOT_ISSUED));
 	q.uid = uid(&pair.private_key);
 	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id), KF_E_OBJECT_TYPE));
+}
+
+TEST(since_2_0_the_subject_may_be_in_the_attributes_by_its_parts)
+{
+	RIG(r);
+	struct pair pair;
+	struct id id;
+	autobuf attrs = buf_new(4096), wrong = buf_new(4096);
+	attrs_add_text(&attrs, TAG_CERTIFICATE_SUBJECT_CN, slice_of("www.example.com"));
+	attrs_add_text(&attrs, TAG_CERTIFICATE_SUBJECT_O, slice_of("Example"));
+	attrs_add_text(&wrong, TAG_CERTIFICATE_SUBJECT_CN, slice_of("www.example.org"));
+	r.authority.policy.takes_whole_subject = true;
+	OK(kf_ok(create_p256(&r.w, "www", &pair)));
+	struct certify_request q = { .uid = uid(&pair.public_key),
+		.attributes = buf_slice(&attrs) };
+	OK(kf_ok(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id)));
+	X509 *x = certificate(&r, &id);
+	OK(chain_is_valid(&r, x));
+	EQ(X509_check_host(x, "www.example.com", 0, 0, NULL), 1);
+	EQ(X509_NAME_entry_count(X509_get_subject_name(x)), 2);
+	X509_free(x);
+	q.attributes = buf_slice(&wrong);
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &q, &id), KF_E_NOT_ISSUED_NAME));
 }
 
 /* --- a registered request --- */
@@ -645,10 +672,12 @@ TEST(a_key_that_is_known_to_be_compromised_is_not_certified)
 	OK(kf_ok(revoke(&r.w, &private_key, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE)));
 	be(&r.w, "alice", false);
 	any.request = csr(&r, &www);
-	OK(kf_is(ask_certify(&r, KMIP_OPERATION_CERTIFY, &any, &id), KF_E_DENIED));
-	OK(is_refused(&r, &www, KF_E_DENIED));
+	OK(kf_is(
+		ask_certify(&r, KMIP_OPERATION_CERTIFY, &any, &id), KF_E_NOT_ISSUED_KEY));
+	OK(is_refused(&r, &www, KF_E_NOT_ISSUED_KEY));
 	struct certify_request q = { .uid = uid(&old) };
-	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &id), KF_E_DENIED));
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &id),
+		KF_E_NOT_ISSUED_KEY));
 }
 
 TEST(a_certificate_of_a_compromised_public_key_is_not_renewed)
@@ -659,7 +688,8 @@ TEST(a_certificate_of_a_compromised_public_key_is_not_renewed)
 	OK(kf_ok(
 		revoke(&r.w, &r.public_key, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE)));
 	struct certify_request q = { .uid = uid(&old) };
-	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &id), KF_E_DENIED));
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &id),
+		KF_E_NOT_ISSUED_KEY));
 }
 
 /* --- the authority's name, and its records --- */
@@ -695,7 +725,7 @@ TEST(what_does_not_fit_into_its_record_is_not_issued)
 			OK(kf_ok(certify(
 				&r, csr(&r, &(struct csr_shape){ .sans = sans }), &id)));
 	}
-	OK(is_refused(&r, &(struct csr_shape){ .sans = sans }, KF_E_DENIED));
+	OK(is_refused(&r, &(struct csr_shape){ .sans = sans }, KF_E_NOT_ISSUED_NAME));
 }
 
 static bool is_printed(struct rig *r, bool has_whole_subject, const char *want)
@@ -763,7 +793,7 @@ TEST(renewing_brings_no_other_key_and_nothing_that_was_revoked)
 	OK(kf_ok(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &new)));
 	OK(kf_ok(revoke(&r.w, &new, KMIP_REVOCATION_REASON_CODE_KEY_COMPROMISE)));
 	q = (struct certify_request){ .uid = uid(&new) };
-	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &old), KF_E_DENIED));
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &old), KF_E_NOT_ISSUED));
 	q.uid = uid(&r.public_key);
 	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &old), KF_E_OBJECT_TYPE));
 }
@@ -796,7 +826,7 @@ TEST(what_the_authority_has_not_issued_is_not_renewed_without_a_request)
 	OK(kf_ok(register_get_response(&in, &a)));
 	keep_id(&a.uid, &id);
 	struct certify_request q = { .uid = uid(&id) };
-	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &new), KF_E_DENIED));
+	OK(kf_is(ask_certify(&r, KMIP_OPERATION_RE_CERTIFY, &q, &new), KF_E_NOT_ISSUED));
 	cert_free(&other);
 	cert_free(&leaf);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../pki.h"
 #include "crypt/keygen.h"
 #include "crypt/x509.h"
 #include "world.h"
@@ -424,6 +425,37 @@ TEST(alternative_names_are_words_in_1_0)
 		OK(slice_is(nth_of(&w, TAG_CERTIFICATE_SUBJECT,
 				    TAG_CERTIFICATE_SUBJECT_ALTERNATIVE_NAME, i),
 			strchr(names[i], ':') + 1));
+}
+
+/* RFC 5280 has 20 bytes at most; whoever registers a certificate has not made it. */
+TEST(a_serial_number_is_told_whole_however_long_it_is)
+{
+	READY(w, p);
+	struct id id;
+	uint8_t serial[100];
+	char hex[2 * sizeof(serial) + 1];
+	EVP_PKEY *key = pki_key();
+	X509 *x = pki_draft("long", key, 1, 3600);
+	unsigned char *der = NULL;
+	for (size_t i = 0; i < sizeof(serial); i++) {
+		serial[i] = (uint8_t)(i + 1);
+		sprintf(hex + 2 * i, "%02X", serial[i]);
+	}
+	ASN1_STRING_set(X509_get_serialNumber(x), serial, sizeof(serial));
+	X509_sign(x, key, EVP_sha256());
+	const int n = i2d_X509(x, &der);
+	const kf_err err = put(&w,
+		&(struct wish){ .type = OBJECT_CERTIFICATE,
+			.certificate_type = 1,
+			.value = { der, (size_t)n } },
+		&id);
+	OPENSSL_free(der);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	OK(kf_ok(err));
+	w.version = KMIP_1_0;
+	OK(kf_ok(attributes(&w, &id)));
+	OK(slice_is(field_of(&w, TAG_CERTIFICATE_IDENTIFIER, TAG_SERIAL_NUMBER), hex));
 }
 
 /* Whoever may sign with a key reads its public key, but not what a stranger says is one. */
