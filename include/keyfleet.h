@@ -293,7 +293,9 @@ enum { /* KMIP Cryptographic Usage Mask */
 	KF_MAY_MAC = 0x80,
 	KF_MAY_VERIFY_MAC = 0x100,
 	KF_MAY_DERIVE = 0x200,
-	KF_MAY_AGREE = 0x800
+	KF_MAY_AGREE = 0x800,
+	KF_MAY_SIGN_CERTIFICATES = 0x1000,
+	KF_MAY_SIGN_CRLS = 0x2000
 };
 
 typedef struct kf_object kf_object;

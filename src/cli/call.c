@@ -237,6 +237,20 @@ kf_err key_name_check(const char *name)
 		"a key's name is 1 to 240 bytes, without control characters");
 }
 
+kf_err certificate_find(struct cli *c, struct slice der, char ret[KEY_ID_TEXT])
+{
+	autobuf attrs = buf_new(4096), answer = buf_new(CALL_PAYLOAD_MAX);
+	struct ttlv_reader uids;
+	struct slice id;
+	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_CERTIFICATE);
+	add_digest(&attrs, der);
+	KF_TRY(locate(c, &attrs, &answer, &uids));
+	return locate_next_uid(&uids, &id)
+		       ? slice_to_text(id, ret, KEY_ID_TEXT)
+		       : kf_fail(NOT_FOUND, "the key servers do not have this "
+					    "certificate, or this client may not see it");
+}
+
 static bool looks_like_id(const char *s)
 {
 	return strlen(s) == 36 && strspn(s, "0123456789abcdef-") == 36;

@@ -51,6 +51,8 @@ kf_err key_find(struct cli *c, const char *name_or_id, struct key_ids *ret);
 kf_err key_has_name(struct cli *c, const char *name, struct key_ids *ret);
 /* The pair whose public half this is; NOT_FOUND without a note.  Keys that were revoked do not count. */
 kf_err key_find_spki(struct cli *c, struct slice spki, struct key_ids *ret);
+/* The object of these bytes (DER of a certificate), by its Digest; NOT_FOUND without a note. */
+kf_err certificate_find(struct cli *c, struct slice der, char ret[KEY_ID_TEXT]);
 /* All attributes, canonical. */
 kf_err key_attributes(struct cli *c, const char *id, struct buf *ret);
 /* SubjectPublicKeyInfo of a key pair. */

@@ -107,9 +107,9 @@ static kf_err create_on_tokens(struct cli *c, struct creation *q)
 static kf_err read_use(const struct cli *c, struct creation *q)
 {
 	KF_TRY(key_usage_read(c, q->use, &q->wish.usage));
-	return q->wish.usage && (q->tokens.pool || q->tokens.is_local || q->wish.wraps)
-		       ? kf_fail(INVALID_FIELD,
-				 "--use is for keys of the key server's own")
+	return q->wish.usage && (q->tokens.is_local || q->wish.wraps)
+		       ? kf_fail(INVALID_FIELD, "--use is kept by the key server: not "
+						"with --local, nor with --wraps")
 		       : KF_OK;
 }
 
@@ -126,6 +126,8 @@ static kf_err create(struct cli *c, struct creation *q)
 	if (q->wish.wraps && !is_secret)
 		return kf_fail(
 			INVALID_FIELD, "--wraps is for keys of AES: --type aes:256");
+	if (is_secret && q->tokens.pool && q->wish.usage)
+		return kf_fail(INVALID_FIELD, "on tokens --use is for key pairs");
 	if (is_secret && q->tokens.is_local)
 		return kf_fail(INVALID_FIELD,
 			"keys of AES are made through a key server, whose objects tell "
@@ -356,6 +358,8 @@ const struct command command_key_create = {
 		"               hmac-sha512:512 [ec:P-256]; rsa:1024 where the key "
 		"server\n"
 		"               has legacy_rsa_1024 = yes\n" KEY_USAGE_HELP
+		"               [sign; RSA: sign,decrypt]; an authority's: "
+		"sign,certificate-sign,crl-sign\n"
 		"  --inactive   do not activate it: see `keyfleet key activate`\n"
 		"  --wraps      of AES: it wraps and unwraps other keys (AES Key Wrap "
 		"with "

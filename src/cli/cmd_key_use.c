@@ -4,14 +4,13 @@
  */
 #include "base/mem.h"
 #include "cli/call.h"
+#include "cli/key_csr.h"
 #include "cli/tokens.h"
 #include "client/keyref.h"
-#include "crypt/x509.h"
 #include "kmip/activate.h"
 #include "kmip/attrs.h"
 #include "kmip/destroy.h"
 #include "kmip/revoke.h"
-#include "kmip/sign.h"
 #include "kmip/token_admin.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,80 +32,18 @@ static kf_err run_ref(struct cli *c)
 	return KF_OK;
 }
 
-struct remote_signer {
-	struct cli *cli;
-	const char *id;
-};
-
-/* The data travel whole, so that the key server sees that it signs a request for this very key. */
-static kf_err sign_info(
-	void *arg, const struct mech *mech, struct slice info, struct buf *sig)
-{
-	const struct remote_signer *s = arg;
-	const struct hash *hash = hash_get(mech->hash);
-	const struct sign_request q = {
-		.uid = kmip_uid_text(slice_of(s->id)),
-		.has_parameters = true,
-		.parameters = {
-			.padding_method = mech->kmip_padding,
-			.hashing_algorithm = hash ? hash->kmip : 0,
-			.digital_signature_algorithm = mech->kmip_signature,
-		},
-		.has_data = true,
-		.data = info,
-	};
-	autopayload p;
-	payload_init(&p);
-	sign_put_request(&p.w, &q);
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	KF_TRY(cli_call(s->cli, KMIP_OPERATION_SIGN, &p, &answer));
-	struct ttlv_reader r = answer_reader(&answer);
-	struct sign_response a = { 0 };
-	KF_TRY(sign_get_response(&r, &a));
-	buf_add_slice(sig, a.signature);
-	return buf_err(sig);
-}
-
-static kf_err split_names(char *text, const char **ret, size_t max)
-{
-	size_t n = 0;
-	char *state = NULL;
-	for (char *name = strtok_r(text, ", ", &state); name;
-		name = strtok_r(NULL, ", ", &state)) {
-		if (n + 1 == max)
-			return kf_fail(TOO_BIG, "too many names");
-		ret[n++] = name;
-	}
-	ret[n] = NULL;
-	return KF_OK;
-}
-
 static kf_err run_csr(struct cli *c)
 {
-	const char *subject = NULL, *names = NULL;
-	const struct cli_option options[] = { { "subject", &subject, NULL },
-		{ "names", &names, NULL } };
+	struct key_csr q = { 0 };
+	struct key_ids ids;
+	const struct cli_option options[] = { { "subject", &q.subject, NULL },
+		{ "names", &q.names, NULL } };
 	KF_TRY(cli_options(c, options, 2));
 	KF_TRY(cli_operands(c, 1, 1));
-	char text[4096] = "", cn[256];
-	const char *sans[SAN_MAX + 1];
-	KF_TRY(slice_to_text(slice_of(names), text, sizeof(text)));
-	KF_TRY(split_names(text, sans, SAN_MAX + 1));
-	snprintf(cn, sizeof(cn), "CN=%s", sans[0] ? sans[0] : c->argv[0]);
-
-	struct key_ids ids;
-	KF_TRY(key_find(c, c->argv[0], &ids));
-	autobuf spki = buf_new(SPKI_MAX), pem = buf_new(CERT_PEM_MAX);
-	KF_TRY(key_spki(c, &ids, &spki));
-	struct remote_signer signer = { c, ids.id };
-	const struct csr_wish wish = {
-		.spki = buf_slice(&spki),
-		.subject = subject ? subject : cn,
-		.sans = sans[0] ? sans : NULL,
-		.sign = sign_info,
-		.arg = &signer,
-	};
-	KF_TRY(csr_make(&wish, &pem));
+	q.key = c->argv[0];
+	KF_TRY(key_find(c, q.key, &ids));
+	autobuf pem = buf_new(CERT_PEM_MAX);
+	KF_TRY(key_csr_make(c, &q, &ids, &pem));
 	fwrite(pem.p, 1, pem.n, stdout);
 	return KF_OK;
 }

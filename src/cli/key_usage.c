@@ -23,6 +23,8 @@ static const struct word {
 	{ "verify-mac", MAY(MAC_VERIFY) },
 	{ "derive", MAY(DERIVE_KEY) },
 	{ "agree", MAY(KEY_AGREEMENT) },
+	{ "certificate-sign", MAY(CERTIFICATE_SIGN) },
+	{ "crl-sign", MAY(CRL_SIGN) },
 };
 
 static uint32_t bit_of(const char *word, size_t n)

@@ -7,7 +7,9 @@
 
 #define KEY_USAGE_HELP                                                                   \
 	"  --use LIST   what it is for: sign, verify, encrypt, decrypt, wrap, unwrap, "  \
-	"mac,\n               verify-mac, derive, agree; with commas between\n"
+	"mac,\n               verify-mac, derive, agree, certificate-sign, crl-sign; "   \
+	"with "                                                                          \
+	"commas between\n"
 
 /* "encrypt,decrypt" into a Cryptographic Usage Mask; NULL: 0.  INVALID_FIELD with a note. */
 kf_err key_usage_read(const struct cli *c, const char *text, uint32_t *ret);

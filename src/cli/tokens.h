@@ -45,9 +45,10 @@ struct key_wish {
 	const struct alg *alg;
 	unsigned copies; /* 0: on every token */
 	const char *token;
+	uint32_t
+		usage; /* what the key server lets it be used for; 0: what its type is for */
 	bool is_inactive;
-	uint32_t usage; /* of a key server's own; 0: what its type is for */
-	bool wraps;     /* AES: other keys, and nothing else */
+	bool wraps; /* AES: other keys, and nothing else */
 };
 
 struct tokens;

@@ -325,9 +325,9 @@ static void put_place(
 static kf_err put_attributes(const struct tokens *t, const struct key_wish *wish,
 	struct create_key_pair_request *q, struct buf sets[3])
 {
-	uint32_t usage = KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN;
+	uint32_t usage = wish->usage ? wish->usage : KMIP_CRYPTOGRAPHIC_USAGE_MASK_SIGN;
 	char public_name[256];
-	if (wish->alg->family == FAMILY_RSA)
+	if (wish->alg->family == FAMILY_RSA && !wish->usage)
 		usage |= KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT;
 	snprintf(public_name, sizeof(public_name), "%s.pub", wish->name);
 	attrs_add_enum(&sets[0], TAG_CRYPTOGRAPHIC_ALGORITHM, wish->alg->kmip_algorithm);

@@ -103,7 +103,7 @@ static uint32_t usage_of(const kf_new_object *q, kf_object_type type)
 static uint32_t usage_of_public(uint32_t of_private)
 {
 	uint32_t usage = 0;
-	if (of_private & KF_MAY_SIGN)
+	if (of_private & (KF_MAY_SIGN | KF_MAY_SIGN_CERTIFICATES | KF_MAY_SIGN_CRLS))
 		usage |= KF_MAY_VERIFY;
 	if (of_private & KF_MAY_DECRYPT)
 		usage |= KF_MAY_ENCRYPT;

@@ -27,7 +27,8 @@ static kf_err fill(X509_REQ *req, const struct csr_wish *wish, const struct pubk
 	CLEANUP(ossl_name_freep) X509_NAME *name = X509_NAME_new();
 	if (!name)
 		return ossl_fail(NOMEM, "subject");
-	KF_TRY(names_add_subject(name, wish->subject));
+	if (wish->subject)
+		KF_TRY(names_add_subject(name, wish->subject));
 	if (!X509_REQ_set_version(req, 0) || !X509_REQ_set_subject_name(req, name) ||
 		!X509_REQ_set_pubkey(req, pubkey_pkey(key)))
 		return ossl_fail(CRYPTO, "certification request");

@@ -35,13 +35,19 @@ void cert_free(struct cert *c);
 /* SHA-256 of the DER of the first certificate in the text. */
 kf_err cert_fingerprint(struct slice pem, uint8_t ret[FINGERPRINT_SIZE]);
 kf_err cert_not_after(struct slice pem, int64_t *ret); /* seconds since 1970 */
+kf_err cert_dates(struct slice pem, int64_t *ret_from, int64_t *ret_to);
+/* Is it for this key, with these alternative names (as csr_wish has them; NULL: none) in this order, and no others? */
+kf_err cert_is_for(
+	struct slice pem, struct slice spki, const char *const *sans, bool *ret);
+/* The same for key and names of a PKCS#10 request, in PEM or DER. */
+kf_err cert_is_for_request(struct slice pem, struct slice csr, bool *ret);
 kf_err cert_common_name(struct slice pem, char *ret, size_t size);
 kf_err cert_to_der(struct slice pem, struct buf *ret);
 kf_err cert_from_der(struct slice der, struct buf *ret_pem);
 
 /* A certification request whose key is elsewhere: sign() gets the CertificationRequestInfo and
  * appends the signature made by `mech`.  subject is "CN=www.example,O=Example" (commas and
- * backslashes escaped by a backslash). */
+ * backslashes escaped by a backslash); NULL: none, the names are all there is. */
 typedef kf_err csr_sign_fn(
 	void *arg, const struct mech *mech, struct slice info, struct buf *sig);
 struct csr_wish {

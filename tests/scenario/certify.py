@@ -3,21 +3,23 @@
 """A key server as a small authority: what it issues is what OpenSSL accepts and a TLS server serves with, whether the
 authority's key is in software or on a card."""
 import glob
+import json
 import os
+import shutil
 import ssl
 import subprocess
+import time
 
 from scenario import expect, run, skip
-from token_wire import IMPORT_SHARE, NAME, USAGE, Admin, Refused
+from token_wire import IMPORT_SHARE, NAME, Admin, Refused
 from hsm import Pcscd, VirtualCards, missing
-from lab import KeyServer, Lab, free_port, wait_until
+from lab import BIN, KeyServer, Lab, free_port, wait_until
 from ttlv import enum, find, int_, item, octets, struct_, text
 
-CREATE_PAIR, CERTIFY, RECERTIFY, GET, LOCATE, DESTROY, REVOKE, QUERY = 0x02, 0x06, 0x07, 0x0A, 0x08, 0x14, 0x13, 0x18
+CERTIFY, RECERTIFY, GET, LOCATE, DESTROY, REVOKE, QUERY = 0x06, 0x07, 0x0A, 0x08, 0x14, 0x13, 0x18
 NOW = item(0x420001, 9, (1).to_bytes(8, "big"))
 OFFSET = item(0x420058, 10, bytes(4))
 DENIED, INVALID_CSR, UNSUPPORTED = 0x0C, 0x2F, 0x05
-SIGN_CERTIFICATES = 0x1001  # and requests, once: its own
 
 
 class Authority(Lab):
@@ -38,13 +40,9 @@ class Authority(Lab):
             f.write("\n" + lines)
         self.server.start()
 
-    def authority(self, name, *pool):
+    def authority(self, name, *more):
         """Its key is made at the server, its certificate by the root."""
-        own = [struct_(0x420008, text(0x42009D, "keyfleet"), text(0x42000A, "pool"), text(0x42000B, p)) for p in pool]
-        self.admin.ask(CREATE_PAIR, struct_(0x420126, enum(0x420028, 6), struct_(0x420029, enum(0x420075, 7)))
-                       + struct_(0x420127, struct_(0x420053, text(NAME, name), enum(0x420054, 1)),
-                                 int_(USAGE, SIGN_CERTIFICATES), NOW, *own)
-                       + struct_(0x420128, int_(USAGE, 2), NOW))
+        self.server.keyfleet("key", "create", name, "--use", "sign,certificate-sign,crl-sign", *more)
         self.write(f"{name}.csr", self.server.keyfleet("key", "csr", name, "--subject", f"CN={name}").stdout)
         self.write("ca.ext", "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n"
                    "subjectKeyIdentifier=hash\n")
@@ -154,6 +152,131 @@ def claim_a_renewed_certificate_takes_the_names(lab):
     lab.verify("renewed.pem", "soft")
 
 
+def rows(done):
+    return json.loads(done.stdout)
+
+
+def blocks(text):
+    return text.count("-----BEGIN CERTIFICATE-----")
+
+
+def cert(lab, *arguments, status=0):
+    done = lab.server.keyfleet("--json", "cert", *arguments, check=False)
+    expect(done.returncode == status, f"cert {arguments}: {done.returncode} {done.stdout} {done.stderr}")
+    return rows(done) if done.stdout else []
+
+
+def lasts_days(lab, pem):
+    """Whole days until its end."""
+    end = lab.run(["openssl", "x509", "-in", pem, "-noout", "-enddate"]).stdout.split("=")[1].strip()
+    return round((ssl.cert_time_to_seconds(end) - time.time()) / 86400, 1)
+
+
+def claim_what_the_command_line_makes_for_authorities_may_sign_certificates(lab):
+    told = {r["name"]: r["value"] for r in lab.server.keyfleet_json("key", "show", "soft")}
+    mask = told["Cryptographic Usage Mask"]
+    expect("Certificate Sign" in mask and "CRL Sign" in mask and "Decrypt" not in mask, mask)
+    done = lab.server.keyfleet("key", "create", "odd", "--use", "sing", check=False)
+    expect(done.returncode == 2 and "`sing`" in done.stderr, done.stderr)
+
+
+def claim_the_command_line_has_a_certificate_issued_for_a_key_of_the_key_servers(lab):
+    lab.server.keyfleet("key", "create", "www", "--type", "ec:P-256")
+    out = lab.path("www.pem")
+    asked = ("issue", "www", "--names", "localhost,www.example.com", "--ca", "soft", "--name", "www-tls", "--out", out)
+    row, = cert(lab, *asked, "--mode", "640")
+    expect(row["result"] == "issued" and row["ca"] == "soft" and row["file"] == out, row)
+    text = open(out).read()
+    expect(blocks(text) == 2 and text == row["certificate"], "not the certificate and its authority's")
+    expect(os.stat(out).st_mode & 0o777 == 0o640, oct(os.stat(out).st_mode))
+    lab.verify("www.pem", "www")  # the file has all that is between it and the root
+    spki = lab.run(["openssl", "x509", "-in", out, "-noout", "-pubkey"]).stdout
+    expect(spki == lab.run(["openssl", "req", "-in", lab.write("www.csr", lab.server.keyfleet("key", "csr", "www").stdout),
+                            "-noout", "-pubkey"]).stdout, "it is for another key")
+    # Asked for again nothing happens; with other names it does.
+    row, = cert(lab, *asked)
+    expect(row["result"] == "not due" and open(out).read() == text, row)
+    done = lab.server.keyfleet("cert", "issue", "www", "--names", "localhost", "--ca", "soft")
+    expect(blocks(done.stdout) == 2 and not done.stderr, done.stdout + done.stderr)
+
+
+def claim_the_command_line_has_a_request_certified_whose_key_is_elsewhere(lab):
+    lab.csr("DNS:localhost")
+    row, = cert(lab, "issue", "--csr", lab.path("leaf.csr"), "--ca", "soft", "--days", "3", "--out", lab.path("cli-leaf.pem"))
+    expect(2.9 <= lasts_days(lab, "cli-leaf.pem") <= 3, lasts_days(lab, "cli-leaf.pem"))
+    lab.verify("cli-leaf.pem", "cli-leaf")
+    lab.serves("cli-leaf.pem", "cli-leaf")
+    row, = cert(lab, "issue", "--csr", lab.path("leaf.csr"), "--ca", "soft", "--out", lab.path("cli-leaf.pem"))
+    expect(row["result"] == "not due", row)
+
+
+def claim_the_command_line_says_why_nothing_was_issued(lab):
+    def refused_with(word, *arguments, status=1):
+        done = lab.server.keyfleet("cert", *arguments, check=False)
+        expect(done.returncode == status and word in done.stderr and not done.stdout, f"{arguments}: {done}")
+    out = lab.path("never.pem")
+    refused_with("does not issue to such a name", "issue", "www", "--names", "www.example.org", "--out", out)
+    refused_with("no such authority", "issue", "www", "--names", "localhost", "--ca", "nobody", "--out", out)
+    refused_with("for so long", "issue", "www", "--names", "localhost", "--days", "4000", "--out", out)
+    refused_with("no key has this name", "issue", "nokey", "--names", "localhost", "--out", out)
+    refused_with("--names", "issue", "www", "--out", out, status=2)
+    refused_with("--days", "issue", "www", "--names", "localhost", "--days", "0", status=2)
+    refused_with("--mode", "issue", "www", "--names", "localhost", "--mode", "888", "--out", out, status=2)
+    refused_with("no such file", "renew", "--out", lab.path("nowhere", "x.pem"), "--force", "www-tls")
+    expect(not os.path.exists(out), "a file was written")
+
+
+def claim_a_renewal_takes_the_place_of_the_file_when_it_is_due(lab):
+    out = lab.path("www.pem")
+    before = open(out).read()
+    row, = cert(lab, "renew", out, status=3)
+    expect(row["result"] == "not due" and open(out).read() == before, row)
+    row, = cert(lab, "renew", out, "--within", "91")
+    expect(row["result"] == "renewed" and open(out).read() == row["certificate"] != before, row)
+    expect(os.stat(out).st_mode & 0o777 == 0o640, oct(os.stat(out).st_mode))
+    expect(blocks(open(out).read()) == 2, "without the authority's")
+    lab.verify("www.pem", "www")
+    # The next host with the old file gets the same one, and no other.
+    other = lab.write("other.pem", before, 0o600)
+    taken, = cert(lab, "renew", other, "--within", "91", status=0)
+    expect(taken["result"] in ("taken over", "renewed"), taken)
+    expect(os.stat(other).st_mode & 0o777 == 0o600, oct(os.stat(other).st_mode))
+
+
+def claim_what_was_renewed_elsewhere_is_taken_over(lab):
+    first, second = lab.path("first.pem"), lab.path("second.pem")
+    cert(lab, "issue", "www", "--names", "localhost", "--ca", "soft", "--days", "2", "--out", first)
+    shutil.copy(first, second)
+    row, = cert(lab, "renew", first, "--within", "30", "--days", "40")
+    expect(row["result"] == "renewed" and lasts_days(lab, first) > 39, row)
+    taken, = cert(lab, "renew", second, "--within", "30")
+    expect(taken["result"] == "taken over" and taken["id"] == row["id"], taken)
+    expect(open(first).read() == open(second).read(), "another certificate")
+    # Whoever does not say how long gets as long as it was.
+    row, = cert(lab, "renew", "www", "--force", "--out", first)
+    expect(39 < lasts_days(lab, first) <= 40.1, lasts_days(lab, first))
+
+
+def claim_several_files_are_renewed_whatever_becomes_of_the_others(lab):
+    strange = lab.write("strange.pem", open(lab.path("root.pem")).read())
+    done = lab.server.keyfleet("--json", "cert", "renew", strange, lab.path("first.pem"), "--within", "99", check=False)
+    expect(done.returncode == 1 and "strange.pem" in done.stderr, f"{done}")
+    row, = rows(done)
+    expect(row["result"] == "renewed" and row["file"] == lab.path("first.pem"), row)
+
+
+def claim_a_damaged_chain_is_a_mistake_with_its_line(lab):
+    chain = open(lab.path("soft-chain.pem")).read()
+    line = chain[:chain.rindex("-----BEGIN")].count("\n") + 1
+    whole = open(lab.conf_path).read()
+    broken = lab.write("broken.pem", chain[:-60])
+    conf = os.path.join(lab.server.dir, "broken.conf")
+    with open(conf, "w") as f:
+        f.write(whole.replace(lab.path("soft-chain.pem"), broken))
+    done = lab.run([os.path.join(BIN, "keyfleetd"), "--config", conf, "--check"], check=False)
+    expect(done.returncode != 0 and f"{broken}:{line}:" in done.stderr + done.stdout, f"{done}")
+
+
 def claim_an_authority_whose_key_is_on_a_card_issues_too(lab):
     if lab.why_not:
         skip(lab.why_not)
@@ -164,7 +287,7 @@ def claim_an_authority_whose_key_is_on_a_card_issues_too(lab):
     serial, = lab.admin.tokens()
     lab.admin.init(serial, "card")
     lab.admin.act(IMPORT_SHARE, serial, octets(0x54002C, bytes(range(32))))
-    lab.authority("card", "main")
+    lab.authority("card", "--pool", "main")
     wait_until("the card", lambda: int(next(iter(lab.admin.tokens().values()))["keys"]) > 0)
     before = int(lab.admin.tokens()[serial]["signatures"])
     lab.fetch(lab.issue(lab.csr("DNS:localhost"), "card"), "card-leaf.pem")
