@@ -183,4 +183,7 @@ void doctor_sqlite(struct doctor *d, const char *path);
 void doctor_postgresql(struct doctor *d, const char *conninfo, const char *where);
 void doctor_backup_age(struct doctor *d, const char *audit);
 void doctor_pools(struct doctor *d);
+/* Metrics of the key server, by its health endpoint: no right is needed for that. */
+kf_err doctor_page(const struct doctor *d, struct buf *ret);
+void doctor_authorities(struct doctor *d);
 void doctor_units(struct doctor *d);

@@ -81,13 +81,9 @@ static void print_date(int64_t at, int64_t now, char *ret, size_t size)
 		snprintf(ret, size, "%s, %s", date, at < now ? "hours ago" : "in hours");
 }
 
-struct doctor_dates doctor_dates(const X509 *certificate)
+static struct doctor_dates judge(int64_t from, int64_t to, bool is_soon)
 {
-	int64_t from = seconds_of(X509_get0_notBefore(certificate));
-	int64_t to = seconds_of(X509_get0_notAfter(certificate));
 	int64_t now = clock_wall_s();
-	bool is_soon =
-		to - now < (int64_t)SOON_DAYS * DAY_S && to - now < (to - from) / 3;
 	struct doctor_dates d = { .validity = is_soon ? CERT_SOON : CERT_FINE,
 		.word = "expires on" };
 	if (now > to)
@@ -96,6 +92,20 @@ struct doctor_dates doctor_dates(const X509 *certificate)
 		d = (struct doctor_dates){ CERT_FUTURE, "is not valid before", "" };
 	print_date(d.validity == CERT_FUTURE ? from : to, now, d.date, sizeof(d.date));
 	return d;
+}
+
+struct doctor_dates doctor_dates_between(int64_t from, int64_t to, int soon_days)
+{
+	return judge(from, to, to - clock_wall_s() < (int64_t)soon_days * DAY_S);
+}
+
+struct doctor_dates doctor_dates(const X509 *certificate)
+{
+	int64_t from = seconds_of(X509_get0_notBefore(certificate));
+	int64_t to = seconds_of(X509_get0_notAfter(certificate));
+	int64_t left = to - clock_wall_s();
+	return judge(
+		from, to, left < (int64_t)SOON_DAYS * DAY_S && left < (to - from) / 3);
 }
 
 bool doctor_has_role(X509 *certificate, bool is_server)

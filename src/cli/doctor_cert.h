@@ -20,6 +20,8 @@ struct doctor_dates {
 	char date[64];    /* "2026-12-01, in 10 days" */
 };
 struct doctor_dates doctor_dates(const X509 *certificate);
+/* CERT_SOON: less than so many days are left. */
+struct doctor_dates doctor_dates_between(int64_t from, int64_t to, int soon_days);
 
 /* Extended key usage names this role and not the other. */
 bool doctor_has_role(X509 *certificate, bool is_server);

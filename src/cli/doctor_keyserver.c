@@ -345,6 +345,7 @@ void doctor_keyserver(struct doctor *d)
 	check_space(d, audit.path);
 	doctor_backup_age(d, audit.path);
 	doctor_pools(d);
+	doctor_authorities(d);
 	if (d->keyserver_pid)
 		check_process(d);
 }

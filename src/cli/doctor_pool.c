@@ -131,8 +131,7 @@ static void judge_overflows(struct doctor *d, const struct buf *page)
 		doctor_fine(d, CHECK_POOL_OVERFLOWS, d->server_path);
 }
 
-/* By its health endpoint: no right is needed for that. */
-static kf_err ask(const struct doctor *d, struct buf *ret)
+kf_err doctor_page(const struct doctor *d, struct buf *ret)
 {
 	const char *listen = doctor_conf_get(&d->server_conf, "health", "listen", "");
 	const char *colon = strrchr(listen, ':');
@@ -170,7 +169,7 @@ void doctor_pools(struct doctor *d)
 		if (!is_first(c, i))
 			continue;
 		if (pools++ == 0)
-			e = ask(d, &page);
+			e = doctor_page(d, &page);
 		check_pool(d, c->item[i].label);
 		if (kf_ok(e))
 			judge_pool(d, &page, c->item[i].label);

@@ -7,6 +7,8 @@
 #include "keyfleetd/server.h"
 #include "keyfleetd/tokens.h"
 #include "metric/process.h"
+#include "op/authority.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -354,6 +356,23 @@ static void read_expiry(struct metric_out *o)
 	put_expiry(o, "server", ends.certificate_s);
 	put_expiry(o, "ca", ends.authority_s);
 	put_expiry(o, "crl", ends.revoked_s);
+	const struct op_server *server = &server_of(o)->op;
+	for (size_t i = 0; i < server->authorities_n; i++) {
+		char name[AUTHORITY_NAME_SIZE + 4];
+		snprintf(name, sizeof(name), "ca:%s", server->authorities[i].name);
+		put_expiry(o, name, issue_ca_not_after(server->authorities[i].ca));
+	}
+}
+
+static void read_authority(struct metric_out *o)
+{
+	const struct op_server *server = &server_of(o)->op;
+	for (size_t i = 0; i < server->authorities_n; i++) {
+		const struct authority *a = &server->authorities[i];
+		metric_put(o, 1, a->name,
+			authority_state_word(authority_state(
+				a, authority_key(server, a), clock_wall_s())));
+	}
 }
 
 static void read_secret(struct metric_out *o)

@@ -908,6 +908,52 @@ def claim_what_pools_of_tokens_need_is_named(lab):
     expect(len(told) == 3 and "no.comm" in told[0] and "/no/module.so" in told[1] and "0644" in told[2], told)
 
 
+def authority(lab, name, days, *when):
+    """A self-signed certificate for the key `web-ca`."""
+    lab.write("web-ca.ext", "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n"
+              "subjectKeyIdentifier=hash\n")
+    lab.run([*when, "openssl", "x509", "-req", "-in", "web-ca.csr", "-CA", "ca-root.pem", "-CAkey", "ca-root.key", "-days",
+             str(days), "-extfile", "web-ca.ext", "-out", name])
+    return open(lab.path(name)).read() + open(lab.path("ca-root.pem")).read()
+
+
+def claim_what_authorities_need_is_named(lab):
+    conf = os.path.join(lab.server.dir, "keyfleetd.conf")
+    lab.server.keyfleet("key", "create", "web-ca", "--use", "sign,certificate-sign,crl-sign")
+    lab.write("web-ca.csr", lab.server.keyfleet("key", "csr", "web-ca", "--subject", "CN=web").stdout)
+    lab.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+             "ca-root.key", "-out", "ca-root.pem", "-days", "900", "-subj", "/CN=root", "-addext",
+             "keyUsage=critical,keyCertSign,cRLSign"])
+    chain = lab.write("web-ca.pem", authority(lab, "a.pem", 400))
+    text = open(conf).read() + f"\n[ca web]\ncertificate = {chain}\nkey = web-ca\nnames = .example.org\n"
+    with lab.changed(conf, text):
+        set_option(conf, "health", "listen", f"127.0.0.1:{free_port()}")
+        well((0, [f for f in lab.key_host()[1] if f["state"] != "WARN"]), "ca-certificate", "ca-valid")
+        unseen = [f for f in lab.key_host()[1] if f["id"] == "ca-key"]
+        expect([f["state"] for f in unseen] == ["UNSEEN"], unseen)
+        lab.server.process.stop()
+        lab.server.start()
+        well(lab.key_host(), "ca-certificate", "ca-valid", "ca-key")
+        with lab.changed(chain, authority(lab, "b.pem", 20)):
+            found = only(lab.key_host(), "ca-expires", "[ca web]", chain, " days", state="WARN")
+            expect("keyfleet key csr web-ca" in found["remedy"], found)
+        with lab.changed(chain, open(chain).read()[:-60]):
+            only(lab.key_host(), "ca-certificate", "part of a certificate", f"{chain}:", but=("keyserver-config",))
+        strange = open(lab.path("a.pem")).read() + open(os.path.join(lab.server.dir, "ca.pem")).read()
+        with lab.changed(chain, strange):
+            only(lab.key_host(), "ca-certificate", "has not signed the one before", but=("keyserver-config",))
+        if shutil.which("faketime"):
+            with lab.changed(chain, authority(lab, "c.pem", 20, "faketime", "-30 days")):
+                only(lab.key_host(), "ca-valid", "has expired on")
+        lab.server.keyfleet("key", "revoke", "web-ca")
+        only(lab.key_host(), "ca-key", "[ca web]", "not active", "keyfleet key create NAME --use sign,certificate-sign")
+        lab.server.keyfleet("key", "destroy", "web-ca", "--yes")
+        only(lab.key_host(), "ca-key", "keyfleet key create NAME")
+    lab.server.process.stop()
+    lab.server.start()
+    well(lab.key_host(), "keyserver-config")
+
+
 def claim_a_disk_without_room_for_the_audit_log_is_named(lab):
     conf = os.path.join(lab.server.dir, "keyfleetd.conf")
     audit = os.path.join(lab.server.dir, "audit")
