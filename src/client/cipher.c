@@ -179,15 +179,20 @@ static bool is_whole(const struct decrypt_request *q, const struct decrypt_respo
 	       (!q->parameters.has_tag_length || a->tag.n == TAG_MAX);
 }
 
+static const char *prepare(const struct kf_client *c, const kf_cipher_request *q,
+	bool decrypts, struct decrypt_request *ret)
+{
+	const char *why = cipher_plan(q, decrypts, ret);
+	return why ? why : typed_fits(c, q->size, q->additional_data.size);
+}
+
 kf_result kf_cipher_encrypt(struct kf_client *client, const kf_cipher_request *request,
 	kf_encrypted *ret, kf_call *call)
 {
 	static const struct typed encrypt = { KMIP_OPERATION_ENCRYPT, cipher_encrypt_put,
 		encrypt_get, 0, 0 };
 	struct decrypt_request q;
-	const char *why = cipher_plan(request, false, &q);
-	if (!why)
-		why = typed_fits(client, request->size, request->additional_data.size);
+	const char *why = prepare(client, request, false, &q);
 	if (why)
 		return status_refuse(call, KF_INVALID_ARGUMENT, why);
 	autobuf answer = buf_new(client->fleet.setup.message_max);
@@ -207,9 +212,7 @@ kf_result kf_cipher_decrypt(struct kf_client *client, const kf_cipher_request *r
 	static const struct typed decrypt = { KMIP_OPERATION_DECRYPT, cipher_decrypt_put,
 		decrypt_get, 0, 0 };
 	struct decrypt_request q;
-	const char *why = cipher_plan(request, true, &q);
-	if (!why)
-		why = typed_fits(client, request->size, request->additional_data.size);
+	const char *why = prepare(client, request, true, &q);
 	if (why)
 		return status_refuse(call, KF_INVALID_ARGUMENT, why);
 	autobuf answer = buf_new(client->fleet.setup.message_max);

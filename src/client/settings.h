@@ -29,7 +29,7 @@ enum { SETTINGS_TIMEOUT_MAX_MS = 600000 };
 	SETTINGS_ROW(in, base, "key", key, CONF_PATH,      NULL,  0, 0,           "our private key, PEM, readable by us alone"), \
 	SETTINGS_ROW(in, base, "timeout", timeout_ms, CONF_DURATION,  "10s", 1, 600000,      "how long a call may take, all attempts together"), \
 	SETTINGS_ROW(in, base, "connect_timeout", connect_timeout_ms, CONF_DURATION,  "2s",  1, 60000,       "how long connecting to a server may take, TLS included"), \
-	SETTINGS_ROW(in, base, "patience", patience_ms, CONF_DURATION,  "2s",  0, 600000,      "how long a call keeps trying while no server can be reached; the agent: for so long after its start"), \
+	SETTINGS_ROW(in, base, "patience", patience_ms, CONF_DURATION,  "2s",  0, 600000,      "how long a call keeps trying while no server can be reached; the agent: for so long after its start, or a reload"), \
 	SETTINGS_ROW(in, base, "idle_time", idle_ms, CONF_DURATION,  "60s", 1000, 86400000, "an unused connection is closed after this time"), \
 	SETTINGS_ROW(in, base, "pool_size", pool_size, CONF_INTEGER,   "8",   0, 1024,        "unused connections kept open a server (blocking calls)"), \
 	SETTINGS_ROW(in, base, "connections", connections, CONF_INTEGER,   "2",   1, 64,          "connections a server (event loops, agent)"), \
