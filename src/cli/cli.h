@@ -92,12 +92,13 @@ kf_err file_replace(const char *path, struct slice bytes);
 /* The same with the owner, group and mode of `like`. */
 struct stat;
 kf_err file_write_like(const char *path, const struct stat *like, struct slice bytes);
-/* The same in pieces: a file that appears when it is whole.  `path` is borrowed.  EXISTS: what is there is no plain
- * file. */
+/* The same in pieces: a file that appears when it is whole; whoever is killed before leaves nothing, where the file
+ * system can do that.  `path` is borrowed.  EXISTS: what is there is no plain file. */
 struct file_new {
 	const char *path;
 	char temporary[4096];
-	int fd; /* -1: over */
+	int fd;          /* -1: over */
+	bool is_unnamed; /* until its end */
 };
 kf_err file_begin(const char *path, unsigned mode, struct file_new *ret);
 kf_err file_add(struct file_new *f, struct slice bytes);

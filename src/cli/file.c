@@ -95,6 +95,15 @@ void file_clean(const char *path)
 
 /* ---- a new file in place of an old one ---- */
 
+static kf_err become_like(struct file_new *f, const struct stat *like)
+{
+	if (fchown(f->fd, like->st_uid, like->st_gid) == 0 &&
+		fchmod(f->fd, like->st_mode & 07777) == 0)
+		return KF_OK;
+	file_drop(f);
+	return kf_fail(IO, "the file's owner and mode cannot be set");
+}
+
 static kf_err begin_like(const char *path, const struct stat *like, struct file_new *ret)
 {
 	*ret = (struct file_new){ .path = path, .fd = -1 };
@@ -102,14 +111,34 @@ static kf_err begin_like(const char *path, const struct stat *like, struct file_
 	unlink(ret->temporary);
 	ret->fd = open(ret->temporary,
 		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (ret->fd < 0)
-		return file_failed(errno);
-	if (fchown(ret->fd, like->st_uid, like->st_gid) ||
-		fchmod(ret->fd, like->st_mode & 07777)) {
-		file_drop(ret);
-		return kf_fail(IO, "the file's owner and mode cannot be set");
-	}
-	return KF_OK;
+	return ret->fd < 0 ? file_failed(errno) : become_like(ret, like);
+}
+
+/* NOT_FOUND: this file system has no files without names. */
+static kf_err begin_unnamed(
+	const char *path, const struct stat *like, struct file_new *ret)
+{
+	char dir[4096];
+	const char *slash = strrchr(path, '/');
+	*ret = (struct file_new){ .path = path, .fd = -1, .is_unnamed = true };
+	KF_TRY(temporary_of(path, ret->temporary, sizeof(ret->temporary)));
+	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		slash ? path : ".");
+	ret->fd = open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	return ret->fd < 0 ? kf_fail(NOT_FOUND, "no files without names")
+			   : become_like(ret, like);
+}
+
+static kf_err give_name(const struct file_new *f)
+{
+	char self[64];
+	if (!f->is_unnamed)
+		return KF_OK;
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", f->fd);
+	unlink(f->temporary);
+	return linkat(AT_FDCWD, self, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW)
+		       ? file_failed(errno)
+		       : KF_OK;
 }
 
 kf_err file_add(struct file_new *f, struct slice bytes)
@@ -120,6 +149,8 @@ kf_err file_add(struct file_new *f, struct slice bytes)
 kf_err file_end(struct file_new *f)
 {
 	KF_TRY(sync_file(f->fd));
+	KF_TRY(give_name(f));
+	f->is_unnamed = false;
 	KF_TRY(file_put_in_place(f->temporary, f->path));
 	close(f->fd);
 	f->fd = -1;
@@ -130,7 +161,8 @@ void file_drop(struct file_new *f)
 {
 	if (f->fd < 0)
 		return;
-	unlink(f->temporary);
+	if (!f->is_unnamed)
+		unlink(f->temporary);
 	close(f->fd);
 	f->fd = -1;
 }
@@ -163,7 +195,8 @@ kf_err file_begin(const char *path, unsigned mode, struct file_new *ret)
 	if (lstat(path, &old) == 0 && !S_ISREG(old.st_mode))
 		return kf_fail(EXISTS, "it is there, and no plain file");
 	const struct stat like = like_old(path, mode);
-	return begin_like(path, &like, ret);
+	kf_err e = begin_unnamed(path, &like, ret);
+	return kf_is(e, KF_E_NOT_FOUND) ? begin_like(path, &like, ret) : e;
 }
 
 kf_err file_write(const char *path, struct slice bytes, unsigned mode)

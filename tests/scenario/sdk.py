@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """libkeyfleet as C programs use it, and `keyfleet` for data: encryption, codes, hashes and derived keys, at a real key server."""
+import contextlib
 import hashlib
 import hmac
 import os
@@ -8,8 +9,8 @@ import re
 import stat
 import subprocess
 
-from scenario import expect, run
-from lab import BIN, KeyServer, Lab
+from scenario import expect, run, skip
+from lab import BIN, KeyServer, Lab, wait_until
 
 TOOL = os.path.join(BIN, "keyfleet")
 PIECE = 256 << 10
@@ -90,6 +91,31 @@ def claim_a_file_that_is_there_stays_until_the_new_one_is_whole(lab):
     expect(b"no plain file" in done.stderr and lab.read("kept") == b"old", f"a link was followed: {done.stderr}")
     done = lab.tool("encrypt", "boxes", "--in", "missing", "--out", "new", status=1)
     expect(b"missing: there is no such file" in done.stderr, done.stderr)
+
+
+def written(pid):
+    """Bytes of its new file, which has no name yet, or not its own."""
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            name = os.readlink(f"/proc/{pid}/fd/{fd}")
+            if ".killed.keyfleet-new" in name or name.endswith("(deleted)"):
+                return os.stat(f"/proc/{pid}/fd/{fd}").st_size
+    return 0
+
+
+def claim_who_is_killed_leaves_no_plaintext(lab):
+    sealed = lab.tool("encrypt", "boxes", data=some(4 * PIECE)).stdout
+    child = subprocess.Popen([TOOL, "--config", lab.server.conf, "decrypt", "boxes", "--out", "killed"], cwd=lab.dir,
+                             stdin=subprocess.PIPE)
+    child.stdin.write(sealed[:3 * PIECE + 1000])
+    child.stdin.flush()
+    wait_until("a piece to be written", lambda: written(child.pid) >= PIECE)
+    left = [n for n in os.listdir(lab.dir) if "killed" in n]
+    child.kill()
+    child.wait()
+    if left:
+        skip("this file system has no files without names")
+    expect([n for n in os.listdir(lab.dir) if "killed" in n] == [], "a file was left")
 
 
 def claim_long_data_have_codes_and_hashes(lab):
