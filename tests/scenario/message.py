@@ -4,6 +4,7 @@
 items of a batch refer to, answers that are fetched later, what no server has to support."""
 import glob
 import os
+import subprocess
 
 from scenario import expect, run
 from keyserver import Bench
@@ -11,7 +12,8 @@ from lab import wait_until
 from ttlv import (ACTIVATE, CREATE_KEY_PAIR, GET, batch_item, enum, find, int_, item, items_of, message, octets, reason,
                   request, status, struct_, text)
 
-CREATE, LOCATE, GET_ATTRIBUTES, REVOKE, DESTROY = 0x01, 0x08, 0x0B, 0x13, 0x14
+CREATE, REGISTER, LOCATE, GET_ATTRIBUTES, REVOKE, DESTROY = 0x01, 0x03, 0x08, 0x0B, 0x13, 0x14
+PKCS12, BAD_PASSWORD = 0x16, 0x25
 SUCCESS, FAILED, PENDING, UNDONE = range(4)
 NOT_FOUND_1, NOT_FOUND_2 = 0x01, 0x37
 PRE_ACTIVE, ACTIVE, DEACTIVATED, DESTROYED = 1, 2, 3, 5
@@ -542,6 +544,42 @@ def claim_a_placeholder_ends_with_its_message(b):
         make(w, create())
         expect(status(w.ask(request(*activate()))) == FAILED, "the next message knows it")
         expect(status(w.ask(request(*activate(form(3))))) == FAILED, "the next message knows it")
+
+
+# -- PKCS#12 -------------------------------------------------------------------------------------------
+
+
+def register(object_type, tag, key_format, material, attributes, before=b""):
+    block = struct_(0x420040, enum(0x420042, key_format), struct_(0x420045, octets(0x420043, material)))
+    return REGISTER, enum(0x420057, object_type) + struct_(0x420125, attributes) + struct_(tag, before, block)
+
+
+def link(link_type, key):
+    return struct_(0x42004A, enum(0x42004B, link_type), text(0x42004C, key))
+
+
+def openssl(*args, stdin=b""):
+    return subprocess.run(["openssl", *args], input=stdin, capture_output=True, check=True).stdout
+
+
+def claim_a_pkcs12_file_of_openssl_goes_in_and_one_that_openssl_reads_comes_out(b):
+    there, again = b.path("there.p12"), b.path("again.p12")
+    openssl("pkcs12", "-export", "-inkey", b.path("other.key"), "-in", b.path("other.pem"), "-certfile", b.path("ca.pem"),
+            "-name", "other", "-passout", "pass:secret", "-out", there)
+    active = item(0x420001, 9, (1).to_bytes(8, "big"))
+    with b.connect() as w:
+        password = make(w, register(7, 0x420085, 1, b"secret", active, enum(0x420086, 1)))
+        wrong = make(w, register(7, 0x420085, 1, b"Secret", active, enum(0x420086, 1)))
+        file = open(there, "rb").read()
+        expect(reason(w.ask(request(*register(4, 0x420064, PKCS12, file, link(0x10D, wrong))))) == BAD_PASSWORD, "opened")
+        key = make(w, register(4, 0x420064, PKCS12, file, int_(0x42002C, 1) + link(0x10D, password)))
+        expect(find(one(w, (GET, uid(key))), 0x420043) == file, "it is not the file that came")
+        with open(again, "wb") as f:
+            f.write(find(one(w, (GET, uid(key) + enum(0x420042, PKCS12))), 0x420043))
+    read = openssl("pkcs12", "-in", again, "-passin", "pass:secret", "-nodes").decode()
+    expect(read.count("BEGIN CERTIFICATE") == 2 and "friendlyName: other" in read, read)
+    pair = [openssl("pkey", "-pubout", stdin=read.encode()), openssl("pkey", "-in", b.path("other.key"), "-pubout")]
+    expect(pair[0] == pair[1], "another key")
 
 
 if __name__ == "__main__":
