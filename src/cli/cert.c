@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cert.h"
 #include "base/clock.h"
+#include "base/conf.h"
+#include "cli/adopt.h"
+#include "client/keyref.h"
 #include "kmip/get.h"
 #include "kmip/token_admin.h"
 #include <stdio.h>
@@ -117,6 +120,23 @@ kf_err cert_mode(const struct cli *c, const char *text, struct cert_place *ret)
 	ret->has_mode = true;
 	ret->mode = (unsigned)mode;
 	return KF_OK;
+}
+
+kf_err cert_may_replace(const struct cli *c, const struct cert_place *p)
+{
+	autobuf text = buf_new(2 * CERT_PEM_MAX), why = buf_new(4096);
+	if (!p->file || !kf_ok(conf_read_file(p->file, &text, &why)))
+		return KF_OK; /* whoever writes it will see */
+	if (!pem_has(buf_slice(&text), "PRIVATE KEY-----") &&
+		!pem_has(buf_slice(&text), KEYREF_LABEL))
+		return KF_OK;
+	cli_note(c,
+		"%s: the file has a key or a key reference too, which would be lost: "
+		"keep the certificate in a file of its own, and let `keyfleet deploy` "
+		"put "
+		"them together",
+		p->file);
+	return kf_fail(EXISTS, "the file has a key too");
 }
 
 kf_err cert_save(const struct cli *c, const struct cert_place *p, const struct issued *i)

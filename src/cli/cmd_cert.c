@@ -113,6 +113,7 @@ static kf_err ask(struct issuing *q, struct issued *ret)
 static kf_err issue(struct issuing *q, struct issued *i)
 {
 	bool has = false;
+	KF_TRY(cert_may_replace(q->cli, &q->place));
 	KF_TRY(read_request(q));
 	KF_TRY(is_there(q, i, &has));
 	if (!has) {

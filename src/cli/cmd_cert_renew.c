@@ -28,7 +28,7 @@ static bool is_file(const char *path)
 	return !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
-/* The first certificate of the file is the one; its key may be behind it. */
+/* The first certificate of the file is the one. */
 static kf_err find_of_file(
 	struct renewing *q, const char *path, struct issued *ret, char id[KEY_ID_TEXT])
 {
@@ -86,6 +86,7 @@ static kf_err renew(
 	struct renewing *q, const struct cert_place *p, const char *id, bool is_in_file)
 {
 	struct issued old = { 0 }, new = { 0 };
+	KF_TRY(cert_may_replace(q->cli, p));
 	kf_err err = issued_newest(q->cli, id, &old);
 	const bool is_due = q->is_forced ||
 			    (kf_ok(err) && cert_is_due(old.from, old.to, q->within_days));

@@ -265,6 +265,15 @@ def claim_several_files_are_renewed_whatever_becomes_of_the_others(lab):
     expect(row["result"] == "renewed" and row["file"] == lab.path("first.pem"), row)
 
 
+def claim_a_file_that_has_a_key_too_keeps_it(lab):
+    both = lab.write("both.pem", open(lab.path("first.pem")).read() + lab.server.keyfleet("key", "ref", "www").stdout)
+    before = open(both).read()
+    for command in (("renew", both, "--force"), ("issue", "www", "--names", "localhost", "--out", both, "--force")):
+        done = lab.server.keyfleet("cert", *command, check=False)
+        expect(done.returncode == 1 and "keyfleet deploy" in done.stderr, f"{command}: {done}")
+    expect(open(both).read() == before, "the key reference is gone")
+
+
 def claim_a_damaged_chain_is_a_mistake_with_its_line(lab):
     chain = open(lab.path("soft-chain.pem")).read()
     line = chain[:chain.rindex("-----BEGIN")].count("\n") + 1
