@@ -2,6 +2,8 @@
 #include "crypt/issue_inside.h"
 #include "crypt/sigalg.h"
 #include <openssl/rand.h>
+#include <string.h>
+#include <strings.h>
 
 /* RFC 5280 wants a positive number: the top byte is 1..127, all others are random. */
 kf_err issue_serial(uint8_t ret[ISSUE_SERIAL_SIZE])
@@ -78,18 +80,58 @@ static kf_err fill(X509 *x, const struct issue *i, const struct issue_request *r
 
 /* --- name constraints --- */
 
-static kf_err check_under(X509 *authority, X509 *x)
+/* "*.example.com" is each "x.example.com". */
+static bool stands_for(struct slice wildcard, struct slice name)
 {
+	const uint8_t *dot = name.n ? memchr(name.p, '.', name.n) : NULL;
+	const size_t n = dot ? name.n - (size_t)(dot - name.p) : 0;
+	return n && dot > name.p && wildcard.n == n + 1 && wildcard.p[0] == '*' &&
+	       !strncasecmp((const char *)wildcard.p + 1, (const char *)dot, n);
+}
+
+static bool is_dns(const GENERAL_NAME *name, struct slice *ret)
+{
+	int type;
+	const ASN1_STRING *s = GENERAL_NAME_get0_value(name, &type);
+	if (type != GEN_DNS)
+		return false;
+	*ret = (struct slice){ ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s) };
+	return true;
+}
+
+/* libcrypto takes an asterisk for a name like others, which is below none that is excluded; newer clients do not. */
+static bool has_excluded_wildcard(const GENERAL_NAMES *names, const NAME_CONSTRAINTS *nc)
+{
+	struct slice name, excluded;
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		for (int k = 0; k < sk_GENERAL_SUBTREE_num(nc->excludedSubtrees); k++)
+			if (is_dns(sk_GENERAL_NAME_value(names, i), &name) &&
+				is_dns(sk_GENERAL_SUBTREE_value(nc->excludedSubtrees, k)
+						->base,
+					&excluded) &&
+				stands_for(name, excluded))
+				return true;
+	return false;
+}
+
+static bool permits(NAME_CONSTRAINTS *nc, X509 *x, const GENERAL_NAMES *names)
+{
+	return NAME_CONSTRAINTS_check(x, nc) == X509_V_OK &&
+	       NAME_CONSTRAINTS_check_CN(x, nc) == X509_V_OK &&
+	       !has_excluded_wildcard(names, nc);
+}
+
+static kf_err check_under(X509 *authority, X509 *x, const GENERAL_NAMES *names)
+{
+	int how = -1; /* there are none */
 	NAME_CONSTRAINTS *nc =
-		X509_get_ext_d2i(authority, NID_name_constraints, NULL, NULL);
-	int found = X509_V_OK;
-	if (nc && (found = NAME_CONSTRAINTS_check(x, nc)) == X509_V_OK)
-		found = NAME_CONSTRAINTS_check_CN(x, nc);
+		X509_get_ext_d2i(authority, NID_name_constraints, &how, NULL);
+	const bool is_permitted = nc ? permits(nc, x, names) : how == -1;
 	NAME_CONSTRAINTS_free(nc);
-	return found == X509_V_OK ? KF_OK
-				  : ossl_fail(NOT_ISSUED_NAME,
-					    "a name that the authority's own certificate "
-					    "does not permit (name constraints)");
+	return is_permitted ? KF_OK
+			    : ossl_fail(NOT_ISSUED_NAME,
+				      "a name that the authority's own certificate "
+				      "does not permit (name constraints)");
 }
 
 /* A certificate with the names and nothing else: it is looked at, and goes. */
@@ -107,9 +149,9 @@ kf_err issue_check_constraints(const struct issue_ca *ca, bool takes_whole_subje
 	/* Decodes the alternative names; that there is no signature yet is no matter. */
 	(void)X509_get_extension_flags(x);
 	ERR_clear_error();
-	KF_TRY(check_under(ca->cert, x));
+	KF_TRY(check_under(ca->cert, x, r->names));
 	for (int n = 0; n < sk_X509_num(ca->above); n++)
-		KF_TRY(check_under(sk_X509_value(ca->above, n), x));
+		KF_TRY(check_under(sk_X509_value(ca->above, n), x, r->names));
 	return KF_OK;
 }
 

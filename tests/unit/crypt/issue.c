@@ -171,25 +171,40 @@ TEST(path_lengths_hold)
 
 /* --- name constraints --- */
 
-/* What of a server's certificate with this name? */
-static kf_err ask(const struct rig *r, const char *name)
+static kf_err ask_names(const struct rig *r, const struct issue_names *names)
 {
 	struct issue_ca *ca = NULL;
 	struct issue_request *q = NULL;
 	unsigned char *der = NULL;
 	unsigned line;
 	const int n = i2d_PUBKEY(r->key, &der);
-	const struct issue_part part = { NID_commonName, slice_of(name) };
-	const struct issue_names names = { .parts = &part, .parts_n = 1 };
 	kf_err err = issue_ca_new(buf_slice(&r->file), &line, &ca);
 	if (kf_ok(err))
-		err = issue_request_new((struct slice){ der, (size_t)n }, &names, &q);
+		err = issue_request_new((struct slice){ der, (size_t)n }, names, &q);
 	if (kf_ok(err))
 		err = issue_check_constraints(ca, false, q);
 	OPENSSL_free(der);
 	issue_request_free(q);
 	issue_ca_free(ca);
 	return err;
+}
+
+/* What of a server's certificate with this name? */
+static kf_err ask(const struct rig *r, const char *name)
+{
+	const struct issue_part part = { NID_commonName, slice_of(name) };
+	return ask_names(r, &(struct issue_names){ .parts = &part, .parts_n = 1 });
+}
+
+/* ... as its alternative name only? */
+static kf_err ask_alternative(const struct rig *r, const char *name)
+{
+	autobuf der = buf_new(256);
+	buf_add_u8(&der, 0x82);
+	buf_add_u8(&der, (uint8_t)strlen(name));
+	buf_add_text(&der, name);
+	const struct slice names[] = { buf_slice(&der) };
+	return ask_names(r, &(struct issue_names){ .names = names, .n = 1 });
 }
 
 TEST(an_authority_without_name_constraints_permits_all_names)
@@ -205,6 +220,27 @@ TEST(what_the_authoritys_certificate_does_not_permit_is_refused)
 	OK(kf_ok(ask(&r, "www.example.com")));
 	OK(kf_is(ask(&r, "www.example.org"), KF_E_NOT_ISSUED_NAME));
 	OK(kf_is(ask(&r, "a.no.example.com"), KF_E_NOT_ISSUED_NAME));
+}
+
+TEST(alternative_names_alone_are_looked_at)
+{
+	RIG(r, .constraints =
+			"critical,permitted;DNS:example.com,excluded;DNS:no.example.com");
+	OK(kf_ok(ask_alternative(&r, "www.example.com")));
+	OK(kf_is(ask_alternative(&r, "www.example.org"), KF_E_NOT_ISSUED_NAME));
+	OK(kf_is(ask_alternative(&r, "no.example.com"), KF_E_NOT_ISSUED_NAME));
+}
+
+TEST(an_asterisk_does_not_stand_for_a_name_that_is_excluded)
+{
+	RIG(r, .constraints =
+			"critical,permitted;DNS:example.com,excluded;DNS:No.example.com,"
+			"excluded;DNS:.sub.other.example.com");
+	OK(kf_is(ask_alternative(&r, "*.example.com"), KF_E_NOT_ISSUED_NAME));
+	OK(kf_is(ask(&r, "*.EXAMPLE.com"), KF_E_NOT_ISSUED_NAME));
+	OK(kf_is(ask_alternative(&r, "*.no.example.com"), KF_E_NOT_ISSUED_NAME));
+	OK(kf_ok(ask_alternative(&r, "*.other.example.com")));
+	OK(kf_ok(ask_alternative(&r, "*.yes.example.com")));
 }
 
 TEST(the_constraints_of_those_above_it_hold_too)
