@@ -252,32 +252,42 @@ static X509 *certificate_of(const STACK_OF(X509) * certs, EVP_PKEY *key)
 	return NULL;
 }
 
-static bool has_issued(X509 *by, X509 *x)
+/* Who has issued which is tried out where the names fit, and those of strangers may all fit. */
+struct search {
+	const STACK_OF(X509) * certs;
+	unsigned tries;
+};
+
+static bool has_issued(struct search *s, X509 *by, X509 *x)
 {
 	return X509_check_issued(by, x) == X509_V_OK &&
+	       s->tries++ < PKCS12_SIGNATURES_MAX &&
 	       X509_verify(x, X509_get0_pubkey(by)) == 1;
 }
 
-static X509 *issuer_of(const STACK_OF(X509) * certs, X509 *x)
+static X509 *issuer_of(struct search *s, X509 *x)
 {
-	if (has_issued(x, x))
+	if (has_issued(s, x, x))
 		return NULL;
-	for (int i = 0; i < sk_X509_num(certs); i++)
-		if (has_issued(sk_X509_value(certs, i), x))
-			return sk_X509_value(certs, i);
+	for (int i = 0; i < sk_X509_num(s->certs); i++)
+		if (has_issued(s, sk_X509_value(s->certs, i), x))
+			return sk_X509_value(s->certs, i);
 	return NULL;
 }
 
 static kf_err build_chain(const STACK_OF(X509) * certs, struct pkcs12 *to)
 {
 	CLEANUP(ossl_pkey_freep) EVP_PKEY *key = NULL;
+	struct search s = { .certs = certs };
 
 	KF_TRY(ossl_parse_private(buf_slice(&to->pkcs8), &key));
 	X509 *x = certificate_of(certs, key);
-	for (; x; x = issuer_of(certs, x))
+	for (; x; x = issuer_of(&s, x))
 		KF_TRY(put_certificate(to, x));
 	ERR_clear_error();
-	return KF_OK;
+	return s.tries <= PKCS12_SIGNATURES_MAX
+		       ? KF_OK
+		       : kf_fail(LIMIT, "too many certificates that may belong together");
 }
 
 static kf_err read_all(struct slice file, struct reading *r)

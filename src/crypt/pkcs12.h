@@ -2,8 +2,8 @@
  *
  * pkcs12: a private key and its chain of certificates in one file under a password (RFC 7292).
  *
- * What strangers bring is bounded before any work is done for it: bytes, bags, certificates, and the rounds by which
- * its passwords are stretched.  Not taken: files without a MAC, those that are signed or encrypted by public
+ * What strangers bring is bounded before any work is done for it: bytes, bags, certificates, their
+ * signatures, and the rounds by which its passwords are stretched.  Not taken: files without a MAC, those that are signed or encrypted by public
  * keys, nested contents, and passwords stretched otherwise than by PKCS#12 or PBKDF2.
  *
  * For workers: to open one may take a second.  Any thread.
@@ -18,6 +18,7 @@ enum {
 	PKCS12_BAGS_MAX = 64,
 	PKCS12_CHAIN_MAX = 16,
 	PKCS12_ROUNDS_MAX = 2000000, /* all of a file together */
+	PKCS12_SIGNATURES_MAX = 64,  /* that are looked at to find the chain */
 };
 
 struct pkcs12 {

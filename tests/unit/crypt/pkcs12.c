@@ -139,6 +139,56 @@ TEST(passwords_that_are_stretched_too_far_are_not_followed)
 	OK(is_same(&c, &got));
 }
 
+/* It says that it has issued itself, and that all others of this kind have. */
+static X509 *make_liar(EVP_PKEY *key, EVP_PKEY *signs, int number)
+{
+	X509 *x = X509_new();
+	X509_NAME *name = X509_get_subject_name(x);
+	X509_set_version(x, X509_VERSION_3);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), number);
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 1000);
+	X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_ASC,
+		(const unsigned char *)"liar", -1, -1, 0);
+	X509_set_issuer_name(x, name);
+	X509_set_pubkey(x, key);
+	X509_sign(x, signs, EVP_sha256());
+	return x;
+}
+
+/* As many as there are, and each has issued the one before: else the first step would be the last. */
+static kf_err open_liars(int n)
+{
+	EVP_PKEY *keys[60];
+	CLEANUP(pkcs12_clear) struct pkcs12 got = { 0 };
+	autobuf file = buf_new(PKCS12_SIZE_MAX);
+	STACK_OF(X509) *others = sk_X509_new_null();
+	unsigned char *der = NULL;
+	for (int i = 0; i <= n; i++)
+		keys[i] = EVP_EC_gen("P-256");
+	X509 *first = make_liar(keys[0], keys[1], 0);
+	for (int i = n - 1; i > 0; i--)
+		sk_X509_push(others, make_liar(keys[i], keys[i + 1], i));
+	PKCS12 *f = PKCS12_create("correct horse", "www", keys[0], first, others,
+		NID_aes_256_cbc, NID_aes_256_cbc, 1, 1, 0);
+	const int size = i2d_PKCS12(f, &der);
+	buf_add(&file, der, (size_t)size);
+	OPENSSL_free(der);
+	PKCS12_free(f);
+	X509_free(first);
+	sk_X509_pop_free(others, X509_free);
+	for (int i = 0; i <= n; i++)
+		EVP_PKEY_free(keys[i]);
+	return pkcs12_open(buf_slice(&file), password, no_name, &got);
+}
+
+TEST(not_every_signature_of_a_file_is_looked_at)
+{
+	OK(kf_ok(open_liars(6)));
+	OK(kf_is(open_liars(12), KF_E_LIMIT));
+	OK(kf_is(open_liars(50), KF_E_LIMIT));
+}
+
 TEST(a_file_without_a_mac_is_not_taken)
 {
 	CLEANUP(pkcs12_clear) struct pkcs12 c = { 0 }, got = { 0 };
