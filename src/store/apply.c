@@ -261,8 +261,10 @@ kf_err change_apply_apart(struct store *s, struct item *item)
 
 void change_take_back(struct store *s, struct item *item)
 {
-	struct quota *q = NULL;
-	if (item->is_counted && kf_ok(quota_of(s, slice_of(item->change->client), &q)))
+	const struct change *c =
+		item->change; /* of one that was given up nothing is known */
+	struct quota *q = c ? map_get(&s->quota, slice_of(c->client)) : NULL;
+	if (item->is_counted && q && q->n)
 		q->n--;
 	item->is_counted = item->is_replay = false;
 	item->err = KF_OK;

@@ -243,12 +243,17 @@ static kf_err finish(struct store *s)
 	return s->driver->commit(s->db);
 }
 
+/* An empty group is the probe, which commits a row; and where nothing changes, the new master key still is news. */
+static bool has_something(const struct store *s)
+{
+	return s->facts.n || !s->grouped || s->new_master != s->master;
+}
+
 static kf_err try_group(struct store *s)
 {
 	KF_TRY(store_lock_head(s));
 	KF_TRY(group_apply(s));
-	bool is_needed = s->facts.n || !s->grouped;
-	if (is_needed)
+	if (has_something(s))
 		return finish(s);
 	s->driver->rollback(s->db);
 	return KF_OK;
@@ -282,7 +287,6 @@ static void note_failure(struct store *s, kf_err err)
 	recover(s, err);
 }
 
-/* An empty group is the probe: it commits a row. */
 static void commit_group(struct store *s)
 {
 	group_take(s);

@@ -22,15 +22,21 @@ void group_take(struct store *s)
 			(struct item){ .change = changes_take(&s->waiting) };
 }
 
+/* Its transaction is rolled back. */
+static void take_back(struct store *s)
+{
+	for (size_t i = 0; i < s->grouped; i++)
+		change_take_back(s, &s->group[i]);
+}
+
 void group_put_back(struct store *s)
 {
 	struct changes all = { 0 };
 	struct change *c;
-	for (size_t i = 0; i < s->grouped; i++) {
-		buf_free(&s->group[i].recorded);
+	take_back(s);
+	for (size_t i = 0; i < s->grouped; i++)
 		if (s->group[i].change)
 			changes_append(&all, s->group[i].change);
-	}
 	s->grouped = 0;
 	while ((c = changes_take(&s->waiting)))
 		changes_append(&all, c);
@@ -62,10 +68,9 @@ void group_answer(struct store *s)
 
 void group_fail(struct store *s, kf_err err)
 {
-	for (size_t i = 0; i < s->grouped; i++) {
+	take_back(s);
+	for (size_t i = 0; i < s->grouped; i++)
 		s->group[i].err = err;
-		s->group[i].is_replay = false;
-	}
 	group_answer(s);
 }
 
@@ -104,8 +109,7 @@ static kf_err apply_together(struct store *s, bool *ret_is_refused)
 
 static kf_err begin_anew(struct store *s)
 {
-	for (size_t i = 0; i < s->grouped; i++)
-		change_take_back(s, &s->group[i]);
+	take_back(s);
 	s->driver->rollback(s->db);
 	if (s->db->is_broken)
 		return kf_fail(CLOSED, "database has closed the connection");

@@ -193,6 +193,17 @@ static kf_err add_put(struct change *c, const struct spec *spec, const struct ob
 	return KF_OK;
 }
 
+static struct change request(uint8_t id, uint8_t hash, const char *answer)
+{
+	struct change c = { .has_request_id = true };
+	strcpy(c.client, "alice");
+	memset(c.request_id, id, sizeof(c.request_id));
+	memset(c.request_hash, hash, sizeof(c.request_hash));
+	c.answer = buf_new(4096);
+	buf_add_text(&c.answer, answer);
+	return c;
+}
+
 static kf_err put(struct store *s, const struct spec *spec)
 {
 	struct change c = { 0 };

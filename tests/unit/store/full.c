@@ -150,6 +150,38 @@ TEST(a_full_disk_refuses_changes_and_nothing_else)
 	OK(is_there_after_a_restart(n + 2));
 }
 
+static kf_err put_by_request(struct fixture *f, uint8_t id)
+{
+	struct spec spec = { .id = "by-request", .material = "x" };
+	struct change c = request(id, 1, "answer");
+	KF_TRY(add_put(&c, &spec, NULL));
+	kf_err err = submit_and_wait(f->store, &c);
+	buf_free(&c.answer);
+	return err;
+}
+
+/* A client that asks again and again for what cannot be done has used up nothing. */
+TEST(request_ids_that_were_not_written_do_not_count)
+{
+	struct fixture f = { .conf.poll_ms = 20, .conf.request_ids_max = 3 };
+	kf_err why = KF_OK;
+	if (!has_disk())
+		return;
+	OK(remount(0, DISK) && unlink(filler) == 0);
+	OK(kf_ok(fixture_open(&f, location, KEY_A)));
+	(void)put_until_refused(&f, (int)catalog_count(store_catalog(f.store)), &why);
+	OK(says(why, KF_E_FULL, "no space"));
+	fill_disk();
+
+	for (uint8_t i = 0; i < 5; i++)
+		OK(says(put_by_request(&f, i), KF_E_FULL, "no space"));
+
+	OK(remount(0, "size=16m"));
+	OK(becomes(&f, true));
+	OK(kf_ok(put_by_request(&f, 5)));
+	fixture_close(&f);
+}
+
 TEST(a_server_does_not_start_on_a_read_only_disk_and_says_why)
 {
 	struct fixture f = { 0 }, again = { 0 };
