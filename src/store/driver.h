@@ -89,8 +89,8 @@ struct store_driver {
 
 	/* Millions of rows, in the order of an index: a statement without parameters, whose columns are of these kinds or
 	 * null.  NULL: run() is as good. */
-	kf_err (*run_bulk)(
-		struct db *db, const struct query *q, const enum value_kind *kinds);
+	kf_err (*run_bulk)(struct db *db, const struct query *q,
+		const enum value_kind *kinds, size_t columns);
 
 	kf_err (*begin)(
 		struct db *db, bool is_write); /* reading: a consistent snapshot */

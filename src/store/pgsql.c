@@ -212,8 +212,10 @@ static kf_err end_pipeline(struct pgsql *p)
 static kf_err settle(struct db *db)
 {
 	struct pgsql *p = of(db);
-	if (!p->is_posting || db->is_broken)
+	if (!p->is_posting)
 		return KF_OK;
+	if (db->is_broken)
+		return pgsql_connection_lost(p);
 	p->is_posting = false;
 	return end_pipeline(p);
 }

@@ -33,7 +33,19 @@ kf_err pgsql_connection_lost(struct pgsql *p);
 
 /* --- pgsql_copy.c --- */
 
-kf_err pgsql_run_bulk(struct db *db, const struct query *q, const enum value_kind *kinds);
+kf_err pgsql_run_bulk(struct db *db, const struct query *q, const enum value_kind *kinds,
+	size_t columns);
+
+/* What a server says of itself is checked like a stranger's. */
+struct pgsql_copy {
+	const struct query *q;
+	const enum value_kind *kinds;
+	size_t columns;
+	bool has_begun; /* the header has come */
+};
+/* One row, the first one behind the header; in the end there is none, which is said by a negative number.  STORE: it
+ * is no such row. */
+kf_err pgsql_copy_take(struct pgsql_copy *c, struct slice message);
 
 /* --- pgsql_connect.c --- */
 

@@ -6,16 +6,14 @@
  * a planner that knows nothing of a fresh table yet would sort all of it on disk.
  */
 #include "store/pgsql.h"
+#include <assert.h>
 #include <poll.h>
+#include <string.h>
 
 enum { COLUMNS_MAX = 32, HEADER_SIZE = 19, SQL_MAX = 4096 };
 
-struct copy {
-	struct pgsql *p;
-	const struct query *q;
-	const enum value_kind *kinds;
-	bool has_begun; /* the header has come */
-};
+/* The signature, no flags, nothing added. */
+static const uint8_t header[HEADER_SIZE] = "PGCOPY\n\377\r\n";
 
 /* --- rows --- */
 
@@ -55,33 +53,42 @@ static bool take_value(struct slice *in, enum value_kind kind, struct value *ret
 	return take(in, (size_t)n, &ret->s);
 }
 
-static kf_err take_row(struct copy *c, struct slice *in, size_t columns)
+static kf_err take_row(const struct pgsql_copy *c, struct slice *in)
 {
 	struct value v[COLUMNS_MAX];
-	if (columns > COLUMNS_MAX)
-		return kf_fail(STORE, "PostgreSQL copies rows that are too long");
-	for (size_t i = 0; i < columns; i++)
+	for (size_t i = 0; i < c->columns; i++)
 		if (!take_value(in, c->kinds[i], &v[i]))
 			return kf_fail(
 				STORE, "PostgreSQL copies rows that end too early");
-	return c->q->row(c->q->arg, v, columns);
+	return c->q->row(c->q->arg, v, c->columns);
 }
 
-/* One row, the first one behind the header; in the end there is none, which is said by a negative number. */
-static kf_err take_message(struct copy *c, struct slice in)
+static kf_err take_header(struct pgsql_copy *c, struct slice *in)
 {
-	struct slice header;
-	int64_t columns;
-	if (!c->has_begun && !take(&in, HEADER_SIZE, &header))
+	struct slice is;
+	if (c->has_begun)
+		return KF_OK;
+	if (!take(in, HEADER_SIZE, &is) || memcmp(is.p, header, HEADER_SIZE) != 0)
 		return kf_fail(STORE, "PostgreSQL copies without a header");
 	c->has_begun = true;
-	while (in.n) {
-		if (!take_number(&in, 2, &columns))
+	return KF_OK;
+}
+
+kf_err pgsql_copy_take(struct pgsql_copy *c, struct slice message)
+{
+	int64_t columns;
+	KF_TRY(take_header(c, &message));
+	while (message.n) {
+		if (!take_number(&message, 2, &columns))
 			return kf_fail(
 				STORE, "PostgreSQL copies rows that end too early");
 		if (columns == UINT16_MAX)
 			return KF_OK;
-		KF_TRY(take_row(c, &in, (size_t)columns));
+		if ((uint64_t)columns != c->columns)
+			return kf_fail(STORE,
+				"PostgreSQL copies rows with other columns than were "
+				"asked for");
+		KF_TRY(take_row(c, &message));
 	}
 	return KF_OK;
 }
@@ -98,16 +105,16 @@ static kf_err put_statement(const struct query *q, struct buf *ret)
 	return buf_err(ret);
 }
 
-static kf_err begin(struct copy *c)
+static kf_err begin(struct pgsql *p, const struct query *q)
 {
 	PGresult *r = NULL;
 	autobuf sql = buf_new(SQL_MAX);
-	KF_TRY(put_statement(c->q, &sql));
-	KF_TRY(c->p->db.driver->script(&c->p->db, "set local enable_sort=off"));
-	KF_TRY(pgsql_send(c->p, (const char *)sql.p));
-	KF_TRY(pgsql_next_result(c->p, &r));
+	KF_TRY(put_statement(q, &sql));
+	KF_TRY(p->db.driver->script(&p->db, "set local enable_sort=off"));
+	KF_TRY(pgsql_send(p, (const char *)sql.p));
+	KF_TRY(pgsql_next_result(p, &r));
 	const bool is_begun = PQresultStatus(r) == PGRES_COPY_OUT;
-	const kf_err err = is_begun ? KF_OK : pgsql_failure(c->p, r);
+	const kf_err err = is_begun ? KF_OK : pgsql_failure(p, r);
 	PQclear(r);
 	return err;
 }
@@ -127,31 +134,37 @@ static kf_err next_message(struct pgsql *p, char **ret_bytes, int *ret)
 	return KF_OK;
 }
 
-/* To the end whatever happens: the connection is good for something else then. */
-static kf_err take_all(struct copy *c)
+/* To the end whatever happens: the connection is good for something else then.  After a failure of libpq itself (-2: no
+ * memory) there is no end. */
+static kf_err take_all(struct pgsql *p, struct pgsql_copy *c)
 {
 	kf_err first = KF_OK;
 	for (;;) {
 		char *bytes = NULL;
 		int n = 0;
-		KF_TRY(next_message(c->p, &bytes, &n));
+		KF_TRY(next_message(p, &bytes, &n));
+		if (n < -1)
+			return pgsql_connection_lost(p);
 		if (n < 0)
 			return first;
 		const struct slice message = { (const uint8_t *)bytes, (size_t)n };
 		if (kf_ok(first))
-			first = take_message(c, message);
+			first = pgsql_copy_take(c, message);
 		PQfreemem(bytes);
 	}
 }
 
-kf_err pgsql_run_bulk(struct db *db, const struct query *q, const enum value_kind *kinds)
+kf_err pgsql_run_bulk(struct db *db, const struct query *q, const enum value_kind *kinds,
+	size_t columns)
 {
-	struct copy c = { .p = (struct pgsql *)db, .q = q, .kinds = kinds };
-	kf_err err = begin(&c);
+	struct pgsql *p = (struct pgsql *)db;
+	struct pgsql_copy c = { .q = q, .kinds = kinds, .columns = columns };
+	assert(columns <= COLUMNS_MAX);
+	kf_err err = begin(p, q);
 	if (kf_ok(err))
-		err = take_all(&c);
+		err = take_all(p, &c);
 	if (db->is_broken)
 		return err;
-	const kf_err ended = pgsql_read_all(c.p, NULL);
+	const kf_err ended = pgsql_read_all(p, NULL);
 	return kf_ok(err) ? ended : err;
 }

@@ -75,7 +75,7 @@ static kf_err each_in_bulk(struct db *db, enum table_id table, struct visitor *t
 	struct query q = { .sql = statements[table].all, .row = visit_row, .arg = to };
 	for (size_t i = 0; i < record_columns(table); i++)
 		kinds[i] = record_kind(table, i);
-	return db->driver->run_bulk(db, &q, kinds);
+	return db->driver->run_bulk(db, &q, kinds, record_columns(table));
 }
 
 kf_err rows_each(
