@@ -216,20 +216,21 @@ typedef struct kf_cipher_request {
 	kf_cipher cipher;
 	const void *data; /* travel in one message: see `message_max` */
 	size_t size;
-	/* To encrypt: leave it empty, and the server makes a random one; your own never twice with the
-	 * same key.  To decrypt: what the encryption gave. */
+	/* 12 bytes for the first two ciphers, 16 for the others.  To encrypt: leave it empty, and the server
+	 * makes a random one, good for 2^32 calls with one key; your own never twice with the same key.
+	 * To decrypt: what the encryption gave. */
 	kf_bytes iv;
 	/* Authenticated with the data, and not part of them; the first two ciphers only. */
 	kf_bytes additional_data;
-	kf_bytes
-		tag; /* to decrypt with the first two ciphers: what the encryption gave */
+	/* To decrypt with the first two ciphers: what the encryption gave.  12 to 16 bytes. */
+	kf_bytes tag;
 	uint32_t reserved[4];
 } kf_cipher_request;
 
 /* The caller's buffers.  When one is too small, all three say how much is needed, and none is written. */
 typedef struct kf_encrypted {
-	kf_buffer
-		data; /* as long as the plain text; KF_AES_CBC_PKCS5: up to 16 bytes more */
+	/* As long as the plain text; KF_AES_CBC_PKCS5: up to 16 bytes more. */
+	kf_buffer data;
 	kf_buffer iv;  /* 16 bytes of room fit every cipher */
 	kf_buffer tag; /* 16 bytes, or none: the cipher does not authenticate */
 } kf_encrypted;
@@ -311,8 +312,9 @@ KF_API const void *kf_object_get_bytes(const kf_object *object, size_t *size);
 KF_API void kf_object_free(kf_object *object);
 
 typedef struct kf_new_object {
-	/* "aes:256", "chacha20:256", "hmac-sha256:256" (384, 512) for kf_create(); "rsa:2048", "ec:P-256" (also prime256v1, secp256r1), "ed25519" for
-	 * kf_create_key_pair(); NULL for kf_register() unless the bytes do not tell. */
+	/* "aes:256", "chacha20:256", "hmac-sha256:256" (also hmac-sha384, hmac-sha512) for kf_create();
+	 * "rsa:2048", "ec:P-256" (also prime256v1, secp256r1), "ed25519" for kf_create_key_pair(); NULL for
+	 * kf_register() unless the bytes do not tell. */
 	const char *algorithm;
 	const char *name; /* KMIP Name, or NULL */
 	uint32_t

@@ -2,7 +2,7 @@
 #include "client/cipher.h"
 #include "client/typed.h"
 
-enum { IV_MAX = 128, TAG_MAX = 16 };
+enum { IV_MAX = 128, TAG_MIN = 12, TAG_MAX = 16 };
 
 /* ---- requests ---- */
 
@@ -56,7 +56,8 @@ static const char *check_cipher(
 		return "iv or tag is too long";
 	if ((decrypts && row->has_tag) != (q->tag.size > 0))
 		return q->tag.size ? "there is no tag here" : "tag is missing";
-	return NULL;
+	/* As long as a forger likes it, a tag would be guessed. */
+	return q->tag.size && q->tag.size < TAG_MIN ? "tag is too short" : NULL;
 }
 
 const char *cipher_plan(
@@ -145,6 +146,19 @@ kf_err cipher_mac_put(struct ttlv_writer *w, const void *request)
 	return mac_put(w, request);
 }
 
+kf_err cipher_check_encrypted(
+	const struct decrypt_response *a, bool has_random_iv, bool has_tag)
+{
+	return (has_random_iv && !a->iv.n) || (has_tag && a->tag.n != TAG_MAX)
+		       ? kf_fail(MALFORMED, "no IV or no tag was told")
+		       : KF_OK;
+}
+
+kf_err cipher_check_mac(const struct mac_response *a)
+{
+	return a->mac.n ? KF_OK : kf_fail(MALFORMED, "no code was told");
+}
+
 /* ---- blocking calls ---- */
 
 static kf_err encrypt_get(struct ttlv_reader *r, void *ret)
@@ -172,13 +186,6 @@ static kf_result fill_all(kf_call *call, const struct decrypt_response *a,
 	return typed_fill(call, a->tag, &to->tag);
 }
 
-/* What the caller needs to decrypt it is there. */
-static bool is_whole(const struct decrypt_request *q, const struct decrypt_response *a)
-{
-	return (q->iv.n || a->iv.n) &&
-	       (!q->parameters.has_tag_length || a->tag.n == TAG_MAX);
-}
-
 static const char *prepare(const struct kf_client *c, const kf_cipher_request *q,
 	bool decrypts, struct decrypt_request *ret)
 {
@@ -201,8 +208,10 @@ kf_result kf_cipher_encrypt(struct kf_client *client, const kf_cipher_request *r
 	kf_result result = typed_call(client, &encrypt, &io, call);
 	if (result)
 		return result;
-	if (!is_whole(&q, &a))
-		return status_refuse(call, KF_PROTOCOL, "no IV or no tag was told");
+	kf_err e = cipher_check_encrypted(
+		&a, q.parameters.has_random_iv, q.parameters.has_tag_length);
+	if (!kf_ok(e))
+		return status_refuse(call, KF_PROTOCOL, e.site->text);
 	return fill_all(call, &a, q.iv.n ? q.iv : a.iv, ret);
 }
 
@@ -238,8 +247,9 @@ kf_result kf_mac(struct kf_client *client, const kf_mac_request *request, kf_buf
 	kf_result result = typed_call(client, &make, &io, call);
 	if (result)
 		return result;
-	return a.mac.n ? typed_fill(call, a.mac, mac)
-		       : status_refuse(call, KF_PROTOCOL, "no code was told");
+	kf_err e = cipher_check_mac(&a);
+	return kf_ok(e) ? typed_fill(call, a.mac, mac)
+			: status_refuse(call, KF_PROTOCOL, e.site->text);
 }
 
 kf_result kf_mac_verify(struct kf_client *client, const kf_mac_request *request,

@@ -15,3 +15,8 @@ kf_err cipher_encrypt_put(struct ttlv_writer *w, const void *request);
 kf_err cipher_decrypt_put(struct ttlv_writer *w, const void *request);
 kf_err cipher_mac_put(
 	struct ttlv_writer *w, const void *request); /* struct mac_request */
+
+/* MALFORMED: the answer lacks what the caller must keep to decrypt it; the code. */
+kf_err cipher_check_encrypted(
+	const struct decrypt_response *a, bool has_random_iv, bool has_tag);
+kf_err cipher_check_mac(const struct mac_response *a);

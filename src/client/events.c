@@ -76,20 +76,53 @@ static void coded(void *arg, const struct async_outcome *o)
 	struct mac_response a = { 0 };
 	struct ttlv_reader r = reader_of(o);
 	kf_err err = kf_ok(o->err) ? mac_get_response(&r, &a) : o->err;
+	if (kf_ok(err))
+		err = cipher_check_mac(&a);
 	tell(arg, o, err, a.mac);
 }
 
 static kf_bytes bytes_at(struct slice s) { return (kf_bytes){ s.p, s.n }; }
 
-static void encrypted(void *arg, const struct async_outcome *o)
+static void encrypted(
+	void *arg, const struct async_outcome *o, bool has_random_iv, bool has_tag)
 {
 	struct decrypt_response a = { 0 };
 	struct ttlv_reader r = reader_of(o);
 	kf_err err = kf_ok(o->err) ? encrypt_get_response(&r, &a) : o->err;
+	if (kf_ok(err))
+		err = cipher_check_encrypted(&a, has_random_iv, has_tag);
 	kf_encrypted_bytes e = { bytes_at(a.data), bytes_at(a.iv), bytes_at(a.tag) };
 	kf_call call = { 0 };
 	bool is_good = status_tell(&call, err, o->report) == KF_SUCCESS;
 	((kf_done_encrypted)o->hook)(arg, &call, is_good ? &e : NULL);
+}
+
+/* A call keeps of its request who is told in the end, and so what has to be there. */
+static void encrypted_with_iv(void *arg, const struct async_outcome *o)
+{
+	encrypted(arg, o, false, false);
+}
+
+static void encrypted_with_iv_gives_tag(void *arg, const struct async_outcome *o)
+{
+	encrypted(arg, o, false, true);
+}
+
+static void encrypted_gives_iv(void *arg, const struct async_outcome *o)
+{
+	encrypted(arg, o, true, false);
+}
+
+static void encrypted_gives_both(void *arg, const struct async_outcome *o)
+{
+	encrypted(arg, o, true, true);
+}
+
+static async_done *encrypted_of(const struct cryptographic_parameters *p)
+{
+	if (p->has_random_iv)
+		return p->has_tag_length ? encrypted_gives_both : encrypted_gives_iv;
+	return p->has_tag_length ? encrypted_with_iv_gives_tag : encrypted_with_iv;
 }
 
 /* Requests of these operations look the same in every version that has them. */
@@ -148,7 +181,7 @@ kf_result kf_async_cipher_encrypt(struct kf_async *async,
 	if (cipher_plan(request, false, &e))
 		return KF_INVALID_ARGUMENT;
 	struct async_request q = { .operation = KMIP_OPERATION_ENCRYPT,
-		.done = encrypted,
+		.done = encrypted_of(&e.parameters),
 		.arg = arg,
 		.hook = (async_hook *)done };
 	return start(async, &q, cipher_encrypt_put, &e, call);

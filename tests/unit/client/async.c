@@ -633,6 +633,45 @@ TEST(a_slow_server_is_left_and_comes_back_when_it_is_quick_again)
 	close_two(async);
 }
 
+/* ---- encryption ---- */
+
+static void encrypted(
+	void *arg, const kf_call *outcome, const kf_encrypted_bytes *encrypted)
+{
+	struct caller *c = arg;
+	c->result = outcome->result;
+	c->is_right = encrypted && encrypted->iv.size == 12 && encrypted->tag.size == 16;
+	n_done++;
+}
+
+static kf_result encrypt(kf_async *async, struct caller *c)
+{
+	const kf_cipher_request q = {
+		.key = "key-1", .cipher = KF_AES_GCM, .data = "data", .size = 4
+	};
+	*c = (struct caller){ 0 };
+	return kf_async_cipher_encrypt(async, &q, NULL, encrypted, c);
+}
+
+/* Whoever threw the plain text away then would have lost it. */
+TEST(what_nobody_could_decrypt_was_not_encrypted)
+{
+	kf_async *async = open_two();
+	struct caller whole, part;
+
+	EQ(encrypt(async, &whole), KF_SUCCESS);
+	OK(run_until(async, 1));
+	a.tells_no_tag = b.tells_no_tag = true;
+	EQ(encrypt(async, &part), KF_SUCCESS);
+	OK(run_until(async, 2));
+
+	EQ(whole.result, KF_SUCCESS);
+	OK(whole.is_right);
+	EQ(part.result, KF_PROTOCOL);
+	OK(!part.is_right);
+	close_two(async);
+}
+
 /* ---- what nobody waits for ---- */
 
 static void ended(void *arg, const struct async_outcome *outcome)

@@ -63,6 +63,17 @@ TEST(what_cannot_be_decrypted_does_not_leave)
 	OK(!cipher_plan(&q, true, &plan));
 }
 
+/* Of short ones whoever wrote the data could try all. */
+TEST(short_tags_are_refused)
+{
+	struct decrypt_request plan;
+	kf_cipher_request q = sealed();
+	q.tag.size = 12;
+	OK(!cipher_plan(&q, true, &plan));
+	for (q.tag.size = 0; q.tag.size < 12; q.tag.size++)
+		OK(cipher_plan(&q, true, &plan));
+}
+
 TEST(nonsense_is_refused)
 {
 	struct decrypt_request plan;

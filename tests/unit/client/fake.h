@@ -48,8 +48,8 @@ struct fake {
 	_Atomic unsigned hang_ups;     /* so many connections are closed at once */
 	uint8_t asked[16];             /* Unique Batch Item ID of the last request */
 	size_t asked_n;
-	_Atomic bool is_stopping;
-	uint8_t id[FAKE_IDS][16]; /* request ids in the order of arrival */
+	_Atomic bool is_stopping, tells_no_tag; /* of what it encrypts */
+	uint8_t id[FAKE_IDS][16];               /* request ids in the order of arrival */
 	_Atomic unsigned n_ids;
 	int port;
 
@@ -163,7 +163,7 @@ static inline void fake_put_payload(struct fake *f, struct ttlv_writer *w,
 			.has_data = true,
 			.data = q.data,
 			.iv = { zeroes, 12 },
-			.tag = { zeroes, 16 } };
+			.tag = { zeroes, f->tells_no_tag ? 0 : 16 } };
 		encrypt_put_response(w, &a);
 	}
 	if (item->operation == KMIP_OPERATION_DISCOVER_VERSIONS) {
