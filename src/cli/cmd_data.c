@@ -62,7 +62,15 @@ static kf_err work_piece(struct digesting *d, struct slice piece)
 	KF_TRY(cli_call_part(d->cli, d->how->operation, &p, &d->stream, &answer));
 	struct ttlv_reader r = answer_reader(&answer);
 	KF_TRY(d->how->get(d, &r, &next));
-	return d->is_last ? buf_err(&d->result) : cli_stream_next(&d->stream, next);
+	return d->is_last ? KF_OK : cli_stream_next(&d->stream, next);
+}
+
+static kf_err take_result(struct digesting *d, struct slice bytes)
+{
+	if (d->is_last && !bytes.n)
+		return kf_fail(MALFORMED, "the server has left the result out");
+	buf_add_slice(&d->result, bytes);
+	return buf_err(&d->result);
 }
 
 /* What is read last may be empty: the end is seen when nothing comes. */
@@ -110,8 +118,7 @@ static kf_err get_mac(struct digesting *d, struct ttlv_reader *r, struct slice *
 	struct mac_response a;
 	KF_TRY(mac_get_response(r, &a));
 	*ret_next = a.correlation_value;
-	buf_add_slice(&d->result, a.mac);
-	return KF_OK;
+	return take_result(d, a.mac);
 }
 
 static void put_verify(
@@ -246,8 +253,7 @@ static kf_err get_hash(struct digesting *d, struct ttlv_reader *r, struct slice 
 	struct hash_response a;
 	KF_TRY(hash_get_response(r, &a));
 	*ret_next = a.correlation_value;
-	buf_add_slice(&d->result, a.data);
-	return KF_OK;
+	return take_result(d, a.data);
 }
 
 static const struct digester makes_hash = { KMIP_OPERATION_HASH, put_hash, get_hash };

@@ -92,9 +92,12 @@ static kf_err read_file(struct cli *c, struct input *in)
 	struct data_in file = { .cli = c };
 	kf_err e = data_open(c, in->file, in->name, &file);
 	if (kf_ok(e))
-		e = data_read(&file, BYTES_MAX, &in->bytes);
+		e = data_read(&file, BYTES_MAX + 1, &in->bytes);
 	data_close(&file);
-	return e;
+	return kf_ok(e) && in->bytes.n > BYTES_MAX
+		       ? cli_file_error(c, in->file,
+				 kf_fail(TOO_BIG, "it is longer than 64 KiB"))
+		       : e;
 }
 
 static kf_err read_input(struct cli *c, struct input *in)
@@ -122,8 +125,11 @@ static void forget(struct derivation *d)
 	buf_free(&d->attrs);
 }
 
+/* What people remember is guessed, unless trying it takes long. */
 static kf_err read_method(struct derivation *d)
 {
+	if (!d->method_name)
+		d->method_name = d->password_file ? "pbkdf2" : "hkdf";
 	d->method = method_by_name(d->method_name);
 	if (d->method)
 		return KF_OK;
@@ -305,6 +311,18 @@ static kf_err set_hash(const struct derivation *d, uint32_t *ret)
 	return KF_OK;
 }
 
+static kf_err set_iterations(const struct derivation *d, int32_t *ret)
+{
+	const char *text = d->iterations;
+	const unsigned long n = text ? strtoul(text, NULL, 10) : ITERATIONS;
+	if (text && (!*text || text[strspn(text, "0123456789")]))
+		return kf_fail(INVALID_FIELD, "--iterations takes a number");
+	if (n < 1 || n > INT32_MAX)
+		return kf_fail(INVALID_FIELD, "--iterations: 1 to 2147483647");
+	*ret = (int32_t)n;
+	return KF_OK;
+}
+
 static kf_err set_parameters(struct derivation *d)
 {
 	struct derivation_parameters *how = &d->q.how;
@@ -320,10 +338,7 @@ static kf_err set_parameters(struct derivation *d)
 	how->salt = buf_slice(&d->salt.bytes);
 	how->has_salt = d->salt.is_there;
 	how->has_iterations = d->method->kmip == KMIP_DERIVATION_METHOD_PBKDF2;
-	how->iterations = ITERATIONS;
-	if (d->iterations && (how->iterations = atoi(d->iterations)) < 1)
-		return kf_fail(INVALID_FIELD, "--iterations takes a number");
-	return KF_OK;
+	return set_iterations(d, &how->iterations);
 }
 
 static kf_err set_attributes(struct derivation *d)
@@ -387,7 +402,6 @@ static kf_err run_derive(struct cli *c)
 {
 	CLEANUP(forget)
 	struct derivation d = { .cli = c,
-		.method_name = "hkdf",
 		.type = "aes:256",
 		.data = { .name = "data" },
 		.salt = { .name = "salt" },
@@ -422,8 +436,8 @@ const struct command command_key_derive = {
 		"  --password-file FILE  or a pass phrase, 0600; it is not kept\n"
 		"  --method METHOD       hkdf, pbkdf2, hmac, hash, encrypt; counter, "
 		"feedback,\n"
-		"                        double-pipeline (SP 800-108); ecdh, aws4 "
-		"[hkdf]\n"
+		"                        double-pipeline (SP 800-108); ecdh, aws4\n"
+		"                        [hkdf; of a pass phrase pbkdf2, with a salt]\n"
 		"  --with KEY            ecdh: whose public key; else: secret data that "
 		"is the "
 		"data\n"

@@ -158,6 +158,14 @@ def claim_keys_are_derived_from_a_pass_phrase_that_is_not_kept(lab):
     shown = lab.tool("key", "show", "from-phrase").stdout.decode()
     base = re.search(r"Linked Object Identifier.*?([0-9a-f-]{36})", shown, re.S).group(1)
     expect("Destroyed" in lab.tool("key", "show", base).stdout.decode(), "the pass phrase is there still")
+    # Nothing but PBKDF2 is slow enough for a pass phrase: it need not be said.
+    lab.tool("key", "derive", "by-default", "--password-file", "phrase", "--salt", "salt", "--iterations", "1000", "--type",
+             "hmac-sha256:256")
+    expect(code_of(lab, "by-default") == code_of(lab, "from-phrase"), "another method than PBKDF2")
+    lab.tool("key", "derive", "x", "--password-file", "phrase", status=2)
+    for number in "1000x", "0", "-5", "99999999999":
+        done = lab.tool("key", "derive", "x", "--password-file", "phrase", "--salt", "s", "--iterations", number, status=2)
+        expect(b"--iterations" in done.stderr, done.stderr)
     os.chmod(lab.path("phrase"), 0o644)
     lab.tool("key", "derive", "x", "--password-file", "phrase", "--method", "pbkdf2", "--salt", "s", status=1)
     lab.tool("key", "derive", "x", "--from", "codes", "--method", "pbkdf2", status=2)
@@ -176,6 +184,9 @@ def claim_keys_are_derived_from_keys(lab):
     lab.tool("key", "derive", "c", "--from", "base", "--method", "counter", "--hash", "SHA-256", "--data-hex", "00ff",
              "--type", "aes:128")
     lab.tool("encrypt", "c", data=b"x")
+    lab.file("large", bytes(65537))
+    done = lab.tool("key", "derive", "cut", "--from", "base", "--data-file", "large", status=1)
+    expect(b"large: " in done.stderr, f"what is too long was cut: {done.stderr}")
 
 
 def claim_two_sides_agree_on_one_secret(lab):
