@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 void issued_clear(struct issued *i)
 {
@@ -125,8 +126,16 @@ kf_err cert_mode(const struct cli *c, const char *text, struct cert_place *ret)
 kf_err cert_may_replace(const struct cli *c, const struct cert_place *p)
 {
 	autobuf text = buf_new(2 * CERT_PEM_MAX), why = buf_new(4096);
-	if (!p->file || !kf_ok(conf_read_file(p->file, &text, &why)))
-		return KF_OK; /* whoever writes it will see */
+	if (!p->file)
+		return KF_OK;
+	KF_TRY(cli_file_error(c, p->file, file_may_replace(p->file)));
+	if (access(p->file, F_OK))
+		return KF_OK;
+	kf_err err = conf_read_file(p->file, &text, &why);
+	if (!kf_ok(err)) {
+		cli_note_lines(c, &why);
+		return err;
+	}
 	if (!pem_has(buf_slice(&text), "PRIVATE KEY-----") &&
 		!pem_has(buf_slice(&text), KEYREF_LABEL))
 		return KF_OK;

@@ -35,7 +35,8 @@ struct cert_place {
 };
 /* --mode; NULL: not given.  INVALID_FIELD with a note. */
 kf_err cert_mode(const struct cli *c, const char *text, struct cert_place *ret);
-/* A file that has a key too, as HAProxy likes them, would lose it: EXISTS with a note. */
+/* Before anything is issued: can the file be written?  One that has a key too, as HAProxy likes them, would lose it:
+ * EXISTS.  With a note. */
 kf_err cert_may_replace(const struct cli *c, const struct cert_place *p);
 /* The whole file changes at once.  Notes what went wrong. */
 kf_err cert_save(const struct cli *c, const struct cert_place *p, const struct issued *i);

@@ -199,6 +199,18 @@ kf_err file_begin(const char *path, unsigned mode, struct file_new *ret)
 	return kf_is(e, KF_E_NOT_FOUND) ? begin_like(path, &like, ret) : e;
 }
 
+kf_err file_may_replace(const char *path)
+{
+	struct stat was;
+	struct file_new f;
+	if (lstat(path, &was) || !S_ISREG(was.st_mode))
+		KF_TRY(file_begin(path, 0600, &f));
+	else
+		KF_TRY(begin_like(path, &was, &f));
+	file_drop(&f);
+	return KF_OK;
+}
+
 kf_err file_write(const char *path, struct slice bytes, unsigned mode)
 {
 	const struct stat like = like_old(path, mode);

@@ -274,6 +274,23 @@ def claim_a_file_that_has_a_key_too_keeps_it(lab):
     expect(open(both).read() == before, "the key reference is gone")
 
 
+def claim_nothing_is_issued_for_a_file_that_cannot_be_written(lab):
+    link, folder = lab.path("link.pem"), lab.path("folder.pem")
+    os.symlink(lab.path("first.pem"), link)
+    os.mkdir(folder)
+
+    def issued():
+        return len([line for line in lab.audit() if "Certify" in line or "Re-certify" in line])
+
+    before = issued()
+    for out, why in (link, "no plain file"), (folder, "no plain file"), (lab.path("nowhere", "x.pem"), "no such file"):
+        done = lab.server.keyfleet("cert", "issue", "www", "--names", "localhost", "--out", out, "--force", check=False)
+        expect(done.returncode == 1 and f"{out}: " in done.stderr and why in done.stderr, done)
+    done = lab.server.keyfleet("cert", "renew", link, "--force", check=False)
+    expect(done.returncode == 1 and f"{link}: " in done.stderr, done)
+    expect(issued() == before > 0, f"{issued() - before} certificates that nobody has")
+
+
 def claim_a_damaged_chain_is_a_mistake_with_its_line(lab):
     chain = open(lab.path("soft-chain.pem")).read()
     line = chain[:chain.rindex("-----BEGIN")].count("\n") + 1
