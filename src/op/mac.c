@@ -54,14 +54,22 @@ kf_err op_mac_verify_decode(struct op_call *call) { return decode(call, true); }
 
 static void release(struct op_call *call) { buf_free(&request_of(call)->material); }
 
-/* CBC-MAC of one block is that block encrypted: for whoever may make MACs it opens CMAC and CTR under the same
- * key.  So the key's own parameters must say that it is a key for this. */
+/* CBC-MAC of one block is that block encrypted: for whoever may make MACs it opens CTR, GCM and key wraps under the
+ * same key.  So the key's own parameters must say that it is for this, which whoever may set attributes can have them
+ * say; and its mask, which nobody can change, that it is for nothing else. */
 static kf_err check_cbc_mac(const struct object *o)
 {
-	return parameters_name_mode(o, KMIP_BLOCK_CIPHER_MODE_CBC_MAC)
-		       ? KF_OK
-		       : kf_fail(BAD_PARAMETERS,
-				 "the key's Cryptographic Parameters do not say CBC-MAC");
+	const uint32_t codes = KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_GENERATE |
+			       KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY;
+
+	if (!parameters_name_mode(o, KMIP_BLOCK_CIPHER_MODE_CBC_MAC))
+		return kf_fail(BAD_PARAMETERS,
+			"the key's Cryptographic Parameters do not say CBC-MAC");
+	return o->usage_mask & ~codes
+		       ? kf_fail(BAD_PARAMETERS,
+				 "CBC-MAC is for keys whose Cryptographic Usage Mask has "
+				 "nothing but MAC Generate and MAC Verify")
+		       : KF_OK;
 }
 
 /* Any secret makes an HMAC.  A block cipher's key is for its own MACs alone, and a key of Poly1305, which

@@ -153,14 +153,15 @@ TEST(a_key_authenticates_as_what_it_is)
 	OK(kf_is(mac(&w, &q, &hmac, &made), KF_E_BAD_PARAMETERS));
 }
 
-static kf_err add_cbc_mac_key(struct world *w, uint32_t padding, struct id *ret)
+static kf_err add_cbc_mac_key(
+	struct world *w, uint32_t padding, int32_t mask, struct id *ret)
 {
 	autobuf attrs = buf_new(4096);
 	struct ttlv_writer p = ttlv_write(&attrs, 0);
 	cryptographic_parameters_put(
 		&p, &(struct cryptographic_parameters){
 			    .block_cipher_mode = CBC_MAC, .padding_method = padding });
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, MAC_BOTH);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, mask);
 	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, w->now_s);
 	return register_object(w, buf_slice(&attrs),
 		&(struct kmip_object){ .type = OBJECT_SYMMETRIC_KEY,
@@ -181,7 +182,7 @@ TEST(cbc_mac_is_for_keys_that_are_meant_for_it)
 	uint8_t code[16], next[16];
 	OK(kf_ok(add_secret(
 		&w, OBJECT_SYMMETRIC_KEY, AES, (struct slice){ zeros, 16 }, &plain)));
-	OK(kf_ok(add_cbc_mac_key(&w, 5, &meant)));
+	OK(kf_ok(add_cbc_mac_key(&w, 5, MAC_BOTH, &meant)));
 
 	struct mac_request q = with(0, CBC_MAC, (struct slice){ zeros, 32 });
 	OK(kf_is(mac(&w, &q, &plain, &made), KF_E_BAD_PARAMETERS));
@@ -204,6 +205,26 @@ TEST(cbc_mac_is_for_keys_that_are_meant_for_it)
 		.mac = { code, 16 } };
 	OK(kf_ok(mac_verify(&w, &more, &meant, &said)));
 	EQ(said.validity, KMIP_VALIDITY_INDICATOR_VALID);
+}
+
+/* Whoever may set attributes says what a key is for, but not what its mask is. */
+TEST(a_key_that_does_anything_else_makes_no_cbc_mac)
+{
+	static const int32_t others[] = { KMIP_CRYPTOGRAPHIC_USAGE_MASK_ENCRYPT,
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_DECRYPT,
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY,
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY,
+		KMIP_CRYPTOGRAPHIC_USAGE_MASK_DERIVE_KEY };
+	PARTS_WORLD(w);
+	struct mac_response made;
+	struct id id;
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		OK(kf_ok(add_cbc_mac_key(&w, 5, MAC_BOTH | others[i], &id)));
+		struct mac_request q = with(0, CBC_MAC, (struct slice){ zeros, 32 });
+		OK(kf_is(mac(&w, &q, &id, &made), KF_E_BAD_PARAMETERS));
+		q = with(0, 0, (struct slice){ zeros, 32 });
+		OK(kf_is(mac(&w, &q, &id, &made), KF_E_BAD_PARAMETERS));
+	}
 }
 
 TEST(an_hmac_with_sha_3_is_made_by_name_or_by_the_keys_algorithm)
