@@ -101,6 +101,7 @@ void kmip_put_uid(struct ttlv_writer *w, enum ttlv_tag tag, const struct kmip_ui
 void kmip_get_uid(struct ttlv_reader *r, enum ttlv_tag tag, struct kmip_uid *ret)
 {
 	struct ttlv_item it;
+	*ret = (struct kmip_uid){ 0 };
 	if (!ttlv_at(r, tag))
 		return;
 	ttlv_get_item(r, tag, &it);

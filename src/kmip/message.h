@@ -46,7 +46,7 @@ struct kmip_uid {
 };
 struct kmip_uid kmip_uid_text(struct slice id);
 void kmip_put_uid(struct ttlv_writer *w, enum ttlv_tag tag, const struct kmip_uid *uid);
-/* Reads it if it is there. */
+/* Absent if it is not there. */
 void kmip_get_uid(struct ttlv_reader *r, enum ttlv_tag tag, struct kmip_uid *ret);
 
 /* Which limit a request is over, as our Message Extension says it: all have one Result Reason. */

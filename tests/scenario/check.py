@@ -59,7 +59,6 @@ class Checks(Lab):
 
     def restart_agent(self, servers):
         self.agent.process.stop()
-        os.unlink(self.agent.process.log)
         set_option(self.agent.conf, "client", "servers", servers)
         set_option(self.agent.conf, "metrics", "listen", f"127.0.0.1:{self.port}")
         self.agent.start()
