@@ -90,7 +90,11 @@ kf_err issued_ask(struct cli *c, uint32_t operation, const struct certify_reques
 	else
 		recertify_put_request(&p.w, q);
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	KF_TRY(cli_call(c, operation, &p, &answer));
+	kf_err err = cli_call(c, operation, &p, &answer);
+	if (kf_is(err, KF_E_UNSUPPORTED))
+		cli_note(c, "the key server is no authority: a section [ca NAME] of "
+			    "keyfleetd.conf makes it one, see keyfleetd.conf(5)");
+	KF_TRY(err);
 	struct ttlv_reader r = answer_reader(&answer);
 	struct certify_response a = { 0 };
 	KF_TRY(certify_get_response(&r, &a));

@@ -118,7 +118,8 @@ static kf_err renew_file(struct renewing *q, const char *path)
 }
 
 /* Whoever names a key means its newest certificate. */
-static kf_err certificate_of(struct cli *c, const char *id, char ret[KEY_ID_TEXT])
+static kf_err certificate_of(
+	struct cli *c, const char *name, const char *id, char ret[KEY_ID_TEXT])
 {
 	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
 	struct slice link = slice_of(id);
@@ -128,7 +129,8 @@ static kf_err certificate_of(struct cli *c, const char *id, char ret[KEY_ID_TEXT
 	if (type != KMIP_OBJECT_TYPE_CERTIFICATE &&
 		!attrs_get_link(
 			buf_slice(&attrs), KMIP_LINK_TYPE_CERTIFICATE_LINK, &link))
-		return kf_fail(NOT_FOUND, "no certificate of it is here");
+		return cli_file_error(c, name,
+			kf_fail(NOT_FOUND, "no certificate of it is at the key servers"));
 	return slice_to_text(link, ret, KEY_ID_TEXT);
 }
 
@@ -136,8 +138,11 @@ static kf_err renew_object(struct renewing *q, const char *name)
 {
 	struct key_ids ids;
 	char id[KEY_ID_TEXT];
-	KF_TRY(key_find(q->cli, name, &ids));
-	KF_TRY(certificate_of(q->cli, ids.id, id));
+	kf_err err = key_find(q->cli, name, &ids);
+	if (kf_is(err, KF_E_NOT_FOUND) && !q->place.file)
+		cli_note(q->cli, "%s: there is no such file either", name);
+	KF_TRY(err);
+	KF_TRY(certificate_of(q->cli, name, ids.id, id));
 	return renew(q, &q->place, id, false);
 }
 
@@ -203,7 +208,8 @@ const struct command command_cert_renew = {
 		"written to --out.\n"
 		"Key and names stay.  Exit status: 0 something is new, 3 nothing was "
 		"due, 1 "
-		"something failed,\nso that what shall follow a renewal is:\n\n"
+		"something failed,\nso that what shall follow a renewal is, with one "
+		"FILE a command:\n\n"
 		"  keyfleet cert renew /etc/ssl/www.pem && keyfleet deploy "
 		"/etc/ssl/www.pem\n\n"
 		"  --within DAYS  due is what ends in so many days [a third of its "

@@ -283,8 +283,9 @@ static kf_err run_random(struct cli *c)
 	payload_init(&p);
 	KF_TRY(cli_options(c, NULL, 0));
 	KF_TRY(cli_operands(c, 1, 1));
-	const long n = strtol(c->argv[0], NULL, 10);
-	if (n < 1 || n > RANDOM_MAX) {
+	char *end;
+	const long n = strtol(c->argv[0], &end, 10);
+	if (*end || n < 1 || n > RANDOM_MAX) {
 		cli_note(c, "BYTES is a number from 1 to %d", RANDOM_MAX);
 		return kf_fail(INVALID_FIELD, "BYTES");
 	}

@@ -117,7 +117,13 @@ static kf_err unseal(struct sealing *s, struct slice sealed, struct slice place)
 	q.data = (struct slice){ sealed.p + NONCE, sealed.n - AROUND };
 	q.tag = (struct slice){ sealed.p + sealed.n - TAG, TAG };
 	decrypt_put_request(&p.w, &q);
-	KF_TRY(cli_call(s->cli, KMIP_OPERATION_DECRYPT, &p, &answer));
+	kf_err e = cli_call(s->cli, KMIP_OPERATION_DECRYPT, &p, &answer);
+	if (kf_is(e, KF_E_DATA))
+		cli_note(s->cli,
+			"%s: it is not genuine: changed, not whole, or encrypted by "
+			"another key",
+			s->in.name);
+	KF_TRY(e);
 	struct ttlv_reader r = answer_reader(&answer);
 	KF_TRY(decrypt_get_response(&r, &a));
 	return data_write(&s->out, a.data);

@@ -296,7 +296,8 @@ def claim_data_are_encrypted_and_decrypted_by_a_key_that_stays(lab):
         expect(bad.returncode == 1 and not bad.stdout, f"what was changed was decrypted: {bad}")
     expect(through("decrypt", b"short", check=False).returncode == 1, "too little was decrypted")
     expect(re.fullmatch(r"[0-9a-f]{32}\n", lab.server.keyfleet("random", "16").stdout), "16 random bytes")
-    lab.admin("random", "0", why="BYTES", status=2)
+    for size in "0", "16x", "", "-1", "99999999999999999999":
+        lab.admin("random", size, why="BYTES", status=2)
 
 
 def export(lab, name, *options):
@@ -335,6 +336,11 @@ def claim_a_key_leaves_wrapped_and_openssl_opens_it_with_the_wrapping_key(lab):
     lab.admin("key", "create", "no", "--type", "aes:512", why="there is rsa:2048", status=2)
     lab.admin("key", "create", "no", "--type", "aes:256", "--local", why="through a key server", status=2)
     expect(not os.path.exists(out), "a file of nothing")
+
+
+def claim_who_asks_for_a_certificate_without_an_authority_is_told_what_makes_one(lab):
+    lab.ok("key", "create", "lonely")
+    lab.admin("cert", "issue", "lonely", "--names", "localhost", why="[ca NAME]")
 
 
 def claim_the_server_hashes_as_everybody_does(lab):
