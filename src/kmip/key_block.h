@@ -51,5 +51,8 @@ uint32_t kmip_object_next(struct ttlv_reader *r);
 void kmip_object_get(struct ttlv_reader *r, uint32_t type, struct kmip_object *ret);
 /* Parses what was stored: an object, and perhaps behind it the same as it was registered. */
 kf_err kmip_object_parse(struct slice item, struct kmip_object *ret);
+/* Objects whose fields are not read, only their Key Block: they leave as they came (o->item), and no other block can be
+ * put into them. */
+bool kmip_object_is_kept_whole(uint32_t type);
 /* Writes the fields of `o` (not o->item) for the writer's version. */
 void kmip_object_put(struct ttlv_writer *w, const struct kmip_object *o);

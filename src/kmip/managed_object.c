@@ -170,7 +170,7 @@ static void put_fields(struct ttlv_writer *w, const struct kmip_object *o)
 	}
 }
 
-static bool is_kept_whole(uint32_t type)
+bool kmip_object_is_kept_whole(uint32_t type)
 {
 	return type == KMIP_OBJECT_TYPE_SPLIT_KEY || type == KMIP_OBJECT_TYPE_TEMPLATE ||
 	       type == KMIP_OBJECT_TYPE_PGP_KEY;
@@ -182,7 +182,8 @@ void kmip_object_put(struct ttlv_writer *w, const struct kmip_object *o)
 		put_template(w, o);
 		return;
 	}
-	if (is_kept_whole(o->type) || o->type == 0 || o->type >= OBJECT_TAGS) {
+	if (kmip_object_is_kept_whole(o->type) || o->type == 0 ||
+		o->type >= OBJECT_TAGS) {
 		put_as_stored(w, o);
 		return;
 	}

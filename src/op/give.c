@@ -73,12 +73,23 @@ static kf_err unwrap_later(struct op_call *call, struct unwrapping *u)
 	return KF_OK;
 }
 
+/* There is a Key Block, and another one can take its place. */
+static kf_err check_block(const struct kmip_object *o)
+{
+	return o->block.format && !kmip_object_is_kept_whole(o->type)
+		       ? KF_OK
+		       : kf_fail(OBJECT_TYPE,
+				 "objects of this type are not wrapped, or unwrapped");
+}
+
 /* The key that wraps it was not known when it was registered; it may be now. */
-static kf_err unwrap(struct op_call *call, struct key_block *kb)
+static kf_err unwrap(struct op_call *call, struct kmip_object *o)
 {
 	CLEANUP(unwrapping_clear) struct unwrapping u = { 0 };
+	struct key_block *kb = &o->block;
 	bool is_known = false;
 
+	KF_TRY(check_block(o));
 	KF_TRY(op_unwrap_find(call, kb, &u, &is_known));
 	if (!is_known)
 		return kf_fail(WRAP_TYPE, "the key is wrapped by a key that is not here");
@@ -104,7 +115,7 @@ static kf_err choose(
 		return o->registered.n ? kmip_object_parse(o->registered, o) : KF_OK;
 	if (o->registered.n && !q->key_format_type)
 		KF_TRY(choose_file(o));
-	return o->block.is_wrapped ? unwrap(call, &o->block) : KF_OK;
+	return o->block.is_wrapped ? unwrap(call, o) : KF_OK;
 }
 
 /* --- secrecy --- */
@@ -178,8 +189,7 @@ static kf_err wrap(struct op_call *call, struct giving *g)
 	CLEANUP(wrapping_freep) struct wrapping *w = NULL;
 	struct key_block *block = &g->a.object.block;
 
-	if (!block->format)
-		return kf_fail(OBJECT_TYPE, "objects of this type are not wrapped");
+	KF_TRY(check_block(&g->a.object));
 	KF_TRY(op_wrap(call, g->q.key_wrapping_specification, block, &w));
 	if (!wrapping_waits(w))
 		return end_wrapping(call, w, block);

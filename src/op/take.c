@@ -208,7 +208,9 @@ static kf_err find_keys(struct op_call *call)
 	struct unwrapping *u = calloc(1, sizeof(*u));
 	if (!u)
 		return kf_fail(NOMEM, "key wrapping");
-	const kf_err err = op_unwrap_find(call, kb, u, &is_known);
+	const kf_err err = kmip_object_is_kept_whole(t->object.type)
+				   ? KF_OK
+				   : op_unwrap_find(call, kb, u, &is_known);
 	if (is_known)
 		t->unwrapping = u;
 	else

@@ -353,6 +353,70 @@ TEST(sensitive_keys_leave_wrapped_and_locked_in_ones_never)
 	OK(kf_is(get(&w, &stays, &a), KF_E_SENSITIVE));
 }
 
+/* What a wrapped Split Key is for is its own fields, too: they are kept as they came. */
+static void put_split_key(struct buf *to, const struct key_wrapping *how)
+{
+	autobuf data = buf_new(1024);
+	struct ttlv_writer w = ttlv_write(to, 0), d = ttlv_write(&data, 0);
+	struct key_block kb = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
+		.algorithm = AES,
+		.length = 256,
+		.has_value = true,
+		.material = { key_bytes, 32 } };
+
+	if (how) {
+		key_wrapping_data_put(&d, how);
+		kb.is_wrapped = kb.is_encoded = true;
+		kb.wrapping_data = buf_slice(&data);
+	}
+	ttlv_begin(&w, TAG_SPLIT_KEY);
+	ttlv_put_int(&w, TAG_SPLIT_KEY_PARTS, 3);
+	ttlv_put_int(&w, TAG_KEY_PART_IDENTIFIER, 1);
+	ttlv_put_int(&w, TAG_SPLIT_KEY_THRESHOLD, 2);
+	ttlv_put_enum(&w, TAG_SPLIT_KEY_METHOD, KMIP_SPLIT_KEY_METHOD_XOR);
+	key_block_put(&w, &kb);
+	ttlv_end(&w);
+}
+
+static kf_err put_split(struct world *w, const struct key_wrapping *how,
+	bool is_sensitive, struct id *ret)
+{
+	autobuf attrs = buf_new(4096), item = buf_new(4096);
+
+	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, AES);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 256);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_bool(&attrs, TAG_SENSITIVE, is_sensitive);
+	put_split_key(&item, how);
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){
+			.type = OBJECT_SPLIT_KEY, .item = buf_slice(&item) },
+		ret);
+}
+
+TEST(what_is_kept_whole_neither_leaves_as_if_it_were_wrapped_nor_unwrapped)
+{
+	WORLD(w);
+	struct id kek, split, secret, wrapped;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	const struct key_wrapping how = by(&kek, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, 0);
+	OK(kf_ok(put_split(&w, NULL, false, &split)));
+	OK(kf_ok(put_split(&w, NULL, true, &secret)));
+
+	OK(kf_is(get_wrapped(&w, &split, &how, &a), KF_E_OBJECT_TYPE));
+	OK(kf_is(get_wrapped(&w, &secret, &how, &a), KF_E_OBJECT_TYPE));
+	OK(kf_is(get(&w, &secret, &a), KF_E_SENSITIVE));
+
+	OK(kf_ok(put_split(&w, &how, false, &wrapped)));
+	OK(kf_ok(get(&w, &wrapped, &a)) && a.object.block.is_wrapped);
+	struct ttlv_writer q = question(&w);
+	get_put_request(&q, &(struct get_request){ .uid = uid(&wrapped),
+				    .key_wrap_type = KMIP_KEY_WRAP_TYPE_NOT_WRAPPED });
+	OK(kf_is(ask(&w, KMIP_OPERATION_GET), KF_E_OBJECT_TYPE));
+}
+
 TEST(only_an_active_key_for_wrapping_wraps)
 {
 	WORLD(w);
