@@ -335,12 +335,20 @@ static void refuse_if_ended(struct req *r)
 	r->err = e;
 }
 
+static kf_err put_later(struct req *r, struct ttlv_writer *w)
+{
+	const kf_err e = op_answer(&r->call, w);
+	if (!kf_ok(e))
+		req_record_result(r, AUDIT_FAILED, e);
+	return e;
+}
+
 void answer_later(struct req *r)
 {
 	autobuf payload = buf_new(ANSWER_MAX);
 	struct ttlv_writer w = ttlv_write(&payload, r->header.version);
 	if (kf_ok(r->err))
-		r->err = op_answer(&r->call, &w);
+		r->err = put_later(r, &w);
 	if (!kf_ok(r->err))
 		log_own_failure(r);
 	op_later_end(r->io->server->later, r->call.later_id, io_now_s(r->io), r->err,

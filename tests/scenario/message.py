@@ -14,6 +14,7 @@ from ttlv import (ACTIVATE, CREATE_KEY_PAIR, GET, batch_item, enum, find, int_, 
 
 CREATE, REGISTER, LOCATE, GET_ATTRIBUTES, REVOKE, DESTROY = 0x01, 0x03, 0x08, 0x0B, 0x13, 0x14
 PKCS12, BAD_PASSWORD = 0x16, 0x25
+DECRYPT = 0x20
 SUCCESS, FAILED, PENDING, UNDONE = range(4)
 NOT_FOUND_1, NOT_FOUND_2 = 0x01, 0x37
 PRE_ACTIVE, ACTIVE, DEACTIVATED, DESTROYED = 1, 2, 3, 5
@@ -255,6 +256,21 @@ def claim_whatever_is_asked_for_can_be_answered_later(b):
         expect(status(answer) == SUCCESS and state(w, key) == ACTIVE, answer)
         answer = w.ask(request(*no_such(), options=MANDATORY))
         expect(status(answer) == FAILED and reason(answer) == NOT_FOUND_2, answer)
+
+
+def claim_what_fails_while_nobody_waits_is_in_the_audit(b):
+    pair = CREATE_KEY_PAIR, struct_(0x420126, enum(0x420028, 4), int_(0x42002A, 2048), item(0x420001, 9, bytes(8))) + struct_(
+        0x420127, int_(0x42002C, 8)) + struct_(0x420128, int_(0x42002C, 4))
+    with b.connect() as w:
+        key = make(w, pair)
+        oaep = struct_(0x42002B, enum(0x42005F, 2), enum(0x420038, 6))
+        handle = begin(w, (DECRYPT, uid(key) + oaep + octets(0x4200C2, bytes(255) + b"\2")), MANDATORY)
+        expect(status(poll(b, w, handle)) == FAILED, "decrypted")
+
+        def lines():
+            return [line for line in audited(b).splitlines() if key in line and "operation=Decrypt" in line]
+        wait_until("the record", lambda: len(lines()) == 2, 20)
+        expect("phase=allowed" in lines()[0] and "phase=failed" in lines()[1], lines())
 
 
 def claim_what_is_quick_is_answered_at_once_if_that_will_do(b):
