@@ -9,7 +9,7 @@ enum { ORPHANS_MAX = 64 };
 struct op_slow {
 	pthread_mutex_t lock; /* guards what follows */
 	struct {
-		bool is_taken;
+		bool is_taken, is_client;
 		size_t n;
 		uint8_t id[16];
 		bool has_key; /* that it brings to tokens */
@@ -44,7 +44,16 @@ static bool is_same(const struct op_slow *s, unsigned i, struct slice id)
 	return id.n && slice_eq(id, (struct slice){ s->request[i].id, s->request[i].n });
 }
 
-static kf_err find_place(const struct op_slow *s, struct slice id, unsigned *ret)
+static unsigned clients_of(const struct op_slow *s)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < OP_SLOW_MAX; i++)
+		n += s->request[i].is_taken && s->request[i].is_client;
+	return n;
+}
+
+static kf_err find_place(
+	const struct op_slow *s, struct slice id, bool is_admin, unsigned *ret)
 {
 	unsigned place = OP_SLOW_MAX;
 	for (unsigned i = OP_SLOW_MAX; i-- > 0;) {
@@ -53,18 +62,21 @@ static kf_err find_place(const struct op_slow *s, struct slice id, unsigned *ret
 		else if (is_same(s, i, id))
 			return kf_fail(BUSY, "this very request is being carried out");
 	}
+	if (!is_admin && clients_of(s) >= OP_SLOW_CLIENTS)
+		place = OP_SLOW_MAX;
 	*ret = place;
 	return place < OP_SLOW_MAX ? KF_OK
 				   : kf_fail(BUSY, "the tokens have enough to do");
 }
 
-kf_err op_slow_begin(struct op_slow *s, struct slice id, unsigned *ret)
+kf_err op_slow_begin(struct op_slow *s, struct slice id, bool is_admin, unsigned *ret)
 {
 	unsigned i;
 	pthread_mutex_lock(&s->lock);
-	kf_err e = find_place(s, id, &i);
+	kf_err e = find_place(s, id, is_admin, &i);
 	if (kf_ok(e)) {
 		s->request[i].is_taken = true;
+		s->request[i].is_client = !is_admin;
 		s->request[i].n = id.n < 16 ? id.n : 16;
 		if (id.n)
 			memcpy(s->request[i].id, id.p, s->request[i].n);
