@@ -162,6 +162,7 @@ static enum step_result to_pool(struct req *r)
 		.decrypt = r->next == OP_DECRYPT ? &r->call.decrypt : NULL,
 		.use = r->next == OP_USE ? &r->call.use : NULL,
 		.deadline_ns = r->deadline_ns,
+		.is_given_up = &r->is_withdrawn, /* while it waited for the store */
 		.done = done_by_pool,
 	};
 	r->home.deliver = come_home_from_pool;

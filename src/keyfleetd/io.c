@@ -149,11 +149,13 @@ static uint64_t awaited(const struct io *io)
 static void wait_for_audit(struct io *io)
 {
 	struct audit *audit = io->server->audit;
+	store_changes(io); /* a refusal may wait for a record, too */
 	audit_flush(audit, io->number, awaited(io));
 	while (!list_is_empty(&io->waiting) &&
 		!audit_wait(audit, io->number, req_of(io->waiting.next)->ticket)) {
 		release_durable(io);
 		settle_touched(io);
+		store_changes(io);
 		audit_flush(audit, io->number, awaited(io));
 	}
 }
@@ -199,7 +201,6 @@ static void round_ends(struct loop_hook *h)
 	release_durable(io);
 	settle_touched(io);
 	wait_for_audit(io);
-	store_changes(io);
 	measure(io);
 	report_drained(io);
 	if (io->batch.n || !list_is_empty(&io->touched) || turns_wait(&io->turns))
