@@ -81,20 +81,34 @@ static kf_err put(struct renewing *q, const struct cert_place *p, const char *re
 	return KF_OK;
 }
 
-/* Somebody else may have renewed it, for another host: then that one is taken. */
-static kf_err renew(
-	struct renewing *q, const struct cert_place *p, const char *id, bool is_in_file)
+/* Whoever may set attributes of a certificate at the key servers can have it lead to another one. */
+static kf_err find_newest(struct renewing *q, const char *id,
+	const struct issued *in_file, struct issued *ret)
+{
+	bool is_same = true;
+	KF_TRY(issued_newest(q->cli, id, ret));
+	if (in_file)
+		KF_TRY(cert_have_one_key(
+			buf_slice(&in_file->pem), buf_slice(&ret->pem), &is_same));
+	return is_same ? KF_OK
+		       : kf_fail(CONFLICT, "what is said to replace the certificate is "
+					   "for another key: issue a new one");
+}
+
+/* Somebody else may have renewed it, for another host: then that one is taken.  in_file: what is there; or NULL. */
+static kf_err renew(struct renewing *q, const struct cert_place *p, const char *id,
+	const struct issued *in_file)
 {
 	struct issued old = { 0 }, new = { 0 };
 	KF_TRY(cert_may_replace(q->cli, p));
-	kf_err err = issued_newest(q->cli, id, &old);
+	kf_err err = find_newest(q, id, in_file, &old);
 	const bool is_due = q->is_forced ||
 			    (kf_ok(err) && cert_is_due(old.from, old.to, q->within_days));
 	if (kf_ok(err) && is_due)
 		err = ask(q, &old, &new);
 	if (kf_ok(err) && is_due)
 		err = put(q, p, "renewed", &new);
-	else if (kf_ok(err) && is_in_file)
+	else if (kf_ok(err) && in_file)
 		err = put(q, p, "taken over", &old);
 	else if (kf_ok(err))
 		cert_report_not_due(&q->report, p, &old);
@@ -110,7 +124,7 @@ static kf_err renew_file(struct renewing *q, const char *path)
 	char id[KEY_ID_TEXT] = "";
 	kf_err err = find_of_file(q, path, &old, id);
 	if (kf_ok(err) && id[0])
-		err = renew(q, &p, id, true);
+		err = renew(q, &p, id, &old);
 	else if (kf_ok(err))
 		cert_report_not_due(&q->report, &p, &old);
 	issued_clear(&old);
@@ -143,7 +157,7 @@ static kf_err renew_object(struct renewing *q, const char *name)
 		cli_note(q->cli, "%s: there is no such file either", name);
 	KF_TRY(err);
 	KF_TRY(certificate_of(q->cli, name, ids.id, id));
-	return renew(q, &q->place, id, false);
+	return renew(q, &q->place, id, NULL);
 }
 
 /* Each, whatever became of the others; the first error is that of the command. */

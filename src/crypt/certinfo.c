@@ -125,6 +125,17 @@ kf_err cert_is_for(
 	return KF_OK;
 }
 
+kf_err cert_have_one_key(struct slice a, struct slice b, bool *ret)
+{
+	CLEANUP(ossl_x509_freep) X509 *one = NULL, *other = NULL;
+	KF_TRY(read_cert(a, &one));
+	KF_TRY(read_cert(b, &other));
+	EVP_PKEY *its = X509_get0_pubkey(one), *others = X509_get0_pubkey(other);
+	*ret = its && others && EVP_PKEY_eq(its, others) == 1;
+	ERR_clear_error();
+	return KF_OK;
+}
+
 static X509_REQ *read_request(struct slice text)
 {
 	const unsigned char *p = text.p;

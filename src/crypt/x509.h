@@ -41,6 +41,8 @@ kf_err cert_is_for(
 	struct slice pem, struct slice spki, const char *const *sans, bool *ret);
 /* The same for key and names of a PKCS#10 request, in PEM or DER. */
 kf_err cert_is_for_request(struct slice pem, struct slice csr, bool *ret);
+/* Are the first certificates of both texts for one key? */
+kf_err cert_have_one_key(struct slice a_pem, struct slice b_pem, bool *ret);
 kf_err cert_common_name(struct slice pem, char *ret, size_t size);
 kf_err cert_to_der(struct slice pem, struct buf *ret);
 kf_err cert_from_der(struct slice der, struct buf *ret_pem);

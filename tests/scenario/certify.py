@@ -16,7 +16,7 @@ from hsm import Pcscd, VirtualCards, missing
 from lab import BIN, KeyServer, Lab, free_port, wait_until
 from ttlv import enum, find, int_, item, octets, struct_, text
 
-CERTIFY, RECERTIFY, GET, LOCATE, DESTROY, REVOKE, QUERY = 0x06, 0x07, 0x0A, 0x08, 0x14, 0x13, 0x18
+CERTIFY, RECERTIFY, GET, LOCATE, DESTROY, REVOKE, QUERY, ADD_ATTRIBUTE = 0x06, 0x07, 0x0A, 0x08, 0x14, 0x13, 0x18, 0x0D
 NOW = item(0x420001, 9, (1).to_bytes(8, "big"))
 OFFSET = item(0x420058, 10, bytes(4))
 DENIED, INVALID_CSR, UNSUPPORTED = 0x0C, 0x2F, 0x05
@@ -258,6 +258,20 @@ def claim_what_was_renewed_elsewhere_is_taken_over(lab):
     # Whoever does not say how long gets as long as it was.
     row, = cert(lab, "renew", "www", "--force", "--out", first)
     expect(39 < lasts_days(lab, first) <= 40.1, lasts_days(lab, first))
+
+
+def claim_a_link_that_leads_to_anothers_certificate_is_not_followed(lab):
+    mine, other = lab.path("mine.pem"), lab.path("others.pem")
+    row, = cert(lab, "issue", "www", "--names", "localhost", "--ca", "soft", "--days", "2", "--out", mine)
+    lab.server.keyfleet("key", "create", "stranger", "--type", "ec:P-256")
+    strangers, = cert(lab, "issue", "stranger", "--names", "localhost", "--ca", "soft", "--out", other)
+    link = struct_(0x42004A, enum(0x42004B, 0x106), text(0x42004C, strangers["id"]))
+    lab.admin.ask(ADD_ATTRIBUTE, text(0x420094, row["id"]) + struct_(0x42013D, link))
+    before = open(mine).read()
+    for more in ((), ("--force",)):
+        done = lab.server.keyfleet("cert", "renew", mine, "--within", "30", *more, check=False)
+        expect(done.returncode == 1 and "another key" in done.stderr, f"{done}")
+        expect(open(mine).read() == before, "a stranger's certificate took the place")
 
 
 def claim_several_files_are_renewed_whatever_becomes_of_the_others(lab):
