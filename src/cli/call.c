@@ -60,6 +60,8 @@ static kf_err call(struct cli *c, uint32_t operation, const struct payload *p,
 	if (!kf_ok(e) && options->report->message[0])
 		cli_note(c, "%s: %s", ttlv_value_text(TTLV_KIND_OPERATION, operation),
 			options->report->message);
+	if (kf_is(e, KF_E_TOO_BIG) && !options->report->reason)
+		cli_note(c, "%s: message_max is too small for this", c->config);
 	return e;
 }
 

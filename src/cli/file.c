@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,8 +83,10 @@ static kf_err temporary_of(const char *path, char *ret, size_t size)
 	const char *base = slash ? slash + 1 : path;
 	int n = snprintf(
 		ret, size, "%.*s.%s.keyfleet-new", (int)(base - path), path, base);
-	return n < 0 || (size_t)n >= size ? kf_fail(TOO_BIG, "the path is too long")
-					  : KF_OK;
+	if (n < 0 || (size_t)n >= size)
+		return kf_fail(TOO_BIG, "the path is too long");
+	return n - (base - path) > NAME_MAX ? kf_fail(TOO_BIG, "the name is too long")
+					    : KF_OK;
 }
 
 void file_clean(const char *path)
@@ -114,7 +117,7 @@ static kf_err begin_like(const char *path, const struct stat *like, struct file_
 	return ret->fd < 0 ? file_failed(errno) : become_like(ret, like);
 }
 
-/* NOT_FOUND: this file system has no files without names. */
+/* NOT_FOUND: this file system has no files without names, or there is no /proc by which they get one. */
 static kf_err begin_unnamed(
 	const char *path, const struct stat *like, struct file_new *ret)
 {
@@ -124,7 +127,8 @@ static kf_err begin_unnamed(
 	KF_TRY(temporary_of(path, ret->temporary, sizeof(ret->temporary)));
 	snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + 1 : 1,
 		slash ? path : ".");
-	ret->fd = open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
+	if (access("/proc/self/fd", X_OK) == 0)
+		ret->fd = open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
 	return ret->fd < 0 ? kf_fail(NOT_FOUND, "no files without names")
 			   : become_like(ret, like);
 }

@@ -176,7 +176,8 @@ kf_result kf_create(
 	const struct symmetric *s = symmetric_by_name(request->algorithm, &bits);
 	if (!s)
 		return status_refuse(call, KF_INVALID_ARGUMENT,
-			"algorithm is not like aes:256, hmac-sha256:256 or chacha20:256");
+			"algorithm or its length is not like aes:256, hmac-sha256:256 or "
+			"chacha20:256");
 	autobuf set = buf_new(ATTRS_MAX), answer = buf_new(ANSWER_MAX);
 	attrs_add_enum(&set, TAG_CRYPTOGRAPHIC_ALGORITHM, s->algorithm);
 	attrs_add_int(&set, TAG_CRYPTOGRAPHIC_LENGTH, bits);

@@ -62,6 +62,17 @@ def claim_files_of_any_size_come_back(lab):
             expect(mode == 0o600, f"{name} has mode {mode:o}")
 
 
+def claim_messages_that_are_too_long_are_told_with_the_option(lab):
+    conf = os.path.join(os.path.dirname(lab.server.conf), "small.conf")
+    with open(lab.server.conf) as old, open(conf, "w") as new:
+        new.write(old.read().replace("[client]", "[client]\nmessage_max = 64K"))
+    lab.file("plain", some(PIECE))
+    for command in "encrypt", "decrypt":
+        done = subprocess.run([TOOL, "--config", conf, command, "boxes", "--in", "plain"], capture_output=True, timeout=60,
+                              cwd=lab.dir)
+        expect(done.returncode == 1 and f"{conf}: message_max".encode() in done.stderr, done.stderr)
+
+
 def claim_pieces_cannot_be_left_out_moved_cut_or_mixed(lab):
     def seal(size):
         return lab.tool("encrypt", "boxes", data=some(size)).stdout
@@ -90,6 +101,8 @@ def claim_a_file_that_is_there_stays_until_the_new_one_is_whole(lab):
     os.symlink(lab.path("kept"), lab.path("link"))
     done = lab.tool("encrypt", "boxes", "--in", "plain", "--out", "link", status=1)
     expect(b"no plain file" in done.stderr and lab.read("kept") == b"old", f"a link was followed: {done.stderr}")
+    done = lab.tool("encrypt", "boxes", "--in", "plain", "--out", "n" * 250, status=1)
+    expect(b"the name is too long" in done.stderr, f"found out in the end: {done.stderr}")
     done = lab.tool("encrypt", "boxes", "--in", "missing", "--out", "new", status=1)
     expect(b"missing: there is no such file" in done.stderr, done.stderr)
 
