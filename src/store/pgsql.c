@@ -10,6 +10,7 @@
 enum {
 	PARAMETERS_MAX = 24,
 	COLUMNS_MAX = 32,
+	POSTED_MAX = 1 << 20,
 	OID_BYTEA = 17,
 	OID_INT8 = 20,
 	OID_TEXT = 25
@@ -192,6 +193,8 @@ static kf_err drain_pipeline(struct pgsql *p)
 		kf_err err = drain(p, NULL, &saw_sync);
 		if (p->db.is_broken)
 			return err;
+		if (!saw_sync && PQstatus(p->conn) == CONNECTION_BAD)
+			return pgsql_connection_lost(p);
 		if (kf_ok(first))
 			first = err;
 	}
@@ -304,6 +307,17 @@ static kf_err send_prepared(struct pgsql *p, const struct query *q, const char *
 	return KF_OK;
 }
 
+/* libpq sends what the socket takes at once, and keeps the rest in memory: a group's objects may be large. */
+static kf_err flush_some(struct pgsql *p, const struct query *q)
+{
+	for (size_t i = 0; i < q->n; i++)
+		p->posted += q->in[i].kind == VALUE_INT ? sizeof(int64_t) : q->in[i].s.n;
+	if (p->posted < POSTED_MAX)
+		return KF_OK;
+	p->posted = 0;
+	return flush(p);
+}
+
 /* Into the pipeline, which is sent when it is long, or when somebody wants to know. */
 static kf_err post(struct pgsql *p, const struct query *q, size_t times)
 {
@@ -313,8 +327,10 @@ static kf_err post(struct pgsql *p, const struct query *q, size_t times)
 	if (!p->is_posting && !PQenterPipelineMode(p->conn))
 		return pgsql_connection_lost(p);
 	p->is_posting = true;
-	for (size_t i = 0; i < times; i++, one.in += one.n)
+	for (size_t i = 0; i < times; i++, one.in += one.n) {
 		KF_TRY(send_prepared(p, &one, name));
+		KF_TRY(flush_some(p, &one));
+	}
 	return KF_OK;
 }
 

@@ -17,6 +17,7 @@ struct pgsql {
 	PGconn *conn;
 	bool was_warned; /* since the commit began: it may not be replicated */
 	bool is_posting; /* statements were sent whose answers were not read yet */
+	size_t posted;   /* bytes of them, since the last flush */
 	size_t n;
 	const char *prepared[STATEMENTS_MAX]; /* its name is its number */
 };

@@ -620,4 +620,45 @@ TEST(a_backup_goes_from_either_kind_of_store_to_the_other)
 	OK(holds(f.store, "a", "secret"));
 	fixture_close(&f);
 }
+/* More than a socket takes at once goes through one pipeline. */
+TEST(a_group_of_large_objects_is_one_commit)
+{
+	enum { N = 24, LARGE = 400000 };
+	static struct change changes[N], first;
+	static struct wait waits[N];
+	struct fixture f = { 0 };
+	struct store_status status;
+	sem_t all_queued;
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	sem_init(&all_queued, 0, 0);
+	first = (struct change){ .done = hold_up, .arg = &all_queued };
+	OK(kf_ok(store_submit(f.store, &first)));
+
+	for (int i = 0; i < N; i++) {
+		char id[16];
+		snprintf(id, sizeof(id), "large%d", i);
+		struct spec spec = { .id = id, .name = id };
+		OK(kf_ok(add_put(&changes[i], &spec, NULL)));
+		struct buf *material = &changes[i].m[0].object.material;
+		buf_free(material);
+		*material = buf_new(LARGE);
+		memset(buf_reserve(material, LARGE), 'a' + i, LARGE);
+		buf_commit(material, LARGE);
+		waits[i] = (struct wait){ PTHREAD_MUTEX_INITIALIZER,
+			PTHREAD_COND_INITIALIZER, false };
+		changes[i].done = wait_done;
+		changes[i].arg = &waits[i];
+		OK(kf_ok(store_submit(f.store, &changes[i])));
+	}
+	sem_post(&all_queued);
+	for (int i = 0; i < N; i++) {
+		wait_for(&waits[i]);
+		OK(kf_ok(changes[i].err));
+	}
+	store_status(f.store, &status);
+	EQ(status.commits, 1);
+	EQ(status.objects, N);
+	fixture_close(&f);
+}
+
 TEST_MAIN
