@@ -15,6 +15,7 @@ struct wrapping {
 	struct buf attributes; /* inside the Key Value */
 	struct buf iv, mac;
 	struct buf sealed;      /* by a token */
+	struct object *key;     /* that the token has: owned reference, or NULL */
 	struct object *mac_key; /* owned reference, or NULL */
 	struct cryptographic_parameters mac_parameters;
 	bool waits;
@@ -43,6 +44,7 @@ void wrapping_free(struct wrapping *w)
 	buf_free(&w->sealed);
 	buf_free(&w->iv);
 	buf_free(&w->mac);
+	object_unref(w->key);
 	object_unref(w->mac_key);
 	free(w);
 }
@@ -157,6 +159,7 @@ static kf_err seal_by_token(struct op_call *call, const struct object *key,
 	KF_TRY(wrap_key_cipher(key, p, (struct slice){ 0 }, &how, &call->mechanism));
 	KF_TRY(token_wrap_seal(key, &how, &w->value, &w->iv, &call->use));
 	call->use.out = &w->sealed;
+	w->key = object_ref(key);
 	w->waits = true;
 	return KF_OK;
 }

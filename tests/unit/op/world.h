@@ -47,6 +47,7 @@ struct world {
 	uint16_t tls_client_version;
 	bool worked;                            /* a worker was asked for */
 	void (*before_commit)(struct world *w); /* once: somebody else comes first */
+	void (*before_use)(struct world *w); /* the same, while a token is waited for */
 	bool loses_answer;    /* the store does what it is told, and nobody learns it */
 	struct op_undo *undo; /* what a batch changes; or NULL */
 	char rule[OBJECT_ID_SIZE]; /* of the last decision */
@@ -135,16 +136,20 @@ static void submit_and_wait(struct world *w, struct change *c, kf_err *ret)
 	sem_destroy(&done);
 }
 
+static void let_in(struct world *w, void (**interlude)(struct world *))
+{
+	void (*const come)(struct world *) = *interlude;
+	*interlude = NULL;
+	if (come)
+		come(w);
+}
+
 static kf_err commit(struct world *w)
 {
 	struct change *c = &w->call->change;
 	kf_err err;
 
-	if (w->before_commit) {
-		void (*interlude)(struct world *) = w->before_commit;
-		w->before_commit = NULL;
-		interlude(w);
-	}
+	let_in(w, &w->before_commit);
 	if (w->undo)
 		KF_TRY(op_undo_expect(w->undo, c, w->call->op->name));
 	submit_and_wait(w, c, &err);
@@ -175,6 +180,7 @@ static kf_err steps(struct world *w)
 			next = OP_ANSWER;
 			break;
 		case OP_USE: {
+			let_in(w, &w->before_use);
 			const kf_err err = pool_submit_and_wait(
 				w->server.pools, &(struct pool_job){ .use = &call->use });
 			if (!kf_ok(err))
