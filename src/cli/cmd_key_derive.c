@@ -16,6 +16,7 @@
 #include "kmip/derive_key.h"
 #include "kmip/register.h"
 #include <openssl/crypto.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,8 @@ struct derivation {
 	uint32_t usage;
 	struct key_ids base[2];
 	bool is_lent[2]; /* destroyed at the end */
+	bool holds_signals;
+	sigset_t signals_before;
 	size_t bases;
 	struct derive_key_request q;
 	struct buf attrs;
@@ -184,6 +187,26 @@ static kf_err check(struct derivation *d)
 
 /* ---- objects that are lent ---- */
 
+/* Whoever loses patience would leave them, and a pass phrase has no name by which it could be found. */
+static void hold_signals(struct derivation *d)
+{
+	static const int those[] = { SIGHUP, SIGINT, SIGTERM };
+	sigset_t set;
+	if (d->holds_signals)
+		return;
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(those) / sizeof(*those); i++)
+		sigaddset(&set, those[i]);
+	d->holds_signals = sigprocmask(SIG_BLOCK, &set, &d->signals_before) == 0;
+}
+
+static void let_signals_come(struct derivation *d)
+{
+	if (d->holds_signals)
+		sigprocmask(SIG_SETMASK, &d->signals_before, NULL);
+	d->holds_signals = false;
+}
+
 static kf_err lend(struct derivation *d, const struct kmip_object *o)
 {
 	autobuf attrs = buf_new(1024), answer = buf_new(CALL_PAYLOAD_MAX);
@@ -197,6 +220,7 @@ static kf_err lend(struct derivation *d, const struct kmip_object *o)
 	const struct register_request q = { .attributes = buf_slice(&attrs),
 		.object = *o };
 	register_put_request(&p.w, &q);
+	hold_signals(d);
 	KF_TRY(cli_call(d->cli, KMIP_OPERATION_REGISTER, &p, &answer));
 	struct ttlv_reader r = answer_reader(&answer);
 	KF_TRY(register_get_response(&r, &a));
@@ -288,6 +312,7 @@ static void give_back(struct derivation *d)
 				"%s was for this derivation alone, and is left: %s",
 				d->base[i].id, kf_error_text(&call));
 	}
+	let_signals_come(d);
 }
 
 /* ---- the request ---- */
@@ -451,7 +476,8 @@ const struct command command_key_derive = {
 		"HEX,\n                        --data-file FILE\n"
 		"  --salt TEXT           --salt-hex HEX, --salt-file FILE\n"
 		"  --hash NAME           SHA-256, SHA-384, SHA-512, ... [SHA-256]\n"
-		"  --iterations N        pbkdf2 [600000]\n"
+		"  --iterations N        pbkdf2 [600000]; a keyfleetd takes 2000000 at "
+		"most\n"
 		"  --mode NAME           encrypt: CBC, CTR, ...; SP 800-108: CMAC\n"
 		"  --iv-hex HEX          encrypt, feedback: what it begins with\n"
 		"  --use LIST            what it is for: encrypt, decrypt, mac, derive, "
