@@ -23,8 +23,8 @@ kf_err cli_call(
 /* The same for what tokens do: minutes. */
 kf_err cli_call_slow(
 	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret);
-/* A message in several requests (Correlation Value), all to one server; begins zeroed.  No part is sent twice, for it
- * would be counted twice. */
+/* A message in several requests (Correlation Value), all to one server; begins zeroed.  Behind the first, which begins
+ * anew wherever it is sent, no part is sent twice, for it would be counted twice. */
 struct cli_stream {
 	uint32_t server;
 	struct buf id; /* of the next part; cli_stream_clear() */
