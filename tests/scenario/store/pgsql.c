@@ -633,6 +633,7 @@ TEST(a_group_of_large_objects_is_one_commit)
 	sem_init(&all_queued, 0, 0);
 	first = (struct change){ .done = hold_up, .arg = &all_queued };
 	OK(kf_ok(store_submit(f.store, &first)));
+	OK(is_held_up(f.store));
 
 	for (int i = 0; i < N; i++) {
 		char id[16];

@@ -211,6 +211,17 @@ static void hold_up(struct change *c)
 		;
 }
 
+/* What is answered is queued no more: what is queued from now on is in no group with it. */
+static bool is_held_up(struct store *s)
+{
+	struct store_status status = { .queued = 1 };
+	for (int i = 0; i < 1000 && status.queued; i++) {
+		usleep(1000);
+		store_status(s, &status);
+	}
+	return !status.queued;
+}
+
 static void wait_for(struct wait *w)
 {
 	pthread_mutex_lock(&w->lock);
@@ -231,6 +242,7 @@ TEST(a_refused_change_spoils_no_neighbour_of_its_group)
 	sem_init(&all_queued, 0, 0);
 	first = (struct change){ .done = hold_up, .arg = &all_queued };
 	OK(kf_ok(store_submit(f.store, &first)));
+	OK(is_held_up(f.store));
 
 	for (int i = 0; i < N; i++) {
 		char id[16];
