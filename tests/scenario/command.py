@@ -170,13 +170,13 @@ def claim_quiet_commands_tell_why_they_failed(lab):
 
 
 def claim_a_bench_makes_keys_and_finds_them_by_names_at_random(lab):
-    def bench(what, *more):
-        return "--json", "bench", what, "--key", "bench-", "--seconds", "0.2", "--connections", "2", *more
+    def bench(what, *more, key="bench-"):
+        return "--json", "bench", what, "--key", key, "--seconds", "0.2", "--connections", "2", *more
     row = json.loads(lab.ok(*bench("create")))[0]
     expect(int(row["done"]) > 2 and row["failed"] == "0", row)
     row = json.loads(lab.ok(*bench("locate", "--of", "3")))[0]
     expect(int(row["done"]) > 3 and row["failed"] == "0", row)
-    lab.admin(*bench("locate", "--of", "100000000"), why="nothing was found")
+    lab.admin(*bench("locate", "--of", "100000000", key="nothing-"), why="nothing was found")
 
 
 def claim_a_bench_that_measured_failures_only_fails(lab):
