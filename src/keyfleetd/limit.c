@@ -214,14 +214,21 @@ static kf_err find_meter(
 
 static bool enter_grant(struct req *r, struct meter *m, uint32_t most)
 {
-	if (!most)
-		return true;
-	if (atomic_fetch_add(&m->under_way, 1) >= most) {
+	if (most && atomic_fetch_add(&m->under_way, 1) >= most) {
 		atomic_fetch_sub(&m->under_way, 1);
 		return false;
 	}
-	r->meter = m;
+	r->charge[r->charges++] = (struct charge){ m, most != 0 };
 	return true;
+}
+
+/* An item counts once, however many of its keys the grant is for. */
+static bool is_charged(const struct req *r, const struct meter *m)
+{
+	for (unsigned i = 0; i < r->charges; i++)
+		if (r->charge[i].meter == m)
+			return true;
+	return false;
 }
 
 static kf_err check_grant(struct req *r, const struct grant_row *g)
@@ -229,7 +236,9 @@ static kf_err check_grant(struct req *r, const struct grant_row *g)
 	const struct known *k = NULL;
 	KF_TRY(find_meter(r, g, &k));
 	struct meter *m = k->meter;
-	if (!enter_grant(r, m, g->limits.concurrency))
+	if (is_charged(r, m))
+		return KF_OK;
+	if (r->charges == REQ_CHARGES || !enter_grant(r, m, g->limits.concurrency))
 		return refuse(r, m, OVER_NUMBER,
 			kf_fail(GRANT_REQUESTS, "too many requests under the grant"));
 	if (!bucket_pay(&m->bucket, &m->part[r->io->number].purse, &k->rate, now(r->io)))
@@ -247,9 +256,16 @@ kf_err limit_grant(struct req *r)
 	return e;
 }
 
+/* What begins anew because somebody else changed the object has been counted; its connection may be gone. */
+kf_err limit_charge(struct op_call *call, const struct grant_row *g)
+{
+	struct req *r = container_of(call, struct req, call);
+	return r->peer ? check_grant(r, g) : KF_OK;
+}
+
 void limit_end_item(struct req *r)
 {
-	if (r->meter)
-		atomic_fetch_sub(&r->meter->under_way, 1);
-	r->meter = NULL;
+	for (; r->charges; r->charges--)
+		if (r->charge[r->charges - 1].holds)
+			atomic_fetch_sub(&r->charge[r->charges - 1].meter->under_way, 1);
 }

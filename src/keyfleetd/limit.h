@@ -11,7 +11,9 @@
 #include "base/err.h"
 #include <stdbool.h>
 
+struct grant_row;
 struct io;
+struct op_call;
 struct peer;
 struct req;
 struct meters; /* what a connection knows of its grants' meters */
@@ -20,6 +22,8 @@ struct meters; /* what a connection knows of its grants' meters */
 kf_err limit_client(struct req *r, bool is_paid);
 /* It is allowed; are the limits of the grant that decided kept? */
 kf_err limit_grant(struct req *r);
+/* The same of a grant for a key that serves the item: op_call.charge. */
+kf_err limit_charge(struct op_call *call, const struct grant_row *g);
 void limit_end_item(struct req *r);
 void limit_end(struct req *r); /* the whole message */
 

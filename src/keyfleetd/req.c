@@ -160,6 +160,7 @@ static void set_call(struct req *r)
 	c->now_s = io_now_s(r->io);
 	c->deadline_ns = r->deadline_ns;
 	c->is_withdrawn = &r->is_withdrawn;
+	c->charge = limit_charge;
 }
 
 /* Rights, tokens and backups are not taken back. */
@@ -309,7 +310,8 @@ static enum step_result step_start(struct req *r)
 	}
 	if (r->next != OP_FAIL)
 		return later_is_wanted(r) ? later_step(r) : STEP_NEXT;
-	if (r->call.op->audit != AUDIT_NOT)
+	/* What a limit refuses is recorded in sums. */
+	if (r->call.op->audit != AUDIT_NOT && !op_is_over_limit(r->call.err))
 		req_record_result(r, AUDIT_FAILED, r->call.err);
 	return answer_fail(r, r->call.err);
 }

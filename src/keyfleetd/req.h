@@ -28,6 +28,8 @@ enum {
 	REQ_MAGIC = 0x72657121,
 	REQ_INLINE_MAX = 4096, /* larger messages are allocated */
 	REQ_KEEP = 512,        /* free requests an io keeps */
+	/* Grants that one item may count against: of its object, and of the keys that serve it. */
+	REQ_CHARGES = 8,
 	ANSWER_MAX = 64 << 20, /* of a batch; the client's own limit is usually lower */
 };
 
@@ -65,7 +67,7 @@ struct req {
 	struct kmip_request_item item;
 	struct op_call call;
 	struct client_slot *slot; /* counts in its requests under way; NULL: not yet */
-	struct meter *meter;      /* counts in those of a grant; NULL: it does not */
+	unsigned charges;         /* how many grants the item counts against */
 	struct who who; /* the peer's, which may be gone before the call is over */
 	enum op_next next;
 	kf_err err;
@@ -105,6 +107,11 @@ struct req {
 	struct address auth_from; /* while it is checked */
 	struct who told;          /* if it is: is_as_told */
 	struct kmip_credential credential;
+
+	struct charge {
+		struct meter *meter;
+		bool holds; /* one of the places of those under way */
+	} charge[REQ_CHARGES];
 
 	uint8_t bytes[REQ_INLINE_MAX];
 };

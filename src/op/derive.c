@@ -64,18 +64,6 @@ static kf_err check_size(struct slice from)
 		       : kf_fail(INVALID_FIELD, "more than keys are derived from");
 }
 
-/* What one key has encrypted whoever has it decrypts: data that go this way are given out. */
-static kf_err check_leave(
-	const struct op_call *call, const struct derivation *d, const struct object *o)
-{
-	if (d->method != KMIP_DERIVATION_METHOD_ENCRYPT)
-		return KF_OK;
-	if (!policy_decide_linked(call->server->catalog, call->who, PERM_GET, o)
-			.is_allowed)
-		return kf_fail(DENIED, "secret data that this client may not get");
-	return op_check_secrecy(o);
-}
-
 static kf_err open_data(
 	struct op_call *call, const struct derivation *d, struct input *in)
 {
@@ -89,7 +77,6 @@ static kf_err open_data(
 		return kf_fail(INVALID_FIELD, "the second object is not secret data");
 	if (d->how->data_n)
 		return kf_fail(MALFORMED, "Derivation Data and a secret data object");
-	KF_TRY(check_leave(call, d, o));
 	KF_TRY(op_secret_open(call, o, &in->data_scratch, &in->data));
 	return check_size(in->data);
 }
@@ -140,19 +127,41 @@ bool op_derive_protects(const struct derivation *d, const struct object *base)
 }
 
 static kf_err check_protection(
-	const struct op_call *call, const struct derivation *d, const struct object *o)
+	struct op_call *call, const struct derivation *d, const struct object *o)
 {
 	const struct protection *p = protection_of(d, o);
 	if (!p)
 		return KF_OK;
 	KF_TRY(op_check_use_of(o, call->now_s, OP_PROTECT, p->does));
-	return policy_decide(
-		       catalog_rights(call->server->catalog), call->who, p->permission, o)
-			       .is_allowed
-		       ? KF_OK
-		       : kf_fail(DENIED, "this method needs leave to encrypt or to make "
-					 "codes with the key");
+	const kf_err err = op_use_other(call, o, p->permission);
+	return kf_is(err, KF_E_NOT_FOUND)
+		       ? kf_fail(DENIED, "this method needs leave to encrypt or to make "
+					 "codes with the key")
+		       : err;
 }
+
+/* What one key has encrypted whoever has it decrypts: data that go this way are given out. */
+static kf_err check_data(struct op_call *call, const struct object *o)
+{
+	const kf_err err = op_use_other(call, o, PERM_GET);
+	if (kf_is(err, KF_E_NOT_FOUND))
+		return kf_fail(DENIED, "secret data that this client may not get");
+	KF_TRY(err);
+	return op_check_secrecy(o);
+}
+
+kf_err op_derive_check(struct op_call *call, const struct derivation *d)
+{
+	const struct object *data = data_object(d);
+
+	KF_TRY(check_protection(call, d, key_object(d)));
+	return data && data->type == OBJECT_SECRET_DATA &&
+			       d->method == KMIP_DERIVATION_METHOD_ENCRYPT
+		       ? check_data(call, data)
+		       : KF_OK;
+}
+
+/* --- key and data, opened --- */
 
 static kf_err open_input(
 	struct op_call *call, const struct derivation *d, struct input *in)
@@ -162,7 +171,6 @@ static kf_err open_input(
 	*in = (struct input){ .key_scratch = buf_new(most),
 		.data_scratch = buf_new(most) };
 	in->base = key_object(d);
-	KF_TRY(check_protection(call, d, in->base));
 	in->p = parameters_of(in->base, d->how->has_parameters, &d->how->parameters);
 	if (d->how->data_n > 1 &&
 		d->method != KMIP_DERIVATION_METHOD_AWS_SIGNATURE_VERSION_4)

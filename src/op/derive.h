@@ -36,6 +36,9 @@ bool op_derive_protects(const struct derivation *d, const struct object *base);
 bool op_derive_is_slow(const struct derivation *d);
 /* And tokens do it: op_token_work(). */
 bool op_derive_waits_for_tokens(const struct derivation *d);
-/* State, masks and leave to derive were checked.  ret_data: how much the data are. */
+/* On the loop: what else the method does with the bases, the client must have leave for, and it counts
+ * (op_use_other()).  State, masks and leave to derive were checked. */
+kf_err op_derive_check(struct op_call *call, const struct derivation *d);
+/* All of that was checked.  ret_data: how much the data are. */
 kf_err op_derive(struct op_call *call, const struct derivation *d, struct buf *ret,
 	size_t *ret_data);

@@ -54,10 +54,7 @@ static kf_err find_other(struct op_call *call, struct derive_call *d)
 	if (d->q.bases > 2)
 		return kf_fail(INVALID_FIELD, "derived from two objects at most");
 	KF_TRY(op_find_named(call, &d->q.base[1], &o));
-	if (!o || !policy_decide_linked(call->server->catalog, call->who, PERM_DERIVE, o)
-			   .is_allowed)
-		return kf_fail(
-			NOT_FOUND, "no such object, or none that this client may know");
+	KF_TRY(op_use_other(call, o, PERM_DERIVE));
 	d->other = object_ref(o);
 	return check_base(call, o);
 }
@@ -227,6 +224,8 @@ static kf_err prepare(struct op_call *call)
 	KF_TRY(describe(call, d));
 	KF_TRY(check_base(call, call->object));
 	KF_TRY(find_other(call, d));
+	const struct derivation what = derivation_of(call);
+	KF_TRY(op_derive_check(call, &what));
 	/* The record is about the base, and is written before the work begins. */
 	memcpy(call->with, d->make.id, OBJECT_ID_SIZE);
 	return KF_OK;

@@ -48,11 +48,12 @@ static bool is_usable(struct slice id)
 static kf_err check_replaced(struct op_call *call, const struct object *was)
 {
 	const struct import_call *g = import_of(call);
+	const kf_err err = g->q.replaces_existing ? op_use_other(call, was, PERM_DESTROY)
+						  : kf_fail(NOT_FOUND, "not asked for");
 
-	if (!g->q.replaces_existing ||
-		!policy_decide_linked(call->server->catalog, call->who, PERM_DESTROY, was)
-			 .is_allowed)
+	if (kf_is(err, KF_E_NOT_FOUND))
 		return kf_fail(EXISTS, "another object has this Unique Identifier");
+	KF_TRY(err);
 	if (was->type != g->taking.make.type)
 		return kf_fail(
 			INVALID_FIELD, "the object to be replaced is of another type");

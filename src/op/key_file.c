@@ -47,8 +47,12 @@ static kf_err find_password(
 	const struct object *o = NULL;
 
 	if (links(attrs, KMIP_LINK_TYPE_PKCS_12_PASSWORD_LINK, &id) == 1)
-		o = readable(call, id);
-	if (!o || o->type != OBJECT_SECRET_DATA ||
+		o = catalog_find(call->server->catalog, id);
+	const kf_err err = op_use_other(call, o, PERM_GET);
+	if (op_is_over_limit(err))
+		return err;
+	if (!kf_ok(err) || !kf_ok(op_check_material(o, call->now_s)) ||
+		o->type != OBJECT_SECRET_DATA ||
 		(kmip_is_2(call->version) &&
 			object_state(o, call->now_s) != STATE_ACTIVE))
 		return kf_fail(BAD_PASSWORD,
@@ -104,7 +108,7 @@ kf_err key_file_find(struct op_call *call, struct taking *t)
 		return KF_OK;
 	const kf_err err = find_password(call, buf_slice(&t->make.attrs), &password);
 	if (!kf_ok(err))
-		return t->make.is_import ? KF_OK : err;
+		return t->make.is_import && !op_is_over_limit(err) ? KF_OK : err;
 	t->file = calloc(1, sizeof(*t->file));
 	if (!t->file)
 		return kf_fail(NOMEM, "PKCS#12");

@@ -92,6 +92,9 @@ struct op_call {
 	/* Nobody waits for the answer any more: from then on (monotonic; 0: no matter when), or when this is set. */
 	uint64_t deadline_ns;
 	const _Atomic bool *is_withdrawn; /* NULL: it never is */
+	/* A key that serves the request beside its object counts against the grant that allows it, once however
+	 * often it is told: GRANT_RATE, GRANT_REQUESTS.  On the loop.  NULL: nothing is counted. */
+	kf_err (*charge)(struct op_call *call, const struct grant_row *grant);
 
 	/* by op_decode and op_authorise */
 	alignas(16) uint8_t request[OP_REQUEST_SIZE]; /* the operation's own struct */
@@ -187,6 +190,12 @@ enum op_audit op_audit_of(const struct op_call *call);
 
 const struct op *op_find(uint32_t code); /* NULL: not supported */
 const struct op *op_each(size_t i);      /* NULL after the last */
+
+/* Is it the limits of a grant that refuse?  That is neither an answer about a key nor a record of its own. */
+static inline bool op_is_over_limit(kf_err e)
+{
+	return kf_is(e, KF_E_GRANT_RATE) || kf_is(e, KF_E_GRANT_REQUESTS);
+}
 
 /* UNSUPPORTED if the operation is newer than the call's version. */
 kf_err op_decode(struct op_call *call);

@@ -87,6 +87,16 @@ kf_err op_find_named(
 	return KF_OK;
 }
 
+kf_err op_use_other(struct op_call *call, const struct object *o, enum permission wanted)
+{
+	const struct decision d =
+		policy_decide_linked(call->server->catalog, call->who, wanted, o);
+	if (!o || !d.is_allowed)
+		return kf_fail(
+			NOT_FOUND, "no such object, or none that this client may know");
+	return call->charge && policy_limits(&d) ? call->charge(call, d.grant) : KF_OK;
+}
+
 kf_err op_name_object(struct op_call *call, const struct kmip_uid *uid)
 {
 	KF_TRY(take_id(call, uid));

@@ -37,6 +37,9 @@ kf_err op_name_object(struct op_call *call, const struct kmip_uid *uid);
  * the loop's round is over. */
 kf_err op_find_named(const struct op_call *call, const struct kmip_uid *uid,
 	const struct object **ret);
+/* May this client use it so?  Then that counts, as the request's own object does.  NOT_FOUND also if it is NULL;
+ * op_is_over_limit().  On the loop. */
+kf_err op_use_other(struct op_call *call, const struct object *o, enum permission wanted);
 struct kmip_uid op_uid(const struct op_call *call); /* of the call's object */
 
 /* `next`, or OP_FAIL with the error. */

@@ -41,27 +41,31 @@ static kf_err find_allowed(struct op_call *call, const struct key_information *i
 	return wrap_key_parameters(*ret, i, &p);
 }
 
-/* A key that is not here, or that is not for this, leaves the object wrapped. */
-static bool find(struct op_call *call, const struct key_information *i, uint32_t usage,
+/* A key that is not here, or that is not for this, leaves the object wrapped; one that was used too often
+ * does not: it can be unwrapped, only not now. */
+static kf_err find(struct op_call *call, const struct key_information *i, uint32_t usage,
 	struct object **ret)
 {
 	const struct object *o = NULL;
+	const kf_err err = find_allowed(call, i, usage, &o);
 
-	if (!kf_ok(find_allowed(call, i, usage, &o)))
-		return false;
-	*ret = object_ref(o);
-	return true;
+	if (kf_ok(err))
+		*ret = object_ref(o);
+	return op_is_over_limit(err) ? err : KF_OK;
 }
 
-static bool find_both(struct op_call *call, struct unwrapping *u)
+static kf_err find_both(struct op_call *call, struct unwrapping *u, bool *ret_is_known)
 {
-	return (!wrap_encrypts(&u->how) ||
-		       find(call, &u->how.encryption,
-			       KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY,
-			       &u->encryption)) &&
-	       (!wrap_macs(&u->how) ||
-		       find(call, &u->how.mac, KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY,
-			       &u->mac));
+	const bool encrypts = wrap_encrypts(&u->how), macs = wrap_macs(&u->how);
+
+	if (encrypts)
+		KF_TRY(find(call, &u->how.encryption,
+			KMIP_CRYPTOGRAPHIC_USAGE_MASK_UNWRAP_KEY, &u->encryption));
+	if (macs && (!encrypts || u->encryption))
+		KF_TRY(find(call, &u->how.mac, KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_VERIFY,
+			&u->mac));
+	*ret_is_known = (!encrypts || u->encryption) && (!macs || u->mac);
+	return KF_OK;
 }
 
 kf_err op_unwrap_find(struct op_call *call, const struct key_block *kb,
@@ -73,12 +77,12 @@ kf_err op_unwrap_find(struct op_call *call, const struct key_block *kb,
 	KF_TRY(key_wrapping_data_parse(kb->wrapping_data, 0, &u.how));
 	if (!kb->has_value || !kf_ok(wrap_check_method(&u.how)))
 		return KF_OK;
-	*ret_is_known = find_both(call, &u);
+	const kf_err err = find_both(call, &u, ret_is_known);
 	if (*ret_is_known)
 		*ret = u;
 	else
 		unwrapping_clear(&u);
-	return KF_OK;
+	return err;
 }
 
 bool unwrapping_waits_for_tokens(const struct unwrapping *u)

@@ -48,7 +48,7 @@ struct unwrapping {
 	struct object *encryption, *mac; /* owned references, or NULL */
 };
 /* On the loop.  *ret_is_known is false, and no error, when a key is not here or this client may not unwrap
- * with it: then the object stays wrapped. */
+ * with it: then the object stays wrapped.  op_is_over_limit(): it may, but not now. */
 kf_err op_unwrap_find(struct op_call *call, const struct key_block *kb,
 	struct unwrapping *ret, bool *ret_is_known);
 /* On any thread.  The block becomes one that is not wrapped, with its bytes in `bytes`.  CRYPTO: it is

@@ -20,11 +20,11 @@ kf_err wrap_key_find(struct op_call *call, const struct kmip_uid *uid,
 	const struct object *o = NULL;
 
 	KF_TRY(op_find_named(call, uid, &o));
-	const struct decision d =
-		policy_decide_linked(call->server->catalog, call->who, wanted, o);
-	if (!o || !d.is_allowed)
+	const kf_err err = op_use_other(call, o, wanted);
+	if (kf_is(err, KF_E_NOT_FOUND))
 		return kf_fail(WRAP_NOT_FOUND,
 			"no such wrapping key, or none that this client may use so");
+	KF_TRY(err);
 	note(call, o);
 	*ret = o;
 	return KF_OK;

@@ -7,8 +7,8 @@
 #include "kmip/key_wrapping.h"
 #include "op/step.h"
 
-/* The key that a specification names.  WRAP_NOT_FOUND also for one that this client may not use so.
- * Borrowed: it lives until the loop's round is over. */
+/* The key that a specification names.  WRAP_NOT_FOUND also for one that this client may not use so;
+ * op_is_over_limit() for one that it has used too often.  Borrowed: it lives until the loop's round is over. */
 kf_err wrap_key_find(struct op_call *call, const struct kmip_uid *uid,
 	enum permission wanted, const struct object **ret);
 /* WRAP_DESTROYED, WRAP_ARCHIVED, STATE, USAGE. */

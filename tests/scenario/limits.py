@@ -15,7 +15,7 @@ import time
 
 from scenario import expect, run
 from lab import Agent, KeyServer, Lab, Process, set_option, wait_until
-from ttlv import CREATE_KEY_PAIR, DISCOVER, SIGN, Wire, batch_item, enum, find, int_, items_of, message, octets, reason, request, status, struct_, text
+from ttlv import CREATE_KEY_PAIR, DISCOVER, GET, SIGN, Wire, batch_item, enum, find, int_, items_of, message, octets, reason, request, status, struct_, text
 
 SERVER_LIMIT_EXCEEDED, GENERAL_FAILURE = 0x3A, 0x100
 CLIENT_RATE, CLIENT_REQUESTS, GRANT_RATE, GRANT_REQUESTS = 1, 2, 3, 4
@@ -299,6 +299,63 @@ def claim_a_grant_for_nobody_needs_force(lab):
     done = lab.server.keyfleet("grant", "add", "nobody-here", "www", "sign", check=False)
     expect(done.returncode != 0 and "no client is called nobody-here" in done.stderr, done.stderr)
     lab.server.keyfleet("grant", "add", "nobody-here", "www", "sign", "--force")
+
+
+# -- keys that serve others ------------------------------------------------------------------------------
+
+
+class Wrapped:
+    """A key that may leave, and one that wraps it."""
+
+    def __init__(self, lab, name):
+        made = lab.server.keyfleet
+        self.key = made("key", "create", name, "--type", "aes:128").stdout.split()[0]
+        self.kek = made("key", "create", name + "-kek", "--type", "aes:256", "--wraps").stdout.split()[0]
+
+    def get(self, kek=None, batch_id=None):
+        how = struct_(0x420047, enum(0x42009E, 1), struct_(0x420036, text(0x420094, kek or self.kek)))
+        return message(batch_item(GET, text(0x420094, self.key) + how, batch_id))
+
+    def get_alone(self):
+        return request(GET, text(0x420094, self.key))
+
+
+def claim_a_key_that_wraps_counts_for_its_own_grant(lab):
+    name, w = lab.client(), Wrapped(lab, "served")
+    lab.server.keyfleet("grant", "add", name, w.key, "get")
+    rule = lab.server.keyfleet("grant", "add", name, w.kek, "wrap", "--rate", "1/h", "--burst", "3").stdout.split()[0]
+    with lab.connect(name) as wire:
+        answers = pipelined(wire, [w.get()] * 5)
+        expect([status(a) for a in answers] == [0, 0, 0, 1, 1], f"{[status(a) for a in answers]}")
+        expect(reason(answers[3]) == SERVER_LIMIT_EXCEEDED and find(answers[3], 0x420043) is None, answers[3])
+        expect(passed(pipelined(wire, [w.get_alone()] * 5)) == 5, "what is not wrapped was refused")
+    with lab.connect(name, "keyfleet/1") as wire:
+        expect(find(wire.ask(w.get(batch_id=b"1")), 0x54001F) == GRANT_RATE, "another limit")
+    wait_until("the sum of refusals", lambda: lab.audited(name))
+    expect({r for r, _ in lab.audited(name)} == {rule} and sum(n for _, n in lab.audited(name)) == 3, lab.audited(name))
+
+
+def claim_a_request_counts_once_however_many_of_its_keys_a_grant_is_for(lab):
+    name, w = lab.client(), Wrapped(lab, "both")
+    lab.server.keyfleet("grant", "add", name, "*", "get,wrap", "--rate", "1/h", "--burst", "3", "--concurrency", "1")
+    with lab.connect(name) as wire:
+        for want in (0, 0, 0, 1):
+            expect(status(wire.ask(w.get())) == want, f"not {want}")
+
+
+def claim_a_place_of_a_key_that_serves_is_given_back(lab):
+    name, w = lab.client(), Wrapped(lab, "places")
+    lab.server.keyfleet("grant", "add", name, w.key, "get")
+    lab.server.keyfleet("grant", "add", name, w.kek, "wrap", "--concurrency", "1")
+    with lab.connect(name, "keyfleet/1") as wire:
+        for _ in range(3):
+            answers = pipelined(wire, [w.get(batch_id=b"%d" % i) for i in range(10)])
+            refused = [a for a in answers if status(a)]
+            expect(passed(answers) >= 1 and all(find(a, 0x54001F) == GRANT_REQUESTS for a in refused), refused)
+        for i in range(10):
+            expect(status(wire.ask(w.get(batch_id=b"%d" % i))) == 0, "one at a time was refused")
+            nothing = wire.ask(w.get(kek=lab.id, batch_id=b"n%d" % i))  # allowed to be there, not to wrap
+            expect(status(nothing) == 1 and find(nothing, 0x54001F) is None, nothing)
 
 
 # -- a reload --------------------------------------------------------------------------------------------

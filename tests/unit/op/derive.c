@@ -456,6 +456,43 @@ TEST(deriving_by_a_code_is_making_codes_where_the_key_is_for_them)
 	OK(kf_is(derive(&w, &wish, &none), KF_E_USAGE));
 }
 
+/* Each by the grant for what is done with it. */
+TEST(all_bases_count_against_their_grants)
+{
+	enum { GENERATE = 0x80, ENCRYPT = 4 };
+	WORLD(w);
+	struct id key, data, made;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_mixed(&w, USAGE_DERIVE | GENERATE | ENCRYPT, 1000, &key)));
+	OK(kf_ok(put_password(&w, "password", &data)));
+	OK(kf_ok(add_grant(&w, "bob", key.text, PERM_DERIVE, 0)));
+	OK(kf_ok(add_limited(&w, "bob", key.text, PERM_ENCRYPT)));
+	OK(kf_ok(add_limited(&w, "bob", key.text, PERM_MAC)));
+	OK(kf_ok(add_limited(&w, "bob", data.text, PERM_DERIVE)));
+	OK(kf_ok(add_limited(&w, "bob", data.text, PERM_GET)));
+	be(&w, "bob", false);
+	struct wish code = { .method = KMIP_DERIVATION_METHOD_HMAC,
+		.base = &key,
+		.other = &data,
+		.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256),
+		.algorithm = AES,
+		.bits = 256 };
+
+	count_charges(&w, 0);
+	OK(kf_ok(derive(&w, &code, &made)));
+	OK(were_charged(PERM_DERIVE | PERM_MAC));
+	const struct wish cipher = by_ctr(&key, &data);
+	count_charges(&w, 0);
+	OK(kf_ok(derive(&w, &cipher, &made)));
+	OK(were_charged(PERM_DERIVE | PERM_ENCRYPT | PERM_GET));
+
+	const uint32_t each[] = { PERM_DERIVE, PERM_ENCRYPT, PERM_GET };
+	for (size_t i = 0; i < 3; i++) {
+		count_charges(&w, each[i]);
+		OK(kf_is(derive(&w, &cipher, &made), KF_E_GRANT_RATE));
+	}
+}
+
 /* Who has the key would decrypt them. */
 TEST(secret_data_do_not_leave_as_the_ciphertext_of_a_known_key)
 {

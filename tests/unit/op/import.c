@@ -191,6 +191,9 @@ TEST(an_object_that_exists_is_replaced_if_that_is_asked_for)
 
 	be(&w, "bob", false);
 	OK(kf_is(import(&w, &wish, &id), KF_E_EXISTS));
+	OK(kf_ok(add_limited(&w, "bob", "key-1", PERM_DESTROY)));
+	count_charges(&w, PERM_DESTROY);
+	OK(kf_is(import(&w, &wish, &id), KF_E_GRANT_RATE));
 	be(&w, "root", true);
 	OK(kf_ok(import(&w, &wish, &id)));
 	be(&w, "alice", false);

@@ -309,6 +309,27 @@ TEST(a_strangers_password_opens_and_seals_nothing)
 	OK(kf_ok(get_as(&w, &key, PKCS8, &a)));
 }
 
+TEST(a_password_counts_against_its_grant)
+{
+	RIG(w, r);
+	struct id key;
+	struct get_response a;
+	const struct file_wish wish = { .file = buf_slice(&r.file),
+		.password = &r.password };
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_REGISTER, 0)));
+	OK(kf_ok(add_limited(&w, "bob", r.password.text, PERM_GET)));
+	be(&w, "bob", false);
+
+	count_charges(&w, PERM_GET);
+	OK(kf_is(put(&w, &wish, &key), KF_E_GRANT_RATE));
+	count_charges(&w, 0);
+	OK(kf_ok(put(&w, &wish, &key)));
+	OK(were_charged(PERM_GET));
+	count_charges(&w, PERM_GET);
+	OK(kf_is(get_as(&w, &key, PKCS12_FORMAT, &a), KF_E_GRANT_RATE));
+	OK(kf_ok(get_as(&w, &key, PKCS8, &a)));
+}
+
 TEST(a_sensitive_key_does_not_leave_in_a_file)
 {
 	RIG(w, r);

@@ -505,19 +505,68 @@ static kf_err sign_text(struct world *w, const struct id *id, const char *text)
 		NULL);
 }
 
-static kf_err add_grant(struct world *w, const char *who, const char *key,
-	uint32_t permissions, uint32_t constraints)
+static kf_err add_grant_as(struct world *w, const struct admin_grant *g)
 {
 	const struct who was = w->who;
 	be(w, "root", true);
 	struct ttlv_writer q = question(w);
-	grant_add_put_request(&q, &(struct admin_grant){ .who = slice_of(who),
-					  .key = slice_of(key),
-					  .permissions = permissions,
-					  .constraints = constraints });
+	grant_add_put_request(&q, g);
 	const kf_err err = ask(w, KMIP_OPERATION_GRANT_ADD);
 	w->who = was;
 	return err;
+}
+
+static kf_err add_grant(struct world *w, const char *who, const char *key,
+	uint32_t permissions, uint32_t constraints)
+{
+	return add_grant_as(w, &(struct admin_grant){ .who = slice_of(who),
+				       .key = slice_of(key),
+				       .permissions = permissions,
+				       .constraints = constraints });
+}
+
+/* --- what counts against grants beside what a request is about --- */
+
+static struct {
+	uint32_t permissions[8]; /* of the grants, in their order */
+	unsigned n;
+	uint32_t used_up; /* the grant for these refuses */
+} charged;
+
+static kf_err note_charge(struct op_call *call, const struct grant_row *g)
+{
+	charged.permissions[charged.n++ % 8] = g->permissions;
+	(void)call;
+	return g->permissions & charged.used_up ? kf_fail(GRANT_RATE, "as asked for")
+						: KF_OK;
+}
+
+static kf_err add_limited(
+	struct world *w, const char *who, const char *key, uint32_t permissions)
+{
+	return add_grant_as(w, &(struct admin_grant){ .who = slice_of(who),
+				       .key = slice_of(key),
+				       .permissions = permissions,
+				       .rate_per_hour = 1 });
+}
+
+/* From now on, what refuses, and nothing was counted. */
+static void count_charges(struct world *w, uint32_t used_up)
+{
+	w->call->charge = note_charge;
+	charged.n = 0;
+	charged.used_up = used_up;
+}
+
+/* Which ones were counted since, all of them once. */
+static bool were_charged(uint32_t permissions)
+{
+	uint32_t all = 0, twice = 0;
+	for (unsigned i = 0; i < charged.n && i < 8; i++) {
+		twice |= all & charged.permissions[i];
+		all |= charged.permissions[i];
+	}
+	return charged.n <= 8 && !twice && all == permissions;
 }
 
 /* What most tests begin with: alice may create and register. */
@@ -539,5 +588,8 @@ __attribute__((unused)) static void world_helpers(void)
 	(void)located_by_name;
 	(void)sign_text;
 	(void)let_alice_create;
+	(void)add_limited;
+	(void)count_charges;
+	(void)were_charged;
 	(void)register_object;
 }

@@ -558,6 +558,46 @@ TEST(whoever_wraps_needs_leave_for_both_keys)
 	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
 }
 
+static struct key_wrapping by_both(const struct id *kek, const struct id *mac)
+{
+	struct key_wrapping how = by(kek, 0, 0);
+	how.method = KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN;
+	how.mac = (struct key_information){ .is_there = true, .uid = uid(mac) };
+	return how;
+}
+
+TEST(the_keys_that_wrap_count_against_their_grants)
+{
+	WORLD(w);
+	struct id kek, mac, key;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	OK(kf_ok(put_mac_key(&w, &mac)));
+	OK(kf_ok(put_key(&w, &key)));
+	OK(kf_ok(add_limited(&w, "bob", key.text, PERM_GET)));
+	OK(kf_ok(add_limited(&w, "bob", kek.text, PERM_WRAP)));
+	OK(kf_ok(add_limited(&w, "bob", mac.text, PERM_WRAP | PERM_MAC)));
+	be(&w, "bob", false);
+	const struct key_wrapping one = by(&kek, 0, 0), both = by_both(&kek, &mac);
+
+	count_charges(&w, 0);
+	OK(kf_ok(get(&w, &key, &a)));
+	OK(were_charged(0)); /* what it is about is the driver's */
+	OK(kf_ok(get_wrapped(&w, &key, &one, &a)));
+	OK(were_charged(PERM_WRAP));
+
+	count_charges(&w, PERM_MAC);
+	OK(kf_ok(get_wrapped(&w, &key, &one, &a)));
+	OK(kf_is(get_wrapped(&w, &key, &both, &a), KF_E_GRANT_RATE));
+	EQ(charged.n, 3);
+	be(&w, "root", true);
+	OK(kf_ok(get_wrapped(&w, &key, &both, &a)));
+	be(&w, "alice", false);
+	OK(kf_ok(get_wrapped(&w, &key, &both, &a)));
+	EQ(charged.n, 3);
+}
+
 /* --- Register --- */
 
 static kf_err put_object(struct world *w, const struct kmip_object *o, struct id *ret)
@@ -613,11 +653,8 @@ TEST(a_wrapped_key_comes_home_and_is_kept_both_ways)
 		OK(kf_ok(put_key(&w, &key)));
 		struct key_wrapping how =
 			by(&kek, 0, i % 2 ? KMIP_ENCODING_OPTION_NO_ENCODING : 0);
-		if (i / 2 == 3) {
-			how.method = KMIP_WRAPPING_METHOD_ENCRYPT_THEN_MAC_SIGN;
-			how.mac = (struct key_information){ .is_there = true,
-				.uid = uid(&mac) };
-		}
+		if (i / 2 == 3)
+			how = by_both(&kek, &mac);
 		OK(kf_ok(get_and_keep(&w, &key, &how, &kept, &a)));
 
 		OK(kf_ok(put_object(&w, &a.object, &again)));
@@ -652,6 +689,34 @@ TEST(a_wrapped_key_that_was_changed_is_not_taken)
 	((uint8_t *)(uintptr_t)a.object.block.material.p)[5] ^= 1;
 
 	OK(kf_is(put_object(&w, &a.object, &again), KF_E_CRYPTO));
+}
+
+/* It could be unwrapped, only not now: that is no reason to keep it wrapped for ever. */
+TEST(a_key_that_has_unwrapped_too_often_refuses)
+{
+	WORLD(w);
+	autobuf kept = buf_new(4096);
+	struct id kek, mac, key, again;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	OK(kf_ok(put_mac_key(&w, &mac)));
+	OK(kf_ok(put_key(&w, &key)));
+	const struct key_wrapping both = by_both(&kek, &mac);
+	OK(kf_ok(get_and_keep(&w, &key, &both, &kept, &a)));
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_REGISTER, 0)));
+	OK(kf_ok(add_limited(&w, "bob", kek.text, PERM_UNWRAP)));
+	OK(kf_ok(add_limited(&w, "bob", mac.text, PERM_UNWRAP | PERM_MAC)));
+	be(&w, "bob", false);
+
+	count_charges(&w, PERM_MAC);
+	OK(kf_is(put_object(&w, &a.object, &again), KF_E_GRANT_RATE));
+	count_charges(&w, 0);
+	OK(kf_ok(put_object(&w, &a.object, &again)));
+
+	EQ(charged.n, 2);
+	OK(kf_ok(get_unwrapped(&w, &again, &a)));
+	OK(is_key(&a.object.block));
 }
 
 TEST(what_cannot_be_unwrapped_is_kept_as_it_came)
