@@ -2,7 +2,8 @@
  *
  * case: a test case of OASIS for KMIP, as its XML file says it: requests and the answers that are expected.
  *
- *     <KMIP>
+ *     <KMIP>                    (in the profiles of 1.0 to 1.2: <KmipTestCase>)
+ *       # TIME 0                a remark, to the end of the line or the next element
  *       <RequestMessage> <BatchItem> <Operation type="Enumeration" value="Get"/> ...
  *       <ResponseMessage> ...
  *     </KMIP>

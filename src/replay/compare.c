@@ -114,6 +114,12 @@ static bool is_about(const struct ttlv_item *it, int64_t expected)
 	return v > expected - A_DAY && v < expected + SKEW + A_DAY;
 }
 
+/* Of $NOW-3600; else 0. */
+static int64_t offset_of(const struct replay_node *e)
+{
+	return replay_is_now(e) && e->n > 4 ? strtol(e->text + 4, NULL, 10) : 0;
+}
+
 static bool compare_literal(
 	struct walk *w, const struct replay_node *e, const struct ttlv_item *it)
 {
@@ -121,10 +127,8 @@ static bool compare_literal(
 	kf_err err = replay_value(e, w->s, &value);
 	if (!kf_ok(err))
 		return differ(w, e, it, err.site->text);
-	if (replay_is_now(e) && !rule_was_sent(e, w->item.request))
-		return is_about(it,
-			       (int64_t)time(NULL) +
-				       (e->n > 4 ? strtol(e->text + 4, NULL, 10) : 0)) ||
+	if (rule_is_server_clock(e, w->item.request))
+		return is_about(it, (int64_t)time(NULL) + offset_of(e)) ||
 		       differ(w, e, it, "is not about that time");
 	return slice_eq(buf_slice(&value), it->value) || differ(w, e, it, "differs");
 }

@@ -8,6 +8,7 @@ enum when {
 	OBJECT_WAS_MADE,
 	SERVER_CHOSE_IV,
 	PADDING_IS_RANDOM,
+	SALT_IS_RANDOM,
 	TELLS_OF_LIBRARY
 };
 
@@ -70,6 +71,22 @@ static bool is_of_pair(const struct replay_node *request)
 	       (!strcmp(type->text, "PublicKey") || !strcmp(type->text, "PrivateKey"));
 }
 
+/* Somewhere below: a parameter among attributes, or in Cryptographic Parameters. */
+static bool has_value(const struct replay_node *n, uint32_t tag, const char *text)
+{
+	for (const struct replay_node *c = n ? n->first : NULL; c; c = c->next)
+		if ((replay_subject(c) == tag && !strcmp(c->text, text)) ||
+			has_value(c, tag, text))
+			return true;
+	return false;
+}
+
+static bool is_salted(const struct replay_node *request)
+{
+	return has_value(request, TAG_PADDING_METHOD, "PSS") &&
+	       !has_value(request, TAG_SALT_LENGTH, "0");
+}
+
 void replay_learn(
 	const struct replay_item *i, struct slice answer_payload, struct replay_scope *s)
 {
@@ -88,6 +105,8 @@ void replay_learn(
 			continue;
 		keep_fact(s, it.value, "made", is_made ? SLICE_LIT("1") : SLICE_LIT(""));
 		keep_fact(s, it.value, "pair", is_pair ? SLICE_LIT("1") : SLICE_LIT(""));
+		keep_fact(s, it.value, "salted",
+			is_salted(i->request) ? SLICE_LIT("1") : SLICE_LIT(""));
 	}
 }
 
@@ -141,6 +160,7 @@ static bool holds(enum when when, const struct replay_node *expected,
 	case SERVER_CHOSE_IV: return server_chose_iv(expected, i);
 	case PADDING_IS_RANDOM:
 		return i->request && is_so(s, i->uid, "pair") && !has_no_padding(i);
+	case SALT_IS_RANDOM: return is_salted(i->request) || is_so(s, i->uid, "salted");
 	case TELLS_OF_LIBRARY: return i->request && tells_of_library(i);
 	}
 	return false;

@@ -50,6 +50,30 @@ bool rule_was_sent(const struct replay_node *expected, const struct replay_node 
 	return false;
 }
 
+/* Set by what the server does with the object, if the client does not set it. */
+static bool is_set_by_server(uint32_t attribute)
+{
+	switch (attribute) {
+	case TAG_ACTIVATION_DATE:
+	case TAG_PROCESS_START_DATE:
+	case TAG_PROTECT_STOP_DATE:
+	case TAG_DEACTIVATION_DATE:
+	case TAG_COMPROMISE_DATE:
+	case TAG_ARCHIVE_DATE:
+	case TAG_DESTROY_DATE: return true;
+	default: return false;
+	}
+}
+
+bool rule_is_server_clock(
+	const struct replay_node *expected, const struct replay_node *request)
+{
+	return (replay_is_now(expected) ||
+		       (expected->type == TTLV_DATE &&
+			       is_set_by_server(replay_subject(expected)))) &&
+	       !rule_was_sent(expected, request);
+}
+
 bool rule_may_be_absent(uint32_t tag)
 {
 	return tag == TAG_RESULT_MESSAGE || tag == TAG_SERVER_CORRELATION_VALUE ||

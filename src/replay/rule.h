@@ -11,6 +11,11 @@ bool rule_is_free(const struct replay_node *expected, const struct replay_item *
 /* The case has sent this moment ($NOW-3600) for the same attribute: then the very same comes back. */
 bool rule_was_sent(const struct replay_node *expected, const struct replay_node *request);
 
+/* A moment of the server's clock: $NOW that was not sent, or a date that the server sets and no request of the case
+ * has: the cases of 1.0 to 1.2 state when theirs did. */
+bool rule_is_server_clock(
+	const struct replay_node *expected, const struct replay_node *request);
+
 /* Optional in every answer: correlation values and messages are there or not. */
 bool rule_may_be_absent(uint32_t tag);
 

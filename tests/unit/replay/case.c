@@ -27,6 +27,16 @@ TEST(a_case_is_requests_and_answers_in_turn)
 	OK(!reads("<KMIP>" BOTH));
 }
 
+TEST(cases_of_the_profiles_before_1_3_are_read)
+{
+	OK(reads("<KmipTestCase>" BOTH "</KmipTestCase>"));
+	OK(reads("<KMIP> # TIME 0 " BOTH "\n# TIME 1\n" BOTH "</KMIP>"));
+	OK(!reads("<KMIP># TIME 0\nTIME 1" BOTH "</KMIP>"));
+	OK(!reads("<KMIP># TIME 0 <RequestMessage/> TIME <ResponseMessage/></KMIP>"));
+	OK(!reads("<KMIP><RequestMessage># TIME 0</RequestMessage><ResponseMessage/>"
+		  "</KMIP>"));
+}
+
 TEST(neither_entities_nor_document_types_are_read)
 {
 	OK(!reads("<!DOCTYPE KMIP [<!ENTITY a \"x\">]><KMIP>" BOTH "</KMIP>"));
@@ -95,6 +105,8 @@ TEST(values_are_encoded_as_the_standard_says)
 		"42002c02000000040000000c00000000");
 	IS("Integer", "CryptographicUsageMask", "Encrypt|Decrypt",
 		"42002c02000000040000000c00000000");
+	IS("Integer", "CryptographicUsageMask", "Encrypt   Decrypt",
+		"42002c02000000040000000c00000000");
 	IS("Integer", "CryptographicUsageMask", "0x0000000c",
 		"42002c02000000040000000c00000000");
 	IS("Integer", "CryptographicUsageMask", "", "42002c02000000040000000000000000");
@@ -111,6 +123,9 @@ TEST(values_are_encoded_as_the_standard_says)
 		"42013b05000000040042002a00000000");
 	IS("Boolean", "BatchOrderOption", "true", "42001006000000080000000000000001");
 	IS("TextString", "NameValue", "ab", "42005507000000026162000000000000");
+	IS("TextString", "NameValue", " a  b", "42005507000000052061202062000000");
+	IS("TextString", "AttributeName", "a   b \n c",
+		"42000a07000000056120622063000000");
 	IS("ByteString", "Data", "0aFF", "4200c208000000020aff000000000000");
 	IS("ByteString", "Data", "", "4200c20800000000");
 	IS("BigInteger", "Modulus", "ff01", "4200520400000008ffffffffffffff01");

@@ -432,6 +432,56 @@ TEST(a_date_that_was_sent_comes_back_to_the_second)
 	OK(!passes(&s, buf_slice(&answer)));
 }
 
+/* Cases of 1.0 to 1.2 state when their server activated the object. */
+TEST(a_date_that_nobody_sent_is_about_now)
+{
+	static const char stated[] = "2013-01-10T23:36:01+00:00";
+	static const char xml[] = CASE(REQUEST("Activate", UID) ANSWER("Activate", UID)
+			REQUEST("GetAttributes", UID) ANSWER(
+				"GetAttributes", UID DATE("2013-01-10T23:36:01+00:00")));
+	autostage s;
+	autobuf answer = buf_new(MOST), now = buf_new(MOST);
+	OK(stage_open(&s, slice_of(xml)));
+	s.request = s.request->next->next;
+	OK(answer_of(&s, &answer));
+	OK(!compare_on_trial(&s, buf_slice(&answer)));
+
+	struct replay_node *date = (struct replay_node *)(uintptr_t)replay_child_at(
+		s.request->next, (uint32_t[]){ TAG_BATCH_ITEM, TAG_RESPONSE_PAYLOAD,
+					 TAG_ATTRIBUTE, TAG_ATTRIBUTE_VALUE, 0 });
+	date->n = 4;
+	memcpy(date->text, "$NOW", 5);
+	s.world.now = (int64_t)time(NULL);
+	OK(answer_of(&s, &now));
+	date->n = sizeof(stated) - 1;
+	memcpy(date->text, stated, sizeof(stated));
+	OK(passes(&s, buf_slice(&now)));
+}
+
+TEST(a_signature_with_a_salt_is_compared_by_its_length)
+{
+#define SIGNED(bytes) UID "<SignatureData type=\"ByteString\" value=\"" bytes "\"/>"
+#define PADDING(method)                                                                  \
+	"<TemplateAttribute><Attribute>" TEXT("AttributeName",                           \
+		"Cryptographic Parameters") "<AttributeValue>"                           \
+					    "<PaddingMethod type=\"Enumeration\" "       \
+					    "value=\"" method "\"/></AttributeValue>"    \
+					    "</Attribute></TemplateAttribute>"
+#define SIGNING(method)                                                                  \
+	CASE(REQUEST("Register", PADDING(method)) ANSWER("Register", UID)                \
+			REQUEST("Sign", UID) ANSWER("Sign", SIGNED("4142434445464748")))
+	static const char *const xml[] = { SIGNING("PSS"), SIGNING("PKCS1v1.5") };
+	for (int i = 0; i < 2; i++) {
+		autostage s;
+		autobuf answer = buf_new(MOST);
+		OK(stage_open(&s, slice_of(xml[i])));
+		OK(answer_of(&s, &answer));
+		OK(passes(&s, buf_slice(&answer)));
+		s.request = s.request->next->next;
+		OK(passes_with(&s, "ABCDEFGH", "12345678") == (i == 0));
+	}
+}
+
 TEST(what_is_no_message_is_a_difference)
 {
 	static const char xml[] = CASE(REQUEST("Get", UID) ANSWER("Get", UID));
