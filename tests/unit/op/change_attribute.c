@@ -466,19 +466,12 @@ TEST(names_are_unique_whoever_gives_them)
 
 static struct id rival;
 
-static void take_name(struct world *w)
+static void want_name(struct world *w)
 {
-	struct op_call *mine = w->call;
-	struct buf question_was = w->question;
-	w->question = buf_new(1 << 20);
-	w->call = calloc(1, sizeof(*w->call));
 	OK(kf_ok(change_name(w, ATTRIBUTE_ADD, &rival, "wanted")));
-	op_free(w->call);
-	free(w->call);
-	buf_free(&w->question);
-	w->call = mine;
-	w->question = question_was;
 }
+
+static void take_name(struct world *w) { meanwhile(w, want_name); }
 
 TEST(of_two_who_want_a_name_at_once_one_gets_it)
 {
@@ -491,19 +484,12 @@ TEST(of_two_who_want_a_name_at_once_one_gets_it)
 	EQ(located_by_name(&w, "wanted", NULL), 1);
 }
 
-static void add_comment(struct world *w)
+static void comment_on_it(struct world *w)
 {
-	struct op_call *mine = w->call;
-	struct buf question_was = w->question;
-	w->question = buf_new(1 << 20);
-	w->call = calloc(1, sizeof(*w->call));
 	OK(kf_ok(change_text(w, ATTRIBUTE_ADD, &rival, TAG_COMMENT, "theirs")));
-	op_free(w->call);
-	free(w->call);
-	buf_free(&w->question);
-	w->call = mine;
-	w->question = question_was;
 }
+
+static void add_comment(struct world *w) { meanwhile(w, comment_on_it); }
 
 TEST(changes_at_once_are_both_kept)
 {

@@ -149,23 +149,13 @@ static kf_err make_on_token(struct world *w, const char *name, struct pair *ret)
 		ret);
 }
 
-static void take_the_name(struct world *w)
+static void create_www(struct world *w)
 {
-	struct op_call *mine = w->call;
-	const struct buf question = w->question, answer = w->answer;
 	struct pair p;
-	w->question = buf_new(1 << 16);
-	w->answer = buf_new(1 << 16);
-	w->call = calloc(1, sizeof(*w->call));
 	OK(kf_ok(create_p256(w, "www", &p)));
-	op_free(w->call);
-	free(w->call);
-	buf_free(&w->question);
-	buf_free(&w->answer);
-	w->question = question;
-	w->answer = answer;
-	w->call = mine;
 }
+
+static void take_the_name(struct world *w) { meanwhile(w, create_www); }
 
 static bool is_left_over(struct world *w)
 {
