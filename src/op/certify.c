@@ -181,13 +181,21 @@ static void link_all(struct certify_call *c)
 
 /* --- the record --- */
 
-/* The serial number stays when the call is begun anew: it is in the record. */
+/* Serial number and identifier stay when the call is begun anew: they are in the record. */
 static kf_err choose_serial(struct certify_call *c)
 {
 	if (!c->has_serial)
 		KF_TRY(issue_serial(c->serial));
 	c->has_serial = true;
 	return KF_OK;
+}
+
+static struct make make_anew(const struct op_call *call, const struct certify_call *c)
+{
+	struct make m = make_new(call, OBJECT_CERTIFICATE);
+	if (c->has_serial)
+		memcpy(m.id, c->make.id, sizeof(m.id));
+	return m;
 }
 
 static kf_err describe_for_record(struct op_call *call)
@@ -338,7 +346,7 @@ static enum op_next work(struct op_call *call)
 static enum op_next start(struct op_call *call)
 {
 	struct certify_call *c = certify_of(call);
-	c->make = make_new(call, OBJECT_CERTIFICATE);
+	c->make = make_anew(call, c);
 	call->release = release;
 	call->work = work;
 	const kf_err err = prepare(call);

@@ -750,6 +750,35 @@ TEST(a_record_has_the_names_and_as_much_of_the_subject_as_is_issued)
 		"names=www.example.com,ip:c0000201 subject=O=Nobody,CN=www.example.com"));
 }
 
+static struct rig *contested;
+static struct id recorded;
+
+static void activate_key(struct world *w)
+{
+	OK(kf_ok(activate(w, &contested->public_key)));
+}
+
+/* The record was written before the act; then the key's object changes, and the call begins anew. */
+static void change_the_key(struct world *w)
+{
+	static const char before[] = "certificate=";
+	const struct slice text = w->call->message;
+	const size_t n = sizeof(before) - 1;
+	OK(text.n > n + OBJECT_ID_SIZE && !memcmp(text.p, before, n));
+	memcpy(recorded.text, text.p + n, OBJECT_ID_SIZE - 1);
+	meanwhile(w, activate_key);
+}
+
+TEST(the_certificate_is_the_one_in_the_record_though_its_key_changed_meanwhile)
+{
+	RIG(r);
+	struct id id;
+	contested = &r;
+	r.w.before_commit = change_the_key;
+	OK(kf_ok(certify(&r, csr(&r, &www), &id)));
+	OK(!r.w.before_commit && !strcmp(id.text, recorded.text));
+}
+
 /* --- Re-certify --- */
 
 TEST(a_renewed_certificate_takes_the_place_of_the_old_one)
