@@ -112,7 +112,7 @@ void issued_put_dates(struct buf *attrs, int64_t until_s)
 
 /* ---- files ---- */
 
-kf_err cert_mode(const struct cli *c, const char *text, struct cert_place *ret)
+static kf_err take_mode(const struct cli *c, const char *text, struct cert_place *ret)
 {
 	char *end;
 	const unsigned long mode = text ? strtoul(text, &end, 8) : 0;
@@ -224,7 +224,7 @@ kf_err cert_report_end(struct cert_report *r)
 
 /* ---- dates ---- */
 
-kf_err cert_days(
+static kf_err take_days(
 	const struct cli *c, const char *option, const char *text, int64_t *ret_days)
 {
 	enum { DAYS_MAX = 36500 };
@@ -236,6 +236,17 @@ kf_err cert_days(
 	}
 	*ret_days = (int64_t)days;
 	return KF_OK;
+}
+
+kf_err cert_check_terms(const struct cli *c, struct cert_terms *t)
+{
+	t->within_days = -1;
+	KF_TRY(take_mode(c, t->mode, &t->place));
+	if (t->days)
+		KF_TRY(take_days(c, "days", t->days, &t->lasts_days));
+	if (t->days && !t->lasts_days)
+		return kf_fail(INVALID_FIELD, "--days: one day at least");
+	return t->within ? take_days(c, "within", t->within, &t->within_days) : KF_OK;
 }
 
 bool cert_is_due(int64_t from, int64_t to, int64_t within_days)

@@ -33,8 +33,6 @@ struct cert_place {
 	bool has_mode;    /* or else that of the file that is there, or 0644 */
 	unsigned mode;
 };
-/* --mode; NULL: not given.  INVALID_FIELD with a note. */
-kf_err cert_mode(const struct cli *c, const char *text, struct cert_place *ret);
 /* Before anything is issued: can the file be written?  One that has a key too, as HAProxy likes them, would lose it:
  * EXISTS.  With a note. */
 kf_err cert_may_replace(const struct cli *c, const struct cert_place *p);
@@ -55,8 +53,14 @@ void cert_report_not_due(
 /* Prints and frees it. */
 kf_err cert_report_end(struct cert_report *r);
 
-/* Days of an option; `otherwise` without it.  INVALID_FIELD with a note. */
-kf_err cert_days(
-	const struct cli *c, const char *option, const char *text, int64_t *ret_days);
+/* What both commands are told about the certificate. */
+struct cert_terms {
+	const char *days, *within, *mode; /* --days, --within, --mode; NULL: not given */
+	struct cert_place place;          /* its mode is that of --mode */
+	bool is_forced;
+	int64_t lasts_days, within_days; /* for cert_is_due() */
+};
+/* INVALID_FIELD with a note. */
+kf_err cert_check_terms(const struct cli *c, struct cert_terms *t);
 /* Is it to be renewed, so many days before its end; -1: when a third of its life is left. */
 bool cert_is_due(int64_t from, int64_t to, int64_t within_days);

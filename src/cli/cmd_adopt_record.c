@@ -57,6 +57,17 @@ static kf_err choose(const struct wish *w, int phase, struct change *ret)
 	return e;
 }
 
+static kf_err with_change(const struct wish *w, int phase,
+	kf_err (*act)(const struct wish *w, struct change *change))
+{
+	struct change change = { 0 };
+	kf_err e = choose(w, phase, &change);
+	if (kf_ok(e))
+		e = act(w, &change);
+	change_free(&change);
+	return e;
+}
+
 /* ---- list ---- */
 
 static kf_err add_row(void *arg, const char *dir, const char *id)
@@ -117,12 +128,8 @@ static kf_err run_rollback(struct cli *c)
 	KF_TRY(cli_operands(c, 0, 1));
 	CLEANUP(mem_closep) int lock = -1;
 	KF_TRY(adopt_lock(c, w.state_dir, false, &lock));
-	struct change change = { 0 };
-	kf_err e = choose(&w, CHANGE_BEGUN, &change);
-	if (kf_ok(e))
-		e = roll_back(&w, &change);
-	change_free(&change);
-	kf_err released = release_include(&w);
+	const kf_err e = with_change(&w, CHANGE_BEGUN, roll_back);
+	const kf_err released = release_include(&w);
 	return kf_ok(e) ? released : e;
 }
 
@@ -323,12 +330,7 @@ static kf_err run_finish(struct cli *c)
 	KF_TRY(cli_operands(c, 0, 1));
 	CLEANUP(mem_closep) int lock = -1;
 	KF_TRY(adopt_lock(c, w.state_dir, false, &lock));
-	struct change change = { 0 };
-	kf_err e = choose(&w, CHANGE_DONE, &change);
-	if (kf_ok(e))
-		e = finish(&w, &change);
-	change_free(&change);
-	return e;
+	return with_change(&w, CHANGE_DONE, finish);
 }
 
 const struct command command_adopt_list = {

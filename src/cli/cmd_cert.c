@@ -14,10 +14,8 @@
 struct issuing {
 	struct cli *cli;
 	struct key_csr key; /* .key NULL: a request is brought */
-	const char *csr, *ca, *profile, *name, *days, *within, *mode;
-	struct cert_place place;
-	bool is_forced;
-	int64_t lasts_days, within_days;
+	const char *csr, *ca, *profile, *name;
+	struct cert_terms terms;
 	struct key_ids ids;
 	struct buf request;
 };
@@ -41,10 +39,11 @@ static kf_err is_there(const struct issuing *q, struct issued *ret, bool *ret_is
 	autobuf why = buf_new(4096);
 	bool fits = false;
 	*ret_is = false;
-	if (!q->place.file || q->is_forced || access(q->place.file, F_OK))
+	if (!q->terms.place.file || q->terms.is_forced ||
+		access(q->terms.place.file, F_OK))
 		return KF_OK;
 	ret->pem = buf_new(2 * CERT_PEM_MAX);
-	kf_err err = conf_read_file(q->place.file, &ret->pem, &why);
+	kf_err err = conf_read_file(q->terms.place.file, &ret->pem, &why);
 	const struct slice pem = buf_slice(&ret->pem);
 	if (!kf_ok(err)) {
 		cli_note_lines(q->cli, &why);
@@ -55,7 +54,7 @@ static kf_err is_there(const struct issuing *q, struct issued *ret, bool *ret_is
 		return KF_OK;
 	KF_TRY(q->key.key ? fits_key(q, pem, &fits)
 			  : cert_is_for_request(pem, buf_slice(&q->request), &fits));
-	*ret_is = fits && !cert_is_due(ret->from, ret->to, q->within_days);
+	*ret_is = fits && !cert_is_due(ret->from, ret->to, q->terms.within_days);
 	return KF_OK;
 }
 
@@ -89,8 +88,8 @@ static kf_err ask(struct issuing *q, struct issued *ret)
 		KF_TRY(key_csr_make(q->cli, &q->key, &q->ids, &q->request));
 	if (q->name)
 		attrs_add_name(&attrs, slice_of(q->name));
-	issued_put_dates(
-		&attrs, q->days ? clock_wall_s() + q->lasts_days * CERT_DAY_S : 0);
+	issued_put_dates(&attrs,
+		q->terms.days ? clock_wall_s() + q->terms.lasts_days * CERT_DAY_S : 0);
 	add_text(&attrs, CERTIFY_ATTRIBUTE_CA, q->ca);
 	add_text(&attrs, CERTIFY_ATTRIBUTE_PROFILE, q->profile);
 	KF_TRY(buf_err(&attrs));
@@ -104,28 +103,29 @@ static kf_err ask(struct issuing *q, struct issued *ret)
 	if (q->key.key)
 		w.uid = kmip_uid_text(slice_of(q->ids.public_key));
 	KF_TRY(issued_ask(q->cli, KMIP_OPERATION_CERTIFY, &w, ret));
-	if (q->days && ret->to < clock_wall_s() + (q->lasts_days - 1) * CERT_DAY_S)
+	if (q->terms.days &&
+		ret->to < clock_wall_s() + (q->terms.lasts_days - 1) * CERT_DAY_S)
 		cli_note(q->cli, "it ends with its authority, before %s days are over",
-			q->days);
+			q->terms.days);
 	return KF_OK;
 }
 
 static kf_err issue(struct issuing *q, struct issued *i)
 {
 	bool has = false;
-	KF_TRY(cert_may_replace(q->cli, &q->place));
+	KF_TRY(cert_may_replace(q->cli, &q->terms.place));
 	KF_TRY(read_request(q));
 	KF_TRY(is_there(q, i, &has));
 	if (!has) {
 		issued_clear(i);
 		KF_TRY(ask(q, i));
-		KF_TRY(cert_save(q->cli, &q->place, i));
+		KF_TRY(cert_save(q->cli, &q->terms.place, i));
 	}
 	struct cert_report report = cert_report_new(q->cli);
 	if (has)
-		cert_report_not_due(&report, &q->place, i);
+		cert_report_not_due(&report, &q->terms.place, i);
 	else
-		cert_report_new_one(&report, &q->place, "issued", i);
+		cert_report_new_one(&report, &q->terms.place, "issued", i);
 	return cert_report_end(&report);
 }
 
@@ -140,16 +140,9 @@ static kf_err check(struct issuing *q)
 					      "without --names and --subject");
 	if (!q->csr && !q->key.names && !q->key.subject)
 		return kf_fail(INVALID_FIELD, "whom is it for? --names NAME,...");
-	if (q->mode && !q->place.file)
+	if (q->terms.mode && !q->terms.place.file)
 		return kf_fail(INVALID_FIELD, "--mode is for --out FILE");
-	KF_TRY(cert_mode(q->cli, q->mode, &q->place));
-	q->within_days = -1;
-	if (q->days)
-		KF_TRY(cert_days(q->cli, "days", q->days, &q->lasts_days));
-	if (q->days && !q->lasts_days)
-		return kf_fail(INVALID_FIELD, "--days: one day at least");
-	return q->within ? cert_days(q->cli, "within", q->within, &q->within_days)
-			 : KF_OK;
+	return cert_check_terms(q->cli, &q->terms);
 }
 
 static kf_err run_issue(struct cli *c)
@@ -157,11 +150,12 @@ static kf_err run_issue(struct cli *c)
 	struct issuing q = { .cli = c };
 	struct issued i = { 0 };
 	const struct cli_option options[] = { { "csr", &q.csr, NULL },
-		{ "ca", &q.ca, NULL }, { "days", &q.days, NULL },
+		{ "ca", &q.ca, NULL }, { "days", &q.terms.days, NULL },
 		{ "names", &q.key.names, NULL }, { "subject", &q.key.subject, NULL },
 		{ "profile", &q.profile, NULL }, { "name", &q.name, NULL },
-		{ "out", &q.place.file, NULL }, { "mode", &q.mode, NULL },
-		{ "within", &q.within, NULL }, { "force", NULL, &q.is_forced } };
+		{ "out", &q.terms.place.file, NULL }, { "mode", &q.terms.mode, NULL },
+		{ "within", &q.terms.within, NULL },
+		{ "force", NULL, &q.terms.is_forced } };
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
 	KF_TRY(check(&q));
 	kf_err err = issue(&q, &i);

@@ -12,10 +12,7 @@ enum { STATUS_NOT_DUE = 3 };
 
 struct renewing {
 	struct cli *cli;
-	const char *days, *within, *mode;
-	struct cert_place place;
-	bool is_forced;
-	int64_t lasts_days, within_days;
+	struct cert_terms terms;
 	struct cert_report report;
 	size_t renewed;
 };
@@ -43,8 +40,8 @@ static kf_err find_of_file(
 	err = cert_to_der(pem, &der);
 	if (kf_ok(err))
 		err = cert_dates(pem, &ret->from, &ret->to);
-	if (kf_ok(err) && !q->is_forced &&
-		!cert_is_due(ret->from, ret->to, q->within_days))
+	if (kf_ok(err) && !q->terms.is_forced &&
+		!cert_is_due(ret->from, ret->to, q->terms.within_days))
 		return KF_OK; /* the key servers need not be asked */
 	if (kf_ok(err))
 		err = certificate_find(q->cli, buf_slice(&der), id);
@@ -57,8 +54,8 @@ static kf_err find_of_file(
 static int64_t end_of(const struct renewing *q, const struct issued *old)
 {
 	const int64_t now = clock_wall_s();
-	if (q->days)
-		return now + q->lasts_days * CERT_DAY_S;
+	if (q->terms.days)
+		return now + q->terms.lasts_days * CERT_DAY_S;
 	return old->has_end ? now + (old->to - old->from - 3600) : 0;
 }
 
@@ -102,8 +99,9 @@ static kf_err renew(struct renewing *q, const struct cert_place *p, const char *
 	struct issued old = { 0 }, new = { 0 };
 	KF_TRY(cert_may_replace(q->cli, p));
 	kf_err err = find_newest(q, id, in_file, &old);
-	const bool is_due = q->is_forced ||
-			    (kf_ok(err) && cert_is_due(old.from, old.to, q->within_days));
+	const bool is_due =
+		q->terms.is_forced ||
+		(kf_ok(err) && cert_is_due(old.from, old.to, q->terms.within_days));
 	if (kf_ok(err) && is_due)
 		err = ask(q, &old, &new);
 	if (kf_ok(err) && is_due)
@@ -119,7 +117,8 @@ static kf_err renew(struct renewing *q, const struct cert_place *p, const char *
 
 static kf_err renew_file(struct renewing *q, const char *path)
 {
-	const struct cert_place p = { path, q->place.has_mode, q->place.mode };
+	const struct cert_place p = { path, q->terms.place.has_mode,
+		q->terms.place.mode };
 	struct issued old = { 0 };
 	char id[KEY_ID_TEXT] = "";
 	kf_err err = find_of_file(q, path, &old, id);
@@ -153,11 +152,11 @@ static kf_err renew_object(struct renewing *q, const char *name)
 	struct key_ids ids;
 	char id[KEY_ID_TEXT];
 	kf_err err = key_find(q->cli, name, &ids);
-	if (kf_is(err, KF_E_NOT_FOUND) && !q->place.file)
+	if (kf_is(err, KF_E_NOT_FOUND) && !q->terms.place.file)
 		cli_note(q->cli, "%s: there is no such file either", name);
 	KF_TRY(err);
 	KF_TRY(certificate_of(q->cli, name, ids.id, id));
-	return renew(q, &q->place, id, NULL);
+	return renew(q, &q->terms.place, id, NULL);
 }
 
 /* Each, whatever became of the others; the first error is that of the command. */
@@ -166,8 +165,9 @@ static kf_err renew_all(struct renewing *q)
 	kf_err first = KF_OK;
 	for (int i = 0; i < q->cli->argc; i++) {
 		const char *what = q->cli->argv[i];
-		kf_err err = !q->place.file && is_file(what) ? renew_file(q, what)
-							     : renew_object(q, what);
+		kf_err err = !q->terms.place.file && is_file(what)
+				     ? renew_file(q, what)
+				     : renew_object(q, what);
 		if (kf_ok(first))
 			first = err;
 		if (!kf_ok(err) && q->cli->argc > 1)
@@ -180,23 +180,16 @@ static kf_err renew_all(struct renewing *q)
 
 static kf_err check(struct renewing *q)
 {
-	q->within_days = -1;
-	KF_TRY(cli_operands(q->cli, 1, q->place.file ? 1 : CLI_LIST_MAX));
-	KF_TRY(cert_mode(q->cli, q->mode, &q->place));
-	if (q->days)
-		KF_TRY(cert_days(q->cli, "days", q->days, &q->lasts_days));
-	if (q->days && !q->lasts_days)
-		return kf_fail(INVALID_FIELD, "--days: one day at least");
-	return q->within ? cert_days(q->cli, "within", q->within, &q->within_days)
-			 : KF_OK;
+	KF_TRY(cli_operands(q->cli, 1, q->terms.place.file ? 1 : CLI_LIST_MAX));
+	return cert_check_terms(q->cli, &q->terms);
 }
 
 static kf_err run_renew(struct cli *c)
 {
 	struct renewing q = { .cli = c };
-	const struct cli_option options[] = { { "days", &q.days, NULL },
-		{ "within", &q.within, NULL }, { "out", &q.place.file, NULL },
-		{ "mode", &q.mode, NULL }, { "force", NULL, &q.is_forced } };
+	const struct cli_option options[] = { { "days", &q.terms.days, NULL },
+		{ "within", &q.terms.within, NULL }, { "out", &q.terms.place.file, NULL },
+		{ "mode", &q.terms.mode, NULL }, { "force", NULL, &q.terms.is_forced } };
 	KF_TRY(cli_options(c, options, sizeof(options) / sizeof(*options)));
 	KF_TRY(check(&q));
 	q.report = cert_report_new(c);

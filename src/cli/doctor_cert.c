@@ -108,15 +108,6 @@ struct doctor_dates doctor_dates(const X509 *certificate)
 		from, to, left < (int64_t)SOON_DAYS * DAY_S && left < (to - from) / 3);
 }
 
-bool doctor_has_role(X509 *certificate, bool is_server)
-{
-	if (!(X509_get_extension_flags(certificate) & EXFLAG_XKUSAGE))
-		return false;
-	uint32_t usage = X509_get_extended_key_usage(certificate);
-	uint32_t roles = usage & (XKU_SSL_SERVER | XKU_SSL_CLIENT | XKU_ANYEKU);
-	return roles == (is_server ? XKU_SSL_SERVER : XKU_SSL_CLIENT);
-}
-
 void doctor_common_name(const X509 *certificate, char *ret, size_t size)
 {
 	X509_NAME *name = X509_get_subject_name(certificate);

@@ -23,8 +23,6 @@ struct doctor_dates doctor_dates(const X509 *certificate);
 /* CERT_SOON: less than so many days are left. */
 struct doctor_dates doctor_dates_between(int64_t from, int64_t to, int soon_days);
 
-/* Extended key usage names this role and not the other. */
-bool doctor_has_role(X509 *certificate, bool is_server);
 void doctor_common_name(const X509 *certificate, char *ret, size_t size);
 /* A mode with rights for others than the owner (and, if may_group, the group): writes "0644". */
 bool doctor_is_open(const char *path, bool may_group, char ret[8]);

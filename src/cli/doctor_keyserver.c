@@ -8,6 +8,7 @@
 #include "cli/doctor_cert.h"
 #include "cli/doctor_wire.h"
 #include "crypt/keyring.h"
+#include "net/tls.h"
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -183,7 +184,7 @@ static void check_certificate(struct doctor *d)
 	}
 	check_dates(d, &s, x);
 	check_pair(d, &s, x);
-	if (doctor_has_role(x, true))
+	if (tls_has_role(x, true))
 		doctor_fine(d, CHECK_KEYSERVER_ROLE, s.path);
 	else
 		doctor_tell(d, KEYSERVER_ROLE, s.at.text, s.path);

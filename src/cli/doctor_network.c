@@ -8,6 +8,7 @@
 #include "cli/doctor_wire.h"
 #include "kmip/get_attributes.h"
 #include "kmip/query.h"
+#include "net/tls.h"
 #include <errno.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -84,7 +85,7 @@ static void check_identity(struct doctor *d, char *ret_name, size_t size)
 	doctor_common_name(x, ret_name, size);
 	check_our_dates(d, x, ret_name);
 	check_our_key(d, x);
-	if (doctor_has_role(x, false))
+	if (tls_has_role(x, false))
 		doctor_fine(d, CHECK_CLIENT_ROLE, at.text);
 	else
 		doctor_tell(d, CLIENT_ROLE, at.text, path);
@@ -175,7 +176,7 @@ static void check_peer(struct way *y)
 	check_authority(y);
 	check_their_dates(y, x);
 	check_their_name(y, x);
-	if (doctor_has_role(x, true))
+	if (tls_has_role(x, true))
 		doctor_fine(y->d, CHECK_SERVER_ROLE, y->server);
 	else
 		doctor_tell(y->d, SERVER_ROLE, y->at.text, y->server);

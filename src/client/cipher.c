@@ -186,11 +186,27 @@ static kf_result fill_all(kf_call *call, const struct decrypt_response *a,
 	return typed_fill(call, a->tag, &to->tag);
 }
 
-static const char *prepare(const struct kf_client *c, const kf_cipher_request *q,
-	bool decrypts, struct decrypt_request *ret)
+/* A question with its answer, in memory that the answer points to. */
+struct exchange {
+	struct decrypt_request q;
+	struct decrypt_response a;
+	struct buf memory;
+};
+
+static void exchange_clear(struct exchange *x) { buf_free(&x->memory); }
+
+static kf_result ask(struct kf_client *c, const struct typed *t,
+	const kf_cipher_request *request, struct exchange *x, kf_call *call)
 {
-	const char *why = cipher_plan(q, decrypts, ret);
-	return why ? why : typed_fits(c, q->size, q->additional_data.size);
+	const bool decrypts = t->operation == KMIP_OPERATION_DECRYPT;
+	const char *why = cipher_plan(request, decrypts, &x->q);
+	if (!why)
+		why = typed_fits(c, request->size, request->additional_data.size);
+	if (why)
+		return status_refuse(call, KF_INVALID_ARGUMENT, why);
+	x->memory = buf_new(c->fleet.setup.message_max);
+	const struct typed_io io = { &x->q, &x->memory, &x->a };
+	return typed_call(c, t, &io, call);
 }
 
 kf_result kf_cipher_encrypt(struct kf_client *client, const kf_cipher_request *request,
@@ -198,21 +214,15 @@ kf_result kf_cipher_encrypt(struct kf_client *client, const kf_cipher_request *r
 {
 	static const struct typed encrypt = { KMIP_OPERATION_ENCRYPT, cipher_encrypt_put,
 		encrypt_get, 0, 0 };
-	struct decrypt_request q;
-	const char *why = prepare(client, request, false, &q);
-	if (why)
-		return status_refuse(call, KF_INVALID_ARGUMENT, why);
-	autobuf answer = buf_new(client->fleet.setup.message_max);
-	struct decrypt_response a;
-	struct typed_io io = { &q, &answer, &a };
-	kf_result result = typed_call(client, &encrypt, &io, call);
+	CLEANUP(exchange_clear) struct exchange x = { 0 };
+	kf_result result = ask(client, &encrypt, request, &x, call);
 	if (result)
 		return result;
 	kf_err e = cipher_check_encrypted(
-		&a, q.parameters.has_random_iv, q.parameters.has_tag_length);
+		&x.a, x.q.parameters.has_random_iv, x.q.parameters.has_tag_length);
 	if (!kf_ok(e))
 		return status_refuse(call, KF_PROTOCOL, e.site->text);
-	return fill_all(call, &a, q.iv.n ? q.iv : a.iv, ret);
+	return fill_all(call, &x.a, x.q.iv.n ? x.q.iv : x.a.iv, ret);
 }
 
 kf_result kf_cipher_decrypt(struct kf_client *client, const kf_cipher_request *request,
@@ -220,15 +230,9 @@ kf_result kf_cipher_decrypt(struct kf_client *client, const kf_cipher_request *r
 {
 	static const struct typed decrypt = { KMIP_OPERATION_DECRYPT, cipher_decrypt_put,
 		decrypt_get, 0, 0 };
-	struct decrypt_request q;
-	const char *why = prepare(client, request, true, &q);
-	if (why)
-		return status_refuse(call, KF_INVALID_ARGUMENT, why);
-	autobuf answer = buf_new(client->fleet.setup.message_max);
-	struct decrypt_response a;
-	struct typed_io io = { &q, &answer, &a };
-	kf_result result = typed_call(client, &decrypt, &io, call);
-	return result ? result : typed_fill(call, a.data, plain);
+	CLEANUP(exchange_clear) struct exchange x = { 0 };
+	kf_result result = ask(client, &decrypt, request, &x, call);
+	return result ? result : typed_fill(call, x.a.data, plain);
 }
 
 kf_result kf_mac(struct kf_client *client, const kf_mac_request *request, kf_buffer *mac,

@@ -44,19 +44,6 @@ static kf_err make(struct settings *take, struct kf_client **ret, struct buf *wh
 	return KF_OK;
 }
 
-/* What the configuration's mistakes are becomes the text of the call. */
-static kf_result tell(kf_call *call, kf_err err, const struct buf *why)
-{
-	struct call_report report = { 0 };
-	size_t n =
-		why->n < sizeof(report.message) - 1 ? why->n : sizeof(report.message) - 1;
-	if (n)
-		memcpy(report.message, why->p, n);
-	while (n && report.message[n - 1] == '\n')
-		report.message[--n] = 0;
-	return status_tell(call, err, &report);
-}
-
 kf_result kf_client_open(const char *path, struct kf_client **ret, kf_call *call)
 {
 	autobuf why = buf_new(65536);
@@ -65,7 +52,7 @@ kf_result kf_client_open(const char *path, struct kf_client **ret, kf_call *call
 	if (kf_ok(err))
 		err = make(&s, ret, &why);
 	settings_free(&s);
-	return tell(call, err, &why);
+	return status_tell_lines(call, err, buf_slice(&why));
 }
 
 kf_result kf_client_new(const kf_options *options, struct kf_client **ret, kf_call *call)
@@ -76,5 +63,5 @@ kf_result kf_client_new(const kf_options *options, struct kf_client **ret, kf_ca
 	if (kf_ok(err))
 		err = make(&s, ret, &why);
 	settings_free(&s);
-	return tell(call, err, &why);
+	return status_tell_lines(call, err, buf_slice(&why));
 }

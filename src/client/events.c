@@ -6,16 +6,6 @@
 #include "client/status.h"
 #include <string.h>
 
-static kf_result tell_config(kf_call *call, kf_err err, const struct buf *why)
-{
-	struct call_report report = { 0 };
-	size_t n =
-		why->n < sizeof(report.message) - 1 ? why->n : sizeof(report.message) - 1;
-	if (n)
-		memcpy(report.message, why->p, n);
-	return status_tell(call, err, &report);
-}
-
 kf_result kf_async_new(const kf_options *options, const kf_loop *loop,
 	struct kf_async **ret, kf_call *call)
 {
@@ -26,7 +16,7 @@ kf_result kf_async_new(const kf_options *options, const kf_loop *loop,
 	if (kf_ok(err))
 		err = async_new(&s, loop, &plain, &why, ret);
 	settings_free(&s);
-	return tell_config(call, err, &why);
+	return status_tell_lines(call, err, buf_slice(&why));
 }
 
 kf_result kf_async_open(
@@ -39,7 +29,7 @@ kf_result kf_async_open(
 	if (kf_ok(err))
 		err = async_new(&s, loop, &plain, &why, ret);
 	settings_free(&s);
-	return tell_config(call, err, &why);
+	return status_tell_lines(call, err, buf_slice(&why));
 }
 
 static void tell(void *arg, const struct async_outcome *o, kf_err err, struct slice bytes)

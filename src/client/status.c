@@ -58,6 +58,18 @@ kf_result status_tell(kf_call *call, kf_err err, const struct call_report *repor
 	return result;
 }
 
+kf_result status_tell_lines(kf_call *call, kf_err err, struct slice why)
+{
+	struct call_report report = { 0 };
+	size_t n =
+		why.n < sizeof(report.message) - 1 ? why.n : sizeof(report.message) - 1;
+	if (n)
+		memcpy(report.message, why.p, n);
+	while (n && report.message[n - 1] == '\n')
+		report.message[--n] = 0;
+	return status_tell(call, err, &report);
+}
+
 kf_result status_refuse(kf_call *call, kf_result result, const char *text)
 {
 	if (!call)

@@ -21,22 +21,11 @@ static kf_err read_cert(struct slice pem, X509 **ret)
 	return KF_OK;
 }
 
-static kf_err put_der(X509 *x, struct buf *ret)
-{
-	unsigned char *der = NULL;
-	int n = i2d_X509(x, &der);
-	if (n <= 0)
-		return ossl_fail(CRYPTO, "writing a certificate");
-	buf_add(ret, der, (size_t)n);
-	OPENSSL_free(der);
-	return buf_err(ret);
-}
-
 kf_err cert_to_der(struct slice pem, struct buf *ret)
 {
 	CLEANUP(ossl_x509_freep) X509 *x = NULL;
 	KF_TRY(read_cert(pem, &x));
-	return put_der(x, ret);
+	return ossl_put_x509(x, ret);
 }
 
 kf_err cert_fingerprint(struct slice pem, uint8_t ret[FINGERPRINT_SIZE])

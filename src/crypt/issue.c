@@ -208,17 +208,6 @@ static kf_err sign(X509 *x, const struct issue *i)
 		       : ossl_fail(CRYPTO, "the signature that came back is wrong");
 }
 
-static kf_err put_der(X509 *x, struct buf *ret)
-{
-	unsigned char *der = NULL;
-	const int n = i2d_X509(x, &der);
-	if (n <= 0)
-		return ossl_fail(CRYPTO, "writing a certificate");
-	buf_add(ret, der, (size_t)n);
-	OPENSSL_free(der);
-	return buf_err(ret);
-}
-
 kf_err issue_certificate(
 	const struct issue *i, const struct issue_request *r, struct buf *ret)
 {
@@ -227,5 +216,5 @@ kf_err issue_certificate(
 		return ossl_fail(NOMEM, "certificate");
 	KF_TRY(fill(x, i, r));
 	KF_TRY(sign(x, i));
-	return put_der(x, ret);
+	return ossl_put_x509(x, ret);
 }

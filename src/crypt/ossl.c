@@ -123,6 +123,17 @@ kf_err ossl_put_spki(const EVP_PKEY *pkey, struct buf *ret)
 	return buf_err(ret);
 }
 
+kf_err ossl_put_x509(const X509 *x, struct buf *ret)
+{
+	unsigned char *der = NULL;
+	int n = i2d_X509(x, &der);
+	if (n <= 0)
+		return ossl_fail(CRYPTO, "writing a certificate");
+	buf_add(ret, der, (size_t)n);
+	OPENSSL_free(der);
+	return buf_err(ret);
+}
+
 /* libcrypto's decoders leave copies of what they read on the heap. */
 static EVP_PKEY *decode_private(const unsigned char **p, size_t n)
 {

@@ -43,6 +43,7 @@ bool ossl_make_canonical(EVP_PKEY *pkey);
 
 /* Appends the public key in DER. */
 kf_err ossl_put_spki(const EVP_PKEY *pkey, struct buf *ret);
+kf_err ossl_put_x509(const X509 *x, struct buf *ret);
 /* Appends what an OpenSSL encoder makes of the key; its own copy is wiped. */
 kf_err ossl_encode(
 	const EVP_PKEY *pkey, int selection, const char *structure, struct buf *ret);

@@ -16,8 +16,12 @@
 #pragma once
 #include "net/stream.h"
 #include "net/tls_remote.h"
+#include <openssl/x509.h>
 
 struct tls_context;
+
+/* Its extended key usage names this role and not the other. */
+bool tls_has_role(X509 *certificate, bool is_server);
 
 /* All PEM.  The texts may be wiped after the call. */
 struct tls_identity {

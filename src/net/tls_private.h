@@ -87,7 +87,6 @@ void tls_remote_end(struct tls_stream *t);
 
 /* net/tls_verify.c */
 int tls_verify_peer(X509_STORE_CTX *store, void *context);
-bool tls_has_role(X509 *certificate, bool is_server);
 const char *tls_verify_reason(long verify_result); /* constant text */
 /* Constant text for a failed operation, from the error queue, which is emptied. */
 const char *tls_reason(const SSL *ssl);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/authority.h"
 #include "op/token_step.h"
+#include "op/token_use.h"
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -198,10 +199,8 @@ static kf_err sign_on_token(const struct authority_signer *s, struct sign_job *j
 	waits.sign = job;
 	if (!s->call->server->pools)
 		return kf_fail(UNAVAILABLE, "no pool with the authority's key");
-	KF_TRY(pool_submit_and_wait(s->call->server->pools, &waits));
-	return kf_is(job->err, KF_E_TOKEN) || kf_is(job->err, KF_E_CLOSED)
-		       ? kf_fail(UNAVAILABLE, "no token signs with the authority's key")
-		       : job->err;
+	KF_TRY(token_said(pool_submit_and_wait(s->call->server->pools, &waits)));
+	return token_said(job->err);
 }
 
 static kf_err sign_here(struct sign_job *job)

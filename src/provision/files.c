@@ -208,46 +208,10 @@ kf_err provision_write_file(
 
 /* ---- certificates that keys give themselves ---- */
 
-/* r and s, each as long as the field: what cards write. */
-static kf_err plain_of_der(struct slice der, size_t size, struct buf *ret)
-{
-	const uint8_t *p = der.p;
-	ECDSA_SIG *s = d2i_ECDSA_SIG(NULL, &p, (long)der.n);
-	uint8_t *at = s ? buf_reserve(ret, 2 * size) : NULL;
-	bool good = at && BN_bn2binpad(ECDSA_SIG_get0_r(s), at, (int)size) > 0 &&
-		    BN_bn2binpad(ECDSA_SIG_get0_s(s), at + size, (int)size) > 0;
-	ECDSA_SIG_free(s);
-	if (!good)
-		return ossl_fail(CRYPTO, "a signature cannot be read");
-	buf_commit(ret, 2 * size);
-	return KF_OK;
-}
-
-/* The signature as cards write it. */
-static kf_err sign_plain(const struct alg *alg, files_sign_fn *sign, void *arg,
-	struct slice what, struct buf *ret)
-{
-	autobuf der = buf_new(JOB_SIG_MAX);
-	if (alg->family != FAMILY_EC)
-		return sign(arg, what, ret);
-	KF_TRY(sign(arg, what, &der));
-	return plain_of_der(buf_slice(&der), (alg->bits + 7) / 8, ret);
-}
-
 kf_err files_certificate(
 	const struct pubkey *pub, files_sign_fn *sign, void *arg, struct buf *ret)
 {
-	static const char holder[] = "KEYFLEET00000";
-	autobuf body = buf_new(PROVISION_FILE_MAX),
-		certificate = buf_new(PROVISION_FILE_MAX), inner = buf_new(JOB_SIG_MAX),
-		outer = buf_new(JOB_SIG_MAX);
-	const struct alg *alg = pubkey_alg(pub);
-	KF_TRY(cvc_put_body(pub, holder, &body));
-	KF_TRY(sign_plain(alg, sign, arg, buf_slice(&body), &inner));
-	KF_TRY(cvc_put_certificate(
-		buf_slice(&body), buf_slice(&inner), holder, &certificate));
-	KF_TRY(sign_plain(alg, sign, arg, buf_slice(&certificate), &outer));
-	return cvc_put_vouched(buf_slice(&certificate), buf_slice(&outer), ret);
+	return cvc_prove(&(struct cvc_prover){ pub, "KEYFLEET00000", sign, arg }, ret);
 }
 
 static kf_err sign_in_software(void *arg, struct slice data, struct buf *ret)

@@ -3,7 +3,9 @@
 #include "base/tlv.h"
 #include "crypt/curve.h"
 #include "crypt/ossl.h"
+#include "token/token.h"
 #include <openssl/core_names.h>
+#include <openssl/ecdsa.h>
 #include <openssl/param_build.h>
 #include <string.h>
 
@@ -32,6 +34,7 @@ enum {
 #define ISSUER SLICE_LIT("UTCA00001")
 
 static inline void builder_freep(OSSL_PARAM_BLD **b) { OSSL_PARAM_BLD_free(*b); }
+static inline void ecdsa_sig_freep(ECDSA_SIG **s) { ECDSA_SIG_free(*s); }
 static inline void params_freep(OSSL_PARAM **p) { OSSL_PARAM_free(*p); }
 
 /* ---- parse ---- */
@@ -218,7 +221,7 @@ static kf_err put_ec_key(const struct pubkey *key, struct buf *to)
 	return put_ec(pubkey_alg(key), (struct slice){ point, n }, to);
 }
 
-kf_err cvc_put_body(const struct pubkey *key, const char *holder, struct buf *ret)
+static kf_err put_body(const struct pubkey *key, const char *holder, struct buf *ret)
 {
 	autobuf numbers = buf_new(CVC_MAX), body = buf_new(CVC_MAX);
 	if (pubkey_alg(key)->family == FAMILY_ED25519)
@@ -234,7 +237,7 @@ kf_err cvc_put_body(const struct pubkey *key, const char *holder, struct buf *re
 	return buf_err(ret);
 }
 
-kf_err cvc_put_certificate(
+static kf_err put_certificate(
 	struct slice body, struct slice signature, const char *holder, struct buf *ret)
 {
 	autobuf all = buf_new(CVC_MAX);
@@ -246,7 +249,8 @@ kf_err cvc_put_certificate(
 	return buf_err(ret);
 }
 
-kf_err cvc_put_vouched(struct slice certificate, struct slice signature, struct buf *ret)
+static kf_err put_vouched(
+	struct slice certificate, struct slice signature, struct buf *ret)
 {
 	autobuf all = buf_new(CVC_MAX);
 	buf_add_slice(&all, certificate);
@@ -254,4 +258,39 @@ kf_err cvc_put_vouched(struct slice certificate, struct slice signature, struct 
 	KF_TRY(buf_err(&all));
 	tlv_add(ret, TAG_REQUEST, buf_slice(&all));
 	return buf_err(ret);
+}
+
+/* As cards write them: r and s of the field's length. */
+static kf_err put_plain(struct slice der, size_t size, struct buf *ret)
+{
+	const uint8_t *p = der.p;
+	CLEANUP(ecdsa_sig_freep) ECDSA_SIG *s = d2i_ECDSA_SIG(NULL, &p, (long)der.n);
+	uint8_t *at = s ? buf_reserve(ret, 2 * size) : NULL;
+	if (!at || BN_bn2binpad(ECDSA_SIG_get0_r(s), at, (int)size) < 0 ||
+		BN_bn2binpad(ECDSA_SIG_get0_s(s), at + size, (int)size) < 0)
+		return ossl_fail(CRYPTO, "a signature cannot be written plainly");
+	buf_commit(ret, 2 * size);
+	return KF_OK;
+}
+
+static kf_err sign_plain(const struct cvc_prover *p, struct slice what, struct buf *ret)
+{
+	autobuf der = buf_new(JOB_SIG_MAX);
+	const struct alg *alg = pubkey_alg(p->key);
+	if (alg->family != FAMILY_EC)
+		return p->sign(p->arg, what, ret);
+	KF_TRY(p->sign(p->arg, what, &der));
+	return put_plain(buf_slice(&der), (alg->bits + 7) / 8, ret);
+}
+
+kf_err cvc_prove(const struct cvc_prover *p, struct buf *ret)
+{
+	autobuf body = buf_new(CVC_MAX), certificate = buf_new(CVC_MAX),
+		inner = buf_new(JOB_SIG_MAX), outer = buf_new(JOB_SIG_MAX);
+	KF_TRY(put_body(p->key, p->holder, &body));
+	KF_TRY(sign_plain(p, buf_slice(&body), &inner));
+	KF_TRY(put_certificate(
+		buf_slice(&body), buf_slice(&inner), p->holder, &certificate));
+	KF_TRY(sign_plain(p, buf_slice(&certificate), &outer));
+	return put_vouched(buf_slice(&certificate), buf_slice(&outer), ret);
 }

@@ -23,11 +23,15 @@ struct cvc_wish {
 };
 kf_err cvc_put_wish(const struct cvc_wish *w, struct buf *ret);
 
-/* A request of a key for itself, for keys that did not come to the card with one.  Twice something is made
- * that the key then signs (RSA: PKCS#1 v1.5 with SHA-256; EC: r and s of the field's length, SHA-256): the
- * body of the certificate; the certificate and who vouches for it, which cards do with their own key.  OpenSC
- * reads no public key without that. */
-kf_err cvc_put_body(const struct pubkey *key, const char *holder, struct buf *ret);
-kf_err cvc_put_certificate(
-	struct slice body, struct slice signature, const char *holder, struct buf *ret);
-kf_err cvc_put_vouched(struct slice certificate, struct slice signature, struct buf *ret);
+/* Appends the key's own signature over SHA-256 of `what`: RSA PKCS#1 v1.5, or ECDSA in DER. */
+typedef kf_err cvc_sign_fn(void *arg, struct slice what, struct buf *ret);
+struct cvc_prover {
+	const struct pubkey *key;
+	const char *holder;
+	cvc_sign_fn *sign;
+	void *arg;
+};
+/* A request of a key for itself, for keys that did not come to the card with one.  It signs twice: the body of the
+ * certificate; the certificate and who vouches for it, which cards do with their own key.  OpenSC reads no public
+ * key without that. */
+kf_err cvc_prove(const struct cvc_prover *p, struct buf *ret);

@@ -6,12 +6,9 @@
 #include "crypt/ossl.h"
 #include "token/schsm/cvc.h"
 #include "token/schsm/make.h"
-#include <openssl/ecdsa.h>
 #include <string.h>
 
 enum { INS_WRAP = 0x72, INS_UNWRAP = 0x74, SW_DAMAGED = 0x6400, BODY_MAX = 4096 };
-
-static inline void ecdsa_sig_freep(ECDSA_SIG **s) { ECDSA_SIG_free(*s); }
 
 /* ---- wrap ---- */
 
@@ -137,48 +134,32 @@ static kf_err sign_checked(struct token *t, unsigned number, const struct pubkey
 	return KF_OK;
 }
 
-/* As cards write them: r and s of the field's length. */
-static kf_err make_plain(const struct alg *alg, struct sign_job *job)
-{
-	int size = (int)(alg->bits + 7) / 8;
-	const uint8_t *p = job->sig;
-	CLEANUP(ecdsa_sig_freep)
-	ECDSA_SIG *sig = d2i_ECDSA_SIG(NULL, &p, (long)job->sig_n);
-	if (!sig || BN_bn2binpad(ECDSA_SIG_get0_r(sig), job->sig, size) < 0 ||
-		BN_bn2binpad(ECDSA_SIG_get0_s(sig), job->sig + size, size) < 0)
-		return ossl_fail(CRYPTO, "a signature cannot be written plainly");
-	job->sig_n = 2 * (size_t)size;
-	return KF_OK;
-}
+/* The key that was unwrapped, which is to prove that it is the one it is said to be. */
+struct unwrapped {
+	struct token *token;
+	unsigned number;
+	const struct pubkey *key;
+};
 
-/* Appends the signature. */
-static kf_err sign_plain(struct token *t, unsigned number, const struct pubkey *key,
-	struct slice what, struct buf *ret)
+static kf_err sign(void *arg, struct slice what, struct buf *ret)
 {
+	const struct unwrapped *u = arg;
 	struct sign_job job = { 0 };
-	kf_err e = sign_checked(t, number, key, what, &job);
-	if (kf_ok(e) && pubkey_alg(key)->family == FAMILY_EC)
-		e = make_plain(pubkey_alg(key), &job);
+	kf_err e = sign_checked(u->token, u->number, u->key, what, &job);
 	if (kf_ok(e))
 		buf_add(ret, job.sig, job.sig_n);
 	sign_job_clear(&job);
 	return kf_ok(e) ? buf_err(ret) : e;
 }
 
-/* The key signs for itself, which proves it, and makes the request that tells its public key. */
+/* It signs for itself, which proves it, and makes the request that tells its public key. */
 static kf_err prove(
 	struct token *t, unsigned number, const struct pubkey *key, struct buf *request)
 {
-	autobuf body = buf_new(BODY_MAX), certificate = buf_new(BODY_MAX),
-		inner = buf_new(JOB_SIG_MAX), outer = buf_new(JOB_SIG_MAX);
+	struct unwrapped u = { t, number, key };
 	char holder[MAKE_HOLDER_SIZE];
 	make_holder(t, holder);
-	KF_TRY(cvc_put_body(key, holder, &body));
-	KF_TRY(sign_plain(t, number, key, buf_slice(&body), &inner));
-	KF_TRY(cvc_put_certificate(
-		buf_slice(&body), buf_slice(&inner), holder, &certificate));
-	KF_TRY(sign_plain(t, number, key, buf_slice(&certificate), &outer));
-	return cvc_put_vouched(buf_slice(&certificate), buf_slice(&outer), request);
+	return cvc_prove(&(struct cvc_prover){ key, holder, sign, &u }, request);
 }
 
 static kf_err put_files(struct token *t, unsigned number, const struct token_blob *b,
