@@ -17,9 +17,12 @@ static bool is_compromise(uint32_t reason)
 	       reason == KMIP_REVOCATION_REASON_CODE_CA_COMPROMISE;
 }
 
-/* The transitions of KMIP 2.1, State; any other is refused. */
-static kf_err next_state(enum object_state state, uint32_t reason, enum object_state *ret)
+/* The transitions of KMIP 2.1, State; any other is refused.  In 1.x, which has no error for it, what is deactivated
+ * already is told why once more. */
+static kf_err next_state(
+	const struct op_call *call, uint32_t reason, enum object_state *ret)
 {
+	const enum object_state state = object_state(call->object, call->now_s);
 	if (is_compromise(reason)) {
 		if (state == STATE_COMPROMISED || state == STATE_DESTROYED_COMPROMISED)
 			return kf_fail(STATE, "it is compromised already");
@@ -27,7 +30,8 @@ static kf_err next_state(enum object_state state, uint32_t reason, enum object_s
 						: STATE_COMPROMISED;
 		return KF_OK;
 	}
-	if (state != STATE_ACTIVE)
+	if (state != STATE_ACTIVE &&
+		(state != STATE_DEACTIVATED || kmip_is_2(call->version)))
 		return kf_fail(STATE, "only what is active can be deactivated");
 	*ret = STATE_DEACTIVATED;
 	return KF_OK;
@@ -46,25 +50,31 @@ static void add_reason(struct buf *attrs, const struct revoke_request *q)
 	attrs_set_item(attrs, buf_slice(&item));
 }
 
-static void add_dates(struct op_call *call, struct buf *attrs, enum object_state state)
+/* Unless the client knows better, it may have been compromised from the first. */
+static int64_t occurrence(struct op_call *call)
 {
 	const struct revoke_request *q = OP_REQUEST(call, struct revoke_request);
+	int64_t date = call->now_s;
+	(void)attrs_get_date(call->object->attrs, TAG_INITIAL_DATE, &date);
+	return q->has_compromise_date ? q->compromise_occurrence_date : date;
+}
 
+static void add_dates(struct op_call *call, struct buf *attrs, enum object_state state)
+{
 	attrs_set_date(attrs, TAG_LAST_CHANGE_DATE, call->now_s);
 	if (state == STATE_DEACTIVATED) {
-		attrs_set_date(attrs, TAG_DEACTIVATION_DATE, call->now_s);
+		if (object_state(call->object, call->now_s) == STATE_ACTIVE)
+			attrs_set_date(attrs, TAG_DEACTIVATION_DATE, call->now_s);
 		return;
 	}
 	attrs_set_date(attrs, TAG_COMPROMISE_DATE, call->now_s);
-	attrs_set_date(attrs, TAG_COMPROMISE_OCCURRENCE_DATE,
-		q->has_compromise_date ? q->compromise_occurrence_date : call->now_s);
+	attrs_set_date(attrs, TAG_COMPROMISE_OCCURRENCE_DATE, occurrence(call));
 }
 
 static kf_err revoke(struct op_call *call)
 {
 	const struct revoke_request *q = OP_REQUEST(call, struct revoke_request);
-	enum object_state state = object_state(call->object, call->now_s);
-	const bool is_destroyed = state == STATE_DESTROYED;
+	enum object_state state;
 	autobuf attrs = buf_new(call->server->message_max);
 
 	if (!ttlv_value_text(TTLV_KIND_REVOCATION_REASON_CODE, q->reason))
@@ -72,12 +82,12 @@ static kf_err revoke(struct op_call *call)
 	if (call->object->type == OBJECT_TEMPLATE)
 		return kf_fail(ILLEGAL, "a template has no state");
 	KF_TRY(op_check_present(call->object));
-	KF_TRY(next_state(state, q->reason, &state));
+	KF_TRY(next_state(call, q->reason, &state));
 	buf_add_slice(&attrs, call->object->attrs);
 	attrs_set_enum(&attrs, TAG_STATE, state);
 	add_reason(&attrs, q);
 	add_dates(call, &attrs, state);
-	return op_replace_object(call, &attrs, !is_destroyed);
+	return op_replace_object(call, &attrs, state != STATE_DESTROYED_COMPROMISED);
 }
 
 enum op_next op_revoke_start(struct op_call *call)

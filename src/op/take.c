@@ -176,7 +176,7 @@ static bool is_asymmetric(const struct taking *t)
 	       t->object.type == OBJECT_PUBLIC_KEY;
 }
 
-static kf_err describe(const struct op_call *call, struct taking *t)
+static kf_err describe(struct taking *t)
 {
 	const struct kmip_object *o = &t->object;
 	struct make *m = &t->make;
@@ -190,7 +190,7 @@ static kf_err describe(const struct op_call *call, struct taking *t)
 	case OBJECT_PGP_KEY: return merge_key_block(m, &o->block);
 	case OBJECT_CERTIFICATE: return certificate_describe(o, m);
 	case OBJECT_CERTIFICATE_REQUEST: return certificate_describe_request(o, m);
-	case OBJECT_TEMPLATE: return template_check(call, o);
+	case OBJECT_TEMPLATE: return KF_OK;
 	default: make_digest(m, o->value); return KF_OK;
 	}
 }
@@ -248,6 +248,8 @@ static kf_err prepare(struct op_call *call)
 
 	memcpy(call->object_id, t->make.id, OBJECT_ID_SIZE); /* for the record */
 	buf_add_slice(&t->make.attrs, t->attributes);
+	if (t->object.type == OBJECT_TEMPLATE)
+		KF_TRY(template_check(call, &t->object, &t->make.attrs));
 	KF_TRY(make_check(call, &t->make));
 	if (t->object.block.format == KMIP_KEY_FORMAT_TYPE_TOKEN)
 		return kf_fail(KEY_FORMAT, "keys on tokens are adopted, not registered");
@@ -261,11 +263,11 @@ static kf_err settle(struct op_call *call)
 	struct taking *t = taking_of(call);
 
 	if (t->file) {
-		KF_TRY(describe(call, t));
+		KF_TRY(describe(t));
 		return key_file_open(call, t);
 	}
 	KF_TRY(unwrap(call));
-	return describe(call, t);
+	return describe(t);
 }
 
 static kf_err complete(struct op_call *call)

@@ -4,7 +4,17 @@
 
 /* --- registering one --- */
 
-kf_err template_check(const struct op_call *call, const struct kmip_object *o)
+static void add_names(struct slice set, struct buf *attrs)
+{
+	struct ttlv_reader r = ttlv_read(set);
+	struct ttlv_item it;
+	while (ttlv_next(&r, &it))
+		if (it.tag == TAG_NAME)
+			attrs_add_item(attrs, it.whole);
+}
+
+kf_err template_check(
+	const struct op_call *call, const struct kmip_object *o, struct buf *attrs)
 {
 	autobuf set = buf_new(call->server->message_max);
 	struct ttlv_item it;
@@ -17,8 +27,7 @@ kf_err template_check(const struct op_call *call, const struct kmip_object *o)
 	attrs_get_list(&content, &set);
 	KF_TRY(ttlv_done(&content));
 	KF_TRY(buf_err(&set));
-	if (attrs_count(buf_slice(&set), TAG_NAME))
-		return kf_fail(INVALID_FIELD, "a Template names no objects");
+	add_names(buf_slice(&set), attrs);
 	return attrs_check_new(buf_slice(&set));
 }
 
@@ -119,12 +128,13 @@ static bool has(struct slice attributes, struct slice name)
 	return false;
 }
 
-/* Is it said again, by a later template or by the request itself? */
-static bool is_overruled(const struct ttlv_item *it, struct slice later, struct slice own)
+/* The template's own name, or said again, by a later template or by the request itself. */
+static bool is_left_out(const struct ttlv_item *it, struct slice later, struct slice own)
 {
 	const struct slice name = name_of(it);
 	const struct attr_info *info = attr_info_by_name(name);
-	return info && !info->is_multi && (has(later, name) || has(own, name));
+	return info && (info->tag == TAG_NAME ||
+			       (!info->is_multi && (has(later, name) || has(own, name))));
 }
 
 static struct slice behind(struct slice all, const struct ttlv_item *it)
@@ -139,7 +149,7 @@ static void put_merged(struct ttlv_writer *w, struct slice from, struct slice ow
 	struct ttlv_item it;
 
 	while (ttlv_next(&r, &it))
-		if (!is_overruled(&it, behind(from, &it), own))
+		if (!is_left_out(&it, behind(from, &it), own))
 			ttlv_put_items(w, it.whole);
 	r = ttlv_read(own);
 	while (ttlv_next(&r, &it))

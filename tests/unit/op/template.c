@@ -35,7 +35,7 @@ static void put_name(struct ttlv_writer *w, const char *name)
 	put_attribute(w, "Name", &set);
 }
 
-/* AES, so many bits, one group; `inner` is a Name where there may be none. */
+/* AES, so many bits, one group; its name is among what it holds, or among its attributes. */
 static kf_err add_template(
 	struct world *w, const char *name, int32_t bits, const char *group, bool inner)
 {
@@ -44,14 +44,15 @@ static kf_err add_template(
 	struct ttlv_writer q = question(w);
 	ttlv_put_enum(&q, TAG_OBJECT_TYPE, OBJECT_TEMPLATE);
 	ttlv_begin(&q, TAG_TEMPLATE_ATTRIBUTE);
-	put_name(&q, name);
+	if (!inner)
+		put_name(&q, name);
 	ttlv_end(&q);
 	ttlv_begin(&q, TAG_TEMPLATE);
 	put_attribute(&q, "Cryptographic Algorithm", &algorithm);
 	put_int(&q, "Cryptographic Length", TAG_CRYPTOGRAPHIC_LENGTH, bits);
 	put_text(&q, "Object Group", TAG_OBJECT_GROUP, group);
 	if (inner)
-		put_name(&q, "inner");
+		put_name(&q, name);
 	ttlv_end(&q);
 	KF_TRY(ttlv_written(&q));
 	return ask(w, KMIP_OPERATION_REGISTER);
@@ -144,13 +145,27 @@ TEST(a_template_that_is_not_there_is_not_found)
 	OK(kf_ok(create_by(&w, "t", NULL, 0, &id)));
 }
 
-TEST(a_template_names_nothing_and_is_in_no_state)
+TEST(a_name_that_a_template_holds_is_its_own)
+{
+	WORLD(w);
+	struct id id = { "" };
+	OK(kf_ok(let_alice_create(&w)));
+	w.version = KMIP_1_0;
+	OK(kf_ok(add_template(&w, "t", 192, "g", true)));
+	OK(kf_is(add_template(&w, "t", 192, "g", true), KF_E_NAME_NOT_UNIQUE));
+	OK(kf_ok(create_by(&w, "t", NULL, 0, &id)));
+	const struct object *o = catalog_find(w.server.catalog, slice_of(id.text));
+	EQ(o->length, 192);
+	EQ(attrs_count(o->attrs, TAG_NAME), 0);
+	EQ(located_by_name(&w, "t", &id), 1);
+}
+
+TEST(a_template_is_in_no_state)
 {
 	WORLD(w);
 	struct id id = { "" };
 	OK(kf_ok(let_alice_create(&w)));
 	w.version = KMIP_1_2;
-	OK(kf_is(add_template(&w, "t", 128, "g", true), KF_E_INVALID_FIELD));
 	OK(kf_ok(add_template(&w, "t", 128, "g", false)));
 	EQ(located_by_name(&w, "t", &id), 1);
 	OK(kf_is(activate(&w, &id), KF_E_ILLEGAL));
