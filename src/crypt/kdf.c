@@ -10,7 +10,7 @@ enum { SCRATCH_MAX = 1 << 20, SHARED_MAX = 2048 };
 static kf_err take(struct slice made, size_t n, struct buf *ret)
 {
 	if (!n || made.n < n)
-		return kf_fail(CRYPTO, "the method does not give so many bytes");
+		return kf_fail(DATA, "the method does not give so many bytes");
 	buf_add(ret, made.p, n);
 	return buf_err(ret);
 }
@@ -45,7 +45,7 @@ static kf_err check_size(size_t n)
 {
 	return n && n <= KDF_SIZE_MAX
 		       ? KF_OK
-		       : kf_fail(CRYPTO, "the method does not give so many bytes");
+		       : kf_fail(DATA, "the method does not give so many bytes");
 }
 
 kf_err kdf_pbkdf2(const struct kdf *k, struct buf *ret)
@@ -85,7 +85,7 @@ kf_err kdf_hkdf(const struct kdf *k, struct buf *ret)
 		k->salt.n ? k->salt : (struct slice){ zeros, k->hash->size };
 
 	if (!k->n || k->n > 255 * k->hash->size)
-		return kf_fail(CRYPTO, "the method does not give so many bytes");
+		return kf_fail(DATA, "the method does not give so many bytes");
 	KF_TRY(prf_hmac(k->hash, salt, k->key, &prk));
 	for (unsigned i = 1; made.n < k->n; i++) {
 		buf_clear(&in);

@@ -2,7 +2,7 @@
  *
  * kdf: keys out of keys, by the methods that KMIP's Derive Key names.  Each appends `n` bytes.
  *
- * CRYPTO: the method does not give so many bytes.  Any thread; PBKDF2 is for workers.
+ * DATA: the method does not give so many bytes.  Any thread; PBKDF2 is for workers.
  */
 #pragma once
 #include "crypt/prf.h"

@@ -132,7 +132,7 @@ kf_err keywrap_check_sealed(const struct keywrap *k, struct slice iv, struct sli
 
 	KF_TRY(check_sizes(k, iv.n));
 	if (sealed.n <= overhead || sealed.n > KEYWRAP_MAX || sealed.n % unit)
-		return kf_fail(CRYPTO, "a wrapped key of an impossible length");
+		return kf_fail(DATA, "a wrapped key of an impossible length");
 	return KF_OK;
 }
 
@@ -146,9 +146,7 @@ kf_err keywrap_open(
 	KF_TRY(prepare(k, iv, true, &s));
 	const struct slice tag = { sealed.p + sealed.n - s.tag_n, s.tag_n };
 	sealed.n -= s.tag_n;
-	const kf_err err = run(&s, sealed, tag, ret, none);
-	return kf_is(err, KF_E_DATA) ? kf_fail(CRYPTO, "the wrapped key is not authentic")
-				     : err;
+	return run(&s, sealed, tag, ret, none);
 }
 
 /* --- RSA --- */

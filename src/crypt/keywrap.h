@@ -7,7 +7,7 @@
  *   CBC          padded as PKCS#7 says, or a multiple of 16 bytes; not authenticated
  *   GCM          the tag follows the ciphertext
  *
- * Opening is all or nothing: what does not authenticate gives CRYPTO and no bytes.  Any thread.
+ * Opening is all or nothing: what does not authenticate gives DATA and no bytes.  Any thread.
  */
 #pragma once
 #include "base/buf.h"
@@ -29,7 +29,7 @@ struct keywrap {
 	size_t tag_size;  /* GCM; 0: 16 bytes */
 };
 
-/* What sealing and opening look at first, for whoever leaves the rest to a token: BAD_PARAMETERS, or CRYPTO for what
+/* What sealing and opening look at first, for whoever leaves the rest to a token: BAD_PARAMETERS, or DATA for what
  * cannot have been sealed.  Says nothing of the key. */
 kf_err keywrap_check(const struct keywrap *k, size_t plain_n);
 kf_err keywrap_check_sealed(
@@ -38,7 +38,7 @@ kf_err keywrap_check_sealed(
 /* CBC and GCM make a random IV and append it to `iv`; the others leave it empty.  Appends to `ret`. */
 kf_err keywrap_seal(
 	const struct keywrap *k, struct slice plain, struct buf *iv, struct buf *ret);
-/* BAD_PARAMETERS: this IV or key does not fit the mode.  CRYPTO: not what was sealed with this key. */
+/* BAD_PARAMETERS: this IV or key does not fit the mode.  DATA: not what was sealed with this key. */
 kf_err keywrap_open(
 	const struct keywrap *k, struct slice iv, struct slice sealed, struct buf *ret);
 

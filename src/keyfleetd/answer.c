@@ -91,9 +91,11 @@ static kf_err put_success(struct req *r, struct ttlv_writer *w,
 	return KF_OK;
 }
 
-/* What the client cannot have caused is for the people who run the server. */
+/* What the client cannot have caused is for the people who run the server; who polls hears of it once more. */
 static void log_own_failure(const struct req *r)
 {
+	if (r->call.answers_for)
+		return;
 	switch ((int)r->err.code) {
 	case KF_E_INTERNAL:
 	case KF_E_NOMEM:

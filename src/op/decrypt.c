@@ -80,7 +80,7 @@ static kf_err fill_job(struct op_call *call, const struct decrypt_request *q)
 	job->err = KF_OK;
 	job->plain_n = job->label_n = 0;
 	if (q->data.n > sizeof(job->cipher))
-		return kf_fail(CRYPTO, "more data than the key can have encrypted");
+		return kf_fail(DATA, "more data than the key can have encrypted");
 	if (q->data.n)
 		memcpy(job->cipher, q->data.p, q->data.n);
 	job->n = q->data.n;

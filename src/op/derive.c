@@ -338,7 +338,7 @@ static kf_err encrypt(const struct derivation *d, const struct input *in, struct
 	KF_TRY(find_cipher(d, in, &setup));
 	KF_TRY(run_cipher(&setup, in->data, &made));
 	if (made.n < d->n)
-		return kf_fail(CRYPTO, "the method does not give so many bytes");
+		return kf_fail(DATA, "the method does not give so many bytes");
 	buf_add(ret, made.p, d->n ? d->n : made.n);
 	return buf_err(ret);
 }
@@ -405,7 +405,7 @@ static kf_err agree_on_token(struct op_call *call, const struct object *private,
 	};
 	KF_TRY(token_use_now(call, private, &job));
 	if (shared.n < n)
-		return kf_fail(CRYPTO, "the method does not give so many bytes");
+		return kf_fail(DATA, "the method does not give so many bytes");
 	buf_add(ret, shared.p, n ? n : shared.n);
 	return buf_err(ret);
 }

@@ -47,7 +47,7 @@ static kf_err prepare(struct op_call *call, struct hash_call *h)
 	if (!h->q.has_data && !h->q.init_indicator)
 		return kf_fail(MISSING, "Data");
 	if (!kf_ok(digest_find(h->q.parameters.hashing_algorithm, &h->info)))
-		return kf_fail(CRYPTO, "no such hash here");
+		return kf_fail(DATA, "no such hash here");
 	return KF_OK;
 }
 

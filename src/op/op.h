@@ -209,7 +209,7 @@ enum op_next op_worked(struct op_call *call);
 enum op_next op_committed(struct op_call *call);
 /* The same for who commits on his own thread, and begins nothing again: call->fate as change.err has it. */
 void op_learn_fate(struct op_call *call);
-/* CRYPTO and the like when a job failed; nothing was written then. */
+/* DATA, CRYPTO and the like when a job failed; nothing was written then. */
 kf_err op_answer(struct op_call *call, struct ttlv_writer *w);
 void op_clear(struct op_call *call); /* ready for the next one */
 void op_free(struct op_call *call);  /* and gives back the memory that it kept */

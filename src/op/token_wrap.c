@@ -87,7 +87,7 @@ static kf_err unpad(enum keywrap_mode mode, struct buf *plain)
 static kf_err finish(enum keywrap_mode mode, struct buf *plain, struct buf *ret)
 {
 	if (!kf_ok(unpad(mode, plain)))
-		return kf_fail(CRYPTO, "the wrapped key is not authentic");
+		return kf_fail(DATA, "the wrapped key is not authentic");
 	buf_add_slice(ret, buf_slice(plain));
 	return buf_err(ret);
 }

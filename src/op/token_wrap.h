@@ -16,6 +16,6 @@ kf_err token_wrap_seal(const struct object *key, const struct keywrap *how,
 /* How much it will be. */
 size_t token_wrap_size(const struct use_job *job);
 
-/* Waits for a token; appends.  CRYPTO, and nothing else: it was not wrapped with this key. */
+/* Waits for a token; appends.  DATA, and nothing else: it was not wrapped with this key. */
 kf_err token_wrap_open(const struct op_call *call, const struct unwrapping *u,
 	const struct keywrap *how, struct slice sealed, struct buf *ret);

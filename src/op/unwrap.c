@@ -132,7 +132,7 @@ static kf_err fill_job(
 	KF_TRY(hash_of(how->hash, HASH_SHA1, &job->hash));
 	KF_TRY(hash_of(how->mask_hash, job->hash, &job->mask_hash));
 	if (sealed.n > sizeof(job->cipher) || how->label.n > sizeof(job->label))
-		return kf_fail(CRYPTO, "more data than the key can have encrypted");
+		return kf_fail(DATA, "more data than the key can have encrypted");
 	memcpy(job->cipher, sealed.p, sealed.n);
 	job->n = sealed.n;
 	if (how->label.n)
@@ -232,7 +232,7 @@ static kf_err verify(
 		kb->is_encoded || is_bare ? kb->material : kb->value, &mac));
 	if (mac.n != u->how.mac_signature.n ||
 		CRYPTO_memcmp(mac.p, u->how.mac_signature.p, mac.n))
-		return kf_fail(CRYPTO, "the MAC of the wrapped key is another one");
+		return kf_fail(DATA, "the MAC of the wrapped key is another one");
 	return KF_OK;
 }
 
@@ -253,10 +253,10 @@ static kf_err open_block(struct op_call *call, const struct unwrapping *u,
 {
 	kf_err err = open_sealed(call, u, kb, bytes);
 	if (kf_ok(err) && (!kf_ok(take(u, buf_slice(bytes), kb)) || !kb->material.n))
-		err = kf_fail(CRYPTO, "no Key Value");
-	return kf_is(err, KF_E_CRYPTO)
-		       ? kf_fail(CRYPTO, "this was not wrapped with this key, or is no "
-					 "Key Value")
+		err = kf_fail(DATA, "no Key Value");
+	return kf_is(err, KF_E_DATA)
+		       ? kf_fail(DATA, "this was not wrapped with this key, or is no "
+				       "Key Value")
 		       : err;
 }
 

@@ -51,7 +51,7 @@ struct unwrapping {
  * with it: then the object stays wrapped.  op_is_over_limit(): it may, but not now. */
 kf_err op_unwrap_find(struct op_call *call, const struct key_block *kb,
 	struct unwrapping *ret, bool *ret_is_known);
-/* On any thread.  The block becomes one that is not wrapped, with its bytes in `bytes`.  CRYPTO: it is
+/* On any thread.  The block becomes one that is not wrapped, with its bytes in `bytes`.  DATA: it is
  * not what was wrapped with this key. */
 kf_err op_unwrap(struct op_call *call, const struct unwrapping *u, struct key_block *kb,
 	struct buf *bytes);

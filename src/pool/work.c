@@ -184,7 +184,7 @@ static struct outcome make_use(
 	const kf_err e = use_run(&k, &w->use, &w->used, &is_wrong);
 	/* That something was not wrapped with this key is the answer, whatever the token. */
 	const bool is_answer =
-		w->use.kind >= USE_WRAP && kf_is(e, KF_E_CRYPTO) && !is_wrong;
+		w->use.kind >= USE_WRAP && kf_is(e, KF_E_DATA) && !is_wrong;
 	w->use.err = is_answer ? e : KF_OK;
 	return (struct outcome){ is_answer ? KF_OK : e, is_wrong };
 }

@@ -75,5 +75,5 @@ kf_err unpad(struct decrypt_job *job, const uint8_t reject[REJECT_SECRET_SIZE],
 	if (job->scheme == DECRYPT_OAEP && unpad_oaep(job, em))
 		return KF_OK;
 	/* One error for every reason. */
-	return kf_fail(CRYPTO, "decryption failed");
+	return kf_fail(DATA, "decryption failed");
 }

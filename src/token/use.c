@@ -48,10 +48,10 @@ static kf_err check_length(const struct token_driver *driver, const struct use_j
 			       : kf_fail(DATA, "RFC 3394 wraps multiples of 8 bytes");
 	case USE_UNWRAP:
 		return n >= 24 && n % 8 == 0 ? KF_OK
-					     : kf_fail(CRYPTO, "this is no wrapped key");
+					     : kf_fail(DATA, "this is no wrapped key");
 	case USE_UNWRAP_PADDED:
 		return n >= 16 && n % 8 == 0 ? KF_OK
-					     : kf_fail(CRYPTO, "this is no wrapped key");
+					     : kf_fail(DATA, "this is no wrapped key");
 	case USE_WRAP_PADDED:
 	case USE_CTR: return n ? KF_OK : kf_fail(DATA, "there is nothing to encrypt");
 	case USE_AGREE:
@@ -215,7 +215,7 @@ static kf_err outcome_of(struct wrapping *w, size_t n, bool *ret_is_wrong)
 	static const struct use_job ecb = { .kind = USE_ECB_ENCRYPT };
 	KF_TRY(w->err);
 	if (!n)
-		return kf_fail(CRYPTO, "this was not wrapped with this key");
+		return kf_fail(DATA, "this was not wrapped with this key");
 	KF_TRY(buf_err(&w->in));
 	KF_TRY(buf_err(&w->out));
 	return w->in.n ? prove(w->key, &ecb, buf_slice(&w->in), buf_slice(&w->out),

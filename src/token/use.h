@@ -28,11 +28,11 @@ struct use_key {
 	const struct alg *alg;
 };
 
-/* BAD_PARAMETERS: not what such a key does, or more than such tokens do; DATA: no whole blocks; CRYPTO: what cannot
+/* BAD_PARAMETERS: not what such a key does, or more than such tokens do; DATA: no whole blocks, or what cannot
  * have been wrapped. */
 kf_err use_check(const struct token_driver *driver, const struct alg *alg,
 	const struct use_job *job);
-/* Any kind, after use_check(); appends.  CRYPTO: what is to be unwrapped was not wrapped by this key.
+/* Any kind, after use_check(); appends.  DATA: what is to be unwrapped was not wrapped by this key.
  * *ret_is_wrong: the way back does not lead to what was given. */
 kf_err use_run(const struct use_key *k, const struct use_job *job, struct buf *ret,
 	bool *ret_is_wrong);

@@ -271,6 +271,9 @@ def claim_what_fails_while_nobody_waits_is_in_the_audit(b):
             return [line for line in audited(b).splitlines() if key in line and "operation=Decrypt" in line]
         wait_until("the record", lambda: len(lines()) == 2, 20)
         expect("phase=allowed" in lines()[0] and "phase=failed" in lines()[1], lines())
+        # What a client brings that cannot be decrypted is no failure of the server.
+        expect(status(poll(b, w, handle)) == FAILED, "polled again")
+        expect(not b.logged("request failed"), b.process.tail(9))
 
 
 def claim_what_is_quick_is_answered_at_once_if_that_will_do(b):

@@ -424,7 +424,7 @@ TEST(a_token_encrypts_and_software_authenticates)
 	OK(kf_ok(put_object(&w, &o, &again)) && gives_key(&w, &again));
 	const unsigned asked = fakes[0].signs;
 	((uint8_t *)(uintptr_t)o.block.material.p)[0] ^= 1;
-	OK(kf_is(put_object(&w, &o, &again), KF_E_CRYPTO));
+	OK(kf_is(put_object(&w, &o, &again), KF_E_DATA));
 	EQ(fakes[0].signs, asked); /* what is not authentic no token sees */
 	pool_away(&w);
 }
@@ -496,7 +496,7 @@ TEST(what_the_token_did_not_wrap_tells_nobody_why)
 			*wrong ^= 1;
 			const kf_err err = put_object(&w, &o, &again);
 			*wrong ^= 1;
-			OK(kf_is(err, KF_E_CRYPTO));
+			OK(kf_is(err, KF_E_DATA));
 			OK(!text || !strcmp(text, err.site->text));
 			text = err.site->text;
 		}

@@ -688,7 +688,7 @@ TEST(a_wrapped_key_that_was_changed_is_not_taken)
 
 	((uint8_t *)(uintptr_t)a.object.block.material.p)[5] ^= 1;
 
-	OK(kf_is(put_object(&w, &a.object, &again), KF_E_CRYPTO));
+	OK(kf_is(put_object(&w, &a.object, &again), KF_E_DATA));
 }
 
 /* It could be unwrapped, only not now: that is no reason to keep it wrapped for ever. */

@@ -84,7 +84,7 @@ TEST(bad_oaep_is_the_requests_own_error_and_asks_one_token_only)
 	OK(pool_with(2, 1 << KRSA));
 	init(DECRYPT_OAEP);
 	memset(c.decrypt.cipher, 0x11, 256);
-	OK(kf_is(run(), KF_E_CRYPTO));
+	OK(kf_is(run(), KF_E_DATA));
 	EQ(c.job.tries, 1);
 	EQ(status_of(0).failures + status_of(1).failures, 0);
 	pool_down();
@@ -99,7 +99,7 @@ TEST(a_number_above_the_modulus_is_answered_without_any_token)
 	EQ(c.decrypt.plain_n, 48);
 	init(DECRYPT_PKCS1);
 	memset(c.decrypt.cipher, 0xff, 256);
-	OK(kf_is(run(), KF_E_CRYPTO));
+	OK(kf_is(run(), KF_E_DATA));
 	EQ(fakes[0].decrypts, 0);
 	pool_down();
 }
