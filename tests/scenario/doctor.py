@@ -17,6 +17,8 @@ import subprocess
 import sys
 import threading
 
+import faketime
+from faketime import clock
 from scenario import expect, run, skip
 from lab import BIN, LIB, ROOT, Agent, Apache, HAProxy, Key, KeyServer, Lab, LabError, Nginx, Process, as_user, fetch, \
     accepts, free_port, set_option, wait_until
@@ -422,18 +424,16 @@ def claim_a_reference_of_another_key_is_named(lab):
         well(lab.web_host(), "pair-matches")
 
 
-def certify(lab, name, *dates):
+def certify(lab, name, offset):
     """The certificate of www with other dates."""
-    if not shutil.which("faketime"):
-        skip("no faketime")
-    lab.run(["faketime", *dates, "openssl", "x509", "-req", "-in", "www.csr", "-CA", "webca.pem", "-CAkey", "webca.key",
-             "-days", "20", "-extfile", "leaf.ext", "-out", name])
+    lab.run(["openssl", "x509", "-req", "-in", "www.csr", "-CA", "webca.pem", "-CAkey", "webca.key", "-days", "20",
+             "-extfile", "leaf.ext", "-out", name], env=clock(offset))
     return open(lab.path(name)).read()
 
 
 def claim_certificates_that_have_expired_are_not_yet_valid_or_end_soon_are_told_apart(lab):
-    for when, name, word in (("-30 days", "pair-valid", "has expired on"), ("+9 days", "pair-valid", "is not valid before"),
-                             ("-17 days", "pair-expires", "expires")):
+    for when, name, word in (("-30d", "pair-valid", "has expired on"), ("+9d", "pair-valid", "is not valid before"),
+                             ("-17d", "pair-expires", "expires")):
         with lab.changed(lab.key.certificate, certify(lab, "aged.pem", when)):
             only(lab.web_host(), name, word, but=("listener-serves",),
                  state="WARN" if name == "pair-expires" else "FAIL")
@@ -659,14 +659,14 @@ def claim_each_step_on_the_way_to_a_key_server_is_told_apart(lab):
         thread.join()
 
 
-def issued(lab, name, usage, *faketime, days=30):
+def issued(lab, name, usage, offset=None, days=30):
     """A certificate of the key servers' authority that nobody enrolled."""
     ca = os.path.join(lab.server.dir, "ca")
     lab.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
              name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name])
     lab.write(name + ".ext", f"extendedKeyUsage={usage}\n")
-    lab.run([*faketime, "openssl", "x509", "-req", "-in", name + ".csr", "-CA", ca + "/ca.pem", "-CAkey", ca + "/ca.key",
-             "-days", str(days), "-extfile", name + ".ext", "-out", name + ".pem"])
+    lab.run(["openssl", "x509", "-req", "-in", name + ".csr", "-CA", ca + "/ca.pem", "-CAkey", ca + "/ca.key", "-days",
+             str(days), "-extfile", name + ".ext", "-out", name + ".pem"], env=clock(offset) if offset else None)
     os.chmod(lab.path(name + ".key"), 0o600)
     return {"certificate": lab.path(name + ".pem"), "key": lab.path(name + ".key")}
 
@@ -681,17 +681,17 @@ def claim_certificates_of_this_host_that_are_not_accepted_are_told_apart(lab):
     lab.server.keyfleet("client", "add", "mixed", "--out", lab.dir)
     network(lab, "pair", "client-pair", "mixed.key", but=("client-refused", "client-enrolled", "server-tls"),
             certificate=lab.path("web1.pem"), key=lab.path("mixed.key"))
-    if shutil.which("faketime"):
+    if faketime.is_installed():
         network(lab, "old", "client-valid", "has expired on", but=("client-refused", "client-enrolled"),
-                **issued(lab, "old", "clientAuth", "faketime", "-60 days"))
+                **issued(lab, "old", "clientAuth", "-60d"))
         network(lab, "young", "client-valid", "is not valid before", but=("client-refused", "client-enrolled"),
-                **issued(lab, "young", "clientAuth", "faketime", "+9 days"))
+                **issued(lab, "young", "clientAuth", "+9d"))
 
 
 def claim_clocks_that_differ_are_told(lab):
-    if not shutil.which("faketime") or b"AddressSanitizer" in open(TOOL, "rb").read():
-        skip("no faketime, or a sanitizer that it does not go with")
-    done = lab.run(["faketime", "-f", "+90s", TOOL, "--json", "doctor", "--agent-config", lab.agent.conf], check=False)
+    if b"AddressSanitizer" in open(TOOL, "rb").read():
+        skip("a sanitizer that faketime does not go with")
+    done = lab.run([TOOL, "--json", "doctor", "--agent-config", lab.agent.conf], check=False, env=clock("+90s"))
     found = sick(json.loads(done.stdout))
     expect("clock-agrees" in found and "behind" in found["clock-agrees"]["what"], f"{found}")
 
@@ -908,12 +908,12 @@ def claim_what_pools_of_tokens_need_is_named(lab):
     expect(len(told) == 3 and "no.comm" in told[0] and "/no/module.so" in told[1] and "0644" in told[2], told)
 
 
-def authority(lab, name, days, *when):
+def authority(lab, name, days, offset=None):
     """A self-signed certificate for the key `web-ca`."""
     lab.write("web-ca.ext", "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n"
               "subjectKeyIdentifier=hash\n")
-    lab.run([*when, "openssl", "x509", "-req", "-in", "web-ca.csr", "-CA", "ca-root.pem", "-CAkey", "ca-root.key", "-days",
-             str(days), "-extfile", "web-ca.ext", "-out", name])
+    lab.run(["openssl", "x509", "-req", "-in", "web-ca.csr", "-CA", "ca-root.pem", "-CAkey", "ca-root.key", "-days",
+             str(days), "-extfile", "web-ca.ext", "-out", name], env=clock(offset) if offset else None)
     return open(lab.path(name)).read() + open(lab.path("ca-root.pem")).read()
 
 
@@ -942,8 +942,8 @@ def claim_what_authorities_need_is_named(lab):
         strange = open(lab.path("a.pem")).read() + open(os.path.join(lab.server.dir, "ca.pem")).read()
         with lab.changed(chain, strange):
             only(lab.key_host(), "ca-certificate", "has not signed the one before", but=("keyserver-config",))
-        if shutil.which("faketime"):
-            with lab.changed(chain, authority(lab, "c.pem", 20, "faketime", "-30 days")):
+        if faketime.is_installed():
+            with lab.changed(chain, authority(lab, "c.pem", 20, "-30d")):
                 only(lab.key_host(), "ca-valid", "has expired on")
         lab.server.keyfleet("key", "revoke", "web-ca")
         only(lab.key_host(), "ca-key", "[ca web]", "not active", "keyfleet key create NAME --use sign,certificate-sign")
