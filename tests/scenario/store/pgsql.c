@@ -630,10 +630,7 @@ TEST(a_group_of_large_objects_is_one_commit)
 	struct store_status status;
 	sem_t all_queued;
 	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
-	sem_init(&all_queued, 0, 0);
-	first = (struct change){ .done = hold_up, .arg = &all_queued };
-	OK(kf_ok(store_submit(f.store, &first)));
-	OK(is_held_up(f.store));
+	OK(hold_group(f.store, &first, &all_queued));
 
 	for (int i = 0; i < N; i++) {
 		char id[16];
@@ -645,10 +642,7 @@ TEST(a_group_of_large_objects_is_one_commit)
 		*material = buf_new(LARGE);
 		memset(buf_reserve(material, LARGE), 'a' + i, LARGE);
 		buf_commit(material, LARGE);
-		waits[i] = (struct wait){ PTHREAD_MUTEX_INITIALIZER,
-			PTHREAD_COND_INITIALIZER, false };
-		changes[i].done = wait_done;
-		changes[i].arg = &waits[i];
+		wait_with(&waits[i], &changes[i]);
 		OK(kf_ok(store_submit(f.store, &changes[i])));
 	}
 	sem_post(&all_queued);

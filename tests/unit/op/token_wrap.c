@@ -215,6 +215,14 @@ static kf_err put_key(struct world *w, struct id *ret)
 	return put(w, &(struct wish){ .usage = 12 }, key_slice, ret);
 }
 
+/* A key on tokens that wraps, and one that it wraps. */
+static bool keys_ready(
+	struct world *w, const struct wish *how, struct id *ret_kek, struct id *ret_key)
+{
+	return pool_beside(w) && kf_ok(make_kek(w, how, ret_kek)) &&
+	       kf_ok(put_key(w, ret_key));
+}
+
 static struct key_wrapping by(
 	const struct id *kek, uint32_t mode, uint32_t padding, uint32_t encoding)
 {
@@ -233,15 +241,8 @@ static struct key_wrapping by(
 static kf_err give(struct world *w, uint32_t code, const struct id *id,
 	const struct key_wrapping *how, struct buf *kept)
 {
-	autobuf item = buf_new(4096);
-	struct ttlv_writer s = ttlv_write(&item, w->version);
-	key_wrapping_specification_put(&s, how);
-	KF_TRY(ttlv_written(&s));
-	struct ttlv_writer q = question(w);
-	get_put_request(&q, &(struct get_request){ .uid = uid(id),
-				    .key_wrapping_specification = buf_slice(&item) });
 	buf_clear(kept);
-	KF_TRY(ask(w, code));
+	KF_TRY(ask_wrapped(w, code, id, how));
 	buf_add_slice(kept, buf_slice(&w->answer));
 	return buf_err(kept);
 }
@@ -324,8 +325,7 @@ TEST(what_a_token_wraps_opens_with_the_same_key_elsewhere)
 	autobuf kept = buf_new(8192);
 	struct id kek, key;
 	struct kmip_object o;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	for (size_t i = 0; i < WAYS; i++) {
 		const struct key_wrapping how = way(&kek, i);
 		OK(kf_ok(wrapped(&w, &key, &how, &kept, &o)));
@@ -341,8 +341,7 @@ TEST(and_it_comes_back_by_the_token)
 	autobuf kept = buf_new(8192);
 	struct id kek, key, again;
 	struct kmip_object o;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	for (size_t i = 0; i < WAYS * 3; i++) {
 		const struct key_wrapping how = way(&kek, i / 3);
 		w.version = versions[i % 3];
@@ -362,8 +361,7 @@ TEST(a_key_is_exported_by_one_server_and_imported_by_another_of_the_pool)
 	autobuf kept = buf_new(8192), set = buf_new(8192);
 	struct id kek, key;
 	struct export_response a;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	const struct key_wrapping how = by(&kek, nist, 0, 0);
 	OK(kf_ok(give(&w, KMIP_OPERATION_EXPORT, &key, &how, &kept)));
 	struct ttlv_reader r = ttlv_read_as(buf_slice(&kept), w.version, false);
@@ -411,8 +409,7 @@ TEST(a_token_encrypts_and_software_authenticates)
 	struct id kek, mac_key, key, again;
 	struct kmip_object o;
 	struct key_wrapping data;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)) && kf_ok(put_mac_key(&w, &mac_key)));
+	OK(keys_ready(&w, &wraps, &kek, &key) && kf_ok(put_mac_key(&w, &mac_key)));
 	const struct key_wrapping how = encrypt_then_mac(&kek, &mac_key);
 
 	OK(kf_ok(wrapped(&w, &key, &how, &kept, &o)));
@@ -437,8 +434,7 @@ TEST(a_mac_by_a_key_on_tokens_is_refused_clearly)
 	struct kmip_object o;
 	const struct wish both = { .usage = USAGE_WRAP | USAGE_UNWRAP | USAGE_MAC |
 					    USAGE_MAC_VERIFY };
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &both, &kek)));
-	OK(kf_ok(put_key(&w, &key)) && kf_ok(put_mac_key(&w, &mac_key)));
+	OK(keys_ready(&w, &both, &kek, &key) && kf_ok(put_mac_key(&w, &mac_key)));
 	const unsigned asked = fakes[0].signs;
 	const struct key_wrapping how = encrypt_then_mac(&kek, &kek);
 	OK(kf_is(get_error(&w, &key, &how), KF_E_FEATURE));
@@ -459,8 +455,7 @@ TEST(what_tokens_do_not_do_is_refused_before_they_are_asked)
 	WORLD(w);
 	struct id kek, key, large;
 	uint8_t bytes[2048] = { 7 };
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	const unsigned asked = fakes[0].signs;
 	struct key_wrapping how = by(&kek, gcm, 0, 0);
 	OK(kf_is(get_error(&w, &key, &how), KF_E_FEATURE));
@@ -483,8 +478,7 @@ TEST(what_the_token_did_not_wrap_tells_nobody_why)
 	autobuf kept = buf_new(8192);
 	struct id kek, key, again;
 	struct kmip_object o;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	const char *text = NULL;
 	for (size_t i = 0; i < WAYS - 1; i++) {
 		const struct key_wrapping how = way(&kek, i);
@@ -512,8 +506,7 @@ TEST(what_was_kept_wrapped_is_unwrapped_by_a_token_when_it_may_be)
 	struct id kek, key, again;
 	struct kmip_object o;
 	struct get_response a;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	const struct key_wrapping how = by(&kek, padded, 0, 0);
 	OK(kf_ok(wrapped(&w, &key, &how, &kept, &o)));
 	OK(kf_ok(add_grant(&w, "bob", "*", PERM_REGISTER, 0)));
@@ -578,8 +571,7 @@ TEST(whoever_wraps_by_a_token_needs_leave_for_both_keys)
 {
 	WORLD(w);
 	struct id kek, key;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	const struct key_wrapping how = by(&kek, nist, 0, 0);
 	be(&w, "bob", false);
 	OK(kf_ok(add_grant(&w, "bob", key.text, PERM_GET, 0)));
@@ -603,8 +595,7 @@ TEST(each_wrapping_by_a_token_is_a_use_of_its_key)
 	WORLD(w);
 	struct id kek, key;
 	const struct wish twice = { .usage = USAGE_WRAP, .limit = 2 };
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &twice, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &twice, &kek, &key));
 	const struct key_wrapping how = by(&kek, nist, 0, 0);
 	OK(kf_ok(get_error(&w, &key, &how)));
 	EQ(left(&w, &kek), 1);
@@ -634,8 +625,7 @@ TEST(a_key_that_is_destroyed_while_a_token_is_waited_for_is_there_until_then)
 {
 	WORLD(w);
 	struct id kek, key;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	const struct key_wrapping how = by(&kek, nist, 0, 0);
 	doomed = &kek;
 	w.before_use = destroy_meanwhile;
@@ -653,8 +643,7 @@ TEST(without_a_token_nothing_is_wrapped_and_soon_said_so)
 	autobuf kept = buf_new(8192);
 	struct id kek, key, again;
 	struct kmip_object o;
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &wraps, &kek)));
-	OK(kf_ok(put_key(&w, &key)));
+	OK(keys_ready(&w, &wraps, &kek, &key));
 	const struct key_wrapping how = by(&kek, nist, 0, 0);
 	OK(kf_ok(wrapped(&w, &key, &how, &kept, &o)));
 
@@ -676,8 +665,7 @@ TEST(what_a_refused_call_left_is_not_signed)
 	struct id kek, key;
 	struct pair p;
 	const struct wish once = { .usage = USAGE_WRAP | 12, .limit = 1 };
-	OK(pool_beside(&w) && kf_ok(make_kek(&w, &once, &kek)));
-	OK(kf_ok(put_key(&w, &key)) && kf_ok(create_p256(&w, "www", &p)));
+	OK(keys_ready(&w, &once, &kek, &key) && kf_ok(create_p256(&w, "www", &p)));
 	const struct key_wrapping how = by(&kek, nist, 0, 0);
 	OK(kf_ok(get_error(&w, &key, &how)));
 	struct ttlv_writer q = question(&w);

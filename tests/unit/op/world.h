@@ -15,6 +15,7 @@
 #include "kmip/destroy.h"
 #include "kmip/get.h"
 #include "kmip/get_attributes.h"
+#include "kmip/key_wrapping.h"
 #include "kmip/locate.h"
 #include "kmip/register.h"
 #include "kmip/revoke.h"
@@ -435,6 +436,20 @@ static kf_err get(struct world *w, const struct id *id, struct get_response *ret
 	return get_as(w, id, 0, ret);
 }
 
+/* Get or Export of what is to be wrapped so; the answer is in w->answer. */
+static kf_err ask_wrapped(struct world *w, uint32_t code, const struct id *id,
+	const struct key_wrapping *how)
+{
+	autobuf item = buf_new(4096);
+	struct ttlv_writer s = ttlv_write(&item, w->version);
+	key_wrapping_specification_put(&s, how);
+	KF_TRY(ttlv_written(&s));
+	struct ttlv_writer q = question(w);
+	get_put_request(&q, &(struct get_request){ .uid = uid(id),
+				    .key_wrapping_specification = buf_slice(&item) });
+	return ask(w, code);
+}
+
 /* All attributes, in w->attrs. */
 static kf_err attributes(struct world *w, const struct id *id)
 {
@@ -609,6 +624,7 @@ __attribute__((unused)) static void world_helpers(void)
 	(void)sign_text;
 	(void)meanwhile;
 	(void)let_alice_create;
+	(void)ask_wrapped;
 	(void)add_limited;
 	(void)count_charges;
 	(void)were_charged;

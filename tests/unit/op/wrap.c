@@ -90,15 +90,7 @@ static kf_err put_key(struct world *w, struct id *ret)
 static kf_err get_wrapped(struct world *w, const struct id *id,
 	const struct key_wrapping *how, struct get_response *ret)
 {
-	autobuf item = buf_new(4096);
-	struct ttlv_writer s = ttlv_write(&item, w->version);
-
-	key_wrapping_specification_put(&s, how);
-	KF_TRY(ttlv_written(&s));
-	struct ttlv_writer q = question(w);
-	get_put_request(&q, &(struct get_request){ .uid = uid(id),
-				    .key_wrapping_specification = buf_slice(&item) });
-	KF_TRY(ask(w, KMIP_OPERATION_GET));
+	KF_TRY(ask_wrapped(w, KMIP_OPERATION_GET, id, how));
 	struct ttlv_reader r = answer(w);
 	return get_get_response(&r, ret);
 }

@@ -169,6 +169,22 @@ TEST(a_key_that_is_there_twice_is_deleted_twice)
 	EQ(holders(&b, id), 1);
 }
 
+/* Two tokens hold it. */
+static void is_erased_by_proof_alone(struct bench *b, const uint8_t id[KEY_ID_SIZE])
+{
+	cards_sign_wrongly = true;
+	OK(kf_ok(provision_erase(&b->p, id, NULL, &r)));
+	cards_sign_wrongly = false;
+
+	EQ(r.failed, 2);
+	for (size_t k = 0; k < r.n; k++)
+		OK(r.row[k].outcome != PROVISION_FAILED ||
+			kf_is(r.row[k].err, KF_E_CONFLICT));
+	EQ(holders(b, id), 2);
+	OK(is_good(provision_erase(&b->p, id, NULL, &r)));
+	EQ(holders(b, id), 0);
+}
+
 /* As if another key lay beside this public key. */
 TEST(what_does_not_prove_that_it_is_the_key_is_not_erased)
 {
@@ -181,17 +197,7 @@ TEST(what_does_not_prove_that_it_is_the_key_is_not_erased)
 		OK(is_good(make_key(&b, algs[i], 2, &spki)));
 		spki_id(buf_slice(&spki), id);
 
-		cards_sign_wrongly = true;
-		OK(kf_ok(provision_erase(&b.p, id, NULL, &r)));
-		cards_sign_wrongly = false;
-
-		EQ(r.failed, 2);
-		for (size_t k = 0; k < r.n; k++)
-			OK(r.row[k].outcome != PROVISION_FAILED ||
-				kf_is(r.row[k].err, KF_E_CONFLICT));
-		EQ(holders(&b, id), 2);
-		OK(is_good(provision_erase(&b.p, id, NULL, &r)));
-		EQ(holders(&b, id), 0);
+		is_erased_by_proof_alone(&b, id);
 	}
 }
 
@@ -212,17 +218,7 @@ TEST(an_aes_key_that_does_not_say_again_which_it_is_is_not_erased)
 	OK(is_good(make_secret(&b, 2, id)) && is_good(make_secret(&b, 2, other)));
 	OK(memcmp(id, other, sizeof(id)) != 0);
 
-	cards_sign_wrongly = true;
-	OK(kf_ok(provision_erase(&b.p, id, NULL, &r)));
-	cards_sign_wrongly = false;
-
-	EQ(r.failed, 2);
-	for (size_t k = 0; k < r.n; k++)
-		OK(r.row[k].outcome != PROVISION_FAILED ||
-			kf_is(r.row[k].err, KF_E_CONFLICT));
-	EQ(holders(&b, id), 2);
-	OK(is_good(provision_erase(&b.p, id, NULL, &r)));
-	EQ(holders(&b, id), 0);
+	is_erased_by_proof_alone(&b, id);
 	EQ(holders(&b, other), 2); /* its label is the same */
 }
 

@@ -204,7 +204,6 @@ TEST(a_change_may_be_of_many_objects)
 	fixture_close(&f);
 }
 
-/* Keeps the store worker until everything behind it is queued: that is then one group. */
 static void hold_up(struct change *c)
 {
 	while (sem_wait(c->arg))
@@ -220,6 +219,21 @@ static bool is_held_up(struct store *s)
 		store_status(s, &status);
 	}
 	return !status.queued;
+}
+
+/* Keeps the store worker until everything behind it is queued: that is then one group.  sem_post() lets it go on. */
+static bool hold_group(struct store *s, struct change *first, sem_t *all_queued)
+{
+	sem_init(all_queued, 0, 0);
+	*first = (struct change){ .done = hold_up, .arg = all_queued };
+	return kf_ok(store_submit(s, first)) && is_held_up(s);
+}
+
+static void wait_with(struct wait *w, struct change *c)
+{
+	*w = (struct wait){ PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
+	c->done = wait_done;
+	c->arg = w;
 }
 
 static void wait_for(struct wait *w)
@@ -239,10 +253,7 @@ TEST(a_refused_change_spoils_no_neighbour_of_its_group)
 	struct fixture f = { .conf.request_ids_max = 30 };
 	sem_t all_queued;
 	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
-	sem_init(&all_queued, 0, 0);
-	first = (struct change){ .done = hold_up, .arg = &all_queued };
-	OK(kf_ok(store_submit(f.store, &first)));
-	OK(is_held_up(f.store));
+	OK(hold_group(f.store, &first, &all_queued));
 
 	for (int i = 0; i < N; i++) {
 		char id[16];
@@ -250,10 +261,7 @@ TEST(a_refused_change_spoils_no_neighbour_of_its_group)
 		struct spec spec = { .id = id, .material = "m" };
 		changes[i] = request((uint8_t)i, 1, id);
 		OK(kf_ok(add_put(&changes[i], &spec, NULL)));
-		waits[i] = (struct wait){ PTHREAD_MUTEX_INITIALIZER,
-			PTHREAD_COND_INITIALIZER, false };
-		changes[i].done = wait_done;
-		changes[i].arg = &waits[i];
+		wait_with(&waits[i], &changes[i]);
 	}
 	for (int i = 0; i < N; i++)
 		OK(kf_ok(store_submit(f.store, &changes[i])));

@@ -1,34 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "bad.h"
 #include "../../crypt/keys.h"
 #include "../../crypt/pem.h"
+#include "bench.h"
 #include "crypt/ossl.h"
 #include "test.h"
 #include "token/pad.h"
 #include <pthread.h>
 
-/* Source, token and list of a module that is as it should be, yet. */
-struct bench {
-	struct token_source *source;
-	struct token *token;
-	struct token_key_list list;
-};
-
-static void bench_close(struct bench *b)
+static kf_err bench_list(struct bench *b)
 {
-	token_key_list_free(&b->list);
-	DRIVER->close(b->token);
-	bad_close_source(&b->source);
-}
-#define autobench CLEANUP(bench_close) struct bench
-
-static kf_err bench_open(struct bench *b)
-{
-	bad_load();
-	faults->reset();
-	KF_TRY(bad_source(&b->source));
-	KF_TRY(bad_open(b->source, &b->token));
-	KF_TRY(bad_login(b->token, "1234"));
+	KF_TRY(bench_open(b));
 	return DRIVER->list_keys(b->token, &b->list);
 }
 
@@ -65,7 +46,7 @@ static kf_err verify(const struct token_key_facts *k)
 TEST(keys_are_listed_and_sign_also_with_what_the_token_lacks)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 	struct token_key_facts *rsa = key_of(&b, FAMILY_RSA), *ec = key_of(&b, FAMILY_EC);
 
 	EQ(b.list.n, 2);
@@ -80,7 +61,7 @@ TEST(keys_are_listed_and_sign_also_with_what_the_token_lacks)
 TEST(texts_of_a_token_are_cut_and_harmless)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 	const struct token_facts *f = DRIVER->facts(b.token);
 
 	OK(!strcmp(f->label, "bad??? label?[2J"));
@@ -168,7 +149,7 @@ TEST(no_pin_is_tried_when_the_token_says_that_tries_are_few)
 TEST(a_lost_login_is_renewed_once)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 	struct token_key_facts *ec = key_of(&b, FAMILY_EC);
 
 	faults->forget_login();
@@ -183,7 +164,7 @@ TEST(a_lost_login_is_renewed_once)
 TEST(a_lost_login_is_not_renewed_with_few_tries_left)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 
 	faults->forget_login();
 	*faults->flags = CKF_USER_PIN_FINAL_TRY;
@@ -196,7 +177,7 @@ TEST(a_key_that_wants_the_pin_each_time_gets_it)
 	static const CK_BBOOL yes = CK_TRUE;
 	autobench b = { 0 };
 	bad_load();
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 	faults->set(CKO_PRIVATE_KEY, CKA_ALWAYS_AUTHENTICATE, &yes, sizeof(yes));
 	OK(kf_ok(DRIVER->list_keys(b.token, &b.list)));
 	struct token_key_facts *ec = key_of(&b, FAMILY_EC);
@@ -219,7 +200,7 @@ TEST(a_key_that_wants_the_pin_each_time_gets_it)
 TEST(a_pulled_token_is_closed_and_comes_back_without_finalize)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 	struct token_key_facts *ec = key_of(&b, FAMILY_EC);
 
 	faults->plug(0);
@@ -240,7 +221,7 @@ TEST(a_pulled_token_is_closed_and_comes_back_without_finalize)
 TEST(what_was_begun_when_the_token_went_is_not_known)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 	struct token_key_facts *rsa = key_of(&b, FAMILY_RSA);
 
 	faults->answer("Sign", CKR_DEVICE_REMOVED);
@@ -256,7 +237,7 @@ TEST(what_was_begun_when_the_token_went_is_not_known)
 TEST(keys_without_a_public_half_or_with_two_have_a_problem)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 
 	faults->set(CKO_PUBLIC_KEY, CKA_ID, "same", 4);
 	OK(kf_ok(DRIVER->list_keys(b.token, &b.list)));
@@ -307,7 +288,7 @@ TEST(a_certificate_will_do_as_public_half)
 {
 	autobench b = { 0 };
 	autobuf der = buf_new(4096);
-	OK(kf_ok(bench_open(&b)) && kf_ok(make_certificate(&der)));
+	OK(kf_ok(bench_list(&b)) && kf_ok(make_certificate(&der)));
 	unsigned ec = key_of(&b, FAMILY_EC)->handle, rsa = key_of(&b, FAMILY_RSA)->handle;
 	struct slice cert = buf_slice(&der);
 
@@ -327,7 +308,7 @@ TEST(a_certificate_will_do_as_public_half)
 TEST(a_damaged_public_half_is_a_problem_of_its_key_only)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 
 	faults->set(CKO_PUBLIC_KEY, CKA_EC_POINT, "\x04\x02\x04\x00", 4);
 	OK(kf_ok(DRIVER->list_keys(b.token, &b.list)));
@@ -338,7 +319,7 @@ TEST(a_damaged_public_half_is_a_problem_of_its_key_only)
 TEST(handles_stay_when_keys_are_listed_anew_and_others_go)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 	unsigned rsa = key_of(&b, FAMILY_RSA)->handle, ec = key_of(&b, FAMILY_EC)->handle;
 
 	OK(kf_ok(DRIVER->delete_key(b.token, rsa)));
@@ -373,7 +354,7 @@ TEST(a_key_that_cannot_be_finished_is_destroyed_again)
 	static const char *const steps[] = { "GetAttributeValue", "SignInit", "Sign",
 		"FindObjects" };
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps); i++) {
 		faults->answer(steps[i], CKR_GENERAL_ERROR);
@@ -390,7 +371,7 @@ TEST(another_key_than_asked_for_is_not_kept)
 	autobench b = { 0 };
 	struct token_key_facts f;
 	struct token_new_key in = { .alg = alg_get(ALG_P384), .label = "new" };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 
 	OK(kf_is(DRIVER->generate(b.token, &in, &f),
 		KF_E_TOKEN)); /* it makes P-256 only */
@@ -411,7 +392,7 @@ TEST(keys_travel_under_the_wrapping_key_and_are_proved)
 	autobench b = { 0 };
 	CLEANUP(token_blob_free) struct token_blob blob = { 0 };
 	struct token_key_facts f;
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 
 	OK(kf_is(wrap(&b, &blob), KF_E_UNSUPPORTED)); /* no wrapping key yet */
 	OK(kf_ok(DRIVER->import_share(b.token, share)));
@@ -487,7 +468,7 @@ TEST(every_answer_of_every_function_is_an_error_of_the_contract)
 	for (size_t f = 0; f < sizeof(functions) / sizeof(*functions); f++)
 		for (size_t a = 0; a < sizeof(answers) / sizeof(*answers); a++) {
 			autobench b = { 0 };
-			OK(kf_ok(bench_open(&b)));
+			OK(kf_ok(bench_list(&b)));
 			faults->answer(functions[f], answers[a]);
 			OK(do_everything(&b));
 		}
@@ -499,7 +480,7 @@ TEST(every_length_of_every_function_may_lie)
 	for (size_t f = 0; f < sizeof(functions) / sizeof(*functions); f++)
 		for (size_t l = 0; l < sizeof(lengths) / sizeof(*lengths); l++) {
 			autobench b = { 0 };
-			OK(kf_ok(bench_open(&b)));
+			OK(kf_ok(bench_list(&b)));
 			faults->lie(functions[f], lengths[l]);
 			OK(do_everything(&b));
 		}
@@ -524,7 +505,7 @@ TEST(a_module_that_lies_from_the_start_does_no_harm)
 TEST(a_signature_of_another_length_is_refused)
 {
 	autobench b = { 0 };
-	OK(kf_ok(bench_open(&b)));
+	OK(kf_ok(bench_list(&b)));
 
 	faults->lie("Sign", 63);
 	OK(kf_is(sign(&b, key_of(&b, FAMILY_EC), SCHEME_ECDSA), KF_E_TOKEN));

@@ -2,33 +2,9 @@
  *
  * AES keys behind a module that makes them, does CMAC and CBC with them, and no ECB.
  */
-#include "bad.h"
+#include "bench.h"
 #include "test.h"
 #include "token/use.h"
-
-struct bench {
-	struct token_source *source;
-	struct token *token;
-	struct token_key_list list;
-	struct token_key_facts key;
-};
-
-static void bench_close(struct bench *b)
-{
-	token_key_list_free(&b->list);
-	DRIVER->close(b->token);
-	bad_close_source(&b->source);
-}
-#define autobench CLEANUP(bench_close) struct bench
-
-static kf_err bench_open(struct bench *b)
-{
-	bad_load();
-	faults->reset();
-	KF_TRY(bad_source(&b->source));
-	KF_TRY(bad_open(b->source, &b->token));
-	return bad_login(b->token, "1234");
-}
 
 static kf_err make(struct bench *b, unsigned bits)
 {
