@@ -8,6 +8,7 @@ synchronisation: whatever is waited for is a line, a file or a port, with a dead
 import concurrent.futures
 import contextlib
 import functools
+import glob
 import json
 import os
 import pwd
@@ -331,6 +332,18 @@ class KeyServer:
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"
+
+    def audit(self):
+        """The lines of its audit log."""
+        found = ""
+        for path in sorted(glob.glob(os.path.join(self.dir, "audit", "audit-*"))):
+            with open(path, "rb") as f:
+                found += f.read().rstrip(b"\0").decode(errors="replace")
+        return found.splitlines()
+
+    def recorded(self, operation):
+        """How often this operation stands there."""
+        return len([line for line in self.audit() if f"operation={operation} " in line])
 
     def start(self, wait=True, env=None, prefix=()):
         """`prefix` is a command that runs the key server, elsewhere for instance."""

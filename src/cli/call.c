@@ -81,6 +81,9 @@ kf_err cli_call_slow(
 		.report = &report, .timeout_ms = MINUTES * 60000, .is_once = true
 	};
 	kf_err e = call(c, operation, p, &options, ret);
+	if (kf_is(e, KF_E_UNSUPPORTED))
+		cli_note(c, "the key server has no tokens: a section [pool NAME] of "
+			    "keyfleetd.conf gives it some, see keyfleetd.conf(5)");
 	if (kf_is(e, KF_E_OUTCOME_UNKNOWN))
 		cli_note(c, "what tokens have done is not known: `keyfleet dkek status "
 			    "--drift` tells of keys that belong to no object");

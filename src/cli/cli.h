@@ -91,6 +91,8 @@ kf_err file_write(const char *path, struct slice bytes, unsigned mode);
 kf_err file_replace(const char *path, struct slice bytes);
 /* Could it, or make a file that is not there?  EXISTS: what is there is no plain file. */
 kf_err file_may_replace(const char *path);
+/* For file_create(). */
+kf_err file_may_create(const char *path);
 /* The same with the owner, group and mode of `like`. */
 struct stat;
 kf_err file_write_like(const char *path, const struct stat *like, struct slice bytes);

@@ -366,7 +366,8 @@ const struct command command_key_create = {
 		"and without\n"
 		"               padding) and does nothing else: see `keyfleet key "
 		"export`\n"
-		"\nOn tokens:\n"
+		"\nOn tokens of a key server, with --pool NAME, or plugged in here, with "
+		"--local:\n"
 		"  --copies N          so many tokens shall hold it [all of the pool]\n"
 		"  --on TOKEN          with --local: the token that makes "
 		"it\n" TOKENS_HELP,

@@ -130,6 +130,7 @@ static kf_err export(struct export *e)
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
 	struct get_response a = { 0 };
 	struct key_wrapping how;
+	KF_TRY(cli_file_error(e->cli, e->out, file_may_create(e->out)));
 	KF_TRY(key_find(e->cli, e->cli->argv[0], &e->key));
 	KF_TRY(key_find(e->cli, e->by, &e->kek));
 	KF_TRY(ask(e, &answer));

@@ -215,6 +215,12 @@ kf_err file_may_replace(const char *path)
 	return KF_OK;
 }
 
+kf_err file_may_create(const char *path)
+{
+	struct stat was;
+	return lstat(path, &was) == 0 ? file_failed(EEXIST) : file_may_replace(path);
+}
+
 kf_err file_write(const char *path, struct slice bytes, unsigned mode)
 {
 	const struct stat like = like_old(path, mode);

@@ -101,7 +101,7 @@ struct tokens_options {
 		"so-pin-file", &(o).so_pin_file, NULL                                    \
 	}
 #define TOKENS_HELP                                                                      \
-	"  --pool NAME         of several pools at the key server\n"                     \
+	"  --pool NAME         of the key server's pools: its section [pool NAME]\n"     \
 	"  --local             tokens plugged in here, without any key server\n"         \
 	"  --driver NAME       with --local: smartcard-hsm or pkcs11 [smartcard-hsm]\n"  \
 	"  --module FILE       with --driver pkcs11: the module\n"                       \

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A key server as a small authority: what it issues is what OpenSSL accepts and a TLS server serves with, whether the
 authority's key is in software or on a card."""
-import glob
 import json
 import os
 import shutil
@@ -91,13 +90,6 @@ class Authority(Lab):
             server.terminate()
             server.wait(20)
 
-    def audit(self):
-        found = ""
-        for path in sorted(glob.glob(os.path.join(self.server.dir, "audit", "audit-*"))):
-            with open(path, "rb") as f:
-                found += f.read().rstrip(b"\0").decode(errors="replace")
-        return found.splitlines()
-
 
 def refused(lab, reason, *arguments):
     try:
@@ -130,7 +122,7 @@ def claim_the_record_says_what_was_issued_before_it_is(lab):
     uid = lab.issue(lab.csr("DNS:localhost,DNS:www.example.com"), "soft")
     lab.fetch(uid, "recorded.pem")
     serial = lab.run(["openssl", "x509", "-in", "recorded.pem", "-noout", "-serial"]).stdout.split("=")[1].strip().lower()
-    line, = [line for line in lab.audit() if f"certificate={uid}" in line and "allowed" in line]
+    line, = [line for line in lab.server.audit() if f"certificate={uid}" in line and "allowed" in line]
     expect(serial in line and "localhost,www.example.com" in line and "ca=soft" in line, line)
 
 
@@ -297,7 +289,7 @@ def claim_nothing_is_issued_for_a_file_that_cannot_be_written(lab):
     os.mkdir(folder)
 
     def issued():
-        return len([line for line in lab.audit() if "Certify" in line or "Re-certify" in line])
+        return len([line for line in lab.server.audit() if "Certify" in line or "Re-certify" in line])
 
     before = issued()
     for out, why in (link, "no plain file"), (folder, "no plain file"), (lab.path("nowhere", "x.pem"), "no such file"):

@@ -329,13 +329,22 @@ def claim_a_key_leaves_wrapped_and_openssl_opens_it_with_the_wrapping_key(lab):
     out = lab.path("none.wrapped")
     lab.admin("key", "export", "disk", "--out", out, why="--wrap-with", status=2)
     lab.admin("key", "export", "disk", "--wrap-with", "kek", why="--out", status=2)
-    lab.admin("key", "export", "disk", "--wrap-with", "kek", "--out", lab.path("disk0.wrapped"), why="disk0.wrapped")
+    # No key leaves, and no use of the wrapping key counts, for a file that cannot be written.
+    gets = lab.server.recorded("Get")
+    for place in "disk0.wrapped", "nowhere/disk.wrapped":
+        lab.admin("key", "export", "disk", "--wrap-with", "kek", "--out", lab.path(place), why=place)
+    expect(lab.server.recorded("Get") == gets > 0, "the key has left")
     lab.admin("key", "export", "disk", "--wrap-with", "kek", "--out", out, "--mode", "tr31", why="none of padded", status=2)
     lab.admin("key", "export", "disk", "--wrap-with", "disk", "--out", out, why="usage mask")
     lab.admin("key", "create", "no", "--type", "ec:P-256", "--wraps", why="--wraps is for keys of AES", status=2)
     lab.admin("key", "create", "no", "--type", "aes:512", why="there is rsa:2048", status=2)
     lab.admin("key", "create", "no", "--type", "aes:256", "--local", why="through a key server", status=2)
     expect(not os.path.exists(out), "a file of nothing")
+
+
+def claim_who_asks_for_a_key_on_tokens_without_a_pool_is_told_what_makes_one(lab):
+    for kind in "aes:256", "ec:P-256":
+        lab.admin("key", "create", "nowhere", "--type", kind, "--pool", "none", why="[pool NAME]")
 
 
 def claim_who_asks_for_a_certificate_without_an_authority_is_told_what_makes_one(lab):

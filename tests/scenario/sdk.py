@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """libkeyfleet as C programs use it, and `keyfleet` for data: encryption, codes, hashes and derived keys, at a real key server."""
 import contextlib
-import glob
 import hashlib
 import hmac
 import os
@@ -187,23 +186,15 @@ def claim_keys_are_derived_from_a_pass_phrase_that_is_not_kept(lab):
     lab.tool("key", "derive", "x", "--from", "codes", "--method", "pbkdf2", status=2)
 
 
-def recorded(lab, operation):
-    found = 0
-    for path in glob.glob(os.path.join(os.path.dirname(lab.server.conf), "audit", "audit-*")):
-        with open(path, "rb") as f:
-            found += len(re.findall(rb"operation=" + operation + rb" ", f.read()))
-    return found
-
-
 def claim_who_is_interrupted_leaves_no_pass_phrase(lab):
     os.chmod(lab.path("phrase"), 0o600)
-    before = recorded(lab, b"Register"), recorded(lab, b"Destroy")
+    before = lab.server.recorded("Register"), lab.server.recorded("Destroy")
     child = subprocess.Popen([TOOL, "--config", lab.server.conf, "key", "derive", "long", "--password-file", "phrase", "--salt",
                               "salt", "--iterations", "2000000"], cwd=lab.dir, stdout=subprocess.PIPE)
-    wait_until("the pass phrase to be registered", lambda: recorded(lab, b"Register") > before[0])
+    wait_until("the pass phrase to be registered", lambda: lab.server.recorded("Register") > before[0])
     child.send_signal(signal.SIGINT)
     expect(child.wait(60) in (-signal.SIGINT, 0), f"status {child.returncode}")  # 0: it was over
-    expect(recorded(lab, b"Destroy") > before[1], "the pass phrase is there still")
+    expect(lab.server.recorded("Destroy") > before[1], "the pass phrase is there still")
 
 
 def claim_keys_are_derived_from_keys(lab):
