@@ -42,7 +42,9 @@ static kf_err destroy(struct op_call *call)
 	const enum object_state state = object_state(call->object, call->now_s);
 	autobuf attrs = buf_new(call->server->message_max);
 
-	KF_TRY(op_check_material(call->object, call->now_s));
+	if (state == STATE_DESTROYED || state == STATE_DESTROYED_COMPROMISED)
+		return kf_fail(DESTROYED_BEFORE, "it was destroyed before");
+	KF_TRY(op_check_present(call->object));
 	if (state == STATE_ACTIVE)
 		return kf_fail(STATE, "what is active must be revoked first");
 	KF_TRY(check_tokens(call));

@@ -16,6 +16,7 @@ struct locate_call {
 	struct locate_request q;
 	int32_t found; /* all that match */
 	int32_t given; /* what is in the answer */
+	bool is_fresh; /* Group Member Default: the one that was found last */
 	char first[OBJECT_ID_SIZE];
 };
 
@@ -77,6 +78,23 @@ static bool is_wanted(const struct op_call *call, const struct locate_request *q
 		       .is_allowed;
 }
 
+static bool asks_for_default(const struct locate_request *q)
+{
+	return q->object_group_member == KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_DEFAULT;
+}
+
+/* A group's default object is, as this server has it, the oldest that nobody has taken yet; when all were, the
+ * oldest. */
+static void keep_default(struct locate_call *l, const struct object *o)
+{
+	const bool is_fresh = object_is_fresh(o);
+	if (l->is_fresh && !is_fresh)
+		return;
+	l->is_fresh = is_fresh;
+	l->found = 1;
+	memcpy(l->first, o->id, sizeof(l->first));
+}
+
 /* False: nobody asks for more. */
 static bool visit(struct op_call *call, const struct object *o)
 {
@@ -85,12 +103,15 @@ static bool visit(struct op_call *call, const struct object *o)
 
 	if (!o || !is_wanted(call, q, o))
 		return true;
+	if (asks_for_default(q)) {
+		keep_default(l, o);
+		return true;
+	}
 	l->found++;
 	if (q->offset_items > 0 && l->found <= q->offset_items)
 		return true;
 	if (q->maximum_items >= 0 && l->given >= q->maximum_items)
-		return call->version >=
-		       KMIP_1_3; /* that wants to know how many there are */
+		return q->offset_items >= 0; /* how many there are is wanted, too */
 	if (!l->given++)
 		memcpy(l->first, o->id, sizeof(l->first));
 	locate_add_uid(&call->scratch, slice_of(o->id));
@@ -161,9 +182,22 @@ static kf_err look(struct op_call *call, const struct find_places *places)
 	return buf_err(&call->scratch);
 }
 
+static void add_default(struct op_call *call, struct locate_call *l)
+{
+	if (!asks_for_default(&l->q) || !l->found || l->q.offset_items > 0 ||
+		!l->q.maximum_items)
+		return;
+	l->given = 1;
+	locate_add_uid(&call->scratch, slice_of(l->first));
+}
+
 static enum op_next done(struct op_call *call, kf_err err)
 {
-	set_placeholder(call, OP_REQUEST(call, struct locate_call));
+	struct locate_call *l = OP_REQUEST(call, struct locate_call);
+	add_default(call, l);
+	if (kf_ok(err))
+		err = buf_err(&call->scratch);
+	set_placeholder(call, l);
 	return op_then(call, err, OP_ANSWER);
 }
 
@@ -251,19 +285,13 @@ enum op_next op_locate_start(struct op_call *call)
 	return done(call, kf_ok(err) ? look(call, &places) : err);
 }
 
-/* Who asks for a part wants to know of how many; all of them are as many as there are. */
-static bool is_a_part(const struct op_call *call, const struct locate_request *q)
-{
-	return call->version >= KMIP_1_3 &&
-	       (q->maximum_items >= 0 || q->offset_items >= 0);
-}
-
 void op_locate_answer(struct op_call *call, struct ttlv_writer *w)
 {
 	const struct locate_call *l = OP_REQUEST(call, struct locate_call);
+	/* Who goes on from a place wants to know of how many. */
 	locate_put_response(
 		w, &(struct locate_response){
-			   .located_items = is_a_part(call, &l->q) ? l->found : -1,
+			   .located_items = l->q.offset_items >= 0 ? l->found : -1,
 			   .uids = buf_slice(&call->scratch),
 		   });
 }

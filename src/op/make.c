@@ -203,7 +203,7 @@ static void add_server_attributes(const struct op_call *call, struct make *m)
 		a, TAG_STATE, dates_state(buf_slice(a), STATE_PRE_ACTIVE, call->now_s));
 	attrs_set_date(a, TAG_INITIAL_DATE, call->now_s);
 	attrs_set_date(a, TAG_LAST_CHANGE_DATE, call->now_s);
-	if (!attrs_count(buf_slice(a), TAG_ORIGINAL_CREATION_DATE))
+	if (!m->is_foreign && !attrs_count(buf_slice(a), TAG_ORIGINAL_CREATION_DATE))
 		attrs_add_date(a, TAG_ORIGINAL_CREATION_DATE, call->now_s);
 	if (!attrs_count(buf_slice(a), TAG_FRESH))
 		attrs_add_bool(a, TAG_FRESH, true);

@@ -23,6 +23,7 @@ struct make {
 	uint8_t digest[32]; /* see make_digest() */
 	bool is_secret_by_default;
 	bool is_generated; /* by our random number generator */
+	bool is_foreign; /* it was made elsewhere, nobody knows when unless the client says it */
 	/* Whose names, owner and place it takes (op/replace.h); NULL: nobody's.  Set before make_check(). */
 	const struct object *replaces;
 

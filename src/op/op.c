@@ -218,6 +218,7 @@ static bool may_be_repetition(const struct op_call *call)
 	switch ((int)call->err.code) {
 	case KF_E_STATE:
 	case KF_E_DESTROYED:
+	case KF_E_DESTROYED_BEFORE:
 	case KF_E_NAME_NOT_UNIQUE:
 	case KF_E_NAME_TAKEN:
 	case KF_E_SINGLE_VALUED:

@@ -166,7 +166,10 @@ static kf_err merge_key_block(struct make *m, const struct key_block *b)
 	m->algorithm = algorithm ? algorithm : b->algorithm;
 	m->length = length ? length : b->length;
 	m->format = b->format;
-	make_digest(m, b->material);
+	if (b->has_value)
+		make_digest(m, b->material);
+	else
+		attrs_set_bool(&m->attrs, TAG_KEY_VALUE_PRESENT, false);
 	return KF_OK;
 }
 
@@ -247,6 +250,7 @@ static kf_err prepare(struct op_call *call)
 	struct taking *t = taking_of(call);
 
 	memcpy(call->object_id, t->make.id, OBJECT_ID_SIZE); /* for the record */
+	t->make.is_foreign = true;
 	buf_add_slice(&t->make.attrs, t->attributes);
 	if (t->object.type == OBJECT_TEMPLATE)
 		KF_TRY(template_check(call, &t->object, &t->make.attrs));

@@ -60,7 +60,8 @@ TEST(the_states_follow_the_table_and_nothing_else)
 			const kf_err err = act(&w, (enum act)a, &id);
 			EQ(kf_ok(err), want != 0);
 			if (!want)
-				OK(kf_is(err, KF_E_STATE) || kf_is(err, KF_E_DESTROYED));
+				OK(kf_is(err, KF_E_STATE) || kf_is(err, KF_E_DESTROYED) ||
+					kf_is(err, KF_E_DESTROYED_BEFORE));
 			EQ(state_of(&w, &id), want ? (int)want : state);
 		}
 }
@@ -88,6 +89,7 @@ TEST(destroying_takes_the_material_and_leaves_the_attributes)
 	OK(kf_ok(destroy(&w, &id)));
 
 	OK(kf_is(get(&w, &id, &a), KF_E_DESTROYED));
+	OK(kf_is(destroy(&w, &id), KF_E_DESTROYED_BEFORE));
 	EQ(state_of(&w, &id), STATE_DESTROYED);
 	int64_t date = 0;
 	OK(attrs_get_date(buf_slice(&w.attrs), TAG_DESTROY_DATE, &date));

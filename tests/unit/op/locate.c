@@ -173,19 +173,86 @@ TEST(pages_are_cut_out_of_the_whole)
 	GARDEN(w, g);
 	struct locate_response a;
 
-	OK(kf_ok(page(&w, -1, 2, &a)));
+	OK(kf_ok(page(&w, 0, 2, &a)));
 	EQ(count(&a), 2);
 	EQ(a.located_items, 5);
+	OK(kf_ok(page(&w, -1, 2, &a)));
+	EQ(count(&a), 2);
+	EQ(a.located_items, -1);
 	OK(kf_ok(page(&w, 4, 2, &a)));
 	EQ(count(&a), 1);
 	OK(kf_ok(page(&w, 5, 2, &a)));
 	EQ(count(&a), 0);
-	OK(kf_ok(page(&w, -1, 0, &a)));
+	OK(kf_ok(page(&w, 0, 0, &a)));
 	EQ(count(&a), 0);
 	EQ(a.located_items, 5);
 	OK(kf_ok(page(&w, -1, -1, &a)));
 	EQ(count(&a), 5);
 	EQ(a.located_items, -1);
+}
+
+/* The default object of group "g"; NULL: there is none. */
+static const char *default_of(struct world *w, struct id *ret)
+{
+	autobuf group = buf_new(256);
+	struct locate_response a;
+	struct slice uid = { 0 };
+	attrs_add_text(&group, TAG_OBJECT_GROUP, slice_of("g"));
+	struct ttlv_writer q = question(w);
+	locate_put_request(
+		&q, &(struct locate_request){ .maximum_items = 1,
+			    .offset_items = -1,
+			    .object_group_member =
+				    KMIP_OBJECT_GROUP_MEMBER_GROUP_MEMBER_DEFAULT,
+			    .attributes = buf_slice(&group) });
+	if (!kf_ok(ask(w, KMIP_OPERATION_LOCATE)))
+		return NULL;
+	struct ttlv_reader r = answer(w);
+	if (!kf_ok(locate_get_response(&r, &a)))
+		return NULL;
+	struct ttlv_reader each = ttlv_read(a.uids);
+	if (!locate_next_uid(&each, &uid))
+		return NULL;
+	keep_id(&(struct kmip_uid){ .text = uid }, ret);
+	return ret->text;
+}
+
+static kf_err create_in_group(struct world *w, const char *group, struct id *ret)
+{
+	autobuf attrs = buf_new(1024);
+	struct create_response a;
+	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_text(&attrs, TAG_OBJECT_GROUP, slice_of(group));
+	struct ttlv_writer q = question(w);
+	create_put_request(
+		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
+	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(create_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+TEST(the_default_object_of_a_group_is_the_oldest_that_is_fresh)
+{
+	WORLD(w);
+	struct id id[3], found;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(!default_of(&w, &found));
+	for (int i = 0; i < 3; i++) {
+		w.now_s++;
+		OK(kf_ok(create_in_group(&w, "g", &id[i])));
+	}
+	for (int i = 0; i < 3; i++) {
+		OK(default_of(&w, &found) && !strcmp(found.text, id[i].text));
+		OK(kf_ok(get(&w, &found, &a)));
+	}
+	OK(default_of(&w, &found) && !strcmp(found.text, id[0].text));
+	OK(kf_ok(destroy(&w, &id[0])));
+	OK(default_of(&w, &found) && !strcmp(found.text, id[1].text));
 }
 
 TEST(what_may_not_be_seen_is_not_even_counted)
@@ -196,16 +263,16 @@ TEST(what_may_not_be_seen_is_not_even_counted)
 	OK(kf_ok(add_grant(&w, "carol", "name:key", PERM_SIGN, CONSTRAINT_TLS_ONLY)));
 
 	be(&w, "bob", false);
-	OK(kf_ok(page(&w, -1, 10, &a)));
+	OK(kf_ok(page(&w, 0, 10, &a)));
 	EQ(a.located_items, 1);
 	be(&w, "carol", false);
-	OK(kf_ok(page(&w, -1, 10, &a)));
+	OK(kf_ok(page(&w, 0, 10, &a)));
 	EQ(a.located_items, 2); /* the key, and the public half that belongs to it */
 	be(&w, "mallory", false);
-	OK(kf_ok(page(&w, -1, 10, &a)));
+	OK(kf_ok(page(&w, 0, 10, &a)));
 	EQ(a.located_items, 0);
 	be(&w, "root", true);
-	OK(kf_ok(page(&w, -1, 10, &a)));
+	OK(kf_ok(page(&w, 0, 10, &a)));
 	EQ(a.located_items, 5);
 }
 

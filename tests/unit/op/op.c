@@ -240,7 +240,7 @@ TEST(a_repeated_step_of_life_is_a_success_and_a_new_one_is_not)
 	OK(kf_ok(destroy(&w, &id)));
 	OK(kf_ok(destroy(&w, &id)));
 	use_request_id(&w, 4);
-	OK(kf_is(destroy(&w, &id), KF_E_DESTROYED));
+	OK(kf_is(destroy(&w, &id), KF_E_DESTROYED_BEFORE));
 }
 
 static void be_too_late(struct world *w) { w->call->change.deadline_ns = 1; }

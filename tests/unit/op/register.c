@@ -570,6 +570,36 @@ TEST(rsa_decrypts_oaep_and_pkcs1)
 	OK(kf_is(decrypt(&w, &id, text, NULL, &plain), KF_E_BAD_PARAMETERS));
 }
 
+TEST(what_is_registered_without_its_value_says_so_and_not_when_it_was_made)
+{
+	WORLD(w);
+	struct id id;
+	struct get_response a;
+	struct ttlv_item it;
+	bool is_present = true;
+	struct wish wish = { .type = OBJECT_SYMMETRIC_KEY,
+		.block = block(KMIP_KEY_FORMAT_TYPE_RAW, 3, 128, (struct slice){ 0 }),
+		.usage = 4 };
+	wish.block.has_value = false;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put(&w, &wish, &id)));
+	OK(kf_ok(attributes(&w, &id)));
+	const struct slice attrs = buf_slice(&w.attrs);
+	OK(attrs_get_bool(attrs, TAG_KEY_VALUE_PRESENT, &is_present) && !is_present);
+	OK(!attrs_find(attrs, TAG_ORIGINAL_CREATION_DATE, 0, &it));
+	OK(!attrs_find(attrs, TAG_DIGEST, 0, &it));
+	OK(kf_ok(get(&w, &id, &a)));
+	OK(!a.object.block.has_value);
+
+	wish.block.has_value = true;
+	wish.block.material = SLICE_LIT("0123456789abcdef");
+	OK(kf_ok(put(&w, &wish, &id)));
+	OK(kf_ok(attributes(&w, &id)));
+	OK(!attrs_find(buf_slice(&w.attrs), TAG_KEY_VALUE_PRESENT, 0, &it));
+	OK(!attrs_find(buf_slice(&w.attrs), TAG_ORIGINAL_CREATION_DATE, 0, &it));
+	OK(attrs_find(buf_slice(&w.attrs), TAG_DIGEST, 0, &it));
+}
+
 TEST(the_permission_to_decrypt_depends_on_the_request)
 {
 	READY(w, p);
