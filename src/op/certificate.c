@@ -249,13 +249,40 @@ static void add_signature_algorithm(struct buf *attrs, const X509 *x)
 		attrs_set_enum(attrs, TAG_DIGITAL_SIGNATURE_ALGORITHM, algorithm);
 }
 
-static kf_err describe_x509(struct slice der, struct buf *attrs)
+/* 0: KMIP has no name for it. */
+static uint32_t key_algorithm(const EVP_PKEY *key)
+{
+	switch (EVP_PKEY_get_base_id(key)) {
+	case EVP_PKEY_RSA:
+	case EVP_PKEY_RSA_PSS: return KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
+	case EVP_PKEY_EC: return KMIP_CRYPTOGRAPHIC_ALGORITHM_EC;
+	case EVP_PKEY_DSA: return KMIP_CRYPTOGRAPHIC_ALGORITHM_DSA;
+	case EVP_PKEY_ED25519: return KMIP_CRYPTOGRAPHIC_ALGORITHM_ED25519;
+	case EVP_PKEY_ED448: return KMIP_CRYPTOGRAPHIC_ALGORITHM_ED448;
+	default: return 0;
+	}
+}
+
+/* Cryptographic Algorithm and Length are those of the key in it. */
+static void note_key(struct make *m, const X509 *x)
+{
+	const EVP_PKEY *key = X509_get0_pubkey(x);
+	if (key) {
+		m->algorithm = key_algorithm(key);
+		m->length = EVP_PKEY_get_bits(key);
+	}
+	ERR_clear_error();
+}
+
+static kf_err describe_x509(struct slice der, struct make *m)
 {
 	/* Names in words have escapes; the shortest alternative names become five times as long. */
 	autobuf item = buf_new(8 * der.n + 256);
 	CLEANUP(x509_freep) X509 *x = NULL;
+	struct buf *attrs = &m->attrs;
 
 	KF_TRY(parse(der, &x));
+	note_key(m, x);
 	struct description d = { attrs, &item };
 	add_wording(&d, &in_bytes, x);
 	add_wording(&d, &in_words, x);
@@ -273,7 +300,7 @@ kf_err certificate_describe(const struct kmip_object *o, struct make *m)
 	attrs_add_int(&m->attrs, TAG_CERTIFICATE_LENGTH, (int32_t)o->value.n);
 	if (o->certificate_type != KMIP_CERTIFICATE_TYPE_X_509)
 		return KF_OK;
-	return describe_x509(o->value, &m->attrs);
+	return describe_x509(o->value, m);
 }
 
 /* --- requests --- */

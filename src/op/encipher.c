@@ -238,7 +238,8 @@ struct decrypt_response encipher_answer(struct op_call *call)
 
 	return (struct decrypt_response){
 		.uid = op_uid(call),
-		.has_data = true,
+		/* A part that makes nothing yet has no Data. */
+		.has_data = call->scratch.n || !(s->has_next || s->q.correlation_value.n),
 		.data = buf_slice(&call->scratch),
 		.iv = { s->iv.said, s->iv.is_ours ? s->iv.said_n : 0 },
 		.correlation_value = { s->correlation,

@@ -87,13 +87,28 @@ static bool is_salted(const struct replay_node *request)
 	       !has_value(request, TAG_SALT_LENGTH, "0");
 }
 
+/* What is derived from what the client registered can be told beforehand. */
+static bool derives_from_registered(
+	const struct replay_item *i, const struct replay_scope *s)
+{
+	const struct replay_node *from =
+		i->operation == KMIP_OPERATION_DERIVE_KEY && i->request
+			? replay_child(i->request, TAG_UNIQUE_IDENTIFIER)
+			: NULL;
+	struct slice uid, made;
+	const struct slice name = { from ? (const uint8_t *)from->text : NULL,
+		from ? from->n : 0 };
+	return from && replay_find(&s->vars, name, &uid) &&
+	       find_fact(s, uid, "made", &made) && !made.n;
+}
+
 void replay_learn(
 	const struct replay_item *i, struct slice answer_payload, struct replay_scope *s)
 {
-	bool is_made = makes_objects(i->operation);
+	bool is_made = makes_objects(i->operation) && !derives_from_registered(i, s);
 	bool is_pair =
 		is_of_pair(i->request) || i->operation == KMIP_OPERATION_CREATE_KEY_PAIR;
-	if (!is_made && i->operation != KMIP_OPERATION_REGISTER &&
+	if (!makes_objects(i->operation) && i->operation != KMIP_OPERATION_REGISTER &&
 		i->operation != KMIP_OPERATION_IMPORT)
 		return;
 	struct ttlv_reader r = ttlv_read(answer_payload);

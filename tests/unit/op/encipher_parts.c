@@ -179,6 +179,7 @@ TEST(what_streams_hold_back_is_limited)
 	q.init_indicator = true;
 	OK(kf_ok(encrypt(&w, &q, &id, &a)));
 	EQ(a.data.n, 0);
+	OK(!a.has_data);
 	keep_all(&k, &a);
 
 	struct decrypt_request more = { .has_data = true,

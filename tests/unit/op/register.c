@@ -292,6 +292,11 @@ TEST(a_certificate_is_described)
 	int32_t length = 0;
 	OK(attrs_get_int(buf_slice(&w.attrs), TAG_CERTIFICATE_LENGTH, &length));
 	EQ(length, der.n);
+	uint32_t kind = 0;
+	OK(attrs_get_enum(buf_slice(&w.attrs), TAG_CRYPTOGRAPHIC_ALGORITHM, &kind));
+	OK(attrs_get_int(buf_slice(&w.attrs), TAG_CRYPTOGRAPHIC_LENGTH, &length));
+	EQ(kind, KMIP_CRYPTOGRAPHIC_ALGORITHM_EC);
+	EQ(length, 256);
 	struct slice name = { 0 };
 	OK(attrs_get_text(buf_slice(&w.attrs), TAG_CERTIFICATE_SUBJECT_CN, &name));
 	OK(slice_is(name, "Test CA"));

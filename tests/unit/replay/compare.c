@@ -327,6 +327,29 @@ TEST(what_the_server_generated_is_compared_by_length_and_is_the_same_each_time)
 	OK(passes_with(&s, "ABCDEFGH", "12345678"));
 }
 
+TEST(what_is_derived_from_a_registered_key_is_compared_byte_for_byte)
+{
+	static const char xml[] = CASE(REQUEST("Register", "") ANSWER(
+		"Register", UID) REQUEST("DeriveKey", UID) ANSWER("DeriveKey",
+		"<UniqueIdentifier type=\"TextString\" value=\"$UNIQUE_IDENTIFIER_1\"/>")
+			REQUEST("Get", "") ANSWER("Get",
+				"<UniqueIdentifier type=\"TextString\" "
+				"value=\"$UNIQUE_IDENTIFIER_1\"/><SymmetricKey><KeyBlock>"
+				"<KeyValue><KeyMaterial type=\"ByteString\" "
+				"value=\"4142434445464748\"/></KeyValue></KeyBlock>"
+				"</SymmetricKey>"));
+	autostage s;
+	OK(stage_open(&s, slice_of(xml)));
+	for (int i = 0; i < 2; i++) {
+		autobuf answer = buf_new(MOST);
+		OK(answer_of(&s, &answer));
+		OK(passes(&s, buf_slice(&answer)));
+		s.request = s.request->next->next;
+	}
+	OK(!passes_with(&s, "ABCDEFGH", "12345678"));
+	OK(passes_with(&s, "ABCDEFGH", "ABCDEFGH"));
+}
+
 TEST(what_the_client_registered_is_compared_byte_for_byte)
 {
 	static const char xml[] = CASE(REQUEST("Register", "") ANSWER("Register", UID)
