@@ -254,8 +254,7 @@ static struct audit *new_audit(
 		return NULL;
 	a->conf = *conf;
 	a->conf.checkpoint_ms = conf->checkpoint_ms ? conf->checkpoint_ms : CHECKPOINT_MS;
-	a->wake = waker->wake;
-	a->arg = waker->arg;
+	a->waker = *waker;
 	a->seen = a->journal.directory = a->journal.current.fd = a->journal.spare.fd = -1;
 	a->text = buf_new(JOURNAL_GROUP_MAX);
 	init_events(&a->events);
@@ -279,11 +278,10 @@ kf_err audit_open_on(const struct audit_conf *conf, const struct journal_ops *op
 	return e;
 }
 
-kf_err audit_open(
-	const struct audit_conf *conf, audit_wake wake, void *arg, struct audit **ret)
+kf_err audit_open(const struct audit_conf *conf, const struct audit_waker *waker,
+	struct audit **ret)
 {
-	struct audit_waker waker = { wake, arg };
-	return audit_open_on(conf, &journal_system, &waker, ret);
+	return audit_open_on(conf, &journal_system, waker, ret);
 }
 
 void audit_close(struct audit *a)

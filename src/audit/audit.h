@@ -73,8 +73,15 @@ struct audit_record {
  * closed while it waits; must only post. */
 typedef void (*audit_wake)(void *arg, unsigned loop);
 
-kf_err audit_open(
-	const struct audit_conf *conf, audit_wake wake, void *arg, struct audit **ret);
+struct audit_waker {
+	audit_wake wake;
+	/* The same of what no loop waits for: after each group, and when the audit fails closed.  NULL is fine. */
+	void (*advanced)(void *arg);
+	void *arg;
+};
+
+kf_err audit_open(const struct audit_conf *conf, const struct audit_waker *waker,
+	struct audit **ret);
 void audit_close(struct audit *a); /* writes what is queued */
 
 /* The following are called on loop number `loop` only. */

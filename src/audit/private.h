@@ -11,11 +11,6 @@
 #include "audit/seal.h"
 #include <pthread.h>
 
-struct audit_waker {
-	audit_wake wake;
-	void *arg;
-};
-
 kf_err audit_open_on(const struct audit_conf *conf, const struct journal_ops *ops,
 	const struct audit_waker *waker, struct audit **ret);
 
@@ -54,8 +49,7 @@ struct events {
 struct audit {
 	struct lane *lane;
 	unsigned lanes;
-	audit_wake wake;
-	void *arg;
+	struct audit_waker waker;
 	pthread_t worker;
 	_Atomic bool is_stopping, is_failing, is_alarmed;
 	_Atomic uint32_t asleep; /* the worker's futex: 1 while it sleeps */

@@ -144,7 +144,7 @@ static void wake_lane(struct audit *a, unsigned i, uint64_t durable)
 	uint64_t wanted = atomic_load(&lane->wanted);
 	if (wanted && wanted <= durable &&
 		atomic_compare_exchange_strong(&lane->wanted, &wanted, 0))
-		a->wake(a->arg, i);
+		a->waker.wake(a->waker.arg, i);
 }
 
 static void acknowledge_lanes(struct audit *a)
@@ -164,6 +164,12 @@ static void acknowledge_lanes(struct audit *a)
 	a->first = (a->first + 1) % a->lanes;
 }
 
+static void tell_advance(struct audit *a)
+{
+	if (a->waker.advanced)
+		a->waker.advanced(a->waker.arg);
+}
+
 static void publish_head(struct audit *a)
 {
 	pthread_mutex_lock(&a->head_lock);
@@ -177,6 +183,7 @@ static void acknowledge(struct audit *a)
 {
 	uint64_t now = clock_monotonic_ns();
 	acknowledge_lanes(a);
+	tell_advance(a);
 	seal_keep(&a->seal);
 	a->written = a->journal.number;
 	atomic_fetch_add(&a->syncs, 1);
@@ -197,6 +204,7 @@ static void set_failing(struct audit *a, bool is_failing)
 		return;
 	for (unsigned i = 0; i < a->lanes; i++)
 		wake_lane(a, i, UINT64_MAX);
+	tell_advance(a);
 }
 
 static kf_err write_once(struct audit *a, const struct plan *plan)

@@ -255,10 +255,21 @@ void act_submit(struct req *r)
 	req_resume(r);
 }
 
+/* On the store worker, which has the request: nobody writes its ticket. */
+static enum change_gate is_recorded(const struct change *c)
+{
+	const struct req *r = c->arg;
+	struct audit *audit = r->io->server->audit;
+	if (r->ticket <= audit_durable(audit, r->io->number))
+		return GATE_OPEN;
+	return audit_is_healthy(audit) ? GATE_SHUT : GATE_BARRED;
+}
+
 static enum step_result to_store(struct req *r)
 {
 	struct change *c = &r->call.change;
 	c->done = committed;
+	c->gate = r->call.op->changes_store ? is_recorded : NULL;
 	c->arg = r;
 	r->waits_ns = clock_monotonic_ns();
 	c->deadline_ns = r->waits_ns + r->io->server->commit_timeout_ns;

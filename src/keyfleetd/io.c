@@ -58,6 +58,8 @@ void io_wait_for_audit(struct io *io, struct req *r)
 void io_store_later(struct io *io, struct req *r)
 {
 	list_add_tail(&io->storing, &r->run);
+	if (r->ticket > io->stored_ticket)
+		io->stored_ticket = r->ticket;
 }
 
 /* All at once: the store commits what it finds. */
@@ -140,10 +142,12 @@ static void sign(struct io *io)
 	}
 }
 
-/* The newest record that an answer waits for; 0: none. */
+/* The newest record that an answer or a change waits for, or waited for; 0: none. */
 static uint64_t awaited(const struct io *io)
 {
-	return list_is_empty(&io->waiting) ? 0 : req_of(io->waiting.prev)->ticket;
+	uint64_t by_answers =
+		list_is_empty(&io->waiting) ? 0 : req_of(io->waiting.prev)->ticket;
+	return by_answers > io->stored_ticket ? by_answers : io->stored_ticket;
 }
 
 static void wait_for_audit(struct io *io)

@@ -63,6 +63,7 @@ struct io {
 	size_t waiting_n;
 	struct list
 		storing; /* requests whose change goes to the store at the end of the round */
+	uint64_t stored_ticket; /* the newest record of those that went there */
 	struct loop_message audit_home;
 	_Atomic bool is_audit_home_posted;
 

@@ -36,7 +36,7 @@ enum metric_stage {
 	STAGE_QUEUE, /* read, until something is computed for it: in its loop's round, or for a worker */
 	STAGE_TOKEN, /* computing */
 	STAGE_AUDIT, /* its record is on the way to disk */
-	STAGE_STORE, /* its change is being committed */
+	STAGE_STORE, /* its change is being committed, its record before it */
 	STAGE_SEND,  /* the client does not take the answer */
 	STAGES
 };

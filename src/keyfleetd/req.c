@@ -319,7 +319,8 @@ static enum step_result step_start(struct req *r)
 /* ---- audit ---- */
 
 /* The record is queued before the act.  A signature is computed while the record travels to disk and
- * held back until it is there; a change of the store, or of a token, is not even begun before. */
+ * held back until it is there; so is a change by the store.  What workers do for a change, or tokens, is not even
+ * begun before. */
 static enum step_result step_audit(struct req *r)
 {
 	const struct op *op = r->call.op;
@@ -334,7 +335,8 @@ static enum step_result step_audit(struct req *r)
 		r->ticket = ticket;
 		return STEP_NEXT;
 	}
-	if (!op->changes_store && !r->call.is_slow)
+	bool is_begun_first = r->next == OP_COMMIT || !op->changes_store;
+	if (is_begun_first && !r->call.is_slow)
 		return STEP_NEXT;
 	r->step++;
 	io_wait_for_audit(r->io, r);

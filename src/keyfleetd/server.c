@@ -167,6 +167,9 @@ static kf_err set_audit_seen(struct server *s)
 	return kf_fail(NOMEM, "file of the newest audit checkpoint");
 }
 
+/* On the audit worker: records are on disk that changes wait for. */
+static void rouse_store(void *server) { store_rouse(((struct server *)server)->store); }
+
 static kf_err open_audit(struct server *s)
 {
 	s->audit_segment = (size_t)s->conf.audit_segment;
@@ -188,7 +191,8 @@ static kf_err open_audit(struct server *s)
 			s->conf.audit_export_lines == CONF_EXPORT_CHECKPOINTS,
 		.export_socket = s->conf.audit_export_socket,
 	};
-	KF_TRY(audit_open(&c, io_audit_woke, s, &s->audit));
+	const struct audit_waker waker = { io_audit_woke, rouse_store, s };
+	KF_TRY(audit_open(&c, &waker, &s->audit));
 	const char *finding = audit_finding(s->audit);
 	if (finding)
 		log_error("audit was tampered with", LOG_TEXT("what", finding));

@@ -73,7 +73,7 @@ kf_err op_check_tells(const struct op_call *call);
  * server knows without keeping it (Short Unique Identifier, Lease Time, Protection Storage Mask). */
 void op_attrs_now(const struct op_call *call, struct buf *ret);
 
-void op_new_id(char ret[OBJECT_ID_SIZE]); /* a random UUID */
+void op_new_id(char ret[OBJECT_ID_SIZE]); /* a new UUID, by time */
 enum { SHORT_ID_SIZE = 16 };
 /* The same as bytes, Short Unique Identifier; false: it is no UUID. */
 bool op_short_id(const char *id, uint8_t ret[SHORT_ID_SIZE]);

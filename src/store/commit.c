@@ -2,6 +2,7 @@
  *
  * The store worker: one thread, one connection, one transaction a group.
  *
+ *     gated --its record is on disk--> waiting
  *     waiting --begin, apply--> group --commit--> published, answered
  *                                 |-- lost before the commit --> waiting again
  *                                 `-- lost during the commit --> in doubt: reconnect and ask
@@ -41,12 +42,12 @@ static void accept_change(struct store *s, struct change *c)
 		c->deadline_ns = after_ms(s->conf.deadline_ms);
 	kf_err err = change_prepare(s, c);
 	if (kf_ok(err))
-		changes_append(&s->waiting, c);
+		gate_queue(s, c);
 	else
 		store_answer(s, c, err);
 }
 
-static void take_queue(struct store *s)
+void store_take_queue(struct store *s)
 {
 	struct change *c = changes_reversed(atomic_exchange(&s->queue, NULL));
 	while (c) {
@@ -58,18 +59,16 @@ static void take_queue(struct store *s)
 
 /* --- deadlines --- */
 
-static void expire_waiting(struct store *s, uint64_t now)
+static void expire_queue(struct store *s, struct changes *queue, uint64_t now, kf_err why)
 {
-	struct changes all = s->waiting;
-	s->waiting = (struct changes){ 0 };
+	struct changes all = *queue;
+	*queue = (struct changes){ 0 };
 	struct change *c;
 	while ((c = changes_take(&all))) {
 		if (now < c->deadline_ns)
-			changes_append(&s->waiting, c);
+			changes_append(queue, c);
 		else
-			store_answer(s, c,
-				kf_fail(UNAVAILABLE,
-					"store is not writable: nothing was changed"));
+			store_answer(s, c, why);
 	}
 }
 
@@ -88,18 +87,27 @@ static void expire_doubtful(struct store *s, uint64_t now)
 
 static void expire(struct store *s)
 {
-	uint64_t now = clock_monotonic_ns();
-	expire_waiting(s, now);
+	const uint64_t now = clock_monotonic_ns();
+	expire_queue(s, &s->gated, now,
+		kf_fail(AUDIT, "audit record did not reach the disk in time"));
+	expire_queue(s, &s->waiting, now,
+		kf_fail(UNAVAILABLE, "store is not writable: nothing was changed"));
 	if (s->is_in_doubt)
 		expire_doubtful(s, now);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
+static uint64_t earliest_in(const struct changes *queue, uint64_t latest)
+{
+	for (const struct change *c = queue->first; c; c = c->next)
+		latest = earlier(latest, c->deadline_ns);
+	return latest;
+}
+
 static uint64_t earliest_deadline(const struct store *s, uint64_t latest)
 {
-	for (const struct change *c = s->waiting.first; c; c = c->next)
-		latest = earlier(latest, c->deadline_ns);
+	latest = earliest_in(&s->waiting, earliest_in(&s->gated, latest));
 	for (size_t i = 0; i < s->grouped; i++)
 		if (s->group[i].change)
 			latest = earlier(latest, s->group[i].change->deadline_ns);
@@ -253,6 +261,7 @@ static kf_err try_group(struct store *s)
 {
 	KF_TRY(store_lock_head(s));
 	KF_TRY(group_apply(s));
+	KF_TRY(gate_wait(s));
 	if (has_something(s))
 		return finish(s);
 	s->driver->rollback(s->db);
@@ -287,6 +296,16 @@ static void note_failure(struct store *s, kf_err err)
 	recover(s, err);
 }
 
+/* Those whose records are there go first. */
+static void give_way(struct store *s, kf_err why)
+{
+	s->is_careful = true;
+	recover(s, why);
+	if (s->db)
+		s->retry_ns = 0;
+	group_put_back(s);
+}
+
 static void commit_group(struct store *s)
 {
 	group_take(s);
@@ -296,6 +315,10 @@ static void commit_group(struct store *s)
 		note_commit(s);
 		group_publish(s);
 		group_answer(s);
+		return;
+	}
+	if (kf_is(err, KF_E_AUDIT)) {
+		give_way(s, err);
 		return;
 	}
 	note_failure(s, err);
@@ -432,13 +455,18 @@ static void forget_requests(struct store *s)
 
 /* --- the loop --- */
 
+static bool has_changes(const struct store *s)
+{
+	return s->waiting.first || gate_runs_ahead(s);
+}
+
 static void work_connected(struct store *s)
 {
 	if (s->is_in_doubt) {
 		resolve(s);
 		return;
 	}
-	if (s->waiting.first || is_due(s->probe_ns))
+	if (has_changes(s) || is_due(s->probe_ns))
 		commit_group(s);
 	else if (s->driver->is_shared && is_due(s->poll_ns))
 		catch_up(s);
@@ -448,7 +476,7 @@ static void work_connected(struct store *s)
 		forget_requests(s);
 }
 
-static bool has_work(const struct store *s) { return s->waiting.first || s->is_in_doubt; }
+static bool has_work(const struct store *s) { return has_changes(s) || s->is_in_doubt; }
 
 static int milliseconds_until(uint64_t when_ns)
 {
@@ -501,7 +529,8 @@ static bool is_over(struct store *s)
 
 static void round_of_work(struct store *s)
 {
-	take_queue(s);
+	store_take_queue(s);
+	gate_open_all(s);
 	expire(s);
 	if (!is_due(s->retry_ns))
 		return;

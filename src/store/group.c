@@ -15,11 +15,17 @@ void store_answer(struct store *s, struct change *c, kf_err err)
 
 /* --- coming and going --- */
 
+static void take_from(struct store *s, struct changes *queue)
+{
+	while (s->grouped < GROUP_MAX && queue->first)
+		s->group[s->grouped++] = (struct item){ .change = changes_take(queue) };
+}
+
 void group_take(struct store *s)
 {
-	while (s->grouped < GROUP_MAX && s->waiting.first)
-		s->group[s->grouped++] =
-			(struct item){ .change = changes_take(&s->waiting) };
+	take_from(s, &s->waiting);
+	if (gate_runs_ahead(s))
+		take_from(s, &s->gated);
 }
 
 /* Its transaction is rolled back. */
@@ -29,18 +35,27 @@ static void take_back(struct store *s)
 		change_take_back(s, &s->group[i]);
 }
 
+/* To the front. */
+static void put_back(struct changes *queue, struct changes *before)
+{
+	struct change *c;
+	while ((c = changes_take(queue)))
+		changes_append(before, c);
+	*queue = *before;
+}
+
 void group_put_back(struct store *s)
 {
-	struct changes all = { 0 };
-	struct change *c;
+	struct changes waiting = { 0 }, gated = { 0 };
 	take_back(s);
-	for (size_t i = 0; i < s->grouped; i++)
-		if (s->group[i].change)
-			changes_append(&all, s->group[i].change);
+	for (size_t i = 0; i < s->grouped; i++) {
+		struct change *c = s->group[i].change;
+		if (c)
+			changes_append(gate_is_open(c) ? &waiting : &gated, c);
+	}
 	s->grouped = 0;
-	while ((c = changes_take(&s->waiting)))
-		changes_append(&all, c);
-	s->waiting = all;
+	put_back(&s->waiting, &waiting);
+	put_back(&s->gated, &gated);
 }
 
 static void give_replay(struct item *item)

@@ -204,6 +204,12 @@ kf_err store_submit(struct store *s, struct change *c)
 	return KF_OK;
 }
 
+void store_rouse(struct store *s)
+{
+	if (atomic_load(&s->has_gated))
+		wake(s);
+}
+
 void store_status(struct store *s, struct store_status *ret)
 {
 	*ret = (struct store_status){

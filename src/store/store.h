@@ -83,6 +83,9 @@ struct mutation {
 
 enum { CHANGE_MUTATIONS = 4, CHANGE_MUTATIONS_MAX = 8192 };
 
+/* BARRED: its audit record does not reach the disk; the change is answered AUDIT. */
+enum change_gate { GATE_OPEN, GATE_SHUT, GATE_BARRED };
+
 /* All mutations or none.  Owned by whoever submitted it again once done() was called. */
 struct change {
 	struct change *next; /* the queue's */
@@ -100,6 +103,9 @@ struct change {
 		answer; /* in: what to record; out: what was recorded, when is_replay */
 	bool is_replay;
 
+	/* Whether it may be committed yet; NULL: it may.  Asked on the store worker before the change is taken into a
+	 * transaction, and again after each store_rouse(). */
+	enum change_gate (*gate)(const struct change *c);
 	uint64_t deadline_ns; /* monotonic */
 	kf_err err;
 	void (*done)(struct change *c); /* on the store worker; posts home */
@@ -122,6 +128,9 @@ struct catalog *store_catalog(struct store *s);
 
 /* Thread-safe.  BUSY when the queue is full; then done() is not called. */
 kf_err store_submit(struct store *s, struct change *c);
+
+/* Thread-safe; costs next to nothing where no change waits for its gate: one may have opened. */
+void store_rouse(struct store *s);
 
 /* Plaintext of an object's material.  Thread-safe; never waits for the database. */
 kf_err store_unseal(struct store *s, const struct object *o, struct buf *ret);

@@ -47,7 +47,7 @@ struct store {
 	int wake;                       /* eventfd */
 	_Atomic uint32_t
 		secret_full; /* 0: there was room for the last one; see opened.c */
-	atomic_bool is_stopping, is_rotating;
+	atomic_bool is_stopping, is_rotating, has_gated;
 	struct {
 		atomic_bool is_reachable, is_writable, is_rolled_back;
 		_Atomic uint64_t sequence, tampered, unloaded, commits, changes,
@@ -71,6 +71,8 @@ struct store {
 	struct seen seen;
 	struct map quota; /* client -> struct quota */
 	uint8_t writer[WRITER_SIZE], nonce[WRITER_SIZE];
+	struct changes gated; /* may not be committed yet */
+	bool is_careful;      /* takes none of those before their records are there */
 	struct changes waiting;
 	struct item group[GROUP_MAX];
 	size_t grouped;
@@ -96,6 +98,17 @@ void changes_append(struct changes *l, struct change *c);
 struct change *changes_take(struct changes *l); /* the first; NULL: none */
 /* The submitted ones, which are linked newest first. */
 struct change *changes_reversed(struct change *c);
+
+/* --- gate.c --- */
+
+bool gate_is_open(const struct change *c);
+void gate_queue(struct store *s, struct change *c); /* a new one */
+void gate_open_all(
+	struct store *s); /* those whose records are there wait for the next group */
+/* Are there changes to be taken into a group before their records are there? */
+bool gate_runs_ahead(const struct store *s);
+/* Before the commit of such a group.  AUDIT: they do not come in time, or not at all. */
+kf_err gate_wait(struct store *s);
 
 /* --- load.c --- */
 
@@ -157,4 +170,5 @@ void rotate_publish(struct store *s, bool is_committed);
 /* --- commit.c --- */
 /* Begins a transaction.  From here on until its end no other server commits. */
 kf_err store_lock_head(struct store *s);
+void store_take_queue(struct store *s); /* makes ready what was submitted */
 void *store_work(void *store);

@@ -100,7 +100,7 @@ static struct audit *open_audit(unsigned loops)
 		.keep_s = keep_s,
 		.keep_size = keep_size,
 		.checkpoint_ms = 3600000 };
-	struct audit_waker waker = { wake, NULL };
+	struct audit_waker waker = { .wake = wake };
 	struct audit *a = NULL;
 	return kf_ok(audit_open_on(&conf, &disk, &waker, &a)) ? a : NULL;
 }

@@ -58,7 +58,7 @@ static struct audit *open_audit(const struct keyring *keyring)
 		.loops = 1,
 		.server = "test",
 		.keyring = keyring };
-	return kf_ok(audit_open(&c, NULL, NULL, &a)) ? a : NULL;
+	return kf_ok(audit_open(&c, &(struct audit_waker){ 0 }, &a)) ? a : NULL;
 }
 
 static void open_place(struct place *p, int64_t every_ms)

@@ -13,6 +13,8 @@
 
 static const char *fresh_location(void);
 
+#include "gate.h"
+
 TEST(what_was_acknowledged_is_there_after_a_restart)
 {
 	const char *where = fresh_location();
