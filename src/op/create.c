@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Create: a symmetric key from the random number generator, or one that tokens make.
+ * Create: a symmetric key from the random number generator, or one that tokens make; from 2.0 on secret data.
  */
 #include "kmip/create.h"
 #include "op/symmetric.h"
@@ -28,11 +28,17 @@ static kf_err describe(struct op_call *call, struct make *m)
 {
 	const struct create_request *q = &create_of(call)->q;
 
-	if (q->object_type != OBJECT_SYMMETRIC_KEY)
-		return kf_fail(INVALID_FIELD, "only symmetric keys are created");
+	const bool is_data =
+		q->object_type == OBJECT_SECRET_DATA && kmip_is_2(call->version);
+	if (q->object_type != OBJECT_SYMMETRIC_KEY && !is_data)
+		return kf_fail(INVALID_FIELD, "no such objects are created");
 	buf_add_slice(&m->attrs, q->attributes);
 	KF_TRY(make_check(call, m));
-	return symmetric_describe(m);
+	if (!is_data)
+		return symmetric_describe(m);
+	if (token_secret_is_meant(q->attributes))
+		return kf_fail(FEATURE, "tokens make no secret data");
+	return symmetric_describe_data(m);
 }
 
 static kf_err create(struct op_call *call, struct make *m)
@@ -48,7 +54,7 @@ enum op_next op_create_start(struct op_call *call)
 {
 	struct make *m = &create_of(call)->secret.make;
 
-	*m = make_new(call, OBJECT_SYMMETRIC_KEY);
+	*m = make_new(call, (enum object_type)create_of(call)->q.object_type);
 	call->release = token_secret_free;
 	kf_err err = describe(call, m);
 	if (kf_ok(err) && token_secret_is_meant(buf_slice(&m->attrs)))
@@ -62,7 +68,7 @@ void op_create_answer(struct op_call *call, struct ttlv_writer *w)
 {
 	create_put_response(w,
 		&(struct create_response){
-			.object_type = OBJECT_SYMMETRIC_KEY,
+			.object_type = create_of(call)->q.object_type,
 			.uid = kmip_uid_text(slice_of(create_of(call)->secret.make.id)),
 		});
 }

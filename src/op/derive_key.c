@@ -113,19 +113,18 @@ static kf_err describe(struct op_call *call, struct derive_call *d)
 
 static kf_err put_material(struct make *m, struct slice bytes)
 {
-	const struct kmip_object o = {
-		.type = m->type,
-		.secret_data_type =
-			m->type == OBJECT_SECRET_DATA ? KMIP_SECRET_DATA_TYPE_SEED : 0,
-		.block = { .format = m->format,
+	return material_make(
+		&(struct material_key){
+			.object_type = m->type,
+			.secret_data_type = m->type == OBJECT_SECRET_DATA
+						    ? KMIP_SECRET_DATA_TYPE_SEED
+						    : 0,
+			.format = m->format,
 			.algorithm = m->algorithm,
 			.length = m->length,
-			.has_value = true,
-			.material = bytes },
-	};
-	struct ttlv_writer w = ttlv_write(&m->material, 0);
-	kmip_object_put(&w, &o);
-	return ttlv_written(&w);
+			.bytes = bytes,
+		},
+		&m->material);
 }
 
 /* --- links and limits --- */

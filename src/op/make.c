@@ -133,6 +133,8 @@ static void add_rng(struct make *m)
 {
 	struct ttlv_writer w = ttlv_write(&m->attrs, 0);
 
+	if (m->is_foreign) /* the client may know */
+		return;
 	attrs_remove_all(&m->attrs, TAG_RANDOM_NUMBER_GENERATOR);
 	if (m->is_generated)
 		make_put_rng(&w, TAG_RANDOM_NUMBER_GENERATOR);

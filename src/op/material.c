@@ -287,12 +287,14 @@ struct slice material_key_spki(const struct token_key *key)
 
 kf_err material_make(const struct material_key *k, struct buf *ret)
 {
+	const bool is_key = k->object_type != OBJECT_SECRET_DATA;
 	const struct kmip_object o = {
 		.type = k->object_type,
+		.secret_data_type = k->secret_data_type,
 		.block = {
 			.format = k->format,
-			.algorithm = k->algorithm,
-			.length = k->length,
+			.algorithm = is_key ? k->algorithm : 0,
+			.length = is_key ? k->length : 0,
 			.has_value = true,
 			.material = k->bytes,
 		},

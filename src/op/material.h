@@ -35,9 +35,11 @@ kf_err material_compress(
 /* Of a block that was registered: its point is of the type that it says, if it says one. */
 kf_err material_check_compression(const struct key_block *b, const struct alg *alg);
 
-/* A managed object around key material, ready to be sealed. */
+/* A managed object around key material, ready to be sealed.  Of secret data no Key Block says an algorithm or a
+ * length. */
 struct material_key {
 	uint32_t object_type, format, algorithm;
+	uint32_t secret_data_type; /* of secret data */
 	int32_t length;
 	struct slice bytes;
 };

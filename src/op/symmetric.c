@@ -17,6 +17,13 @@ static bool is_generic(uint32_t algorithm)
 	       algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_CHACHA20POLY1305;
 }
 
+static kf_err check_bits(int32_t bits)
+{
+	return bits > 0 && bits <= GENERIC_BITS_MAX && bits % 8 == 0
+		       ? KF_OK
+		       : kf_fail(INVALID_FIELD, "no such key length");
+}
+
 static kf_err check_length(uint32_t algorithm, int32_t bits)
 {
 	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_AES)
@@ -30,9 +37,7 @@ static kf_err check_length(uint32_t algorithm, int32_t bits)
 			       : kf_fail(INVALID_FIELD, "a 3DES key has 112 or 168 bits");
 	if (!is_generic(algorithm))
 		return kf_fail(INVALID_FIELD, "keys of this algorithm are not created");
-	return bits > 0 && bits <= GENERIC_BITS_MAX && bits % 8 == 0
-		       ? KF_OK
-		       : kf_fail(INVALID_FIELD, "no such key length");
+	return check_bits(bits);
 }
 
 /* 3DES: the effective bits are said, the stored ones carry a parity bit a byte. */
@@ -52,7 +57,10 @@ kf_err symmetric_generate(struct make *m)
 		return kf_fail(CRYPTO, "random numbers");
 	const kf_err err = material_make(
 		&(struct material_key){
-			.object_type = OBJECT_SYMMETRIC_KEY,
+			.object_type = m->type,
+			.secret_data_type = m->type == OBJECT_SECRET_DATA
+						    ? KMIP_SECRET_DATA_TYPE_PASSWORD
+						    : 0,
 			.format = m->format,
 			.algorithm = m->algorithm,
 			.length = m->length,
@@ -86,4 +94,15 @@ kf_err symmetric_describe(struct make *m)
 	m->is_generated = true;
 	KF_TRY(check_length(m->algorithm, m->length));
 	return check_quantum_safe(attrs, m->length);
+}
+
+kf_err symmetric_describe_data(struct make *m)
+{
+	const struct slice attrs = buf_slice(&m->attrs);
+
+	if (!attrs_get_int(attrs, TAG_CRYPTOGRAPHIC_LENGTH, &m->length))
+		return kf_fail(MISSING, "Cryptographic Length");
+	m->format = KMIP_KEY_FORMAT_TYPE_OPAQUE;
+	m->is_generated = true;
+	return check_bits(m->length);
 }

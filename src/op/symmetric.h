@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * symmetric: symmetric keys from the random number generator, for Create and Re-key.
+ * symmetric: secrets from the random number generator: symmetric keys, for Create and Re-key, and secret data.
  */
 #pragma once
 #include "op/make.h"
@@ -8,5 +8,7 @@
 /* Algorithm and length of m->attrs into m, checked: MISSING, INVALID_FIELD; CRYPTO for a wish that no such
  * key fulfils. */
 kf_err symmetric_describe(struct make *m);
+/* The same for secret data, of which only the length is asked: a password of any bytes. */
+kf_err symmetric_describe_data(struct make *m);
 /* The key itself, with its Digest. */
 kf_err symmetric_generate(struct make *m);

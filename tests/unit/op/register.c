@@ -2,6 +2,7 @@
 #include "../pki.h"
 #include "crypt/keygen.h"
 #include "crypt/x509.h"
+#include "kmip/token_admin.h"
 #include "world.h"
 
 struct wish {
@@ -603,6 +604,80 @@ TEST(what_is_registered_without_its_value_says_so_and_not_when_it_was_made)
 	OK(!attrs_find(buf_slice(&w.attrs), TAG_KEY_VALUE_PRESENT, 0, &it));
 	OK(!attrs_find(buf_slice(&w.attrs), TAG_ORIGINAL_CREATION_DATE, 0, &it));
 	OK(attrs_find(buf_slice(&w.attrs), TAG_DIGEST, 0, &it));
+}
+
+TEST(the_random_number_generator_of_a_registered_key_is_what_its_owner_says)
+{
+	WORLD(w);
+	struct id id;
+	struct ttlv_item it;
+	uint32_t kind = 0;
+	autobuf attrs = buf_new(4096), generator = buf_new(256);
+	struct ttlv_writer g = ttlv_write(&generator, 0);
+	ttlv_begin(&g, TAG_RANDOM_NUMBER_GENERATOR);
+	ttlv_put_enum(&g, TAG_RNG_ALGORITHM, KMIP_RNG_ALGORITHM_ANSI_X9_31);
+	ttlv_end(&g);
+	attrs_add_item(&attrs, buf_slice(&generator));
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 4);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(register_object(&w, buf_slice(&attrs),
+		&(struct kmip_object){ .type = OBJECT_SYMMETRIC_KEY,
+			.block = block(KMIP_KEY_FORMAT_TYPE_RAW, 3, 128,
+				SLICE_LIT("0123456789abcdef")) },
+		&id)));
+	OK(kf_ok(attributes(&w, &id)));
+	OK(attrs_find(buf_slice(&w.attrs), TAG_RANDOM_NUMBER_GENERATOR, 0, &it));
+	OK(attrs_get_enum(it.value, TAG_RNG_ALGORITHM, &kind) &&
+		kind == KMIP_RNG_ALGORITHM_ANSI_X9_31);
+}
+
+static kf_err create_data(struct world *w, int32_t bits, const char *pool, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+	struct create_response a;
+	if (bits)
+		attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, bits);
+	if (pool)
+		attrs_add_vendor_text(&attrs, slice_of(TOKEN_ATTRIBUTE_VENDOR),
+			slice_of(TOKEN_ATTRIBUTE_POOL), slice_of(pool));
+	struct ttlv_writer q = question(w);
+	create_put_request(
+		&q, &(struct create_request){ OBJECT_SECRET_DATA, buf_slice(&attrs) });
+	KF_TRY(ttlv_written(&q));
+	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(create_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return a.object_type == OBJECT_SECRET_DATA ? KF_OK
+						   : kf_fail(INVALID_FIELD, "type");
+}
+
+TEST(secret_data_is_created_from_2_0_on)
+{
+	WORLD(w);
+	struct id id, other;
+	struct get_response a;
+	autobuf first = buf_new(64);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_data(&w, 80, NULL, &id)));
+	OK(kf_ok(get(&w, &id, &a)));
+	OK(a.object_type == OBJECT_SECRET_DATA);
+	OK(a.object.secret_data_type == KMIP_SECRET_DATA_TYPE_PASSWORD);
+	OK(a.object.block.format == KMIP_KEY_FORMAT_TYPE_OPAQUE);
+	OK(!a.object.block.algorithm && !a.object.block.length);
+	OK(a.object.block.material.n == 10);
+	buf_add_slice(&first, a.object.block.material);
+	OK(kf_ok(create_data(&w, 80, NULL, &other)));
+	OK(kf_ok(get(&w, &other, &a)));
+	OK(!slice_eq(a.object.block.material, buf_slice(&first)));
+
+	OK(kf_is(create_data(&w, 0, NULL, &id), KF_E_MISSING));
+	OK(kf_is(create_data(&w, -8, NULL, &id), KF_E_INVALID_FIELD));
+	OK(kf_is(create_data(&w, 81, NULL, &id), KF_E_INVALID_FIELD));
+	OK(kf_is(create_data(&w, 4104, NULL, &id), KF_E_INVALID_FIELD));
+	OK(kf_is(create_data(&w, 128, "office", &id), KF_E_FEATURE));
+	w.version = KMIP_1_4;
+	OK(kf_is(create_data(&w, 80, NULL, &id), KF_E_INVALID_FIELD));
 }
 
 TEST(the_permission_to_decrypt_depends_on_the_request)
