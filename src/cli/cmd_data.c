@@ -14,11 +14,34 @@
 
 enum { PIECE = 256 << 10, RESULT_MAX = 64, RANDOM_MAX = CALL_PAYLOAD_MAX - 4096 };
 
-static void print_hex(struct slice s)
+/* ---- what came of it ---- */
+
+static const char *const of_mac[] = { "ALGORITHM", "MAC" };
+static const char *const of_verify[] = { "ALGORITHM", "VALID" };
+static const char *const of_hash[] = { "ALGORITHM", "HASH" };
+static const char *const of_random[] = { "BYTES", "RANDOM" };
+
+static kf_err tell_row(const struct cli *c, const char *const titles[2], const char *how,
+	const char *value)
 {
-	for (size_t i = 0; i < s.n; i++)
-		printf("%02x", s.p[i]);
-	printf("\n");
+	struct table *t = table_new(c, titles, 2);
+	table_row(t, (const char *const[]){ how, value });
+	return table_end(t, KF_OK);
+}
+
+/* Hexadecimal digits, by themselves for people and shells. */
+static kf_err tell_bytes(const struct cli *c, const char *const titles[2],
+	const char *how, struct slice bytes)
+{
+	autobuf hex = buf_new(2 * bytes.n + 1);
+	for (size_t i = 0; i < bytes.n; i++)
+		buf_printf(&hex, "%02x", bytes.p[i]);
+	buf_add_u8(&hex, 0);
+	KF_TRY(buf_err(&hex));
+	if (c->is_json)
+		return tell_row(c, titles, how, (const char *)hex.p);
+	puts((const char *)hex.p);
+	return KF_OK;
 }
 
 /* ---- in pieces ---- */
@@ -38,6 +61,7 @@ struct digesting {
 	struct data_in in;
 	struct cli_stream stream;
 	struct key_ids key;
+	const char *name;         /* of the algorithm */
 	uint32_t algorithm, mode; /* of the MAC; algorithm: or the hash */
 	struct slice given;       /* a MAC to be verified; empty: none */
 	bool is_first, is_last, is_valid;
@@ -156,6 +180,7 @@ static kf_err find_mac(struct digesting *d, const char *name)
 {
 	for (size_t i = 0; i < sizeof(mac_names) / sizeof(*mac_names); i++)
 		if (!strcmp(mac_names[i].name, name)) {
+			d->name = name;
 			d->algorithm = mac_names[i].algorithm;
 			d->mode = mac_names[i].mode;
 			return KF_OK;
@@ -176,14 +201,14 @@ static kf_err read_given(struct digesting *d, const char *hex, uint8_t into[RESU
 
 static kf_err tell_mac(struct digesting *d)
 {
-	if (!d->given.n) {
-		print_hex(buf_slice(&d->result));
-		return KF_OK;
-	}
+	if (!d->given.n)
+		return tell_bytes(d->cli, of_mac, d->name, buf_slice(&d->result));
 	if (!d->is_valid)
 		cli_note(d->cli, "%s: this is not its code", d->in.name);
 	d->cli->exit_status = !d->is_valid;
-	return KF_OK;
+	return d->cli->is_json
+		       ? tell_row(d->cli, of_verify, d->name, d->is_valid ? "yes" : "no")
+		       : KF_OK;
 }
 
 static kf_err run_mac(struct cli *c)
@@ -221,15 +246,17 @@ static const struct digest_name {
 	{ "sha3-512", KMIP_HASHING_ALGORITHM_SHA_3_512 },
 };
 
-static kf_err find_digest(struct cli *c, uint32_t *ret)
+static kf_err find_digest(struct digesting *d)
 {
-	const char *name = c->argc ? c->argv[0] : digest_names[0].name;
+	const char *name = d->cli->argc ? d->cli->argv[0] : digest_names[0].name;
 	for (size_t i = 0; i < sizeof(digest_names) / sizeof(*digest_names); i++)
 		if (!strcmp(digest_names[i].name, name)) {
-			*ret = digest_names[i].kmip;
+			d->name = name;
+			d->algorithm = digest_names[i].kmip;
 			return KF_OK;
 		}
-	cli_note(c, "%s is none of sha256, sha384, sha512, sha3-256, sha3-384, sha3-512",
+	cli_note(d->cli,
+		"%s is none of sha256, sha384, sha512, sha3-256, sha3-384, sha3-512",
 		name);
 	return kf_fail(INVALID_FIELD, "see --help");
 }
@@ -266,10 +293,9 @@ static kf_err run_hash(struct cli *c)
 	const struct cli_option options[] = { { "in", &path, NULL } };
 	KF_TRY(cli_options(c, options, 1));
 	KF_TRY(cli_operands(c, 0, 1));
-	KF_TRY(find_digest(c, &d.algorithm));
+	KF_TRY(find_digest(&d));
 	KF_TRY(digest(&d, path));
-	print_hex(buf_slice(&d.result));
-	return KF_OK;
+	return tell_bytes(c, of_hash, d.name, buf_slice(&d.result));
 }
 
 /* ---- random ---- */
@@ -293,8 +319,7 @@ static kf_err run_random(struct cli *c)
 	KF_TRY(cli_call(c, KMIP_OPERATION_RNG_RETRIEVE, &p, &answer));
 	struct ttlv_reader r = answer_reader(&answer);
 	KF_TRY(rng_retrieve_get_response(&r, &a));
-	print_hex(a.data);
-	return KF_OK;
+	return tell_bytes(c, of_random, c->argv[0], a.data);
 }
 
 const struct command command_mac = {

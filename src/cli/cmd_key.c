@@ -207,10 +207,34 @@ static const char *enum_text(struct slice attrs, uint32_t tag, enum ttlv_kind ki
 	return text ? text : "?";
 }
 
-static kf_err list_row(struct cli *c, const char *id, struct table *t)
+/* ---- key list ---- */
+
+/* Public keys are listed with their private ones, unless they are asked for. */
+static const struct key_kind {
+	const char *word;
+	uint32_t type;
+	bool is_usual;
+} kinds[] = {
+	{ "private", KMIP_OBJECT_TYPE_PRIVATE_KEY, true },
+	{ "symmetric", KMIP_OBJECT_TYPE_SYMMETRIC_KEY, true },
+	{ "secret", KMIP_OBJECT_TYPE_SECRET_DATA, true },
+	{ "split", KMIP_OBJECT_TYPE_SPLIT_KEY, true },
+	{ "pgp", KMIP_OBJECT_TYPE_PGP_KEY, true },
+	{ "public", KMIP_OBJECT_TYPE_PUBLIC_KEY, false },
+};
+
+enum { KINDS = sizeof(kinds) / sizeof(*kinds), LIST_PAGE = 1000 };
+
+struct key_list {
+	struct cli *cli;
+	struct table *table;
+	const struct key_kind *kind; /* that is being listed */
+};
+
+static kf_err list_row(struct key_list *l, const char *id)
 {
 	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
-	KF_TRY(key_attributes(c, id, &attrs));
+	KF_TRY(key_attributes(l->cli, id, &attrs));
 	struct slice set = buf_slice(&attrs), name;
 	char name_text[256] = "-", length[16] = "-", made[32] = "-";
 	if (attrs_get_name(set, 0, &name))
@@ -225,33 +249,31 @@ static kf_err list_row(struct cli *c, const char *id, struct table *t)
 		strftime(made, sizeof(made), "%Y-%m-%d %H:%M:%S",
 			gmtime_r(&seconds, &day));
 	}
-	const char *cells[] = { name_text,
+	const char *cells[] = { name_text, l->kind->word,
 		enum_text(set, TAG_CRYPTOGRAPHIC_ALGORITHM,
 			TTLV_KIND_CRYPTOGRAPHIC_ALGORITHM),
 		length, enum_text(set, TAG_STATE, TTLV_KIND_STATE), made, id };
-	table_row(t, cells);
+	table_row(l->table, cells);
 	return KF_OK;
 }
 
-enum { LIST_PAGE = 1000 };
-
-static kf_err locate_page(struct cli *c, int32_t offset, struct buf *answer)
+static kf_err locate_page(struct key_list *l, int32_t offset, struct buf *answer)
 {
 	autobuf attrs = buf_new(256);
-	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, KMIP_OBJECT_TYPE_PRIVATE_KEY);
+	attrs_add_enum(&attrs, TAG_OBJECT_TYPE, l->kind->type);
 	autopayload p;
 	payload_init(&p);
 	const struct locate_request q = { .maximum_items = LIST_PAGE,
 		.offset_items = offset,
 		.attributes = buf_slice(&attrs) };
 	locate_put_request(&p.w, &q);
-	return cli_call(c, KMIP_OPERATION_LOCATE, &p, answer);
+	return cli_call(l->cli, KMIP_OPERATION_LOCATE, &p, answer);
 }
 
-static kf_err list_page(struct cli *c, struct table *t, int32_t offset, int32_t *ret_n)
+static kf_err list_page(struct key_list *l, int32_t offset, int32_t *ret_n)
 {
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	KF_TRY(locate_page(c, offset, &answer));
+	KF_TRY(locate_page(l, offset, &answer));
 	struct ttlv_reader r = answer_reader(&answer);
 	struct locate_response a = { 0 };
 	KF_TRY(locate_get_response(&r, &a));
@@ -261,7 +283,7 @@ static kf_err list_page(struct cli *c, struct table *t, int32_t offset, int32_t 
 	while (locate_next_uid(&uids, &uid)) {
 		char id[KEY_ID_TEXT];
 		KF_TRY(slice_to_text(uid, id, sizeof(id)));
-		kf_err e = list_row(c, id, t);
+		kf_err e = list_row(l, id);
 		if (!kf_ok(e) && !kf_is(e, KF_E_NOT_FOUND)) /* destroyed meanwhile */
 			return e;
 		++*ret_n;
@@ -269,19 +291,54 @@ static kf_err list_page(struct cli *c, struct table *t, int32_t offset, int32_t 
 	return KF_OK;
 }
 
+static kf_err list_kind(struct key_list *l, const struct key_kind *kind)
+{
+	int32_t n = LIST_PAGE;
+	l->kind = kind;
+	for (int32_t offset = 0; n == LIST_PAGE; offset += n)
+		KF_TRY(list_page(l, offset, &n));
+	return KF_OK;
+}
+
+/* --kind: one of them, or all. */
+static kf_err find_kind(struct cli *c, const char *word, const struct key_kind **ret)
+{
+	for (size_t i = 0; i < KINDS; i++)
+		if (!strcmp(kinds[i].word, word)) {
+			*ret = &kinds[i];
+			return KF_OK;
+		}
+	cli_note(c, "--kind %s: there is private, symmetric, secret, split, pgp, public",
+		word);
+	return kf_fail(INVALID_FIELD, "no such kind of key");
+}
+
+static kf_err list(struct key_list *l, const struct key_kind *only)
+{
+	if (only)
+		return list_kind(l, only);
+	for (size_t i = 0; i < KINDS; i++)
+		if (kinds[i].is_usual)
+			KF_TRY(list_kind(l, &kinds[i]));
+	return KF_OK;
+}
+
 static kf_err run_list(struct cli *c)
 {
-	static const char *const titles[] = { "NAME", "TYPE", "LENGTH", "STATE",
+	static const char *const titles[] = { "NAME", "KIND", "TYPE", "LENGTH", "STATE",
 		"CREATED", "ID" };
-	KF_TRY(cli_options(c, NULL, 0));
+	const char *word = NULL;
+	const struct key_kind *only = NULL;
+	const struct cli_option options[] = { { "kind", &word, NULL } };
+	KF_TRY(cli_options(c, options, 1));
 	KF_TRY(cli_operands(c, 0, 0));
-	struct table *t = table_new(c, titles, 6);
-	kf_err e = KF_OK;
-	int32_t n = LIST_PAGE;
-	for (int32_t offset = 0; kf_ok(e) && n == LIST_PAGE; offset += n)
-		e = list_page(c, t, offset, &n);
-	return table_end(t, e);
+	if (word)
+		KF_TRY(find_kind(c, word, &only));
+	struct key_list l = { .cli = c, .table = table_new(c, titles, 7) };
+	return table_end(l.table, list(&l, only));
 }
+
+/* ---- key show ---- */
 
 /* Of "Object Type = Enumeration Private Key": what stands behind the type, without quotes. */
 static const char *value_of(struct buf *line)
@@ -394,7 +451,13 @@ const struct command command_key_import = {
 	.run = run_import,
 };
 const struct command command_key_list = {
-	.words = "key list", .args = "", .summary = "list private keys", .run = run_list
+	.words = "key list",
+	.args = "[--kind KIND]",
+	.summary = "list keys and secrets",
+	.help = "  --kind KIND  private (of a pair), symmetric, secret (data, as pass "
+		"phrases), split,\n"
+		"               pgp; or public, which are not listed otherwise\n",
+	.run = run_list,
 };
 const struct command command_key_show = { .words = "key show",
 	.args = "NAME|ID",

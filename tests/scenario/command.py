@@ -88,6 +88,45 @@ def claim_lists_are_json_and_nothing_is_printed_after_a_failure(lab):
     expect(shown["Sensitive"] == "true" and shown["Cryptographic Length"] == "256", f"{shown}")
 
 
+def claim_keys_of_all_kinds_are_listed_and_of_one(lab):
+    lab.ok("key", "create", "kinds-pair")
+    lab.ok("key", "create", "kinds-disk", "--type", "aes:256")
+    lab.ok("key", "create", "kinds-codes", "--type", "hmac-sha256:256")
+    lab.ok("key", "create", "kinds-seed", "--type", "aes:256", "--use", "derive")
+    lab.ok("key", "derive", "kinds-secret", "--from", "kinds-seed", "--type", "secret:256")
+
+    def listed(*options):
+        rows = json.loads(lab.ok("--json", "key", "list", *options))
+        return {(r["name"], r["kind"], r["type"]) for r in rows if r["name"].startswith("kinds-")}
+
+    pair, disk = ("kinds-pair", "private", "ECDSA"), ("kinds-disk", "symmetric", "AES")
+    codes = ("kinds-codes", "symmetric", "HMAC-SHA256")
+    expect(listed() >= {pair, disk, codes, ("kinds-secret", "secret", "-")}, listed())
+    expect(listed("--kind", "symmetric") >= {disk, codes} and pair not in listed("--kind", "symmetric"), "another kind")
+    expect(listed("--kind", "private") == {pair} and listed("--kind", "split") == set(), "another kind")
+    expect([r["kind"] for r in json.loads(lab.ok("--json", "key", "list", "--kind", "public"))][:1] == ["public"], "no public key")
+    lab.admin("key", "list", "--kind", "odd", why="there is private", status=2)
+
+
+def claim_codes_hashes_and_random_bytes_are_json_too(lab):
+    def row(*words):
+        rows = json.loads(lab.ok("--json", *words))
+        expect(len(rows) == 1, rows)
+        return rows[0]
+
+    lab.ok("key", "create", "json-codes", "--type", "hmac-sha256:256")
+    data = lab.write("json-data", "text")
+    code = row("mac", "json-codes", "--in", data)
+    expect(code["algorithm"] == "hmac-sha256" and re.fullmatch("[0-9a-f]{64}", code["mac"]), code)
+    expect(row("mac", "json-codes", "--in", data, "--verify", code["mac"])["valid"] == "yes", "its own code")
+    wrong = lab.server.keyfleet("--json", "mac", "json-codes", "--in", data, "--verify", "00" * 32, check=False)
+    expect(wrong.returncode == 1 and json.loads(wrong.stdout)[0]["valid"] == "no", wrong)
+    told = row("hash", "sha384", "--in", data)
+    expect(told == {"algorithm": "sha384", "hash": hashlib.sha384(b"text").hexdigest()}, told)
+    told = row("random", "24")
+    expect(told["bytes"] == "24" and len(bytes.fromhex(told["random"])) == 24, told)
+
+
 def claim_attributes_of_a_key_are_changed_by_name(lab):
     lab.ok("key", "create", "set-me")
     lab.ok("key", "set", "set-me", "Contact-Information=ops", "object-group=web", "object-group=old", "x-rack=7",

@@ -56,7 +56,8 @@ def claim_keys_are_made_found_shown_and_activated(lab):
     needs_pykmip()
     pair = lab.ask("key", "create", "web", "--type", "rsa:2048", "--inactive").stdout.split()[0]
     lab.ask("key", "create", "disk", "--type", "aes:256", "--inactive")
-    expect(re.search(rf"^web +RSA +2048 +Pre-Active .* {pair}$", lab.ask("key", "list").stdout, re.M), "not listed")
+    expect(re.search(rf"^web +private +RSA +2048 +Pre-Active .* {pair}$", lab.ask("key", "list").stdout, re.M), "not listed")
+    expect(re.search(r"^disk +symmetric +AES +256 +Pre-Active ", lab.ask("key", "list").stdout, re.M), "a secret key is not listed")
     lab.ask("key", "activate", "web")
     shown = lab.ask("key", "show", "web").stdout
     expect("State = Enumeration Active" in shown, shown)
