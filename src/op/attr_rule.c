@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/attr_rule.h"
+#include "kmip/certify.h"
 #include "op/dates.h"
 #include "op/step.h"
 #include "op/token_step.h"
@@ -35,6 +36,34 @@ kf_err attr_rule_check_claims(struct slice attrs)
 	return attrs_find_ref(attrs, &ref, 0, &it)
 		       ? kf_fail(READ_ONLY, "attribute is set by the server")
 		       : KF_OK;
+}
+
+const char *const attr_no_wishes[] = { NULL };
+const char *const attr_key_wishes[] = { TOKEN_ATTRIBUTE_POOL, TOKEN_ATTRIBUTE_COPIES,
+	TOKEN_ATTRIBUTE_LABEL, NULL };
+const char *const attr_certificate_wishes[] = { CERTIFY_ATTRIBUTE_CA,
+	CERTIFY_ATTRIBUTE_PROFILE, NULL };
+
+static bool is_one_of(struct slice name, const char *const *wishes)
+{
+	for (; *wishes; wishes++)
+		if (slice_is(name, *wishes))
+			return true;
+	return false;
+}
+
+kf_err attr_rule_check_wishes(struct slice attrs, const char *const *wishes)
+{
+	struct ttlv_reader r = ttlv_read(attrs);
+	struct ttlv_item it;
+	struct attr_ref ref;
+
+	while (ttlv_next(&r, &it))
+		if (it.tag == TAG_ATTRIBUTE && attr_ref_of(&it, &ref) &&
+			slice_is(ref.vendor, TOKEN_ATTRIBUTE_VENDOR) &&
+			!is_one_of(ref.name, wishes))
+			return kf_fail(READ_ONLY, "attribute is set by the server");
+	return KF_OK;
 }
 
 /* A date that has come cannot be moved any more. */

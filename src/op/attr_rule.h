@@ -24,5 +24,11 @@ kf_err attr_rule_check_rights(
 /* READ_ONLY: a new object's set claims that it is a key on tokens that was destroyed. */
 kf_err attr_rule_check_claims(struct slice attrs);
 
+/* READ_ONLY: a request for a new object brings vendor attributes of ours that are no wishes, but the server's to set. */
+kf_err attr_rule_check_wishes(struct slice attrs, const char *const *wishes);
+/* Names, NULL at the end: of a key that is made, and of a certificate that is issued. */
+extern const char *const attr_no_wishes[], *const attr_key_wishes[],
+						   *const attr_certificate_wishes[];
+
 /* Application Data that the client leaves to the server. */
 void attr_rule_fill(struct buf *attrs);

@@ -5,6 +5,7 @@
  */
 #include "op/certify.h"
 #include "audit/line.h"
+#include "op/attr_rule.h"
 #include "op/certificate.h"
 #include "op/replace.h"
 #include "op/token_step.h"
@@ -151,6 +152,7 @@ static kf_err take_attributes(struct op_call *call)
 	struct certify_call *c = certify_of(call);
 	struct buf *attrs = &c->make.attrs;
 	autobuf said = buf_new(call->server->message_max);
+	KF_TRY(attr_rule_check_wishes(c->q.attributes, attr_certificate_wishes));
 	buf_add_slice(&said, c->q.attributes);
 	drop_wishes(&said);
 	KF_TRY(buf_err(&said));

@@ -3,6 +3,7 @@
  * Create: a symmetric key from the random number generator, or one that tokens make; from 2.0 on secret data.
  */
 #include "kmip/create.h"
+#include "op/attr_rule.h"
 #include "op/symmetric.h"
 #include "op/token_secret.h"
 #include <string.h>
@@ -32,6 +33,7 @@ static kf_err describe(struct op_call *call, struct make *m)
 		q->object_type == OBJECT_SECRET_DATA && kmip_is_2(call->version);
 	if (q->object_type != OBJECT_SYMMETRIC_KEY && !is_data)
 		return kf_fail(INVALID_FIELD, "no such objects are created");
+	KF_TRY(attr_rule_check_wishes(q->attributes, attr_key_wishes));
 	buf_add_slice(&m->attrs, q->attributes);
 	KF_TRY(make_check(call, m));
 	if (!is_data)

@@ -3,6 +3,7 @@
  * Create Key Pair.  Generating an RSA key takes a tenth of a second and more: a worker does it.
  */
 #include "crypt/keygen.h"
+#include "op/attr_rule.h"
 #include "op/material.h"
 #include "op/pair.h"
 #include "op/replace.h"
@@ -236,10 +237,18 @@ enum op_next pair_start(struct op_call *call)
 	return op_then(call, e, OP_WORK);
 }
 
+static kf_err check_wishes(const struct create_key_pair_request *q)
+{
+	KF_TRY(attr_rule_check_wishes(q->common, attr_key_wishes));
+	KF_TRY(attr_rule_check_wishes(q->private_key, attr_key_wishes));
+	return attr_rule_check_wishes(q->public_key, attr_key_wishes);
+}
+
 enum op_next op_create_key_pair_start(struct op_call *call)
 {
 	call->release = pair_free;
-	return pair_start(call);
+	const kf_err e = check_wishes(&pair_of(call)->q);
+	return kf_ok(e) ? pair_start(call) : op_then(call, e, OP_FAIL);
 }
 
 void op_create_key_pair_answer(struct op_call *call, struct ttlv_writer *w)

@@ -3,6 +3,7 @@
  * Derive Key: a symmetric key or secret data out of others (KMIP 2.1, Derive Key).  The bytes: op/derive.c.
  */
 #include "kmip/derive_key.h"
+#include "op/attr_rule.h"
 #include "op/derive.h"
 #include "op/make.h"
 #include "op/material.h"
@@ -95,6 +96,7 @@ static kf_err describe(struct op_call *call, struct derive_call *d)
 	*m = make_new(call, (enum object_type)d->q.object_type);
 	if (call->conflicts) /* as the record says already */
 		memcpy(m->id, call->with, OBJECT_ID_SIZE);
+	KF_TRY(attr_rule_check_wishes(d->q.attributes, attr_no_wishes));
 	buf_add_slice(&m->attrs, d->q.attributes);
 	KF_TRY(make_check(call, m));
 	(void)attrs_get_enum(d->q.attributes, TAG_CRYPTOGRAPHIC_ALGORITHM, &m->algorithm);

@@ -3,6 +3,7 @@
  * Re-key: a symmetric key in the place of another one.
  */
 #include "kmip/rekey.h"
+#include "op/attr_rule.h"
 #include "op/replace.h"
 #include "op/symmetric.h"
 #include "op/token_secret.h"
@@ -33,6 +34,7 @@ static kf_err describe(struct op_call *call, struct make *m)
 	if (call->object->type != OBJECT_SYMMETRIC_KEY)
 		return kf_fail(OBJECT_TYPE, "only symmetric keys are re-keyed so");
 	KF_TRY(replace_check(call, call->object));
+	KF_TRY(attr_rule_check_wishes(q->attributes, attr_key_wishes));
 	KF_TRY(replace_attributes(call->object, &wish, call->now_s, &m->attrs));
 	m->replaces = call->object;
 	KF_TRY(make_check(call, m));

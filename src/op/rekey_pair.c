@@ -4,6 +4,7 @@
  * the tokens of the same pool.
  */
 #include "kmip/rekey.h"
+#include "op/attr_rule.h"
 #include "op/pair.h"
 #include "op/replace.h"
 #include <inttypes.h>
@@ -69,6 +70,7 @@ static kf_err compose(
 	buf_add_slice(&said, k->said.common);
 	buf_add_slice(&said, own);
 	KF_TRY(buf_err(&said));
+	KF_TRY(attr_rule_check_wishes(buf_slice(&said), attr_key_wishes));
 	const struct replace_wish wish = { k->has_offset, k->offset_s, buf_slice(&said) };
 	return replace_attributes(old, &wish, call->now_s, ret);
 }

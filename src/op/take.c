@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/take.h"
+#include "op/attr_rule.h"
 #include "op/certificate.h"
 #include "op/key_file.h"
 #include "op/material.h"
@@ -251,6 +252,9 @@ static kf_err prepare(struct op_call *call)
 
 	memcpy(call->object_id, t->make.id, OBJECT_ID_SIZE); /* for the record */
 	t->make.is_foreign = true;
+	/* Import brings back what a server has set. */
+	if (!t->make.is_import)
+		KF_TRY(attr_rule_check_wishes(t->attributes, attr_no_wishes));
 	buf_add_slice(&t->make.attrs, t->attributes);
 	if (t->object.type == OBJECT_TEMPLATE)
 		KF_TRY(template_check(call, &t->object, &t->make.attrs));

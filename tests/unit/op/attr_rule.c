@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/attr_rule.h"
 #include "attributes.h"
+#include "kmip/certify.h"
 #include "kmip/token_admin.h"
 #include "op/token_key.h"
 #include "op/usage.h"
@@ -215,6 +216,69 @@ TEST(nobody_has_keys_of_others_deleted_from_tokens_by_a_claim)
 
 	OK(!token_key_is_buried(w.server.catalog, theirs, found));
 	OK(kf_is(create_pair(&w, &wish, &p), KF_E_READ_ONLY));
+}
+
+static kf_err register_with(struct world *w, const char *name)
+{
+	static const uint8_t bytes[16] = { 1 };
+	autobuf attrs = buf_new(1024);
+	struct id id;
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_vendor_text(
+		&attrs, slice_of(TOKEN_ATTRIBUTE_VENDOR), slice_of(name), slice_of("x"));
+	return register_object(w, buf_slice(&attrs),
+		&(struct kmip_object){ .type = OBJECT_SYMMETRIC_KEY,
+			.block = { .format = KMIP_KEY_FORMAT_TYPE_RAW,
+				.algorithm = 3,
+				.length = 128,
+				.has_value = true,
+				.material = { bytes, 16 } } },
+		&id);
+}
+
+static kf_err create_with(struct world *w, const char *name)
+{
+	autobuf attrs = buf_new(1024);
+	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	attrs_add_vendor_text(
+		&attrs, slice_of(TOKEN_ATTRIBUTE_VENDOR), slice_of(name), slice_of("x"));
+	struct ttlv_writer q = question(w);
+	create_put_request(
+		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
+	return ask(w, KMIP_OPERATION_CREATE);
+}
+
+static kf_err create_pair_with(struct world *w, const char *name)
+{
+	autobuf extra = buf_new(1024);
+	struct pair p;
+	attrs_add_vendor_text(
+		&extra, slice_of(TOKEN_ATTRIBUTE_VENDOR), slice_of(name), slice_of("x"));
+	return create_pair(w,
+		&(struct pair_wish){
+			.algorithm = 6, .curve = 7, .private_extra = buf_slice(&extra) },
+		&p);
+}
+
+TEST(what_servers_say_of_an_object_no_request_for_a_new_one_says)
+{
+	static const char *const servers[] = { CERTIFY_ATTRIBUTE_CHAIN,
+		CERTIFY_ATTRIBUTE_CA, CERTIFY_ATTRIBUTE_PROFILE, TOKEN_ATTRIBUTE_OVERFLOW,
+		TOKEN_ATTRIBUTE_COUNTER, TOKEN_ATTRIBUTE_LEASE, "anything-else" };
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	for (size_t i = 0; i < sizeof(servers) / sizeof(*servers); i++)
+		for (int v = 0; v < 2; v++) {
+			w.version = v ? KMIP_2_0 : KMIP_2_1; /* 1.x cannot say it */
+			OK(kf_is(register_with(&w, servers[i]), KF_E_READ_ONLY));
+			OK(kf_is(create_with(&w, servers[i]), KF_E_READ_ONLY));
+			OK(kf_is(create_pair_with(&w, servers[i]), KF_E_READ_ONLY));
+		}
+	/* a wish, where keys are made */
+	OK(kf_ok(create_with(&w, TOKEN_ATTRIBUTE_COPIES)));
+	OK(kf_is(register_with(&w, TOKEN_ATTRIBUTE_COPIES), KF_E_READ_ONLY));
 }
 
 TEST_MAIN

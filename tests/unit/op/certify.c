@@ -496,6 +496,10 @@ TEST(the_authority_and_the_profile_may_be_named)
 	attrs_add_vendor_text(
 		&attrs, slice_of("keyfleet"), slice_of("ca"), slice_of("other"));
 	OK(kf_is(certify_with(&r, &attrs, csr(&r, &www), &id), KF_E_NO_AUTHORITY));
+	buf_clear(&attrs);
+	attrs_add_vendor_text(
+		&attrs, slice_of("keyfleet"), slice_of("chain"), slice_of("-----BEGIN"));
+	OK(kf_is(certify_with(&r, &attrs, csr(&r, &www), &id), KF_E_READ_ONLY));
 }
 
 /* --- without a request --- */

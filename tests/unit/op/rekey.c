@@ -153,6 +153,23 @@ static bool has_own(struct world *w, const struct id *id, const char *name)
 	return attrs_find_ref(object_of(w, id)->attrs, &ref, 0, &it);
 }
 
+/* What no client can. */
+static kf_err set_as_server(struct world *w, const struct id *id, struct slice extra)
+{
+	struct op_call *call = w->call;
+	autobuf attrs = buf_new(4096);
+	kf_err err = KF_OK;
+	buf_add_slice(&attrs, object_of(w, id)->attrs);
+	buf_add_slice(&attrs, extra);
+	call->op = op_find(KMIP_OPERATION_ADD_ATTRIBUTE);
+	KF_TRY(op_replace_other(call, object_of(w, id), &attrs, true));
+	submit_and_wait(w, &call->change, &err);
+	if (kf_ok(err))
+		err = call->change.err;
+	op_clear(call);
+	return err;
+}
+
 TEST(a_lease_ends_with_the_rotation_and_a_copy_in_software_is_the_old_key_s)
 {
 	struct id old, new;
@@ -165,10 +182,7 @@ TEST(a_lease_ends_with_the_rotation_and_a_copy_in_software_is_the_old_key_s)
 	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
 	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
 	attrs_add_vendor_text(
-		&attrs, ours, slice_of(TOKEN_ATTRIBUTE_OVERFLOW), slice_of("software"));
-	attrs_add_vendor_text(
 		&attrs, ours, slice_of(TOKEN_ATTRIBUTE_COPIES), slice_of("1"));
-	replace_put_lease(&attrs, NOW + 300);
 	struct ttlv_writer q = question(&w);
 	create_put_request(
 		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
@@ -176,6 +190,11 @@ TEST(a_lease_ends_with_the_rotation_and_a_copy_in_software_is_the_old_key_s)
 	struct ttlv_reader r = answer(&w);
 	OK(kf_ok(create_get_response(&r, &a)));
 	keep_id(&a.uid, &old);
+	buf_clear(&attrs);
+	attrs_add_vendor_text(
+		&attrs, ours, slice_of(TOKEN_ATTRIBUTE_OVERFLOW), slice_of("software"));
+	replace_put_lease(&attrs, NOW + 300);
+	OK(kf_ok(set_as_server(&w, &old, buf_slice(&attrs))));
 	OK(replace_is_leased(object_of(&w, &old), NOW));
 
 	OK(kf_ok(rekey(&w, &old, NULL, &new)));
