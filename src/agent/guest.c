@@ -257,7 +257,7 @@ static bool serve(struct guest *g, struct slice message)
 			LOG_SLICE("key", g->request.key));
 		return refuse(g, KF_E_NOT_FOUND); /* as if there were no such key */
 	}
-	if (g->request.is_part) {
+	if (g->request.is_unfit) {
 		count_refusal(g->agent, AGENT_REFUSED_NOT_ALLOWED);
 		return refuse(g, KF_E_FEATURE);
 	}

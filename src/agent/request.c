@@ -3,15 +3,17 @@
 #include "base/clock.h"
 #include <string.h>
 
-/* The parts of a message are for one server, which counts twice what is sent twice. */
-static bool has_parts(struct ttlv_reader *r)
+/* The parts of a message are for one server, which counts twice what is sent twice.  And of a key that wraps this one
+ * nobody asks whether the user may use it. */
+static bool is_fit(struct ttlv_reader *r)
 {
 	struct ttlv_item it;
 	while (ttlv_next(r, &it))
 		if (it.tag == TAG_CORRELATION_VALUE || it.tag == TAG_INIT_INDICATOR ||
-			it.tag == TAG_FINAL_INDICATOR)
-			return true;
-	return false;
+			it.tag == TAG_FINAL_INDICATOR ||
+			it.tag == TAG_KEY_WRAPPING_SPECIFICATION)
+			return false;
+	return true;
 }
 
 static kf_err read_key(const struct ttlv_reader *message, struct request *q)
@@ -26,7 +28,7 @@ static kf_err read_key(const struct ttlv_reader *message, struct request *q)
 	if (uid.kind != KMIP_UID_TEXT || !uid.text.n)
 		return kf_fail(INVALID_FIELD, "the request names no key");
 	q->key = uid.text;
-	q->is_part = has_parts(&r);
+	q->is_unfit = !is_fit(&r);
 	return KF_OK;
 }
 

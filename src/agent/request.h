@@ -16,7 +16,7 @@ struct request {
 	enum allow_operation kind; /* 0: not served */
 	struct slice key;          /* Unique Identifier; empty for Locate */
 	struct slice payload;
-	bool is_part; /* of a message in several requests */
+	bool is_unfit; /* part of a message in several requests, or about another key, too */
 	uint8_t batch_id[16];
 	size_t batch_id_n;
 	uint32_t deadline_ms; /* 0: not said */

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "kmip/get.h"
+#include "kmip/key_wrapping.h"
 #include "whole.h"
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -86,6 +88,46 @@ TEST(a_message_in_several_requests_is_not_forwarded)
 	EQ(first.requests + second.requests, 0);
 	OK(kf_ok(sign(l, "key-1")));
 	EQ(first.requests + second.requests, 1);
+	local_free(l);
+	stop_agent();
+	stop_servers();
+}
+
+static void put_wrapped_get(struct buf *out, const char *key, const char *by)
+{
+	autobuf how = buf_new(1024);
+	struct ttlv_writer s = ttlv_write(&how, KMIP_2_1), w = ttlv_write(out, KMIP_2_1);
+	const struct kmip_request_header h = { .version = KMIP_2_1, .batch_count = 1 };
+	key_wrapping_specification_put(
+		&s, &(struct key_wrapping){ .method = KMIP_WRAPPING_METHOD_ENCRYPT,
+			    .encryption = { .is_there = true,
+				    .uid = kmip_uid_text(slice_of(by)) } });
+	kmip_put_request_header(&w, &h);
+	kmip_put_request_item_begin(&w, KMIP_OPERATION_GET, (struct slice){ 0 });
+	get_put_request(&w, &(struct get_request){ .uid = kmip_uid_text(slice_of(key)),
+				    .key_wrapping_specification = buf_slice(&how) });
+	kmip_put_request_item_end(&w, NULL);
+	OK(kf_ok(ttlv_written(&s)) && kf_ok(kmip_put_request_end(&w)));
+}
+
+/* Of the other one nobody has asked whether this user may use it. */
+TEST(a_get_that_has_another_key_wrap_is_not_forwarded)
+{
+	start_servers(fake_both);
+	write_conf(both(), "", allow_me("key-1", "get"));
+	OK(start_agent());
+	struct local *l = open_local(5000);
+	struct local_call c;
+	struct slice answer;
+
+	OK(kf_ok(local_begin(l, &c)));
+	put_wrapped_get(local_request(&c), "key-1", "key-2");
+	local_send(&c);
+	local_wait(&c);
+	OK(kf_ok(local_answer(&c, &answer)) && kf_is(get(answer), KF_E_FEATURE));
+	local_end(&c);
+
+	EQ(first.requests + second.requests, 0);
 	local_free(l);
 	stop_agent();
 	stop_servers();
