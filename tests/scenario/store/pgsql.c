@@ -8,6 +8,7 @@
 #include "store/suite.h"
 #include "token/token.h"
 #include <libpq-fe.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 static char location[256], database[32];
@@ -497,6 +498,23 @@ static bool want_standby(bool yes)
 	       sql_in("postgres", "select pg_reload_conf()");
 }
 
+/* The server's processes read their configuration when they get to it: until then no commit waits. */
+static bool commits_wait(void)
+{
+	char conninfo[256], why[256];
+	snprintf(conninfo, sizeof(conninfo), "%s dbname=postgres", getenv("KEYFLEET_PG"));
+	PGconn *conn = PQconnectdb(conninfo);
+	PGcancel *cancel = PQgetCancel(conn);
+	struct pollfd answer = { .fd = PQsocket(conn), .events = POLLIN };
+	bool is_waiting = PQsendQuery(conn, "create table w(); drop table w") &&
+			  poll(&answer, 1, 500) == 0;
+	if (is_waiting)
+		(void)PQcancel(cancel, why, sizeof(why));
+	PQfreeCancel(cancel);
+	PQfinish(conn);
+	return is_waiting;
+}
+
 static bool cancel_waits(void)
 {
 	return sql("select pg_cancel_backend(pid) from pg_stat_activity "
@@ -509,7 +527,7 @@ TEST(a_commit_that_waits_for_its_standby_is_unknown_at_the_deadline)
 	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
 	EVENTUALLY(status_of(&f).is_writable);
 	OK(want_standby(true));
-	usleep(200000); /* the server's processes read their configuration when they get to it */
+	EVENTUALLY(commits_wait());
 	struct spec a = { .id = "a", .material = "x" };
 	struct change first = request(1, 1, "a"), again = request(1, 1, "b");
 	OK(kf_ok(add_put(&first, &a, NULL)));
@@ -540,7 +558,7 @@ TEST(a_wait_that_somebody_cancels_is_no_success)
 	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
 	EVENTUALLY(status_of(&f).is_writable);
 	OK(want_standby(true));
-	usleep(200000);
+	EVENTUALLY(commits_wait());
 	struct spec a = { .id = "a", .material = "x" };
 	struct change c = { 0 };
 	struct wait w = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false };
