@@ -56,7 +56,7 @@ void audit_flush(struct audit *a, unsigned loop, uint64_t awaited)
 
 uint64_t audit_durable(const struct audit *a, unsigned loop)
 {
-	return atomic_load_explicit(&a->lane[loop].durable, memory_order_acquire);
+	return atomic_load(&a->lane[loop].durable);
 }
 
 bool audit_wait(struct audit *a, unsigned loop, uint64_t ticket)
@@ -70,10 +70,7 @@ bool audit_wait(struct audit *a, unsigned loop, uint64_t ticket)
 	return false;
 }
 
-bool audit_is_healthy(const struct audit *a)
-{
-	return !atomic_load_explicit(&a->is_failing, memory_order_relaxed);
-}
+bool audit_is_healthy(const struct audit *a) { return !atomic_load(&a->is_failing); }
 
 void audit_status(const struct audit *a, struct audit_status *ret)
 {

@@ -93,14 +93,14 @@ kf_err audit_add(struct audit *a, unsigned loop, const struct audit_record *r,
  * ticket `awaited` (0: none), whose answers are about to be due, and takes all others along; otherwise
  * only now and then.  What nobody waits for is on its way to disk within a second. */
 void audit_flush(struct audit *a, unsigned loop, uint64_t awaited);
-uint64_t audit_durable(
-	const struct audit *a, unsigned loop); /* all tickets up to this are on disk */
 /* Asks for one wake() once this ticket is durable.  False: it already is, or the audit fails closed;
  * there will be no wake. */
 bool audit_wait(struct audit *a, unsigned loop, uint64_t ticket);
 
 /* The following may be called on any thread. */
 
+/* All tickets of the loop up to this are on disk. */
+uint64_t audit_durable(const struct audit *a, unsigned loop);
 /* False: it fails closed.  Tickets that are not durable may stay so for long. */
 bool audit_is_healthy(const struct audit *a);
 

@@ -436,9 +436,11 @@ void server_close(struct server *s)
 	passwords_free(atomic_load(&s->passwords));
 	authorities_free(s->authorities);
 	heads_stop(s->heads);
+	/* Each asks the other to its end: changes for their records, records for who waits for them. */
 	if (s->store)
-		store_close(s->store);
+		store_stop(s->store);
 	audit_close(s->audit);
+	store_close(s->store);
 	for (unsigned i = 0; s->io && i < s->ios; i++)
 		io_free(s->io[i]);
 	free(s->io);

@@ -17,12 +17,9 @@ enum { PATIENCE_MS = 5 };
 
 bool gate_is_open(const struct change *c) { return !c->gate || c->gate(c) == GATE_OPEN; }
 
-/* Says first that it looks: what opens a gate afterwards rouses us. */
-static void announce_look(struct store *s)
-{
-	atomic_store(&s->has_gated, true);
-	atomic_thread_fence(memory_order_seq_cst);
-}
+/* Says first that it looks: what opens a gate afterwards rouses us.  So whoever opens one, and each gate, order what
+ * they write and read as this does (sequentially consistent). */
+static void announce_look(struct store *s) { atomic_store(&s->has_gated, true); }
 
 void gate_queue(struct store *s, struct change *c)
 {

@@ -161,15 +161,21 @@ static void wake(struct store *s)
 		return; /* full: the worker is awake */
 }
 
+void store_stop(struct store *s)
+{
+	atomic_store(&s->is_stopping, true);
+	if (!s->has_thread)
+		return;
+	wake(s);
+	pthread_join(s->thread, NULL);
+	s->has_thread = false;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	atomic_store(&s->is_stopping, true);
-	if (s->has_thread) {
-		wake(s);
-		pthread_join(s->thread, NULL);
-	}
+	store_stop(s);
 	snapshot_stop(s);
 	if (s->db)
 		s->driver->close(s->db);

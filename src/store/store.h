@@ -122,7 +122,9 @@ static inline struct mutation *change_mutation(struct change *c, size_t i)
  * UNAVAILABLE: the database cannot be reached within ten seconds, and there is no snapshot: log it
  * and call again. */
 kf_err store_open(const struct store_conf *conf, struct store **ret);
-void store_close(struct store *s); /* commits what is queued, stops the worker */
+/* Commits what is queued, stops the worker.  Objects are still read, and store_rouse() does no harm. */
+void store_stop(struct store *s);
+void store_close(struct store *s); /* the same, and frees it; NULL is fine */
 
 struct catalog *store_catalog(struct store *s);
 
