@@ -22,7 +22,8 @@ struct rotation {
 	struct object *due[DUE_MAX];
 	size_t n;
 	int64_t now_s, retry_s;
-	bool has_made; /* something on tokens, that is lost without its commit */
+	bool is_recorded; /* that it begins: then how it ends is, too */
+	bool has_made;    /* something on tokens, that is lost without its commit */
 };
 
 static struct server *server_of(struct rotation *r) { return r->chore.server; }
@@ -38,10 +39,13 @@ static kf_err record_first(struct rotation *r, const struct object *o)
 	audit_put_field(&fields, "object", slice_of(o->id));
 	audit_put_field(&fields, "operation", slice_of(r->call->op->name));
 	KF_TRY(buf_err(&fields));
-	return chore_record(&r->chore, "rotation", buf_slice(&fields));
+	KF_TRY(chore_record(&r->chore, "rotation", buf_slice(&fields)));
+	r->is_recorded = true;
+	return KF_OK;
 }
 
-static void record_result(struct rotation *r, const struct object *o, kf_err e)
+static void record_result(
+	struct rotation *r, const struct object *o, const char *event, kf_err e)
 {
 	autobuf fields = buf_new(512);
 	audit_put_field(&fields, "object", slice_of(o->id));
@@ -49,8 +53,7 @@ static void record_result(struct rotation *r, const struct object *o, kf_err e)
 		audit_put_field(&fields, "new", slice_of(r->call->placeholder));
 	else
 		audit_put_field(&fields, "why", slice_of(e.site->text));
-	kf_err recorded = audit_event(server_of(r)->audit,
-		kf_ok(e) ? "rotated" : "rotation-failed", buf_slice(&fields));
+	kf_err recorded = audit_event(server_of(r)->audit, event, buf_slice(&fields));
 	if (!kf_ok(recorded))
 		log_warn("rotation: the audit takes no record", LOG_ERR(recorded));
 }
@@ -193,7 +196,7 @@ static kf_err rotate(struct rotation *r, struct object *o)
 
 static void tell(struct rotation *r, const struct object *o, kf_err e)
 {
-	record_result(r, o, e);
+	record_result(r, o, kf_ok(e) ? "rotated" : "rotation-failed", e);
 	if (kf_ok(e))
 		log_notice("key was rotated", LOG_TEXT("object", o->id),
 			LOG_TEXT("new", r->call->placeholder));
@@ -218,11 +221,13 @@ static bool is_put_off(const struct rotation *r, const struct object *o, kf_err 
 static void rotate_one(struct rotation *r, struct object *o)
 {
 	memset(r->call->placeholder, 0, sizeof(r->call->placeholder));
-	r->has_made = false;
+	r->has_made = r->is_recorded = false;
 	r->now_s = clock_wall_s();
 	kf_err e = rotate(r, o);
 	if (!is_put_off(r, o, e))
 		tell(r, o, e);
+	else if (r->is_recorded)
+		record_result(r, o, "rotation-later", e);
 	if (kf_ok(e))
 		rests_drop(&r->rests, id_of(o));
 	else if (!kf_is(e, KF_E_CONFLICT))

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Keys are replaced in time: by whoever asks, and by the key servers themselves, exactly once."""
+import contextlib
 import glob
 import json
 import os
 import re
+import subprocess
 import time
 
 from scenario import expect, run
@@ -52,6 +54,15 @@ class Servers(Lab):
         return [line for line in self.audit(server) if "event=rotated" in line and uid in line]
 
 
+    def events(self, server, uid):
+        return [m.group(1) for line in self.audit(server) if (m := re.search(r"event=(rotat\S+) .*object=" + uid, line))]
+
+    def is_closed(self, server, uid):
+        """Whatever was begun has ended, one way or another."""
+        events = self.events(server, uid)
+        return 2 * events.count("rotation") == len(events)
+
+
 def name_(value):
     return struct_(0x420053, text(0x420055, value), enum(0x420054, 1))
 
@@ -81,6 +92,31 @@ def claim_the_tool_re_keys_keys_and_pairs(lab):
     expect(bad.returncode == 2 and "a number of seconds" in bad.stderr, bad)
 
 
+@contextlib.contextmanager
+def held_up(lab):
+    """Nothing is committed meanwhile."""
+    sql = subprocess.Popen([lab.pg.bin + "/psql", "-qAt", lab.pg.conninfo], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    sql.stdin.write("begin; select 'held' from head for update;\n")
+    sql.stdin.flush()
+    expect(sql.stdout.readline().strip() == "held", "the head is not held")
+    try:
+        yield
+    finally:
+        sql.stdin.close()
+        sql.wait(20)
+        sql.stdout.close()
+
+
+def claim_who_comes_second_says_so_too(lab):
+    """Before others are due, for one at a time is waited for."""
+    key = create(lab, "meeting", *automatic(EVERY_S))
+    with held_up(lab):
+        wait_until("both to begin", lambda: all("rotation" in lab.events(s, key) for s in (lab.first, lab.second)))
+    wait_until("both outcomes", lambda: all(lab.is_closed(s, key) for s in (lab.first, lab.second)))
+    ends = sorted(e for s in (lab.first, lab.second) for e in lab.events(s, key) if e != "rotation")
+    expect(ends == ["rotated", "rotation-later"], ends)
+
+
 def claim_a_key_is_rotated_in_time_by_one_of_two_servers(lab):
     first = create(lab, "vault", *automatic(EVERY_S))
     wait_until("two rotations", lambda: lab.generation(lab.named("vault")[0]) >= 2)
@@ -100,6 +136,7 @@ def claim_keys_that_are_due_together_are_rotated_once_each(lab):
     for name, uid in keys.items():
         done = lab.rotated(lab.first, uid) + lab.rotated(lab.second, uid)
         expect(len(done) == 1 and len(lab.named(name)) == 1, done)
+        wait_until("the outcome of each", lambda: lab.is_closed(lab.first, uid) and lab.is_closed(lab.second, uid))
 
 
 def claim_what_was_revoked_is_not_rotated(lab):
