@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/slow.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,8 @@ enum { ORPHANS_MAX = 64 };
 struct op_slow {
 	pthread_mutex_t lock; /* guards what follows */
 	struct {
-		bool is_taken, is_client;
+		bool is_taken;
+		char client[CLIENT_NAME_SIZE]; /* "": none */
 		size_t n;
 		uint8_t id[16];
 		bool has_key; /* that it brings to tokens */
@@ -44,16 +46,20 @@ static bool is_same(const struct op_slow *s, unsigned i, struct slice id)
 	return id.n && slice_eq(id, (struct slice){ s->request[i].id, s->request[i].n });
 }
 
-static unsigned clients_of(const struct op_slow *s)
+static bool may_take(const struct op_slow *s, const char *client)
 {
-	unsigned n = 0;
-	for (unsigned i = 0; i < OP_SLOW_MAX; i++)
-		n += s->request[i].is_taken && s->request[i].is_client;
-	return n;
+	unsigned all = 0, own = 0;
+	for (unsigned i = 0; i < OP_SLOW_MAX; i++) {
+		if (!s->request[i].is_taken || !s->request[i].client[0])
+			continue;
+		all++;
+		own += !strcmp(s->request[i].client, client);
+	}
+	return all + 1 < OP_SLOW_CLIENTS || (all < OP_SLOW_CLIENTS && !own);
 }
 
 static kf_err find_place(
-	const struct op_slow *s, struct slice id, bool is_admin, unsigned *ret)
+	const struct op_slow *s, struct slice id, const char *client, unsigned *ret)
 {
 	unsigned place = OP_SLOW_MAX;
 	for (unsigned i = OP_SLOW_MAX; i-- > 0;) {
@@ -62,21 +68,23 @@ static kf_err find_place(
 		else if (is_same(s, i, id))
 			return kf_fail(BUSY, "this very request is being carried out");
 	}
-	if (!is_admin && clients_of(s) >= OP_SLOW_CLIENTS)
+	if (client && !may_take(s, client))
 		place = OP_SLOW_MAX;
 	*ret = place;
 	return place < OP_SLOW_MAX ? KF_OK
 				   : kf_fail(BUSY, "the tokens have enough to do");
 }
 
-kf_err op_slow_begin(struct op_slow *s, struct slice id, bool is_admin, unsigned *ret)
+kf_err op_slow_begin(
+	struct op_slow *s, struct slice id, const char *client, unsigned *ret)
 {
 	unsigned i;
 	pthread_mutex_lock(&s->lock);
-	kf_err e = find_place(s, id, is_admin, &i);
+	kf_err e = find_place(s, id, client, &i);
 	if (kf_ok(e)) {
 		s->request[i].is_taken = true;
-		s->request[i].is_client = !is_admin;
+		snprintf(s->request[i].client, sizeof(s->request[i].client), "%s",
+			client ? client : "");
 		s->request[i].n = id.n < 16 ? id.n : 16;
 		if (id.n)
 			memcpy(s->request[i].id, id.p, s->request[i].n);

@@ -19,7 +19,8 @@ kf_err op_token_place(struct op_call *call)
 {
 	return call->slow_place ? KF_OK
 				: op_slow_begin(call->server->slow, call->request_id,
-					  call->who->is_admin, &call->slow_place);
+					  call->who->is_admin ? NULL : call->who->name,
+					  &call->slow_place);
 }
 
 enum op_next op_token_work(

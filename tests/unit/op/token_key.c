@@ -140,32 +140,52 @@ TEST(a_slow_request_is_carried_out_once_and_so_many_at_a_time)
 	const struct slice id = { (const uint8_t *)"0123456789abcdef", 16 };
 	OK(kf_ok(op_slow_new(&s)));
 
-	OK(kf_ok(op_slow_begin(s, id, true, &place[0])));
-	OK(kf_is(op_slow_begin(s, id, true, &place[1]), KF_E_BUSY));
+	OK(kf_ok(op_slow_begin(s, id, NULL, &place[0])));
+	OK(kf_is(op_slow_begin(s, id, NULL, &place[1]), KF_E_BUSY));
 	for (int i = 1; i < OP_SLOW_MAX; i++)
-		OK(kf_ok(op_slow_begin(s, (struct slice){ 0 }, true, &place[i])));
-	OK(kf_is(op_slow_begin(s, (struct slice){ 0 }, true, &place[OP_SLOW_MAX]),
+		OK(kf_ok(op_slow_begin(s, (struct slice){ 0 }, NULL, &place[i])));
+	OK(kf_is(op_slow_begin(s, (struct slice){ 0 }, NULL, &place[OP_SLOW_MAX]),
 		KF_E_BUSY));
 	op_slow_end(s, place[0]);
 	op_slow_end(s, 0);
-	OK(kf_ok(op_slow_begin(s, id, true, &place[0])));
+	OK(kf_ok(op_slow_begin(s, id, NULL, &place[0])));
 	op_slow_free(s);
 }
 
 TEST(clients_leave_administrators_a_place)
 {
+	static const char *const clients[] = { "alice", "bob", "carol" };
 	struct op_slow *s = NULL;
 	const struct slice any = { 0 };
 	unsigned place[OP_SLOW_MAX] = { 0 }, more = 0;
 	OK(kf_ok(op_slow_new(&s)));
 
 	for (int i = 0; i < OP_SLOW_CLIENTS; i++)
-		OK(kf_ok(op_slow_begin(s, any, false, &place[i])));
-	OK(kf_is(op_slow_begin(s, any, false, &more), KF_E_BUSY));
-	OK(kf_ok(op_slow_begin(s, any, true, &more)));
+		OK(kf_ok(op_slow_begin(s, any, clients[i], &place[i])));
+	OK(kf_is(op_slow_begin(s, any, "dave", &more), KF_E_BUSY));
+	OK(kf_ok(op_slow_begin(s, any, NULL, &more)));
 	op_slow_end(s, place[0]);
-	OK(kf_ok(op_slow_begin(s, any, false, &place[0])));
-	OK(kf_is(op_slow_begin(s, any, true, &place[3]), KF_E_BUSY));
+	OK(kf_ok(op_slow_begin(s, any, "dave", &place[0])));
+	OK(kf_is(op_slow_begin(s, any, NULL, &place[3]), KF_E_BUSY));
+	op_slow_free(s);
+}
+
+TEST(a_client_leaves_others_the_last_place)
+{
+	struct op_slow *s = NULL;
+	const struct slice any = { 0 };
+	unsigned first = 0, second = 0, others = 0, more = 0;
+	OK(kf_ok(op_slow_new(&s)));
+
+	OK(kf_ok(op_slow_begin(s, any, "alice", &first)));
+	OK(kf_ok(op_slow_begin(s, any, "alice", &second)));
+	OK(kf_is(op_slow_begin(s, any, "alice", &more), KF_E_BUSY));
+	OK(kf_ok(op_slow_begin(s, any, "bob", &others)));
+	OK(kf_is(op_slow_begin(s, any, "carol", &more), KF_E_BUSY));
+	op_slow_end(s, first);
+	OK(kf_is(op_slow_begin(s, any, "alice", &more), KF_E_BUSY));
+	OK(kf_is(op_slow_begin(s, any, "bob", &more), KF_E_BUSY));
+	OK(kf_ok(op_slow_begin(s, any, "carol", &more)));
 	op_slow_free(s);
 }
 TEST_MAIN
