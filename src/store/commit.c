@@ -89,7 +89,8 @@ static void expire(struct store *s)
 {
 	const uint64_t now = clock_monotonic_ns();
 	expire_queue(s, &s->gated, now,
-		kf_fail(AUDIT, "audit record did not reach the disk in time"));
+		kf_fail(UNAVAILABLE,
+			"audit record is not on disk yet: nothing was changed"));
 	expire_queue(s, &s->waiting, now,
 		kf_fail(UNAVAILABLE, "store is not writable: nothing was changed"));
 	if (s->is_in_doubt)
