@@ -297,7 +297,7 @@ static void note_failure(struct store *s, kf_err err)
 	recover(s, err);
 }
 
-/* Those whose records are there go first. */
+/* Those whose records are there go first.  What roused us while we waited may have been about any gate. */
 static void give_way(struct store *s, kf_err why)
 {
 	s->is_careful = true;
@@ -305,6 +305,7 @@ static void give_way(struct store *s, kf_err why)
 	if (s->db)
 		s->retry_ns = 0;
 	group_put_back(s);
+	gate_open_all(s);
 }
 
 static void commit_group(struct store *s)
@@ -492,6 +493,7 @@ static uint64_t next_due(const struct store *s)
 		return earlier(earliest_deadline(s, until), s->retry_ns);
 	if (has_work(s) || !s->db || is_rotation_due(s))
 		return 0;
+	until = earliest_in(&s->gated, until);
 	if (atomic_load(&s->is_rotating))
 		until = earlier(until, s->rotate_ns);
 	if (s->driver->is_shared)

@@ -5,6 +5,7 @@
 #pragma once
 #include "fixture.h"
 #include "test.h"
+#include <sched.h>
 #include <stdatomic.h>
 
 enum { GATES = 3, LATE_US = 8000 };
@@ -110,10 +111,40 @@ TEST(a_change_behind_a_barred_gate_is_not_made)
 	fixture_close(&f);
 }
 
+/* Nothing but what is tested makes the store look before its answer would be late. */
+enum { LOOK_MS = 30000, LATE_ANSWER_MS = 15000 };
+
+static bool is_late_since(uint64_t began_ns)
+{
+	return clock_monotonic_ns() - began_ns > LATE_ANSWER_MS * UINT64_C(1000000);
+}
+
+TEST(a_gate_that_is_barred_while_a_transaction_waits_for_it_is_noticed_at_once)
+{
+	struct fixture f = { .conf = { .poll_ms = LOOK_MS, .deadline_ms = 60000 } };
+	struct gated g;
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	const uint64_t began = clock_monotonic_ns();
+	OK(submit_gated(f.store, &g, "barred"));
+	/* Once before it is taken into the transaction, once more in there. */
+	while (atomic_load(&g.asked) < 2) {
+		store_rouse(f.store);
+		sched_yield();
+	}
+
+	set_gate(f.store, &g, GATE_BARRED);
+	OK(kf_is(outcome(&g), KF_E_AUDIT));
+	OK(!is_late_since(began));
+
+	OK(!is_there(f.store, "barred"));
+	fixture_close(&f);
+}
+
 TEST(a_gate_that_stays_shut_is_given_up_at_the_deadline)
 {
-	struct fixture f = { 0 };
+	struct fixture f = { .conf.poll_ms = LOOK_MS };
 	struct gated g;
+	const uint64_t began = clock_monotonic_ns();
 	struct spec spec = { .id = "late", .material = "x" };
 	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
 	g = (struct gated){ .gate = GATE_SHUT,
@@ -128,6 +159,7 @@ TEST(a_gate_that_stays_shut_is_given_up_at_the_deadline)
 	/* Somebody was in a hurry, which is no failure of the audit. */
 	OK(kf_is(outcome(&g), KF_E_UNAVAILABLE));
 
+	OK(!is_late_since(began));
 	OK(!is_there(f.store, "late"));
 	fixture_close(&f);
 }
