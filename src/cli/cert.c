@@ -62,6 +62,13 @@ static kf_err fetch(struct cli *c, const char *id, struct slice attrs, struct is
 	return buf_err(&ret->pem);
 }
 
+kf_err issued_get(struct cli *c, const char *id, struct issued *ret)
+{
+	autobuf attrs = buf_new(CALL_PAYLOAD_MAX);
+	KF_TRY(key_attributes(c, id, &attrs));
+	return fetch(c, id, buf_slice(&attrs), ret);
+}
+
 kf_err issued_newest(struct cli *c, const char *id, struct issued *ret)
 {
 	enum { RENEWALS_MAX = 1000 };

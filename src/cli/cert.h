@@ -21,7 +21,9 @@ void issued_clear(struct issued *i);
 /* Certify, Re-certify: what came of it. */
 kf_err issued_ask(struct cli *c, uint32_t operation, const struct certify_request *q,
 	struct issued *ret);
-/* The certificate of this id, or the newest that took its place. */
+/* The certificate of this id. */
+kf_err issued_get(struct cli *c, const char *id, struct issued *ret);
+/* The same, or the newest that took its place. */
 kf_err issued_newest(struct cli *c, const char *id, struct issued *ret);
 
 /* Attributes that both operations bring: good from now on, until then (0: as long as the authority says). */

@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/conf.h"
 #include "cli/cert.h"
+#include "crypt/pubkey.h"
+#include <string.h>
 #include <sys/stat.h>
 
 /* Nothing was due: what would follow a renewal need not. */
@@ -78,27 +80,31 @@ static kf_err put(struct renewing *q, const struct cert_place *p, const char *re
 	return KF_OK;
 }
 
-/* Whoever may set attributes of a certificate at the key servers can have it lead to another one. */
-static kf_err find_newest(struct renewing *q, const char *id,
-	const struct issued *in_file, struct issued *ret)
+/* Whoever may set attributes of a key or a certificate at the key servers can have it lead to another one. */
+static kf_err check_same(bool is_same)
 {
-	bool is_same = true;
-	KF_TRY(issued_newest(q->cli, id, ret));
-	if (in_file)
-		KF_TRY(cert_have_one_key(
-			buf_slice(&in_file->pem), buf_slice(&ret->pem), &is_same));
 	return is_same ? KF_OK
 		       : kf_fail(CONFLICT, "what is said to replace the certificate is "
 					   "for another key: issue a new one");
 }
 
-/* Somebody else may have renewed it, for another host: then that one is taken.  in_file: what is there; or NULL. */
+static kf_err find_newest(struct renewing *q, const char *id, const struct issued *first,
+	struct issued *ret)
+{
+	bool is_same = false;
+	KF_TRY(issued_newest(q->cli, id, ret));
+	KF_TRY(cert_have_one_key(buf_slice(&first->pem), buf_slice(&ret->pem), &is_same));
+	return check_same(is_same);
+}
+
+/* Somebody else may have renewed it, for another host: then that one is taken.  first: the certificate itself, from the
+ * file or the key servers. */
 static kf_err renew(struct renewing *q, const struct cert_place *p, const char *id,
-	const struct issued *in_file)
+	const struct issued *first, bool is_in_file)
 {
 	struct issued old = { 0 }, new = { 0 };
 	KF_TRY(cert_may_replace(q->cli, p));
-	kf_err err = find_newest(q, id, in_file, &old);
+	kf_err err = find_newest(q, id, first, &old);
 	const bool is_due =
 		q->terms.is_forced ||
 		(kf_ok(err) && cert_is_due(old.from, old.to, q->terms.within_days));
@@ -106,7 +112,7 @@ static kf_err renew(struct renewing *q, const struct cert_place *p, const char *
 		err = ask(q, &old, &new);
 	if (kf_ok(err) && is_due)
 		err = put(q, p, "renewed", &new);
-	else if (kf_ok(err) && in_file)
+	else if (kf_ok(err) && is_in_file)
 		err = put(q, p, "taken over", &old);
 	else if (kf_ok(err))
 		cert_report_not_due(&q->report, p, &old);
@@ -123,7 +129,7 @@ static kf_err renew_file(struct renewing *q, const char *path)
 	char id[KEY_ID_TEXT] = "";
 	kf_err err = find_of_file(q, path, &old, id);
 	if (kf_ok(err) && id[0])
-		err = renew(q, &p, id, &old);
+		err = renew(q, &p, id, &old, true);
 	else if (kf_ok(err))
 		cert_report_not_due(&q->report, &p, &old);
 	issued_clear(&old);
@@ -147,16 +153,36 @@ static kf_err certificate_of(
 	return slice_to_text(link, ret, KEY_ID_TEXT);
 }
 
+/* That it is of the key which was named. */
+static kf_err check_key(
+	struct renewing *q, const struct key_ids *ids, const struct issued *i)
+{
+	CLEANUP(pubkey_freep) struct pubkey *its = NULL;
+	autobuf spki = buf_new(SPKI_MAX);
+	if (!strcmp(ids->id, i->id))
+		return KF_OK; /* the certificate itself was */
+	KF_TRY(key_spki(q->cli, ids, &spki));
+	KF_TRY(pubkey_from_pem(buf_slice(&i->pem), &its));
+	return check_same(slice_eq(pubkey_spki(its), buf_slice(&spki)));
+}
+
 static kf_err renew_object(struct renewing *q, const char *name)
 {
 	struct key_ids ids;
+	struct issued first = { 0 };
 	char id[KEY_ID_TEXT];
 	kf_err err = key_find(q->cli, name, &ids);
 	if (kf_is(err, KF_E_NOT_FOUND) && !q->terms.place.file)
 		cli_note(q->cli, "%s: there is no such file either", name);
 	KF_TRY(err);
 	KF_TRY(certificate_of(q->cli, name, ids.id, id));
-	return renew(q, &q->terms.place, id, NULL);
+	err = issued_get(q->cli, id, &first);
+	if (kf_ok(err))
+		err = check_key(q, &ids, &first);
+	if (kf_ok(err))
+		err = renew(q, &q->terms.place, id, &first, false);
+	issued_clear(&first);
+	return err;
 }
 
 /* Each, whatever became of the others; the first error is that of the command. */

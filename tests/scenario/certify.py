@@ -264,6 +264,16 @@ def claim_a_link_that_leads_to_anothers_certificate_is_not_followed(lab):
         done = lab.server.keyfleet("cert", "renew", mine, "--within", "30", *more, check=False)
         expect(done.returncode == 1 and "another key" in done.stderr, f"{done}")
         expect(open(mine).read() == before, "a stranger's certificate took the place")
+    # Nor where no file says which key: of the certificate, by its key, or by a key that leads to another's.
+    out = lab.path("asked.pem")
+    for named in row["id"], "www":
+        done = lab.server.keyfleet("cert", "renew", named, "--force", "--out", out, check=False)
+        expect(done.returncode == 1 and "another key" in done.stderr and not os.path.exists(out), f"{named}: {done}")
+    wrong = lab.server.keyfleet("key", "create", "misled", "--type", "ec:P-256").stdout.strip()
+    link = struct_(0x42004A, enum(0x42004B, 0x101), text(0x42004C, strangers["id"]))
+    lab.admin.ask(ADD_ATTRIBUTE, text(0x420094, wrong) + struct_(0x42013D, link))
+    done = lab.server.keyfleet("cert", "renew", "misled", "--force", "--out", out, check=False)
+    expect(done.returncode == 1 and "another key" in done.stderr and not os.path.exists(out), f"{done}")
 
 
 def claim_several_files_are_renewed_whatever_becomes_of_the_others(lab):
