@@ -8,6 +8,7 @@
 #include "cli/key_secret.h"
 #include "cli/key_token.h"
 #include "cli/key_usage.h"
+#include "cli/key_wrapped.h"
 #include "crypt/alg.h"
 #include "keyfleet.h"
 #include "kmip/locate.h"
@@ -169,12 +170,28 @@ static kf_err choose_file(struct cli *c, struct key_token_import *q, const char 
 	return KF_OK;
 }
 
+static kf_err import_wrapped(struct cli *c, const struct key_token_import *q,
+	struct key_wrapped *w, const char *file)
+{
+	char id[KEY_ID_TEXT];
+	if (!file || q->tokens.pool || q->tokens.is_local)
+		return kf_fail(INVALID_FIELD,
+			"--wrapped-with goes with one FILE, and not with --pool");
+	w->name = c->argv[0];
+	w->file = file;
+	KF_TRY(key_wrapped_import(w, id, sizeof(id)));
+	return print_id(id);
+}
+
 static kf_err run_import(struct cli *c)
 {
 	struct key_import in = { .cli = c };
 	struct key_token_import q = { 0 };
+	struct key_wrapped w = { .cli = c };
 	const char *copies = NULL, *file = NULL;
 	const struct cli_option options[] = { TOKENS_OPTIONS(q.tokens),
+		{ "wrapped-with", &w.by, NULL }, { "type", &w.type, NULL },
+		{ "mode", &w.mode, NULL }, { "use", &w.use, NULL },
 		SHARES_OPTIONS(q.shares), { "share", .list = &q.shares.files },
 		{ "passphrase-file", &in.passphrase_file, NULL },
 		{ "inactive", NULL, &in.is_inactive }, { "pem", &q.pem, NULL },
@@ -185,6 +202,12 @@ static kf_err run_import(struct cli *c)
 	KF_TRY(cli_operands(c, 1, 2));
 	KF_TRY(key_name_check(c->argv[0]));
 	KF_TRY(choose_file(c, &q, &file));
+	w.is_inactive = in.is_inactive;
+	if (w.by)
+		return import_wrapped(c, &q, &w, file);
+	if (w.type || w.mode || w.use)
+		return kf_fail(INVALID_FIELD,
+			"--type, --mode and --use go with --wrapped-with KEY");
 	if (q.has_overflow_copy && !q.tokens.pool)
 		return kf_fail(INVALID_FIELD, "--overflow-copy goes with --pool NAME");
 	if (!q.tokens.pool && !q.tokens.is_local)
@@ -432,11 +455,22 @@ const struct command command_key_create = {
 };
 const struct command command_key_import = {
 	.words = "key import",
-	.args = "NAME FILE|--pem FILE|--p12 FILE [--pool NAME --share FILE...]",
-	.summary = "store an existing private key (PEM or DER); prints its id",
+	.args = "NAME FILE|--pem FILE|--p12 FILE [--wrapped-with KEY --type TYPE]",
+	.summary = "store an existing private key (PEM or DER), or a wrapped key; prints "
+		   "its id",
 	.help = "  --passphrase-file FILE  of an encrypted key; 0600; else it is asked "
 		"for\n"
 		"  --inactive              do not activate it\n"
+		"\nA wrapped symmetric key, as `key export` writes it; the key server "
+		"unwraps it, and gives it\nout wrapped only:\n"
+		"  --wrapped-with KEY  made by `key create --wraps`, in software or on "
+		"tokens; or an RSA pair\n"
+		"  --type TYPE         aes:256, chacha20:256, hmac-sha256:256, ...\n"
+		"  --mode MODE         padded, nist, cbc, gcm (these two behind the IV) "
+		"[the other key's first]\n"
+		"  --use LIST          what it is for: encrypt, decrypt, mac, ... [by "
+		"its "
+		"type]\n"
 		"\nTo tokens: the key is wrapped here, under the DKEK of these shares; "
 		"the key "
 		"server\nsees neither.\n"

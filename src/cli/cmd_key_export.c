@@ -3,6 +3,7 @@
  * keyfleet key export: the value of a key into a file, wrapped by another key of the server, in software or on tokens.
  */
 #include "cli/call.h"
+#include "cli/key_wrapped.h"
 #include "kmip/attrs.h"
 #include "kmip/get.h"
 #include "kmip/key_wrapping.h"
@@ -13,31 +14,11 @@ struct export
 {
 	struct cli *cli;
 	const char *by, *mode, *out;
-	uint32_t block_cipher_mode; /* 0: the wrapping key's own first one */
+	struct key_wrap_mode how;
 	struct key_ids key, kek;
 };
 
 /* ---- what is asked for ---- */
-
-static kf_err read_mode(struct export *e)
-{
-	static const struct {
-		const char *name;
-		uint32_t mode;
-	} modes[] = { { "padded", KMIP_BLOCK_CIPHER_MODE_AESKEYWRAPPADDING },
-		{ "nist", KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP },
-		{ "cbc", KMIP_BLOCK_CIPHER_MODE_CBC },
-		{ "gcm", KMIP_BLOCK_CIPHER_MODE_GCM } };
-	if (!e->mode)
-		return KF_OK;
-	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
-		if (!strcmp(e->mode, modes[i].name)) {
-			e->block_cipher_mode = modes[i].mode;
-			return KF_OK;
-		}
-	cli_note(e->cli, "--mode %s is none of padded, nist, cbc, gcm", e->mode);
-	return kf_fail(INVALID_FIELD, "see --help");
-}
 
 static kf_err read_options(struct export *e)
 {
@@ -50,7 +31,7 @@ static kf_err read_options(struct export *e)
 			"--wrap-with KEY: keys leave wrapped; see `key create --wraps`");
 	if (!e->out)
 		return kf_fail(INVALID_FIELD, "--out FILE: where to?");
-	return read_mode(e);
+	return key_wrap_mode(e->cli, e->mode, &e->how);
 }
 
 /* A private key leaves as everybody reads it. */
@@ -72,8 +53,8 @@ static struct key_wrapping wrapping_of(const struct export *e)
 		.method = KMIP_WRAPPING_METHOD_ENCRYPT,
 		.encryption = { .is_there = true,
 			.uid = kmip_uid_text(slice_of(id)),
-			.has_parameters = e->block_cipher_mode != 0,
-			.parameters = { .block_cipher_mode = e->block_cipher_mode } },
+			.has_parameters = e->how.mode != 0,
+			.parameters = { .block_cipher_mode = e->how.mode } },
 		.encoding = KMIP_ENCODING_OPTION_NO_ENCODING,
 	};
 }
