@@ -33,6 +33,7 @@ static const char *sigalgs_of(const struct alg *alg)
 	case ALG_P384: return "ecdsa_secp384r1_sha384";
 	case ALG_P521: return "ecdsa_secp521r1_sha512";
 	case ALG_ED25519: return "ed25519";
+	case ALG_SECP256K1:
 	case ALG_BRAINPOOL_P256R1: return "ECDSA+SHA256";
 	case ALG_BRAINPOOL_P384R1: return "ECDSA+SHA384";
 	case ALG_BRAINPOOL_P512R1: return "ECDSA+SHA512";

@@ -38,7 +38,8 @@ static kf_err read_type(const struct cli *c, const char *type, const struct alg 
 	cli_note(c,
 		"%s: there is rsa:2048, rsa:3072, rsa:4096, ec:P-256, ec:P-384, "
 		"ec:P-521, ec:brainpoolP256r1, ec:brainpoolP384r1, "
-		"ec:brainpoolP512r1, ed25519, aes:128, aes:192, aes:256, chacha20:256 "
+		"ec:brainpoolP512r1, ec:secp256k1, ed25519, aes:128, aes:192, aes:256, "
+		"chacha20:256 "
 		"and hmac-sha256:256 (384, 512)",
 		type);
 	return kf_fail(INVALID_FIELD, "unknown type of key");
@@ -431,7 +432,7 @@ const struct command command_key_create = {
 	.help = "  --type TYPE  rsa:2048, rsa:3072, rsa:4096, ec:P-256 (also prime256v1, "
 		"secp256r1),\n"
 		"               ec:P-384, ec:P-521, ec:brainpoolP256r1, P384r1, P512r1, "
-		"ed25519,\n"
+		"ec:secp256k1, ed25519,\n"
 		"               aes:128, aes:192, aes:256, chacha20:256, "
 		"hmac-sha256:256, "
 		"hmac-sha384:384,\n"

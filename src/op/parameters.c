@@ -33,18 +33,34 @@ bool parameters_name_mode(const struct object *o, uint32_t mode)
 	return false;
 }
 
-kf_err parameters_to_mech(const struct cryptographic_parameters *p,
-	enum alg_family family, const struct mech **ret, int *salt)
+static bool is_ecdsa(const struct cryptographic_parameters *p)
 {
+	return p->cryptographic_algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_ECDSA ||
+	       p->cryptographic_algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_EC;
+}
+
+static uint32_t hash_of_curve(uint32_t bits)
+{
+	if (bits <= 256)
+		return KMIP_HASHING_ALGORITHM_SHA_256;
+	return bits <= 384 ? KMIP_HASHING_ALGORITHM_SHA_384
+			   : KMIP_HASHING_ALGORITHM_SHA_512;
+}
+
+kf_err parameters_to_mech(const struct cryptographic_parameters *p, const struct alg *alg,
+	const struct mech **ret, int *salt)
+{
+	const bool is_unsaid = alg->family == FAMILY_EC && is_ecdsa(p) &&
+			       !p->hashing_algorithm && !p->digital_signature_algorithm;
 	const struct mech_kmip in = {
 		.signature = p->digital_signature_algorithm,
 		.padding = p->padding_method,
-		.hash = p->hashing_algorithm,
+		.hash = is_unsaid ? hash_of_curve(alg->bits) : p->hashing_algorithm,
 		.mask_hash = p->mask_generator_hashing_algorithm,
 		.has_salt = p->has_salt_length,
 		.salt = p->salt_length,
 	};
-	return mech_by_kmip(&in, family, ret, salt);
+	return mech_by_kmip(&in, alg->family, ret, salt);
 }
 
 static kf_err hash_of(uint32_t kmip, enum hash_id otherwise, enum hash_id *ret)

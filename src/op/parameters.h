@@ -16,9 +16,10 @@ struct cryptographic_parameters parameters_of(
 /* Is it the Block Cipher Mode of one of the key's own? */
 bool parameters_name_mode(const struct object *o, uint32_t mode);
 
-/* BAD_PARAMETERS unless they name one signature mechanism of the family. */
-kf_err parameters_to_mech(const struct cryptographic_parameters *p,
-	enum alg_family family, const struct mech **ret, int *salt);
+/* BAD_PARAMETERS unless they name one signature mechanism of the algorithm.  Who asks for ECDSA by its Cryptographic
+ * Algorithm and names no hash gets that of the curve's length. */
+kf_err parameters_to_mech(const struct cryptographic_parameters *p, const struct alg *alg,
+	const struct mech **ret, int *salt);
 
 /* KMIP's hash that the algorithm of a key for HMAC says by itself; 0: it is not one. */
 uint32_t parameters_hash_of_hmac(uint32_t algorithm);

@@ -59,7 +59,7 @@ static void find_mech(struct op_call *call, struct sign_call *s)
 		s->parameters = sign_parts_mech(call, &parts, &s->mech, &s->salt);
 		return;
 	}
-	s->parameters = parameters_to_mech(&p, o->key->alg->family, &s->mech, &s->salt);
+	s->parameters = parameters_to_mech(&p, o->key->alg, &s->mech, &s->salt);
 }
 
 static bool is_sha1(const struct sign_call *s)

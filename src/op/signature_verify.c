@@ -95,11 +95,14 @@ static kf_err find_mech(
 	struct op_call *call, const struct pubkey *key, struct signature *s)
 {
 	const struct signature_verify_request *q = &request_of(call)->q;
-	const struct cryptographic_parameters p =
+	struct cryptographic_parameters p =
 		parameters_of(call->object, q->has_parameters, &q->parameters);
 
 	s->salt = SALT_AS_DIGEST;
-	KF_TRY(parameters_to_mech(&p, pubkey_alg(key)->family, &s->mech, &s->salt));
+	/* Profiles 1.3, CS-AC-M-3-ECC: ECDSA has no padding, so it says nothing. */
+	if (pubkey_alg(key)->family == FAMILY_EC)
+		p.padding_method = 0;
+	KF_TRY(parameters_to_mech(&p, pubkey_alg(key), &s->mech, &s->salt));
 	if (s->mech->scheme == SCHEME_RSA_PSS && !p.has_salt_length)
 		s->salt = SALT_UNSAID;
 	return KF_OK;

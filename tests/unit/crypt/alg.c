@@ -19,6 +19,7 @@ TEST(all_spellings_of_a_curve_name_the_same_row)
 	EQ(named("EC:secp521r1"), ALG_P521);
 	EQ(named("ec:brainpoolP256r1"), ALG_BRAINPOOL_P256R1);
 	EQ(named("brainpoolP512r1"), ALG_BRAINPOOL_P512R1);
+	EQ(named("secp256k1"), ALG_SECP256K1);
 	EQ(named("rsa:2048"), ALG_RSA_2048);
 	EQ(named("RSA-4096"), ALG_RSA_4096);
 	EQ(named("Ed25519"), ALG_ED25519);

@@ -128,11 +128,11 @@ __attribute__((unused)) static const char ed25519_pem[] =
 	"-----END PRIVATE KEY-----\n";
 
 /* a curve we do not know */
-__attribute__((unused)) static const char secp256k1_pem[] =
+__attribute__((unused)) static const char secp224r1_pem[] =
 	"-----BEGIN PRIVATE KEY-----\n"
-	"MIGEAgEAMBAGByqGSM49AgEGBSuBBAAKBG0wawIBAQQgiOjkvQcWfqWfZeO/teJ4\n"
-	"uolNBALF2JvH+yRYB5m62fWhRANCAAT0PYbEA3AojEDZC7QRjheeu6eOoh5OaLsS\n"
-	"v8+C6JCaTHrT7hnxJRixLxmKzsFYkNXGXKWT8ZNETaniEuoQEAP0\n"
+	"MHgCAQAwEAYHKoZIzj0CAQYFK4EEACEEYTBfAgEBBBwxqY7GDeLR0DeY0UqwpASy\n"
+	"Xw4qT21rdhuZORo3oTwDOgAETbfli2gXmloEKHird6wgK41AzXnyp2i2QfR2mWAI\n"
+	"88NZ2h+YMH7n5pLA+EmQSMSWUhd+7st9FDs=\n"
 	"-----END PRIVATE KEY-----\n";
 
 /* P-256 by explicit parameters */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const enum alg_id curves[] = { ALG_P256, ALG_P384, ALG_P521, ALG_BRAINPOOL_P256R1,
-	ALG_BRAINPOOL_P384R1, ALG_BRAINPOOL_P512R1 };
+	ALG_BRAINPOOL_P384R1, ALG_BRAINPOOL_P512R1, ALG_SECP256K1 };
 enum { CURVES = sizeof(curves) / sizeof(*curves) };
 
 /* Point and SubjectPublicKeyInfo of a new key. */

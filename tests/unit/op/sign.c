@@ -61,6 +61,12 @@ TEST(every_kind_of_key_signs_and_openssl_verifies)
 			MECH_ECDSA_SHA256 },
 		{ { .algorithm = 6, .curve = 0x43 }, { .hashing_algorithm = 8 },
 			MECH_ECDSA_SHA512 },
+		{ { .algorithm = 6, .curve = 0x19 }, { .cryptographic_algorithm = 6 },
+			MECH_ECDSA_SHA256 },
+		{ { .algorithm = 6, .bits = 384 }, { .cryptographic_algorithm = 0x1a },
+			MECH_ECDSA_SHA384 },
+		{ { .algorithm = 6, .curve = 0x43 }, { .cryptographic_algorithm = 6 },
+			MECH_ECDSA_SHA512 },
 		{ { .algorithm = 6, .bits = 384 },
 			{ .digital_signature_algorithm = ECDSA_SHA384 },
 			MECH_ECDSA_SHA384 },
@@ -487,7 +493,8 @@ TEST(a_csr_under_pss_only_is_signed_with_pss)
 
 /* --- Signature Verify --- */
 
-static kf_err verify(struct world *w, const struct id *id, struct slice data,
+static kf_err verify_with(struct world *w, const struct id *id,
+	const struct cryptographic_parameters *parameters, struct slice data,
 	struct slice sig, uint32_t *ret)
 {
 	struct signature_verify_response a;
@@ -497,7 +504,7 @@ static kf_err verify(struct world *w, const struct id *id, struct slice data,
 	signature_verify_put_request(
 		&q, &(struct signature_verify_request){ .uid = uid(id),
 			    .has_parameters = true,
-			    .parameters = p256_sha256,
+			    .parameters = *parameters,
 			    .has_data = true,
 			    .data = data,
 			    .signature = buf_slice(&copy) });
@@ -506,6 +513,12 @@ static kf_err verify(struct world *w, const struct id *id, struct slice data,
 	KF_TRY(signature_verify_get_response(&r, &a));
 	*ret = a.validity;
 	return KF_OK;
+}
+
+static kf_err verify(struct world *w, const struct id *id, struct slice data,
+	struct slice sig, uint32_t *ret)
+{
+	return verify_with(w, id, &p256_sha256, data, sig, ret);
 }
 
 TEST(signature_verify_tells_right_from_wrong)
@@ -531,6 +544,37 @@ TEST(signature_verify_tells_right_from_wrong)
 	EQ(validity, KMIP_VALIDITY_INDICATOR_INVALID);
 	OK(kf_is(verify(&w, &p.private_key, text, buf_slice(&copy), &validity),
 		KF_E_USAGE));
+}
+
+/* As CS-AC-M-3-ECC of the profiles 1.3 asks: ECDSA has none, so it says nothing. */
+TEST(a_padding_says_nothing_where_ecdsa_is_verified)
+{
+	WORLD(w);
+	struct pair p;
+	struct slice sig = { 0 };
+	uint32_t validity = 0;
+	autobuf copy = buf_new(1024);
+	struct cryptographic_parameters pss = { .cryptographic_algorithm = 4,
+		.padding_method = PSS,
+		.hashing_algorithm = SHA_256 };
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_pair(&w,
+		&(struct pair_wish){ .algorithm = 6, .curve = 0x19, .is_active = true },
+		&p)));
+	OK(kf_ok(sign(&w, &p.private_key,
+		&(struct sign_wish){
+			.data = text, .parameters = { .cryptographic_algorithm = 6 } },
+		&sig)));
+	buf_add_slice(&copy, sig);
+	sig = buf_slice(&copy);
+	OK(kf_ok(verify_with(&w, &p.public_key, &pss, text, sig, &validity)));
+	EQ(validity, KMIP_VALIDITY_INDICATOR_VALID);
+	pss.hashing_algorithm = KMIP_HASHING_ALGORITHM_SHA_1;
+	OK(kf_ok(verify_with(&w, &p.public_key, &pss, text, sig, &validity)));
+	EQ(validity, KMIP_VALIDITY_INDICATOR_INVALID);
+	OK(kf_is(sign(&w, &p.private_key,
+			 &(struct sign_wish){ .data = text, .parameters = pss }, NULL),
+		KF_E_BAD_PARAMETERS));
 }
 
 TEST_MAIN
