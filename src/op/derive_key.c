@@ -7,6 +7,7 @@
 #include "op/derive.h"
 #include "op/make.h"
 #include "op/material.h"
+#include "op/symmetric.h"
 #include "op/token_step.h"
 #include "op/usage.h"
 #include <string.h>
@@ -74,16 +75,6 @@ static kf_err check_length(const struct derive_call *d, int32_t bits)
 	return KF_OK;
 }
 
-/* 3DES: the effective bits are said, the stored ones carry a parity bit a byte. */
-static size_t bytes_of(uint32_t algorithm, int32_t bits)
-{
-	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && bits == 168)
-		return 24;
-	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && bits == 112)
-		return 16;
-	return (size_t)bits / 8;
-}
-
 static kf_err describe(struct op_call *call, struct derive_call *d)
 {
 	struct make *m = &d->make;
@@ -109,7 +100,7 @@ static kf_err describe(struct op_call *call, struct derive_call *d)
 	if (has_length)
 		KF_TRY(check_length(d, bits));
 	m->length = bits;
-	d->n = bytes_of(m->algorithm, bits);
+	d->n = symmetric_bytes(m->algorithm, bits);
 	return KF_OK;
 }
 

@@ -40,18 +40,19 @@ static kf_err check_length(uint32_t algorithm, int32_t bits)
 	return check_bits(bits);
 }
 
-/* 3DES: the effective bits are said, the stored ones carry a parity bit a byte. */
-static size_t bytes_of(uint32_t algorithm, int32_t bits)
+size_t symmetric_bytes(uint32_t algorithm, int32_t bits)
 {
-	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES)
-		return bits <= 128 ? 16 : 24;
+	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && bits == 168)
+		return 24;
+	if (algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES && bits == 112)
+		return 16;
 	return (size_t)bits / 8;
 }
 
 kf_err symmetric_generate(struct make *m)
 {
 	uint8_t key[GENERIC_BITS_MAX / 8];
-	const size_t n = bytes_of(m->algorithm, m->length);
+	const size_t n = symmetric_bytes(m->algorithm, m->length);
 
 	if (RAND_priv_bytes(key, (int)n) != 1)
 		return kf_fail(CRYPTO, "random numbers");

@@ -10,5 +10,7 @@
 kf_err symmetric_describe(struct make *m);
 /* The same for secret data, of which only the length is asked: a password of any bytes. */
 kf_err symmetric_describe_data(struct make *m);
+/* How long a key of so many bits is.  3DES: the effective bits are said, the stored ones carry a parity bit a byte. */
+size_t symmetric_bytes(uint32_t algorithm, int32_t bits);
 /* The key itself, with its Digest. */
 kf_err symmetric_generate(struct make *m);
