@@ -59,11 +59,15 @@ static void put_name(struct ttlv_writer *w, enum ttlv_tag tag, const X509_NAME *
 		ttlv_put_bytes(w, tag, (struct slice){ der, n });
 }
 
+/* A DER INTEGER, as the names are DER (TC-ECC-3). */
 static void put_serial(struct ttlv_writer *w, const ASN1_INTEGER *serial)
 {
-	ttlv_put_bytes(w, TAG_CERTIFICATE_SERIAL_NUMBER,
-		(struct slice){ ASN1_STRING_get0_data(serial),
-			(size_t)ASN1_STRING_length(serial) });
+	unsigned char *der = NULL;
+	const int n = i2d_ASN1_INTEGER(serial, &der);
+	if (n > 0)
+		ttlv_put_bytes(w, TAG_CERTIFICATE_SERIAL_NUMBER,
+			(struct slice){ der, (size_t)n });
+	OPENSSL_free(der);
 }
 
 static const struct wording in_bytes = {

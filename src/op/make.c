@@ -95,27 +95,43 @@ static void add_bool_once(struct buf *attrs, uint32_t tag, bool v)
 		attrs_add_bool(attrs, tag, v);
 }
 
+static void hash(struct slice bytes, uint8_t ret[32])
+{
+	SHA256(bytes.n ? bytes.p : (const uint8_t *)"", bytes.n, ret);
+}
+
 void make_digest(struct make *m, struct slice bytes)
 {
-	SHA256(bytes.n ? bytes.p : (const uint8_t *)"", bytes.n, m->digest);
+	hash(bytes, m->digest);
 	m->has_digest = true;
 }
 
-static void add_digest(struct make *m)
+void make_raw_digest(struct make *m, struct slice bytes)
+{
+	hash(bytes, m->raw_digest);
+	m->has_raw_digest = true;
+}
+
+static void add_digest(struct make *m, const uint8_t digest[32], uint32_t format)
 {
 	autobuf item = buf_new(256);
 	struct ttlv_writer w = ttlv_write(&item, 0);
 
-	if (!m->has_digest)
-		return;
 	ttlv_begin(&w, TAG_DIGEST);
 	ttlv_put_enum(&w, TAG_HASHING_ALGORITHM, KMIP_HASHING_ALGORITHM_SHA_256);
-	ttlv_put_bytes(
-		&w, TAG_DIGEST_VALUE, (struct slice){ m->digest, sizeof(m->digest) });
-	if (m->format)
-		ttlv_put_enum(&w, TAG_KEY_FORMAT_TYPE, m->format);
+	ttlv_put_bytes(&w, TAG_DIGEST_VALUE, (struct slice){ digest, 32 });
+	if (format)
+		ttlv_put_enum(&w, TAG_KEY_FORMAT_TYPE, format);
 	ttlv_end(&w);
 	attrs_add_item(&m->attrs, buf_slice(&item));
+}
+
+static void add_digests(struct make *m)
+{
+	if (m->has_digest)
+		add_digest(m, m->digest, m->format);
+	if (m->has_raw_digest)
+		add_digest(m, m->raw_digest, KMIP_KEY_FORMAT_TYPE_RAW);
 }
 
 /* OpenSSL's: CTR_DRBG with AES-256, one for each thread. */
@@ -188,7 +204,7 @@ static void add_facts(struct make *m)
 	add_int_once(a, TAG_CRYPTOGRAPHIC_USAGE_MASK, (int32_t)m->usage);
 	add_enum_once(a, TAG_KEY_FORMAT_TYPE, m->format);
 	add_domain(a, m->curve);
-	add_digest(m);
+	add_digests(m);
 	add_rng(m);
 	add_secrecy(m);
 }

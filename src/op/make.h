@@ -19,8 +19,9 @@ struct make {
 	int32_t length;
 	const struct alg
 		*curve; /* whose Cryptographic Domain Parameters are added; or NULL */
-	bool has_digest;
-	uint8_t digest[32]; /* see make_digest() */
+	bool has_digest, has_raw_digest;
+	uint8_t digest[32];     /* see make_digest() */
+	uint8_t raw_digest[32]; /* see make_raw_digest() */
 	bool is_secret_by_default;
 	bool is_generated; /* by our random number generator */
 	bool is_foreign; /* it was made elsewhere, nobody knows when unless the client says it */
@@ -43,6 +44,8 @@ kf_err make_check(const struct op_call *call, struct make *m);
 
 /* SHA-256 of the key material, the certificate or the data: the Digest attribute. */
 void make_digest(struct make *m, struct slice bytes);
+/* Another one, of a key that came otherwise, in the format that is the default (KMIP 2.0, Digest). */
+void make_raw_digest(struct make *m, struct slice bytes);
 
 /* The server's random number generator, as an RNG Parameters structure. */
 void make_put_rng(struct ttlv_writer *w, enum ttlv_tag tag);

@@ -4,6 +4,7 @@
 #include "op/certificate.h"
 #include "op/key_file.h"
 #include "op/material.h"
+#include "op/secret.h"
 #include "op/template.h"
 #include "op/token_step.h"
 #include "op/transparent.h"
@@ -278,6 +279,16 @@ static kf_err settle(struct op_call *call)
 	return describe(t);
 }
 
+/* In 1.x the format that it was registered in is enough (TC-181, TC-DIGESTS-1). */
+static void add_raw_digest(const struct op_call *call, struct taking *t)
+{
+	struct slice bytes;
+
+	if (kmip_is_2(call->version) && t->object.block.is_transparent &&
+		kf_ok(secret_of(&t->object, &bytes)))
+		make_raw_digest(&t->make, bytes);
+}
+
 static kf_err complete(struct op_call *call)
 {
 	struct taking *t = taking_of(call);
@@ -285,7 +296,10 @@ static kf_err complete(struct op_call *call)
 	KF_TRY(settle(call));
 	if (is_asymmetric(t))
 		return check_asymmetric(call);
-	return t->object.type == OBJECT_SYMMETRIC_KEY ? check_symmetric(t) : KF_OK;
+	if (t->object.type != OBJECT_SYMMETRIC_KEY)
+		return KF_OK;
+	add_raw_digest(call, t);
+	return check_symmetric(t);
 }
 
 static enum op_next work(struct op_call *call)

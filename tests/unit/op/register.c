@@ -290,6 +290,8 @@ TEST(a_certificate_is_described)
 	OK(kf_ok(attributes(&w, &id)));
 	OK(attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_SUBJECT, 0, &it));
 	OK(attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_IDENTIFIER, 0, &it));
+	OK(attrs_find(it.value, TAG_CERTIFICATE_SERIAL_NUMBER, 0, &it));
+	OK(it.value.n > 2 && it.value.p[0] == 2 && it.value.p[1] == it.value.n - 2);
 	int32_t length = 0;
 	OK(attrs_get_int(buf_slice(&w.attrs), TAG_CERTIFICATE_LENGTH, &length));
 	EQ(length, der.n);

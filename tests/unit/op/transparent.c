@@ -123,6 +123,47 @@ TEST(a_symmetric_key_is_raw_or_transparent)
 	OK(kf_is(get_as(&w, &one, PKCS8, &a), KF_E_KEY_FORMAT));
 }
 
+/* As TC-DIGESTS-1 of 2.1 has it, and TC-181 of 1.2. */
+TEST(a_transparent_key_has_a_digest_of_its_bytes_too_in_2_0)
+{
+	WORLD(w);
+	static const char key[] =
+		"Key Material\n\tKey = Bytes 00001111222233334444555566667777"
+		"88889999aaaabbbbccccddddeeeeffff\n";
+	struct kmip_object o = { .type = OBJECT_SYMMETRIC_KEY,
+		.block = { .format = SYMMETRIC,
+			.algorithm = 3,
+			.length = 256,
+			.has_value = true,
+			.is_transparent = true } };
+	autobuf item = buf_new(1024);
+	struct ttlv_item first, raw, value;
+	uint32_t format = 0;
+	struct id id;
+	OK(kf_ok(ttlv_parse(slice_of(key), &item)));
+	o.block.material = buf_slice(&item);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put(&w, &o, 12, &id)));
+	OK(kf_ok(attributes(&w, &id)));
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_DIGEST), 2);
+	OK(attrs_find(buf_slice(&w.attrs), TAG_DIGEST, 0, &first));
+	OK(attrs_get_enum(first.value, TAG_KEY_FORMAT_TYPE, &format));
+	EQ(format, SYMMETRIC);
+	OK(attrs_find(first.value, TAG_DIGEST_VALUE, 0, &value));
+	EQ(value.value.p[0], 0x49);
+	OK(attrs_find(buf_slice(&w.attrs), TAG_DIGEST, 1, &raw));
+	OK(attrs_get_enum(raw.value, TAG_KEY_FORMAT_TYPE, &format));
+	EQ(format, KMIP_KEY_FORMAT_TYPE_RAW);
+	OK(attrs_find(raw.value, TAG_DIGEST_VALUE, 0, &value));
+	EQ(value.value.p[0], 0x6c);
+
+	w.version = KMIP_1_2;
+	OK(kf_ok(put(&w, &o, 12, &id)));
+	w.version = KMIP_2_1;
+	OK(kf_ok(attributes(&w, &id)));
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_DIGEST), 1);
+}
+
 static const char broken[] = "Key Material\n"
 			     "\tModulus = BigInteger 00000000000000ff\n"
 			     "\tPrivate Exponent = BigInteger 0000000000000003\n"
