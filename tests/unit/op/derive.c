@@ -529,6 +529,49 @@ TEST(a_key_encrypts_by_its_own_algorithm_alone)
 }
 
 /* The record is written between the two. */
+static kf_err create_3des(struct world *w, int32_t bits, struct id *ret)
+{
+	autobuf attrs = buf_new(1024);
+	struct create_response a;
+	attrs_add_enum(
+		&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, bits);
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	struct ttlv_writer q = question(w);
+	create_put_request(
+		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
+	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
+	struct ttlv_reader r = answer(w);
+	KF_TRY(create_get_response(&r, &a));
+	keep_id(&a.uid, ret);
+	return KF_OK;
+}
+
+TEST(a_3des_key_has_its_parity_bits_whoever_makes_it)
+{
+	static const struct {
+		int32_t bits;
+		size_t bytes;
+	} rows[] = { { 112, 16 }, { 128, 16 }, { 168, 24 }, { 192, 24 } };
+	WORLD(w);
+	struct id base, made;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_password(&w, "password", &base)));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		const struct wish wish = { .method = KMIP_DERIVATION_METHOD_HASH,
+			.base = &base,
+			.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256),
+			.algorithm = KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES,
+			.bits = rows[i].bits };
+		OK(kf_ok(derive(&w, &wish, &made)) && kf_ok(get(&w, &made, &a)));
+		EQ(a.object.block.material.n, rows[i].bytes);
+		OK(kf_ok(create_3des(&w, rows[i].bits, &made)) &&
+			kf_ok(get(&w, &made, &a)));
+		EQ(a.object.block.material.n, rows[i].bytes);
+	}
+}
+
 TEST(the_derived_key_is_named_before_the_work_begins)
 {
 	WORLD(w);
