@@ -26,6 +26,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BIN = os.environ.get("KEYFLEET_BIN", os.path.join(ROOT, "build", "bin"))
 LIB = os.environ.get("KEYFLEET_LIB", os.path.join(ROOT, "build", "lib"))
 TICK = os.sysconf("SC_CLK_TCK")
+SANITIZER_STATUS = 99  # as tools/test-tiers has it
 LISTEN_FD = 3  # sd_listen_fds(3); kept open here, for a child is given only what its parent has open
 
 
@@ -139,6 +140,14 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
+    def has_crashed(self):
+        """Or a sanitizer has found something, perhaps when it had nothing left to do but to end."""
+        return self.child.poll() in (SANITIZER_STATUS, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT)
+
+    def ending(self):
+        found = [line.strip() for line in open(self.log, errors="replace") if line.startswith("SUMMARY: ")]
+        return f"{self.name} ended with status {self.child.returncode}: {' | '.join(found) or self.tail()}"
+
     def kill(self):
         self.signal(signal.SIGKILL)
         self.child.wait()
@@ -160,7 +169,7 @@ class Lab:
     def __init__(self, name="keyfleet", keep=False):
         self.dir = tempfile.mkdtemp(prefix=name + "-")
         os.chmod(self.dir, 0o755)  # web servers give up root and still read their references
-        self.processes, self.keep = [], keep
+        self.processes, self.crashed, self.keep = [], [], keep
         self.web_ca_made = False
 
     def __enter__(self):
@@ -173,6 +182,7 @@ class Lab:
         for process in reversed(self.processes):
             with contextlib.suppress(Exception):
                 process.stop(5)
+        self.crashed += [p.ending() for p in self.processes if isinstance(p, Process) and p.has_crashed()]
         self.processes.clear()
         if not self.keep:
             shutil.rmtree(self.dir, ignore_errors=True)

@@ -51,4 +51,7 @@ def run(claims, lab):
                     if process.tail():
                         print(f"# {process.name}: {process.tail(6)}")
                 sys.stdout.flush()
+    for crash in getattr(lab, "crashed", ()):
+        bad += 1
+        print(f"# {crash}")
     sys.exit(1 if bad else 0)
