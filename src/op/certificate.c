@@ -287,6 +287,7 @@ static kf_err describe_x509(struct slice der, struct make *m)
 
 	KF_TRY(parse(der, &x));
 	note_key(m, x);
+	m->format = KMIP_KEY_FORMAT_TYPE_X_509;
 	struct description d = { attrs, &item };
 	add_wording(&d, &in_bytes, x);
 	add_wording(&d, &in_words, x);

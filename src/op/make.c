@@ -106,10 +106,10 @@ void make_digest(struct make *m, struct slice bytes)
 	m->has_digest = true;
 }
 
-void make_raw_digest(struct make *m, struct slice bytes)
+void make_default_digest(struct make *m, struct slice bytes, uint32_t format)
 {
-	hash(bytes, m->raw_digest);
-	m->has_raw_digest = true;
+	hash(bytes, m->default_digest);
+	m->default_format = format;
 }
 
 static void add_digest(struct make *m, const uint8_t digest[32], uint32_t format)
@@ -130,8 +130,8 @@ static void add_digests(struct make *m)
 {
 	if (m->has_digest)
 		add_digest(m, m->digest, m->format);
-	if (m->has_raw_digest)
-		add_digest(m, m->raw_digest, KMIP_KEY_FORMAT_TYPE_RAW);
+	if (m->default_format)
+		add_digest(m, m->default_digest, m->default_format);
 }
 
 /* OpenSSL's: CTR_DRBG with AES-256, one for each thread. */
@@ -156,12 +156,6 @@ static void add_rng(struct make *m)
 		make_put_rng(&w, TAG_RANDOM_NUMBER_GENERATOR);
 }
 
-static bool is_key(enum object_type type)
-{
-	return type == OBJECT_SYMMETRIC_KEY || type == OBJECT_PUBLIC_KEY ||
-	       type == OBJECT_PRIVATE_KEY || type == OBJECT_SPLIT_KEY;
-}
-
 static bool claim(struct slice attrs, uint32_t tag)
 {
 	bool v = false;
@@ -172,7 +166,7 @@ static void add_secrecy(struct make *m)
 {
 	struct buf *a = &m->attrs;
 
-	if (!is_key(m->type) && m->type != OBJECT_SECRET_DATA)
+	if (m->type == OBJECT_TEMPLATE)
 		return;
 	add_bool_once(a, TAG_SENSITIVE, m->is_secret_by_default);
 	add_bool_once(a, TAG_EXTRACTABLE, !m->is_secret_by_default);

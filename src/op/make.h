@@ -19,9 +19,10 @@ struct make {
 	int32_t length;
 	const struct alg
 		*curve; /* whose Cryptographic Domain Parameters are added; or NULL */
-	bool has_digest, has_raw_digest;
-	uint8_t digest[32];     /* see make_digest() */
-	uint8_t raw_digest[32]; /* see make_raw_digest() */
+	bool has_digest;
+	uint8_t digest[32];      /* see make_digest() */
+	uint32_t default_format; /* see make_default_digest(); 0: none */
+	uint8_t default_digest[32];
 	bool is_secret_by_default;
 	bool is_generated; /* by our random number generator */
 	bool is_foreign; /* it was made elsewhere, nobody knows when unless the client says it */
@@ -45,7 +46,7 @@ kf_err make_check(const struct op_call *call, struct make *m);
 /* SHA-256 of the key material, the certificate or the data: the Digest attribute. */
 void make_digest(struct make *m, struct slice bytes);
 /* Another one, of a key that came otherwise, in the format that is the default (KMIP 2.0, Digest). */
-void make_raw_digest(struct make *m, struct slice bytes);
+void make_default_digest(struct make *m, struct slice bytes, uint32_t format);
 
 /* The server's random number generator, as an RNG Parameters structure. */
 void make_put_rng(struct ttlv_writer *w, enum ttlv_tag tag);

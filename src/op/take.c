@@ -4,7 +4,6 @@
 #include "op/certificate.h"
 #include "op/key_file.h"
 #include "op/material.h"
-#include "op/secret.h"
 #include "op/template.h"
 #include "op/token_step.h"
 #include "op/transparent.h"
@@ -279,27 +278,39 @@ static kf_err settle(struct op_call *call)
 	return describe(t);
 }
 
-/* In 1.x the format that it was registered in is enough (TC-181, TC-DIGESTS-1). */
-static void add_raw_digest(const struct op_call *call, struct taking *t)
+/* A symmetric key's default format is Raw, that of RSA keys PKCS#1.  In 1.x the one that it was registered in is
+ * enough (TC-181, TC-182; 2.x: TC-DIGESTS-1, TC-IMPEXP-4). */
+static void add_default_digest(const struct op_call *call, struct taking *t)
 {
-	struct slice bytes;
+	struct kmip_object o = t->object;
+	autobuf bytes = buf_new(call->server->message_max);
+	const bool is_rsa =
+		is_asymmetric(t) && t->make.algorithm == KMIP_CRYPTOGRAPHIC_ALGORITHM_RSA;
+	const uint32_t format =
+		is_rsa ? KMIP_KEY_FORMAT_TYPE_PKCS_1 : KMIP_KEY_FORMAT_TYPE_RAW;
 
-	if (kmip_is_2(call->version) && t->object.block.is_transparent &&
-		kf_ok(secret_of(&t->object, &bytes)))
-		make_raw_digest(&t->make, bytes);
+	if (!kmip_is_2(call->version) || t->file || o.block.format == format ||
+		(!is_rsa && o.type != OBJECT_SYMMETRIC_KEY))
+		return;
+	if (kf_ok(material_convert(&o, format, said_alg(t), &bytes)))
+		make_default_digest(&t->make, buf_slice(&bytes), format);
+}
+
+static kf_err check(struct op_call *call)
+{
+	const struct taking *t = taking_of(call);
+
+	if (is_asymmetric(t))
+		return check_asymmetric(call);
+	return t->object.type == OBJECT_SYMMETRIC_KEY ? check_symmetric(t) : KF_OK;
 }
 
 static kf_err complete(struct op_call *call)
 {
-	struct taking *t = taking_of(call);
-
 	KF_TRY(settle(call));
-	if (is_asymmetric(t))
-		return check_asymmetric(call);
-	if (t->object.type != OBJECT_SYMMETRIC_KEY)
-		return KF_OK;
-	add_raw_digest(call, t);
-	return check_symmetric(t);
+	KF_TRY(check(call));
+	add_default_digest(call, taking_of(call));
+	return KF_OK;
 }
 
 static enum op_next work(struct op_call *call)

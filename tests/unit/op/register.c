@@ -126,6 +126,34 @@ TEST(private_keys_of_every_format_come_back_as_they_came_and_sign)
 	}
 }
 
+TEST(an_rsa_key_has_a_digest_of_its_pkcs1_form_in_2_0)
+{
+	READY(w, p);
+	struct id one, two;
+	struct ttlv_item first, second;
+	uint32_t format = 0;
+	autobuf pkcs1 = buf_new(PKCS8_MAX);
+	struct wish wish = { .type = OBJECT_PRIVATE_KEY,
+		.usage = 1,
+		.block = block(KEY_PKCS8, 4, 2048, buf_slice(&p.rsa.pkcs8)) };
+	OK(kf_ok(private_to_format(buf_slice(&p.rsa.pkcs8), KEY_PKCS1, &pkcs1)));
+	OK(kf_ok(put(&w, &wish, &one)));
+	wish.block = block(KEY_PKCS1, 4, 2048, buf_slice(&pkcs1));
+	OK(kf_ok(put(&w, &wish, &two)));
+
+	OK(kf_ok(attributes(&w, &two)));
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_DIGEST), 1);
+	autobuf same = buf_new(1024);
+	OK(attrs_find(buf_slice(&w.attrs), TAG_DIGEST, 0, &first));
+	buf_add_slice(&same, first.whole);
+	OK(kf_ok(attributes(&w, &one)));
+	EQ(attrs_count(buf_slice(&w.attrs), TAG_DIGEST), 2);
+	OK(attrs_find(buf_slice(&w.attrs), TAG_DIGEST, 1, &second));
+	OK(attrs_get_enum(second.value, TAG_KEY_FORMAT_TYPE, &format));
+	EQ(format, KMIP_KEY_FORMAT_TYPE_PKCS_1);
+	OK(slice_eq(second.whole, buf_slice(&same)));
+}
+
 TEST(an_imported_key_says_its_curve_where_a_length_would_name_another)
 {
 	READY(w, p);
@@ -290,6 +318,12 @@ TEST(a_certificate_is_described)
 	OK(kf_ok(attributes(&w, &id)));
 	OK(attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_SUBJECT, 0, &it));
 	OK(attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_IDENTIFIER, 0, &it));
+	uint32_t format = 0;
+	bool is_sensitive = true;
+	OK(attrs_get_enum(buf_slice(&w.attrs), TAG_KEY_FORMAT_TYPE, &format));
+	EQ(format, KMIP_KEY_FORMAT_TYPE_X_509);
+	OK(attrs_get_bool(buf_slice(&w.attrs), TAG_SENSITIVE, &is_sensitive) &&
+		!is_sensitive);
 	OK(attrs_find(it.value, TAG_CERTIFICATE_SERIAL_NUMBER, 0, &it));
 	OK(it.value.n > 2 && it.value.p[0] == 2 && it.value.p[1] == it.value.n - 2);
 	int32_t length = 0;
