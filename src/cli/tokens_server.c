@@ -296,19 +296,7 @@ kf_err server_adopt(struct tokens *t, const struct key_line *key,
 	return tell_holders(t, wish, ret_id, ret);
 }
 
-/* Two sets: of both halves, and of the private one.  A curve that is not the first of its length is said. */
-static void put_curve(const struct alg *alg, struct buf *set)
-{
-	autobuf item = buf_new(64);
-	struct ttlv_writer w = ttlv_write(&item, 0);
-	if (!alg->kmip_curve)
-		return;
-	ttlv_begin(&w, TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
-	ttlv_put_enum(&w, TAG_RECOMMENDED_CURVE, alg->kmip_curve);
-	ttlv_end(&w);
-	attrs_add_item(set, buf_slice(&item));
-}
-
+/* Two sets: of both halves, and of the private one. */
 static void put_place(
 	const struct tokens *t, const struct key_wish *wish, struct buf *private)
 {
@@ -332,7 +320,7 @@ static kf_err put_attributes(const struct tokens *t, const struct key_wish *wish
 	snprintf(public_name, sizeof(public_name), "%s.pub", wish->name);
 	attrs_add_enum(&sets[0], TAG_CRYPTOGRAPHIC_ALGORITHM, wish->alg->kmip_algorithm);
 	attrs_add_int(&sets[0], TAG_CRYPTOGRAPHIC_LENGTH, (int32_t)wish->alg->bits);
-	put_curve(wish->alg, &sets[0]);
+	attrs_add_curve(&sets[0], wish->alg->kmip_curve);
 	if (!wish->is_inactive)
 		attrs_add_date(&sets[0], TAG_ACTIVATION_DATE, clock_wall_s() - 1);
 	attrs_add_name(&sets[1], slice_of(wish->name));

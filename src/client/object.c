@@ -218,6 +218,7 @@ static void fill_sets(struct pair_sets *s, const kf_new_object *q, const struct 
 		buf_new(ATTRS_MAX) };
 	attrs_add_enum(&s->common, TAG_CRYPTOGRAPHIC_ALGORITHM, alg->kmip_algorithm);
 	attrs_add_int(&s->common, TAG_CRYPTOGRAPHIC_LENGTH, (int32_t)alg->bits);
+	attrs_add_curve(&s->common, alg->kmip_curve);
 	if (q->is_active)
 		attrs_add_date(&s->common, TAG_ACTIVATION_DATE, time(NULL) - 1);
 	uint32_t usage = usage_of(q, KF_PRIVATE_KEY);

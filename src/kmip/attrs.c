@@ -210,6 +210,16 @@ void attrs_add_link(struct buf *set, uint32_t link_type, struct slice uid)
 	ttlv_end(&w);
 }
 
+void attrs_add_curve(struct buf *set, uint32_t recommended_curve)
+{
+	struct ttlv_writer w = ttlv_write(set, 0);
+	if (!recommended_curve)
+		return;
+	ttlv_begin(&w, TAG_CRYPTOGRAPHIC_DOMAIN_PARAMETERS);
+	ttlv_put_enum(&w, TAG_RECOMMENDED_CURVE, recommended_curve);
+	ttlv_end(&w);
+}
+
 void attrs_add_vendor_text(
 	struct buf *set, struct slice vendor, struct slice name, struct slice value)
 {

@@ -103,6 +103,8 @@ void attrs_add_date(struct buf *set, uint32_t tag, int64_t v);
 void attrs_add_text(struct buf *set, uint32_t tag, struct slice v);
 void attrs_add_name(struct buf *set, struct slice name);
 void attrs_add_link(struct buf *set, uint32_t link_type, struct slice uid);
+/* Of a pair that is asked for: its length alone means the first curve that has it.  0: none, which adds nothing. */
+void attrs_add_curve(struct buf *set, uint32_t recommended_curve);
 /* A vendor attribute whose value is text. */
 void attrs_add_vendor_text(
 	struct buf *set, struct slice vendor, struct slice name, struct slice value);

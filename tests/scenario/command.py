@@ -127,6 +127,21 @@ def claim_codes_hashes_and_random_bytes_are_json_too(lab):
     expect(told["bytes"] == "24" and len(bytes.fromhex(told["random"])) == 24, told)
 
 
+def claim_a_pair_is_on_the_curve_that_was_asked_for(lab):
+    curves = ["prime256v1", "secp384r1", "secp521r1", "brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1", "secp256k1"]
+
+    def curve_of(name):
+        request = lab.write("curve.csr", lab.ok("key", "csr", name, "--names", "www.example"))
+        return re.search(r"ASN1 OID: (\S+)", lab.server.lab.run(["openssl", "req", "-noout", "-text", "-in", request]).stdout)[1]
+
+    for curve in curves:
+        lab.ok("key", "create", "on-" + curve, "--type", curve)
+        expect(curve_of("on-" + curve) == curve, f"{curve}: {curve_of('on-' + curve)}")
+    lab.ok("key", "create", "on-edwards", "--type", "ed25519")
+    lab.ok("key", "rotate", "on-brainpoolP256r1")
+    expect(curve_of("on-brainpoolP256r1-2") == "brainpoolP256r1", "another curve after the rotation")
+
+
 def claim_attributes_of_a_key_are_changed_by_name(lab):
     lab.ok("key", "create", "set-me")
     lab.ok("key", "set", "set-me", "Contact-Information=ops", "object-group=web", "object-group=old", "x-rack=7",
