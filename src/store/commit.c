@@ -22,6 +22,7 @@
 
 #define MS_NS UINT64_C(1000000)
 enum {
+	CAREFUL_MS = 1000,
 	CONNECT_MS = 2000,
 	DELAY_MS = 200,
 	FORGET_MS = 60000,
@@ -297,10 +298,11 @@ static void note_failure(struct store *s, kf_err err)
 	recover(s, err);
 }
 
-/* Those whose records are there go first.  What roused us while we waited may have been about any gate. */
+/* Those whose records are there go first; on a disk this slow, for a while.  What roused us while we waited may have
+ * been about any gate. */
 static void give_way(struct store *s, kf_err why)
 {
-	s->is_careful = true;
+	s->careful_ns = after_ms(CAREFUL_MS);
 	recover(s, why);
 	if (s->db)
 		s->retry_ns = 0;

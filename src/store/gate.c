@@ -29,10 +29,7 @@ void gate_queue(struct store *s, struct change *c)
 static void ask(struct store *s, struct change *c)
 {
 	switch (c->gate(c)) {
-	case GATE_OPEN:
-		changes_append(&s->waiting, c);
-		s->is_careful = false;
-		return;
+	case GATE_OPEN: changes_append(&s->waiting, c); return;
 	case GATE_SHUT: changes_append(&s->gated, c); return;
 	case GATE_BARRED: break;
 	}
@@ -56,7 +53,8 @@ void gate_open_all(struct store *s)
 /* Others wait for a shared store's transactions. */
 bool gate_runs_ahead(const struct store *s)
 {
-	return s->gated.first && !s->driver->is_shared && !s->is_careful;
+	return s->gated.first && !s->driver->is_shared &&
+	       clock_monotonic_ns() >= s->careful_ns;
 }
 
 /* What comes meanwhile is made ready. */

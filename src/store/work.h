@@ -72,7 +72,8 @@ struct store {
 	struct map quota; /* client -> struct quota */
 	uint8_t writer[WRITER_SIZE], nonce[WRITER_SIZE];
 	struct changes gated; /* may not be committed yet */
-	bool is_careful;      /* takes none of those before their records are there */
+	uint64_t
+		careful_ns; /* until then none of those is taken before its record is there */
 	struct changes waiting;
 	struct item group[GROUP_MAX];
 	size_t grouped;

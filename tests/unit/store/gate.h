@@ -202,3 +202,21 @@ TEST(no_gate_that_opens_is_missed)
 	EQ(catalog_count(store_catalog(f.store)), 50 * GATES);
 	fixture_close(&f);
 }
+
+/* Its transaction would be filled and given up for each group. */
+TEST(a_slow_log_is_not_run_ahead_of_again_and_again)
+{
+	struct fixture f = { .conf = { .poll_ms = 60000, .deadline_ms = 60000 } };
+	OK(kf_ok(fixture_open(&f, fresh_location(), KEY_A)));
+	for (int i = 0; i < 4; i++) {
+		struct gated g;
+		char id[8];
+		snprintf(id, sizeof(id), "s%d", i);
+		OK(submit_gated(f.store, &g, id));
+		usleep(LATE_US); /* longer than the store waits with a transaction */
+		set_gate(f.store, &g, GATE_OPEN);
+		OK(kf_ok(outcome(&g)));
+		OK(i == 0 || atomic_load(&g.asked) <= 3);
+	}
+	fixture_close(&f);
+}
