@@ -506,8 +506,11 @@ static bool commits_wait(void)
 	PGconn *conn = PQconnectdb(conninfo);
 	PGcancel *cancel = PQgetCancel(conn);
 	struct pollfd answer = { .fd = PQsocket(conn), .events = POLLIN };
-	bool is_waiting = PQsendQuery(conn, "create table w(); drop table w") &&
-			  poll(&answer, 1, 500) == 0;
+	bool is_sent = PQsendQuery(conn, "create table w(); drop table w");
+	while (is_sent && poll(&answer, 1, 10) == 0 &&
+		sql_has_no("select 1 from pg_stat_activity where wait_event='SyncRep'"))
+		;
+	bool is_waiting = is_sent && poll(&answer, 1, 0) == 0;
 	if (is_waiting)
 		(void)PQcancel(cancel, why, sizeof(why));
 	PQfreeCancel(cancel);
