@@ -381,6 +381,8 @@ TEST(a_label_that_fits_two_tokens_selects_neither)
 	EQ(n, 2);
 	EQ(fakes[0].logins + fakes[1].logins, 0);
 	EQ(status_of(2).state, POOL_TOKEN_SERVING);
+	/* Before that one may still wait for the other's label, and is then never closed. */
+	OK(FAKE_UNTIL(fakes[0].closes == 1 && fakes[1].closes == 1));
 
 	pull(1);
 	OK(SERVING(0));
