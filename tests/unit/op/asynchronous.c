@@ -128,12 +128,8 @@ TEST(what_was_made_is_told_though_nothing_more_may_be)
 	struct later l;
 	autobuf attrs = buf_new(4096);
 	OK(kf_ok(let_alice_create(&w)));
-	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 256);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
-	struct ttlv_writer q = question(&w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
+	add_symmetric(&attrs, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 256);
+	put_create(&w, OBJECT_SYMMETRIC_KEY, buf_slice(&attrs));
 	OK(kf_ok(later(&w, KMIP_OPERATION_CREATE, &l)));
 	OK(kf_ok(drop_grants(&w)));
 	OK(kf_ok(poll(&w, &l)));

@@ -239,15 +239,11 @@ static kf_err register_with(struct world *w, const char *name)
 static kf_err create_with(struct world *w, const char *name)
 {
 	autobuf attrs = buf_new(1024);
-	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	struct id made;
+	add_symmetric(&attrs, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 128);
 	attrs_add_vendor_text(
 		&attrs, slice_of(TOKEN_ATTRIBUTE_VENDOR), slice_of(name), slice_of("x"));
-	struct ttlv_writer q = question(w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
-	return ask(w, KMIP_OPERATION_CREATE);
+	return create_object(w, OBJECT_SYMMETRIC_KEY, buf_slice(&attrs), &made);
 }
 
 static kf_err create_pair_with(struct world *w, const char *name)

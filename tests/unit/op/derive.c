@@ -532,19 +532,8 @@ TEST(a_key_encrypts_by_its_own_algorithm_alone)
 static kf_err create_3des(struct world *w, int32_t bits, struct id *ret)
 {
 	autobuf attrs = buf_new(1024);
-	struct create_response a;
-	attrs_add_enum(
-		&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, bits);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
-	struct ttlv_writer q = question(w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
-	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
-	struct ttlv_reader r = answer(w);
-	KF_TRY(create_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	add_symmetric(&attrs, KMIP_CRYPTOGRAPHIC_ALGORITHM_3DES, bits);
+	return create_object(w, OBJECT_SYMMETRIC_KEY, buf_slice(&attrs), ret);
 }
 
 TEST(a_3des_key_has_its_parity_bits_whoever_makes_it)

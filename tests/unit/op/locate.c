@@ -220,19 +220,9 @@ static const char *default_of(struct world *w, struct id *ret)
 static kf_err create_in_group(struct world *w, const char *group, struct id *ret)
 {
 	autobuf attrs = buf_new(1024);
-	struct create_response a;
-	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	add_symmetric(&attrs, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 128);
 	attrs_add_text(&attrs, TAG_OBJECT_GROUP, slice_of(group));
-	struct ttlv_writer q = question(w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
-	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
-	struct ttlv_reader r = answer(w);
-	KF_TRY(create_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return create_object(w, OBJECT_SYMMETRIC_KEY, buf_slice(&attrs), ret);
 }
 
 TEST(the_default_object_of_a_group_is_the_oldest_that_is_fresh)

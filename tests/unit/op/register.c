@@ -670,22 +670,12 @@ TEST(the_random_number_generator_of_a_registered_key_is_what_its_owner_says)
 static kf_err create_data(struct world *w, int32_t bits, const char *pool, struct id *ret)
 {
 	autobuf attrs = buf_new(4096);
-	struct create_response a;
 	if (bits)
 		attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, bits);
 	if (pool)
 		attrs_add_vendor_text(&attrs, slice_of(TOKEN_ATTRIBUTE_VENDOR),
 			slice_of(TOKEN_ATTRIBUTE_POOL), slice_of(pool));
-	struct ttlv_writer q = question(w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SECRET_DATA, buf_slice(&attrs) });
-	KF_TRY(ttlv_written(&q));
-	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
-	struct ttlv_reader r = answer(w);
-	KF_TRY(create_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return a.object_type == OBJECT_SECRET_DATA ? KF_OK
-						   : kf_fail(INVALID_FIELD, "type");
+	return create_object(w, OBJECT_SECRET_DATA, buf_slice(&attrs), ret);
 }
 
 TEST(secret_data_is_created_from_2_0_on)

@@ -43,24 +43,14 @@ static kf_err create_dated(
 	static const uint32_t tags[] = { TAG_ACTIVATION_DATE, TAG_PROCESS_START_DATE,
 		TAG_PROTECT_STOP_DATE, TAG_DEACTIVATION_DATE };
 	autobuf attrs = buf_new(4096);
-	struct create_response a;
-	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	add_symmetric(&attrs, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 128);
 	attrs_add_name(&attrs, slice_of(name));
 	attrs_add_text(&attrs, TAG_OBJECT_GROUP, slice_of("backup"));
 	attrs_add_vendor_text(&attrs, slice_of("x"), slice_of("room"), slice_of("12"));
 	for (int i = 0; i < 4; i++)
 		if (dates[i])
 			attrs_add_date(&attrs, tags[i], dates[i]);
-	struct ttlv_writer q = question(w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
-	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
-	struct ttlv_reader r = answer(w);
-	KF_TRY(create_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return create_object(w, OBJECT_SYMMETRIC_KEY, buf_slice(&attrs), ret);
 }
 
 static bool links_to(
@@ -174,22 +164,13 @@ TEST(a_lease_ends_with_the_rotation_and_a_copy_in_software_is_the_old_key_s)
 {
 	struct id old, new;
 	autobuf attrs = buf_new(4096);
-	struct create_response a;
 	const struct slice ours = slice_of(TOKEN_ATTRIBUTE_VENDOR);
 	WORLD(w);
 	OK(kf_ok(let_alice_create(&w)));
-	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 128);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+	add_symmetric(&attrs, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 128);
 	attrs_add_vendor_text(
 		&attrs, ours, slice_of(TOKEN_ATTRIBUTE_COPIES), slice_of("1"));
-	struct ttlv_writer q = question(&w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
-	OK(kf_ok(ask(&w, KMIP_OPERATION_CREATE)));
-	struct ttlv_reader r = answer(&w);
-	OK(kf_ok(create_get_response(&r, &a)));
-	keep_id(&a.uid, &old);
+	OK(kf_ok(create_object(&w, OBJECT_SYMMETRIC_KEY, buf_slice(&attrs), &old)));
 	buf_clear(&attrs);
 	attrs_add_vendor_text(
 		&attrs, ours, slice_of(TOKEN_ATTRIBUTE_OVERFLOW), slice_of("software"));

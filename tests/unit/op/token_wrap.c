@@ -178,15 +178,7 @@ static kf_err make_kek(struct world *w, const struct wish *k, struct id *ret)
 		&attrs, vendor, slice_of(TOKEN_ATTRIBUTE_POOL), slice_of("pool"));
 	attrs_add_vendor_text(
 		&attrs, vendor, slice_of(TOKEN_ATTRIBUTE_COPIES), slice_of("1"));
-	struct ttlv_writer q = question(w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
-	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
-	struct create_response a;
-	struct ttlv_reader r = answer(w);
-	KF_TRY(create_get_response(&r, &a));
-	keep_id(&a.uid, ret);
-	return KF_OK;
+	return create_object(w, OBJECT_SYMMETRIC_KEY, buf_slice(&attrs), ret);
 }
 
 static const struct wish wraps = { .usage = USAGE_WRAP | USAGE_UNWRAP };

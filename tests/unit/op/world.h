@@ -377,25 +377,42 @@ static kf_err create_p256(struct world *w, const char *name, struct pair *ret)
 		ret);
 }
 
-static kf_err create_aes(struct world *w, const char *name, struct id *ret)
+/* Create is asked next. */
+static void put_create(struct world *w, enum object_type type, struct slice attributes)
 {
-	autobuf attrs = buf_new(4096);
-
-	attrs_add_enum(&attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, 3);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_LENGTH, 256);
-	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
-	if (name)
-		attrs_add_name(&attrs, slice_of(name));
 	struct ttlv_writer q = question(w);
-	create_put_request(
-		&q, &(struct create_request){ OBJECT_SYMMETRIC_KEY, buf_slice(&attrs) });
-	KF_TRY(ttlv_written(&q));
+	create_put_request(&q, &(struct create_request){ type, attributes });
+}
+
+static kf_err create_object(
+	struct world *w, enum object_type type, struct slice attributes, struct id *ret)
+{
+	put_create(w, type, attributes);
+	KF_TRY(buf_err(&w->question));
 	KF_TRY(ask(w, KMIP_OPERATION_CREATE));
 	struct create_response a;
 	struct ttlv_reader r = answer(w);
 	KF_TRY(create_get_response(&r, &a));
 	keep_id(&a.uid, ret);
-	return KF_OK;
+	return a.object_type == type ? KF_OK : kf_fail(INVALID_FIELD, "type");
+}
+
+/* What a key for data is asked for with. */
+static void add_symmetric(struct buf *attrs, uint32_t algorithm, int32_t bits)
+{
+	attrs_add_enum(attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, algorithm);
+	attrs_add_int(attrs, TAG_CRYPTOGRAPHIC_LENGTH, bits);
+	attrs_add_int(attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+}
+
+static kf_err create_aes(struct world *w, const char *name, struct id *ret)
+{
+	autobuf attrs = buf_new(4096);
+
+	add_symmetric(&attrs, KMIP_CRYPTOGRAPHIC_ALGORITHM_AES, 256);
+	if (name)
+		attrs_add_name(&attrs, slice_of(name));
+	return create_object(w, OBJECT_SYMMETRIC_KEY, buf_slice(&attrs), ret);
 }
 
 static kf_err activate(struct world *w, const struct id *id)
@@ -614,6 +631,9 @@ static kf_err let_alice_create(struct world *w)
 __attribute__((unused)) static void world_helpers(void)
 {
 	(void)create_p256;
+	(void)put_create;
+	(void)create_object;
+	(void)add_symmetric;
 	(void)create_aes;
 	(void)activate;
 	(void)revoke;
