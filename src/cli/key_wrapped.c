@@ -4,14 +4,13 @@
 #include "base/conf.h"
 #include "cli/call.h"
 #include "cli/key_usage.h"
+#include "crypt/uuid.h"
 #include "kmip/attrs.h"
 #include "kmip/import.h"
 #include "kmip/key_wrapping.h"
-#include <openssl/rand.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { WRAPPED_MAX = 64 << 10, UUID_TEXT = 37 };
+enum { WRAPPED_MAX = 64 << 10 };
 
 kf_err key_wrap_mode(const struct cli *c, const char *text, struct key_wrap_mode *ret)
 {
@@ -108,29 +107,15 @@ static kf_err put_wrapping(const struct importing *i, struct slice iv, struct bu
 	return ttlv_written(&w);
 }
 
-/* Import has the client choose: a random UUID. */
-static kf_err new_id(char ret[UUID_TEXT])
-{
-	uint8_t b[16];
-	if (RAND_bytes(b, sizeof(b)) != 1)
-		return kf_fail(CRYPTO, "random numbers");
-	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
-	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-	for (size_t i = 0, at = 0; i < sizeof(b); i++) {
-		const bool has_dash = i == 4 || i == 6 || i == 8 || i == 10;
-		at += (size_t)snprintf(
-			ret + at, UUID_TEXT - at, "%s%02x", has_dash ? "-" : "", b[i]);
-	}
-	return KF_OK;
-}
-
 /* Register would keep what it cannot unwrap. */
 static kf_err put_request(const struct importing *i, struct ttlv_writer *w)
 {
 	const size_t iv_n = i->mode.iv_size;
 	autobuf set = buf_new(4096), how = buf_new(4096);
 	char id[UUID_TEXT];
-	KF_TRY(new_id(id));
+	/* Import has the client choose.  By chance alone: this host's clock is nothing to the servers, whose own ids
+	 * are in the order of theirs. */
+	KF_TRY(uuid_random(id));
 	KF_TRY(put_attributes(i, &set));
 	KF_TRY(put_wrapping(i, (struct slice){ i->file.p, iv_n }, &how));
 	const struct import_request q = {
