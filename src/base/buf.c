@@ -130,6 +130,12 @@ void buf_set_u32(struct buf *b, size_t at, uint32_t v)
 	put32(b->p + at, v);
 }
 
+void buf_fail(struct buf *b, kf_err err)
+{
+	if (kf_ok(b->err))
+		b->err = err;
+}
+
 kf_err buf_err(const struct buf *b) { return b->err; }
 struct slice buf_slice(const struct buf *b) { return (struct slice){ b->p, b->n }; }
 

@@ -57,5 +57,7 @@ void buf_add_u8(struct buf *b, uint8_t v);
 void buf_add_u32(struct buf *b, uint32_t v);
 void buf_add_u64(struct buf *b, uint64_t v);
 void buf_set_u32(struct buf *b, size_t at, uint32_t v);
+/* The caller's own finding; the first one stays. */
+void buf_fail(struct buf *b, kf_err err);
 kf_err buf_err(const struct buf *b);
 struct slice buf_slice(const struct buf *b);

@@ -5,6 +5,13 @@
 #include <openssl/encoder.h>
 #include <string.h>
 
+void ossl_forgive(struct buf *b)
+{
+	for (unsigned long e = ERR_get_error(); e; e = ERR_get_error())
+		if (ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
+			buf_fail(b, kf_fail(NOMEM, "OpenSSL"));
+}
+
 static void add_text(OSSL_PARAM **p, const char *key, char *into, const char *text)
 {
 	strcpy(into, text);

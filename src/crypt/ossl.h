@@ -14,6 +14,9 @@
 
 #define ossl_fail(code, text) (ERR_clear_error(), kf_fail(code, text))
 
+/* What cannot be read says nothing and leaves nothing in the queue; that memory ran out is the error of `b`. */
+void ossl_forgive(struct buf *b);
+
 #define OSSL_FREEP(name, type, fn)                                                       \
 	static inline void name(type **p) { fn(*p); }
 OSSL_FREEP(ossl_pkey_freep, EVP_PKEY, EVP_PKEY_free)

@@ -127,8 +127,9 @@ kf_err kmip_object_parse(struct slice item, struct kmip_object *ret)
 /* Objects whose fields we do not read leave as they came, if the version knows all of them. */
 static void put_as_stored(struct ttlv_writer *w, const struct kmip_object *o)
 {
-	if (w->version && !ttlv_fits(o->item, w->version) && kf_ok(w->out->err))
-		w->out->err = kf_fail(INVALID_FIELD, "object is too new for the version");
+	if (w->version && !ttlv_fits(o->item, w->version))
+		buf_fail(w->out,
+			kf_fail(INVALID_FIELD, "object is too new for the version"));
 	ttlv_put_items(w, o->item);
 }
 
@@ -141,8 +142,8 @@ static void put_template(struct ttlv_writer *w, const struct kmip_object *o)
 	ttlv_get_content(&r, TAG_TEMPLATE, &content);
 	struct ttlv_reader inner = ttlv_read_as(content, KMIP_1_4, true);
 	attrs_get_list(&inner, &set);
-	if ((!ttlv_ok(&r) || !ttlv_ok(&inner)) && kf_ok(w->out->err))
-		w->out->err = kf_fail(INTERNAL, "a template without its content");
+	if (!ttlv_ok(&r) || !ttlv_ok(&inner))
+		buf_fail(w->out, kf_fail(INTERNAL, "a template without its content"));
 	ttlv_begin(w, TAG_TEMPLATE);
 	attrs_put_list(w, buf_slice(&set));
 	ttlv_end(w);

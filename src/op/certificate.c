@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/certificate.h"
+#include "crypt/ossl.h"
 #include "op/certificate_name.h"
 #include "ttlv/utf8.h"
-#include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 
 enum { REQUEST_MAX = 65536 };
 
-static void x509_freep(X509 **x) { X509_free(*x); }
-static void request_freep(X509_REQ **r) { X509_REQ_free(*r); }
 static void names_freep(GENERAL_NAMES **n) { GENERAL_NAMES_free(*n); }
 
-static kf_err parse(struct slice der, X509 **ret)
+static kf_err parse(struct slice der, struct buf *item, X509 **ret)
 {
 	const unsigned char *p = der.p;
-	CLEANUP(x509_freep) X509 *x = d2i_X509(NULL, &p, (long)der.n);
+	CLEANUP(ossl_x509_freep) X509 *x = d2i_X509(NULL, &p, (long)der.n);
 
-	ERR_clear_error();
+	ossl_forgive(item);
+	KF_TRY(buf_err(item));
 	if (!x || p != der.p + der.n)
 		return kf_fail(INVALID_FIELD, "not one X.509 certificate");
 	*ret = x;
@@ -57,6 +55,8 @@ static void put_name(struct ttlv_writer *w, enum ttlv_tag tag, const X509_NAME *
 	size_t n = 0;
 	if (X509_NAME_get0_der(name, &der, &n))
 		ttlv_put_bytes(w, tag, (struct slice){ der, n });
+	else
+		buf_fail(w->out, ossl_fail(NOMEM, "a name's DER"));
 }
 
 /* A DER INTEGER, as the names are DER (TC-ECC-3). */
@@ -64,9 +64,12 @@ static void put_serial(struct ttlv_writer *w, const ASN1_INTEGER *serial)
 {
 	unsigned char *der = NULL;
 	const int n = i2d_ASN1_INTEGER(serial, &der);
-	if (n > 0)
-		ttlv_put_bytes(w, TAG_CERTIFICATE_SERIAL_NUMBER,
-			(struct slice){ der, (size_t)n });
+	if (n <= 0) {
+		buf_fail(w->out, ossl_fail(NOMEM, "the serial number's DER"));
+		return;
+	}
+	ttlv_put_bytes(
+		w, TAG_CERTIFICATE_SERIAL_NUMBER, (struct slice){ der, (size_t)n });
 	OPENSSL_free(der);
 }
 
@@ -90,6 +93,7 @@ static void put_serial_words(struct ttlv_writer *w, const ASN1_INTEGER *serial)
 	autobuf hex = buf_new(2 * n + 1);
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&hex, "%02X", p[i]);
+	buf_fail(w->out, buf_err(&hex));
 	ttlv_put_text(w, TAG_SERIAL_NUMBER, buf_slice(&hex));
 }
 
@@ -105,9 +109,12 @@ static const struct wording in_words = {
 	.put_serial = put_serial_words,
 };
 
+/* An item that failed stays as it is: nothing comes after it, and the caller is told. */
 static void end_item(struct description *d, struct ttlv_writer *w)
 {
 	ttlv_end(w);
+	if (!kf_ok(buf_err(d->item)))
+		return;
 	attrs_set_item(d->attrs, buf_slice(d->item));
 	buf_clear(d->item);
 }
@@ -133,18 +140,18 @@ static void add_party(struct description *d, const struct wording *words,
 }
 
 /* Two such extensions, or one that cannot be read, name nobody. */
-static GENERAL_NAMES *alternatives(const X509 *x, int nid)
+static GENERAL_NAMES *alternatives(const struct description *d, const X509 *x, int nid)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(x, nid, NULL, NULL);
-	ERR_clear_error();
+	ossl_forgive(d->item);
 	return names;
 }
 
 static void add_wording(struct description *d, const struct wording *words, const X509 *x)
 {
 	CLEANUP(names_freep)
-	GENERAL_NAMES *subject = alternatives(x, NID_subject_alt_name),
-		      *issuer = alternatives(x, NID_issuer_alt_name);
+	GENERAL_NAMES *subject = alternatives(d, x, NID_subject_alt_name),
+		      *issuer = alternatives(d, x, NID_issuer_alt_name);
 
 	add_identifier(d, words, x);
 	add_party(d, words, &words->subject,
@@ -202,7 +209,7 @@ static void add_part(struct buf *attrs, uint32_t tag, const X509_NAME_ENTRY *ent
 		attrs_add_text(attrs, tag, (struct slice){ text, (size_t)n });
 	}
 	OPENSSL_free(text);
-	ERR_clear_error();
+	ossl_forgive(attrs);
 }
 
 static void add_parts(struct buf *attrs, const X509_NAME *name, bool is_subject)
@@ -275,17 +282,17 @@ static void note_key(struct make *m, const X509 *x)
 		m->algorithm = key_algorithm(key);
 		m->length = EVP_PKEY_get_bits(key);
 	}
-	ERR_clear_error();
+	ossl_forgive(&m->attrs);
 }
 
 static kf_err describe_x509(struct slice der, struct make *m)
 {
 	/* Names in words have escapes; the shortest alternative names become five times as long. */
 	autobuf item = buf_new(8 * der.n + 256);
-	CLEANUP(x509_freep) X509 *x = NULL;
+	CLEANUP(ossl_x509_freep) X509 *x = NULL;
 	struct buf *attrs = &m->attrs;
 
-	KF_TRY(parse(der, &x));
+	KF_TRY(parse(der, &item, &x));
 	note_key(m, x);
 	m->format = KMIP_KEY_FORMAT_TYPE_X_509;
 	struct description d = { attrs, &item };
@@ -294,7 +301,8 @@ static kf_err describe_x509(struct slice der, struct make *m)
 	add_parts(attrs, X509_get_subject_name(x), true);
 	add_parts(attrs, X509_get_issuer_name(x), false);
 	add_signature_algorithm(attrs, x);
-	return buf_err(&item);
+	KF_TRY(buf_err(&item));
+	return buf_err(attrs);
 }
 
 kf_err certificate_describe(const struct kmip_object *o, struct make *m)
@@ -328,7 +336,7 @@ static void add_requested(struct description *d, X509_REQ *request)
 	GENERAL_NAMES *names = X509V3_get_d2i(list, NID_subject_alt_name, NULL, NULL);
 
 	sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
-	ERR_clear_error();
+	ossl_forgive(d->item);
 	add_party(d, &in_bytes, &in_bytes.subject,
 		&(struct party){ X509_REQ_get_subject_name(request), names });
 }
@@ -339,13 +347,15 @@ static kf_err describe_pkcs10(const struct kmip_object *o, struct buf *attrs)
 	if (!o->value.n || o->value.n > REQUEST_MAX)
 		return kf_fail(
 			INVALID_FIELD, "a certificate request has 1 to 65536 bytes");
-	CLEANUP(request_freep) X509_REQ *request = parse_request(o);
-	ERR_clear_error();
+	CLEANUP(ossl_x509_req_freep) X509_REQ *request = parse_request(o);
+	ossl_forgive(&item);
+	KF_TRY(buf_err(&item));
 	if (!request)
 		return kf_fail(INVALID_FIELD, "not one PKCS#10 request");
 	add_requested(&(struct description){ attrs, &item }, request);
 	add_parts(attrs, X509_REQ_get_subject_name(request), true);
-	return buf_err(&item);
+	KF_TRY(buf_err(&item));
+	return buf_err(attrs);
 }
 
 kf_err certificate_describe_request(const struct kmip_object *o, struct make *m)

@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/certificate_name.h"
+#include "crypt/ossl.h"
 #include "ttlv/utf8.h"
 #include <arpa/inet.h>
-#include <openssl/err.h>
 
 /* --- in words --- */
 
 void certificate_put_name(struct ttlv_writer *w, enum ttlv_tag tag, const X509_NAME *name)
 {
-	BIO *b = BIO_new(BIO_s_mem());
+	CLEANUP(ossl_bio_freep) BIO *b = BIO_new(BIO_s_mem());
 	char *text = NULL;
 	const unsigned long how = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
 
-	if (b && X509_NAME_print_ex(b, name, 0, how) >= 0) {
+	/* OpenSSL does not say of all of it that memory was missing. */
+	if (!b) {
+		buf_fail(w->out, ossl_fail(NOMEM, "a name in words"));
+		return;
+	}
+	if (X509_NAME_print_ex(b, name, 0, how) >= 0) {
 		const long n = BIO_get_mem_data(b, &text);
 		const struct slice said = { (const uint8_t *)text,
 			n > 0 ? (size_t)n : 0 };
 		ttlv_put_text(w, tag, utf8_is_text(said) ? said : slice_of(""));
 	}
-	BIO_free(b);
-	ERR_clear_error();
+	ossl_forgive(w->out);
 }
 
 /* What TTLV cannot say, and what is empty, says nothing. */
@@ -71,7 +75,7 @@ static void put_der(struct ttlv_writer *w, enum ttlv_tag tag, const GENERAL_NAME
 	if (n > 0)
 		ttlv_put_bytes(w, tag, (struct slice){ der, (size_t)n });
 	OPENSSL_free(der);
-	ERR_clear_error();
+	ossl_forgive(w->out);
 }
 
 void certificate_put_alternatives(

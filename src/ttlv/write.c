@@ -16,12 +16,6 @@ static void put64(uint8_t *p, uint64_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
-static void fail(struct ttlv_writer *w, kf_err e)
-{
-	if (kf_ok(w->out->err))
-		w->out->err = e;
-}
-
 /* The last fence: nothing leaves that the peer's version does not know. */
 static bool may_leave(struct ttlv_writer *w, uint32_t tag, unsigned type)
 {
@@ -29,10 +23,11 @@ static bool may_leave(struct ttlv_writer *w, uint32_t tag, unsigned type)
 		return true;
 	const struct ttlv_tag_info *info = tag_info(tag);
 	if (!tag_is_in(info, w->version) || (tag_is_vendor(tag) && !w->allows_vendor))
-		fail(w, kf_fail(INTERNAL, "a tag that the version does not know"));
+		buf_fail(w->out,
+			kf_fail(INTERNAL, "a tag that the version does not know"));
 	else if (!(info->types & 1u << type) ||
 		 (type == TTLV_DATE_EXTENDED && w->version < 0x0200))
-		fail(w, kf_fail(INTERNAL, "a tag with a type it does not have"));
+		buf_fail(w->out, kf_fail(INTERNAL, "a tag with a type it does not have"));
 	return kf_ok(w->out->err);
 }
 
@@ -43,7 +38,7 @@ static inline uint8_t *item(struct ttlv_writer *w, uint32_t tag, unsigned type, 
 	struct buf *b = w->out;
 	size_t padded = (n + 7) & ~(size_t)7, whole = 8 + padded;
 	if (n > INT32_MAX) {
-		fail(w, kf_fail(TOO_BIG, "item is longer than TTLV can say"));
+		buf_fail(w->out, kf_fail(TOO_BIG, "item is longer than TTLV can say"));
 		return NULL;
 	}
 	if (!may_leave(w, tag, type))
@@ -77,7 +72,7 @@ struct ttlv_writer ttlv_write(struct buf *out, uint16_t version)
 void ttlv_begin(struct ttlv_writer *w, enum ttlv_tag tag)
 {
 	if (w->depth == TTLV_DEPTH || w->out->n > UINT32_MAX - 8) {
-		fail(w, kf_fail(TOO_BIG, "structures are nested too deep"));
+		buf_fail(w->out, kf_fail(TOO_BIG, "structures are nested too deep"));
 		return;
 	}
 	item(w, tag, TTLV_STRUCT, 0);
@@ -94,7 +89,8 @@ void ttlv_end(struct ttlv_writer *w)
 		return;
 	uint32_t start = w->at[--w->depth];
 	if (w->out->n - start > INT32_MAX)
-		fail(w, kf_fail(TOO_BIG, "structure is longer than TTLV can say"));
+		buf_fail(w->out,
+			kf_fail(TOO_BIG, "structure is longer than TTLV can say"));
 	else
 		put32(w->out->p + start - 4, (uint32_t)(w->out->n - start));
 }
@@ -122,7 +118,8 @@ static inline void put_value(
 	enum ttlv_kind kind = tag_info(tag)->kind;
 	if (kind != TTLV_KIND_NONE && w->version != 0 &&
 		ttlv_value_out(kind, value, w->version))
-		fail(w, kf_fail(INTERNAL, "a value that the version does not know"));
+		buf_fail(w->out,
+			kf_fail(INTERNAL, "a value that the version does not know"));
 	else
 		put_4(w, tag, type, value);
 }
@@ -145,7 +142,8 @@ void ttlv_put_long(struct ttlv_writer *w, enum ttlv_tag tag, int64_t value)
 void ttlv_put_bigint(struct ttlv_writer *w, enum ttlv_tag tag, struct slice value)
 {
 	if (value.n == 0 || value.n % 8)
-		fail(w, kf_fail(INTERNAL, "big integer is not in words of eight bytes"));
+		buf_fail(w->out,
+			kf_fail(INTERNAL, "big integer is not in words of eight bytes"));
 	else
 		put_bytes(w, tag, TTLV_BIGINT, value);
 }
@@ -190,7 +188,7 @@ void ttlv_put_items(struct ttlv_writer *w, struct slice items)
 	while (ttlv_next(&r, &it))
 		may_leave(w, it.tag, it.type);
 	if (!kf_ok(r.err))
-		fail(w, kf_fail(INTERNAL, "what was stored is not TTLV"));
+		buf_fail(w->out, kf_fail(INTERNAL, "what was stored is not TTLV"));
 	buf_add_slice(w->out, items);
 }
 
