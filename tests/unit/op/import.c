@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "kmip/import.h"
 #include "crypt/keygen.h"
+#include "crypt/x509.h"
 #include "op/step.h"
 #include "op/token_key.h"
 #include "world.h"
@@ -268,6 +269,64 @@ TEST(a_replaced_private_key_signs_as_the_new_one)
 	OK(memcmp(was, catalog_find(w.server.catalog, slice_of("tls"))->key_id, 32));
 	keypair_free(&one);
 	keypair_free(&two);
+}
+
+static kf_err make_certificate(struct buf *ret)
+{
+	struct cert ca = { 0 };
+	kf_err err = cert_make_ca(
+		&(struct cert_wish){ .role = CERT_CA, .common_name = "Test CA" }, &ca);
+	if (kf_ok(err))
+		err = cert_to_der(buf_slice(&ca.pem), ret);
+	cert_free(&ca);
+	return err;
+}
+
+static kf_err serial_of(struct world *w, const struct id *id, struct ttlv_item *ret)
+{
+	KF_TRY(attributes(w, id));
+	return attrs_find(buf_slice(&w->attrs), TAG_X_509_CERTIFICATE_IDENTIFIER, 0,
+		       ret) && attrs_find(ret->value, TAG_CERTIFICATE_SERIAL_NUMBER, 0,
+				       ret)
+		       ? KF_OK
+		       : kf_fail(NO_ATTRIBUTE, "serial number");
+}
+
+/* As once certificates were described: the serial number without its DER. */
+static void add_bare_serial(struct buf *attrs, struct slice der)
+{
+	struct ttlv_writer w = ttlv_write(attrs, 0);
+	ttlv_begin(&w, TAG_X_509_CERTIFICATE_IDENTIFIER);
+	ttlv_put_bytes(&w, TAG_ISSUER_DISTINGUISHED_NAME, SLICE_LIT("0"));
+	ttlv_put_bytes(&w, TAG_CERTIFICATE_SERIAL_NUMBER,
+		(struct slice){ der.p + 2, der.n - 2 });
+	ttlv_end(&w);
+}
+
+TEST(a_certificate_that_comes_back_is_described_anew)
+{
+	WORLD(w);
+	autobuf der = buf_new(65536), attrs = buf_new(4096), was = buf_new(64);
+	struct ttlv_item it;
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(make_certificate(&der)));
+	struct wish wish = { .id = "leaf",
+		.object = { .type = OBJECT_CERTIFICATE,
+			.certificate_type = KMIP_CERTIFICATE_TYPE_X_509,
+			.value = buf_slice(&der) } };
+	OK(kf_ok(import(&w, &wish, &id)));
+	OK(kf_ok(serial_of(&w, &id, &it)));
+	buf_add_slice(&was, it.value);
+	OK(was.n > 2 && was.p[0] == 2 && was.p[1] == was.n - 2);
+
+	add_bare_serial(&attrs, buf_slice(&was));
+	wish.attributes = buf_slice(&attrs);
+	wish.replaces = true;
+	OK(kf_ok(import(&w, &wish, &id)));
+
+	OK(kf_ok(serial_of(&w, &id, &it)));
+	OK(slice_eq(it.value, buf_slice(&was)));
 }
 
 TEST(identifiers_that_would_mean_something_else_get_a_new_one)
