@@ -86,6 +86,36 @@ kf_err issued_newest(struct cli *c, const char *id, struct issued *ret)
 	return kf_fail(CONFLICT, "its replacements lead in a circle");
 }
 
+/* Which option of the authority's section it is; the server's record says the rest. */
+static void tell_remedy(const struct cli *c, kf_err err)
+{
+	static const struct {
+		enum kf_code code;
+		const char *text;
+	} remedies[] = {
+		{ KF_E_UNSUPPORTED,
+			"the key server is no authority: a section [ca NAME] "
+			"of keyfleetd.conf makes it one, see keyfleetd.conf(5)" },
+		{ KF_E_NO_AUTHORITY, "each section [ca NAME] of keyfleetd.conf is one" },
+		{ KF_E_NOT_ISSUED_NAME,
+			"names, wildcards and networks of its section [ca NAME] in "
+			"keyfleetd.conf say whom it issues to" },
+		{ KF_E_NOT_ISSUED_KEY,
+			"rsa_bits and ec_bits of its section [ca NAME] in keyfleetd.conf "
+			"say how small keys may be" },
+		{ KF_E_NOT_ISSUED_TIME,
+			"valid_max of its section [ca NAME] in keyfleetd.conf says how "
+			"long; --days asks for less" },
+	};
+	for (size_t i = 0; i < sizeof(remedies) / sizeof(*remedies); i++)
+		if (kf_is(err, remedies[i].code))
+			cli_note(c, "%s", remedies[i].text);
+	if (kf_is(err, KF_E_NOT_ISSUED) || kf_is(err, KF_E_NOT_ISSUED_NAME) ||
+		kf_is(err, KF_E_NOT_ISSUED_KEY))
+		cli_note(c, "`keyfleet audit search` on the key server says what exactly "
+			    "was refused");
+}
+
 kf_err issued_ask(struct cli *c, uint32_t operation, const struct certify_request *q,
 	struct issued *ret)
 {
@@ -98,9 +128,7 @@ kf_err issued_ask(struct cli *c, uint32_t operation, const struct certify_reques
 		recertify_put_request(&p.w, q);
 	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
 	kf_err err = cli_call(c, operation, &p, &answer);
-	if (kf_is(err, KF_E_UNSUPPORTED))
-		cli_note(c, "the key server is no authority: a section [ca NAME] of "
-			    "keyfleetd.conf makes it one, see keyfleetd.conf(5)");
+	tell_remedy(c, err);
 	KF_TRY(err);
 	struct ttlv_reader r = answer_reader(&answer);
 	struct certify_response a = { 0 };

@@ -96,9 +96,9 @@ struct issue_policy {
 };
 
 /* NOT_ISSUED_NAME: a name that no option allows; a server needs one.  NOT_ISSUED_KEY: a key that is too small.
- * NOT_ISSUED: an authority. */
-kf_err issue_check(
-	const struct issue_policy *p, enum cert_role role, const struct issue_request *r);
+ * NOT_ISSUED: an authority.  Where it is one name that is refused, it is appended, printable and without spaces. */
+kf_err issue_check(const struct issue_policy *p, enum cert_role role,
+	const struct issue_request *r, struct buf *ret_refused);
 
 /* NOT_ISSUED_NAME: clients would not accept it, for the authority's certificate, or one above it, permits other names only
  * (RFC 5280, 4.2.1.10). */

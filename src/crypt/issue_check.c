@@ -114,15 +114,19 @@ static kf_err check_alternative(const struct issue_policy *p, const GENERAL_NAME
 	return type == GEN_DNS ? check_name(p, value) : check_address(p, value);
 }
 
-static kf_err check_common_names(
-	const struct issue_policy *p, const X509_NAME *subject, int names)
+static kf_err check_common_names(const struct issue_policy *p, const X509_NAME *subject,
+	int names, struct buf *refused)
 {
 	int at = -1, last = -1;
 	while ((at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0) {
 		const ASN1_STRING *s =
 			X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
-		KF_TRY(check_name(p, (struct slice){ ASN1_STRING_get0_data(s),
-					     (size_t)ASN1_STRING_length(s) }));
+		const struct slice name = { ASN1_STRING_get0_data(s),
+			(size_t)ASN1_STRING_length(s) };
+		const kf_err err = check_name(p, name);
+		if (!kf_ok(err))
+			issue_print_text(refused, name);
+		KF_TRY(err);
 		last = at;
 	}
 	return last >= 0 || names
@@ -130,8 +134,21 @@ static kf_err check_common_names(
 		       : kf_fail(NOT_ISSUED_NAME, "a certificate without a name");
 }
 
-static kf_err check_names(
-	const struct issue_policy *p, enum cert_role role, const struct issue_request *r)
+static kf_err check_alternatives(
+	const struct issue_policy *p, const GENERAL_NAMES *names, struct buf *refused)
+{
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		const kf_err err = check_alternative(p, name);
+		if (!kf_ok(err))
+			issue_print_name(refused, name);
+		KF_TRY(err);
+	}
+	return KF_OK;
+}
+
+static kf_err check_names(const struct issue_policy *p, enum cert_role role,
+	const struct issue_request *r, struct buf *refused)
 {
 	const int n = r->names ? sk_GENERAL_NAME_num(r->names) : 0;
 	if (n > ISSUE_NAMES_MAX)
@@ -140,9 +157,8 @@ static kf_err check_names(
 		return kf_fail(NOT_ISSUED_NAME,
 			"a server needs a DNS name or an address as "
 			"Subject Alternative Name");
-	for (int i = 0; i < n; i++)
-		KF_TRY(check_alternative(p, sk_GENERAL_NAME_value(r->names, i)));
-	return check_common_names(p, r->subject, n);
+	KF_TRY(check_alternatives(p, r->names, refused));
+	return check_common_names(p, r->subject, n, refused);
 }
 
 /* --- the key --- */
@@ -157,13 +173,13 @@ static kf_err check_key(const struct issue_policy *p, const struct alg *alg)
 		       : KF_OK;
 }
 
-kf_err issue_check(
-	const struct issue_policy *p, enum cert_role role, const struct issue_request *r)
+kf_err issue_check(const struct issue_policy *p, enum cert_role role,
+	const struct issue_request *r, struct buf *ret_refused)
 {
 	if (role != CERT_SERVER && role != CERT_CLIENT)
 		return kf_fail(NOT_ISSUED, "issued is to servers and clients");
 	if (r->wants_to_be_ca)
 		return kf_fail(NOT_ISSUED, "the authority makes no other authorities");
 	KF_TRY(check_key(p, pubkey_alg(r->key)));
-	return check_names(p, role, r);
+	return check_names(p, role, r, ret_refused);
 }

@@ -28,3 +28,7 @@ struct issue_request {
 
 /* The last common name, as verifiers take it; false: there is none. */
 bool issue_common_name(const X509_NAME *subject, struct slice *ret);
+
+/* For records: printable, without spaces. */
+void issue_print_text(struct buf *to, struct slice text);
+void issue_print_name(struct buf *to, const GENERAL_NAME *name);

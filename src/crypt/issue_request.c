@@ -255,16 +255,31 @@ static void put_printable(struct buf *to, struct slice s)
 		buf_add(to, isprint(s.p[i]) ? (const char *)s.p + i : "?", 1);
 }
 
-static void print_name(struct buf *to, const GENERAL_NAME *name)
+void issue_print_text(struct buf *to, struct slice text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		buf_add(to, isgraph(text.p[i]) ? (const char *)text.p + i : "?", 1);
+}
+
+static const char *kind_of(int type)
+{
+	switch (type) {
+	case GEN_DNS: return "";
+	case GEN_EMAIL: return "email:";
+	case GEN_URI: return "uri:";
+	case GEN_IPADD: return "ip:";
+	default: return "other";
+	}
+}
+
+void issue_print_name(struct buf *to, const GENERAL_NAME *name)
 {
 	int type;
 	const ASN1_STRING *s = GENERAL_NAME_get0_value(name, &type);
-	if (type == GEN_DNS) {
-		put_printable(to, (struct slice){ ASN1_STRING_get0_data(s),
-					  (size_t)ASN1_STRING_length(s) });
-		return;
-	}
-	buf_add_text(to, type == GEN_IPADD ? "ip:" : "other");
+	buf_add_text(to, kind_of(type));
+	if (type == GEN_DNS || type == GEN_EMAIL || type == GEN_URI)
+		issue_print_text(to, (struct slice){ ASN1_STRING_get0_data(s),
+					     (size_t)ASN1_STRING_length(s) });
 	for (int i = 0; type == GEN_IPADD && i < ASN1_STRING_length(s); i++)
 		buf_printf(to, "%02x", ASN1_STRING_get0_data(s)[i]);
 }
@@ -289,7 +304,7 @@ void issue_request_print(
 	buf_add_text(ret, "names=");
 	for (int i = 0; i < sk_GENERAL_NAME_num(r->names); i++) {
 		buf_add_text(ret, i ? "," : "");
-		print_name(ret, sk_GENERAL_NAME_value(r->names, i));
+		issue_print_name(ret, sk_GENERAL_NAME_value(r->names, i));
 	}
 	buf_add_text(ret, " subject=");
 	if (has_whole_subject)

@@ -217,6 +217,22 @@ static kf_err describe_for_record(struct op_call *call)
 	return KF_OK;
 }
 
+/* What does not fit is cut, at the end: the refused name comes first. */
+static void describe_refusal(struct op_call *call, struct slice refused)
+{
+	struct certify_call *c = certify_of(call);
+	c->text = buf_new(2 * ISSUE_REQUEST_MAX);
+	buf_printf(
+		&c->text, "ca=%s profile=%s ", c->by->name, authority_role_name(c->role));
+	if (refused.n) {
+		buf_add_text(&c->text, "refused=");
+		buf_add_slice(&c->text, refused);
+		buf_add_text(&c->text, " ");
+	}
+	issue_request_print(c->request, c->by->policy.takes_whole_subject, &c->text);
+	call->message = buf_slice(&c->text);
+}
+
 /* --- beginning --- */
 
 static void release(struct op_call *call)
@@ -260,15 +276,27 @@ static kf_err find_authority(struct op_call *call)
 	return KF_OK;
 }
 
+/* Who asks is told that a name is not issued to; which one of them, the record says. */
+static kf_err check_policy(struct op_call *call)
+{
+	struct certify_call *c = certify_of(call);
+	const bool is_whole = c->by->policy.takes_whole_subject;
+	autobuf refused = buf_new(ISSUE_REQUEST_MAX);
+	kf_err err = issue_check(&c->by->policy, c->role, c->request, &refused);
+	if (kf_ok(err))
+		err = issue_check_constraints(c->by->ca, is_whole, c->request);
+	if (!kf_ok(err))
+		describe_refusal(call, buf_slice(&refused));
+	return err;
+}
+
 static kf_err prepare(struct op_call *call)
 {
 	struct certify_call *c = certify_of(call);
 	KF_TRY(check_named(call));
 	KF_TRY(find_authority(call));
 	KF_TRY(certify_find_request(call));
-	KF_TRY(issue_check(&c->by->policy, c->role, c->request));
-	KF_TRY(issue_check_constraints(
-		c->by->ca, c->by->policy.takes_whole_subject, c->request));
+	KF_TRY(check_policy(call));
 	KF_TRY(take_attributes(call));
 	KF_TRY(set_dates(call));
 	if (c->is_renewal)

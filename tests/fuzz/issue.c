@@ -152,10 +152,14 @@ static void try_request(const struct issue_request *r)
 		.not_before = 1000000000,
 		.not_after = 2000000000,
 		.sign = sign };
+	autobuf refused = buf_new(1 << 17);
 	print(r);
 	(void)kf_ok(issue_request_verify(r, ca));
-	if (!kf_ok(issue_check(&policy, CERT_SERVER, r)) ||
-		!kf_ok(issue_check_constraints(ca, i.takes_whole_subject, r)))
+	const kf_err err = issue_check(&policy, CERT_SERVER, r, &refused);
+	for (size_t k = 0; k < refused.n; k++)
+		if (refused.p[k] <= 0x20 || refused.p[k] > 0x7e)
+			abort();
+	if (!kf_ok(err) || !kf_ok(issue_check_constraints(ca, i.takes_whole_subject, r)))
 		return;
 	if (kf_ok(issue_certificate(&i, r, &der)))
 		judge(buf_slice(&der));

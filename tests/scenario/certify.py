@@ -128,6 +128,8 @@ def claim_the_record_says_what_was_issued_before_it_is(lab):
 
 def claim_what_no_option_allows_is_refused(lab):
     refused(lab, DENIED, lab.csr("DNS:localhost,DNS:www.example.org"), "soft")
+    expect([line for line in lab.server.audit() if "phase=failed" in line and "refused=www.example.org" in line],
+           "the record does not say which name")
     refused(lab, DENIED, lab.csr("DNS:*.example.com"), "soft")
     refused(lab, DENIED, lab.csr("IP:127.0.0.1"), "soft")
     broken = bytearray(lab.csr("DNS:localhost"))
@@ -208,7 +210,9 @@ def claim_the_command_line_says_why_nothing_was_issued(lab):
         expect(done.returncode == status and word in done.stderr and not done.stdout, f"{arguments}: {done}")
     out = lab.path("never.pem")
     refused_with("does not issue to such a name", "issue", "www", "--names", "www.example.org", "--out", out)
+    refused_with("names, wildcards and networks of its section [ca NAME]", "issue", "www", "--names", "www.example.org", "--out", out)
     refused_with("no such authority", "issue", "www", "--names", "localhost", "--ca", "nobody", "--out", out)
+    refused_with("valid_max of its section [ca NAME]", "issue", "www", "--names", "localhost", "--days", "4000", "--out", out)
     refused_with("for so long", "issue", "www", "--names", "localhost", "--days", "4000", "--out", out)
     refused_with("no key has this name", "issue", "nokey", "--names", "localhost", "--out", out)
     refused_with("nofile.pem: there is no such file", "renew", lab.path("nofile.pem"))

@@ -353,6 +353,31 @@ TEST(names_that_the_authority_does_not_issue_to_are_refused)
 		&(struct id){ 0 })));
 }
 
+/* Who asks is not told more than that. */
+TEST(the_record_says_which_name_was_refused)
+{
+	static const struct {
+		struct csr_shape shape;
+		const char *text;
+	} rows[] = {
+		{ { .cn = "www.example.com",
+			  .sans = "DNS:www.example.com,DNS:www.example.org" },
+			"refused=www.example.org names=www.example.com,www.example.org "
+			"subject=www.example.com" },
+		{ { .cn = "a b=c", .sans = "DNS:www.example.com" }, "refused=a?b=c " },
+		{ { .sans = "IP:192.0.2.1" }, "refused=ip:c0000201 " },
+		{ { .sans = "email:a@b.c" }, "refused=email:a@b.c " },
+		{ { .sans = "URI:http://a/" }, "refused=uri:http://a/ " },
+		{ { .cn = "www.example.com" }, "profile=server names= subject=www" },
+	};
+	RIG(r);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		OK(is_refused(&r, &rows[i].shape, KF_E_NOT_ISSUED_NAME));
+		OK(strstr(r.w.message, rows[i].text));
+		OK(!strncmp(r.w.message, "ca=", 3));
+	}
+}
+
 TEST(wildcards_and_networks_are_issued_where_they_are_allowed)
 {
 	RIG(r);

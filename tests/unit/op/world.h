@@ -52,6 +52,7 @@ struct world {
 	bool loses_answer;    /* the store does what it is told, and nobody learns it */
 	struct op_undo *undo; /* what a batch changes; or NULL */
 	char rule[OBJECT_ID_SIZE]; /* of the last decision */
+	char message[512];         /* for the record of the last request; cut */
 };
 
 static void be(struct world *w, const char *name, bool is_admin)
@@ -251,6 +252,8 @@ static kf_err ask(struct world *w, uint32_t code)
 	const kf_err err = steps(w);
 	snprintf(w->rule, sizeof(w->rule), "%s",
 		call->decision.rule ? call->decision.rule : "");
+	snprintf(w->message, sizeof(w->message), "%.*s", (int)call->message.n,
+		call->message.n ? (const char *)call->message.p : "");
 	op_clear(call);
 	epoch_quiescent(w->reader);
 	return err;
