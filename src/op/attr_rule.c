@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/attr_rule.h"
+#include "base/map.h"
 #include "kmip/certify.h"
 #include "op/dates.h"
 #include "op/step.h"
@@ -154,22 +155,57 @@ kf_err attr_rule_allows(const struct op_call *call, enum attribute_change kind,
 
 /* --- what follows --- */
 
-static kf_err follow_names(const struct op_call *call, struct slice attrs)
+static kf_err check_free(const struct op_call *call, struct slice name)
 {
 	const struct object *o = call->object;
-	struct slice name, other;
+	const struct object *owner =
+		catalog_find_name(call->server->catalog, o->owner, name);
+	return owner && strcmp(owner->id, o->id) != 0
+		       ? kf_fail(NAME_TAKEN, "another object has this name")
+		       : KF_OK;
+}
 
-	for (size_t i = 0; attrs_get_name(attrs, i, &name); i++) {
+static kf_err add_name(struct map *names, const struct ttlv_item *it, struct slice *ret)
+{
+	struct ttlv_reader r = ttlv_read(it->value);
+	ttlv_get_text(&r, TAG_NAME_VALUE, ret);
+	KF_TRY(r.err);
+	const kf_err err = map_put(names, *ret, names);
+	return kf_is(err, KF_E_EXISTS)
+		       ? kf_fail(NAME_TAKEN, "the object has this name already")
+		       : err;
+}
+
+static kf_err gather_names(struct slice attrs, struct map *names)
+{
+	struct ttlv_reader r = ttlv_read(attrs);
+	struct ttlv_item it;
+	struct slice name;
+
+	while (ttlv_next(&r, &it))
+		if (it.tag == TAG_NAME)
+			KF_TRY(add_name(names, &it, &name));
+	return KF_OK;
+}
+
+/* Each name once, and what the object had before is its own: it may have hundreds. */
+static kf_err follow_names(const struct op_call *call, struct slice attrs)
+{
+	CLEANUP(map_free) struct map had = map_new();
+	CLEANUP(map_free) struct map has = map_new();
+	struct ttlv_reader r = ttlv_read(attrs);
+	struct ttlv_item it;
+	struct slice name;
+
+	KF_TRY(gather_names(call->object->attrs, &had));
+	while (ttlv_next(&r, &it)) {
+		if (it.tag != TAG_NAME)
+			continue;
+		KF_TRY(add_name(&has, &it, &name));
 		if (!name.n)
 			return kf_fail(INVALID_FIELD, "an empty name");
-		for (size_t k = 0; k < i && attrs_get_name(attrs, k, &other); k++)
-			if (slice_eq(name, other))
-				return kf_fail(
-					NAME_TAKEN, "the object has this name already");
-		const struct object *owner =
-			catalog_find_name(call->server->catalog, o->owner, name);
-		if (owner && strcmp(owner->id, o->id) != 0)
-			return kf_fail(NAME_TAKEN, "another object has this name");
+		if (!map_get(&had, name))
+			KF_TRY(check_free(call, name));
 	}
 	return KF_OK;
 }

@@ -3,6 +3,7 @@
 #include "base/epoch.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "kmip/attrs.h"
 #include "store/rights.h"
 #include "store/table.h"
 #include <assert.h>
@@ -211,11 +212,7 @@ bool catalog_masks(const struct catalog *c, uint32_t ret[CATALOG_MASKS], size_t 
 
 static bool is_called(const struct object *o, struct slice name)
 {
-	struct slice have;
-	for (size_t i = 0; !object_is_destroyed(o) && object_name(o, i, &have); i++)
-		if (slice_eq(have, name))
-			return true;
-	return false;
+	return !object_is_destroyed(o) && attrs_has_name(o->attrs, name);
 }
 
 static void find_named(const struct catalog *c, struct slice name, struct posting *ret)

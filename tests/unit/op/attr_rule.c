@@ -126,6 +126,37 @@ TEST(limits_stand_once_something_was_counted)
 	OK(kf_is(sign_text(&w, id, "thrice"), KF_E_DENIED));
 }
 
+/* --- names --- */
+
+/* The quickest of a hundred: what else the machine does is not in it. */
+static void name_hundred(
+	struct world *w, const struct id *id, unsigned from, uint64_t *ret_ns)
+{
+	char name[32];
+	*ret_ns = UINT64_MAX;
+	for (unsigned i = from; i < from + 100; i++) {
+		snprintf(name, sizeof(name), "name-%u", i);
+		const uint64_t began = clock_monotonic_ns();
+		OK(kf_ok(change_name(w, ATTRIBUTE_ADD, id, name)));
+		const uint64_t took = clock_monotonic_ns() - began;
+		*ret_ns = took < *ret_ns ? took : *ret_ns;
+	}
+}
+
+/* A loop stands still meanwhile: with the cube of their number it would be a tenth of a second for 400. */
+TEST(another_name_is_not_held_against_each_pair_of_hundreds)
+{
+	WORLD(w);
+	uint64_t took[4];
+	OK(kf_ok(let_alice_create(&w)));
+	const struct id id = new_key(&w);
+	for (unsigned i = 0; i < 4; i++)
+		name_hundred(&w, &id, i * 100, &took[i]);
+	OK(took[3] < 8 * took[1]);
+	OK(kf_is(change_name(&w, ATTRIBUTE_ADD, &id, "name-399"), KF_E_NAME_TAKEN));
+	OK(kf_is(change_name(&w, ATTRIBUTE_ADD, &id, ""), KF_E_INVALID_FIELD));
+}
+
 /* --- application data --- */
 
 static void add_namespace(struct buf *set, const char *name)
