@@ -43,6 +43,17 @@ static bool is_usable(struct slice id)
 	return id.n && id.n < OBJECT_ID_SIZE;
 }
 
+/* Destroy does not touch what is active: who may not revoke it does not get around that. */
+static kf_err check_active(struct op_call *call, const struct object *was)
+{
+	if (object_state(was, call->now_s) != STATE_ACTIVE)
+		return KF_OK;
+	const kf_err err = op_use_other(call, was, PERM_REVOKE);
+	return kf_is(err, KF_E_NOT_FOUND)
+		       ? kf_fail(DENIED, "no grant allows to revoke what is active")
+		       : err;
+}
+
 /* What is known of a key on tokens stays, even of one that was destroyed: it is still to be deleted from
  * tokens that were away. */
 static kf_err check_replaced(struct op_call *call, const struct object *was)
@@ -60,7 +71,7 @@ static kf_err check_replaced(struct op_call *call, const struct object *was)
 	if ((was->key && pool_key_is(was->key)) ||
 		!kf_ok(attr_rule_check_claims(was->attrs)))
 		return kf_fail(FEATURE, "a key on tokens is not replaced");
-	return KF_OK;
+	return check_active(call, was);
 }
 
 static kf_err take_id(struct op_call *call)
@@ -153,11 +164,12 @@ static kf_err settle_digest(struct taking *t)
 
 /* --- all of it --- */
 
+/* What was active once still decrypts, verifies and unwraps. */
 static bool is_live(struct slice attrs)
 {
 	uint32_t state = STATE_PRE_ACTIVE;
 	(void)attrs_get_enum(attrs, TAG_STATE, &state);
-	return state == STATE_ACTIVE || attrs_count(attrs, TAG_ACTIVATION_DATE);
+	return state != STATE_PRE_ACTIVE || attrs_count(attrs, TAG_ACTIVATION_DATE);
 }
 
 /* Who may replace what another owns need not be allowed to bring it to life.  Of a new object he is the owner. */

@@ -227,11 +227,41 @@ TEST(who_replaces_anothers_object_activates_it_only_with_leave)
 	OK(kf_is(import(&w, &wish, &id), KF_E_DENIED));
 	wish.attributes = buf_slice(&dated);
 	OK(kf_is(import(&w, &wish, &id), KF_E_DENIED));
+	for (uint32_t state = STATE_DEACTIVATED; state <= STATE_COMPROMISED; state++) {
+		autobuf ended = buf_new(4096);
+		attrs_add_int(&ended, TAG_CRYPTOGRAPHIC_USAGE_MASK, 12);
+		attrs_add_enum(&ended, TAG_STATE, state);
+		wish.attributes = buf_slice(&ended);
+		OK(kf_is(import(&w, &wish, &id), KF_E_DENIED)); /* still decrypts */
+	}
+	wish.attributes = buf_slice(&dated);
 	OK(kf_ok(add_grant(&w, "bob", "key-1", PERM_ACTIVATE, 0)));
 	OK(kf_ok(import(&w, &wish, &id)));
 	wish.id = "key-2"; /* a new one is his own */
 	wish.attributes = buf_slice(&active);
 	OK(kf_ok(import(&w, &wish, &id)));
+}
+
+TEST(what_is_active_is_replaced_by_who_may_revoke_it)
+{
+	WORLD(w);
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_aes(&w, "disk", &id)));
+	OK(kf_ok(activate(&w, &id)));
+	OK(kf_ok(add_grant(&w, "bob", "*", PERM_REGISTER, 0)));
+	OK(kf_ok(add_grant(&w, "bob", id.text, PERM_DESTROY, 0)));
+	const struct wish wish = {
+		.id = id.text, .object = aes(key_bytes, 32), .replaces = true
+	};
+
+	be(&w, "bob", false);
+	OK(kf_is(destroy(&w, &id), KF_E_STATE));
+	OK(kf_is(import(&w, &wish, &id), KF_E_DENIED));
+	OK(kf_ok(add_grant(&w, "bob", id.text, PERM_REVOKE, 0)));
+	OK(kf_ok(import(&w, &wish, &id)));
+	EQ(catalog_find(w.server.catalog, slice_of(id.text))->stored_state,
+		STATE_PRE_ACTIVE);
 }
 
 static kf_err put_private(
