@@ -110,6 +110,21 @@ kf_err attr_rule_check_rights(
 		       : KF_OK;
 }
 
+kf_err attr_rule_check_successor(
+	const struct op_call *call, const struct object *was, struct slice attrs)
+{
+	bool is_sensitive = was->is_sensitive, is_extractable = was->is_extractable;
+
+	if (call->who->is_admin || !strcmp(was->owner, call->who->name))
+		return KF_OK;
+	(void)attrs_get_bool(attrs, TAG_SENSITIVE, &is_sensitive);
+	(void)attrs_get_bool(attrs, TAG_EXTRACTABLE, &is_extractable);
+	return (was->is_sensitive && !is_sensitive) ||
+			       (!was->is_extractable && is_extractable)
+		       ? kf_fail(DENIED, "what follows a secret is no less secret")
+		       : KF_OK;
+}
+
 /* Dates do what Activate and Revoke do, and rotation what Re-key does: they want the same permission. */
 static enum permission also_wanted(uint32_t tag)
 {

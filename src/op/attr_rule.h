@@ -21,6 +21,11 @@ kf_err attr_rule_follow(const struct op_call *call, uint32_t tag, struct buf *at
 kf_err attr_rule_check_rights(
 	const struct op_call *call, const struct object *was, struct slice attrs);
 
+/* DENIED: what takes the place of somebody else's object, which may be read under its name, would be less Sensitive or
+ * more Extractable. */
+kf_err attr_rule_check_successor(
+	const struct op_call *call, const struct object *was, struct slice attrs);
+
 /* READ_ONLY: a new object's set claims that it is a key on tokens that was destroyed. */
 kf_err attr_rule_check_claims(struct slice attrs);
 

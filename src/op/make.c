@@ -41,6 +41,10 @@ static bool is_predecessor(const struct make *m, const struct object *o)
 static kf_err check_rights(const struct op_call *call, const struct make *m)
 {
 	const struct object *was = m->replaces ? m->replaces : m->overwrites;
+
+	if (m->replaces)
+		KF_TRY(attr_rule_check_successor(
+			call, m->replaces, buf_slice(&m->attrs)));
 	return was ? attr_rule_check_rights(call, was, buf_slice(&m->attrs)) : KF_OK;
 }
 

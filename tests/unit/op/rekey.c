@@ -414,6 +414,34 @@ TEST(a_key_stays_its_owners_whoever_re_keys_it)
 	OK(kf_ok(rekey(&w, &new, NULL, &found)));
 }
 
+static kf_err rekey_with(
+	struct world *w, const struct id *id, uint32_t tag, bool v, struct id *ret)
+{
+	autobuf set = buf_new(1024);
+	attrs_add_bool(&set, tag, v);
+	return rekey(
+		w, id, &(struct rekey_request){ .attributes = buf_slice(&set) }, ret);
+}
+
+/* It has the old one's name, by which others may read it. */
+TEST(what_another_puts_in_the_place_of_a_secret_is_no_less_secret)
+{
+	WORLD(w);
+	struct id id, next;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_aes(&w, "disk", &id)));
+	OK(kf_ok(rekey_with(&w, &id, TAG_SENSITIVE, true, &next)));
+	OK(kf_ok(rekey_with(&w, &next, TAG_EXTRACTABLE, false, &id)));
+	OK(kf_ok(add_grant(&w, "bob", "name:disk", PERM_REKEY | PERM_GET, 0)));
+
+	be(&w, "bob", false);
+	OK(kf_is(rekey_with(&w, &id, TAG_SENSITIVE, false, &next), KF_E_DENIED));
+	OK(kf_is(rekey_with(&w, &id, TAG_EXTRACTABLE, true, &next), KF_E_DENIED));
+	OK(kf_ok(rekey_with(&w, &id, TAG_SENSITIVE, true, &next)));
+	be(&w, "alice", false); /* her own, and her word */
+	OK(kf_ok(rekey_with(&w, &next, TAG_SENSITIVE, false, &id)));
+}
+
 TEST(a_pair_is_followed_by_a_pair)
 {
 	struct pair old, new;
