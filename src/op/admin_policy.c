@@ -6,7 +6,14 @@
 #include "op/page.h"
 #include <string.h>
 
-enum { WORDS_MAX = 1024 };
+enum {
+#define X(name, bit, text, manual) +bit
+	ALL_PERMISSIONS = 0
+#include "policy/permission.def"
+#undef X
+	,
+	WORDS_MAX = 1024,
+};
 
 struct policy_call {
 	struct page_call
@@ -204,7 +211,7 @@ static kf_err test(struct op_call *call)
 	struct policy_call *p = OP_REQUEST(call, struct policy_call);
 	const uint32_t one = p->q.permission;
 
-	if (!one || (one & (one - 1)) || one > PERM_ADMINISTER)
+	if (!one || (one & (one - 1)) || (one & ~(uint32_t)ALL_PERMISSIONS))
 		return kf_fail(INVALID_FIELD, "one operation at a time");
 	KF_TRY(slice_to_text(p->q.who, p->who.name, sizeof(p->who.name)));
 	p->who.is_admin = !strcmp(p->who.name, ADMIN_NAME);

@@ -280,6 +280,12 @@ TEST(policy_test_says_yes_and_by_which_rule)
 	OK(may(&w, "www", PERM_GET_ATTRIBUTES, "www-key"));
 	OK(may(&w, "www", PERM_GET, p.public_key.text));
 	OK(may(&w, "www", PERM_QUERY, "www-key"));
+	for (uint32_t one = PERM_SET_ATTRIBUTES; one <= PERM_REKEY; one <<= 1)
+		if (one <= PERM_ARCHIVE || one >= PERM_MAC)
+			OK(may(&w, "alice", one, "www-key"));
+		else
+			OK(kf_is(policy_test(&w, "alice", one, "www-key", &v),
+				KF_E_INVALID_FIELD));
 }
 
 TEST(policy_test_says_no_and_why)
