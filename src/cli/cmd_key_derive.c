@@ -477,7 +477,7 @@ const struct command command_key_derive = {
 		"  --salt TEXT           --salt-hex HEX, --salt-file FILE\n"
 		"  --hash NAME           SHA-256, SHA-384, SHA-512, ... [SHA-256]\n"
 		"  --iterations N        pbkdf2 [600000]; a keyfleetd takes 2000000 at "
-		"most\n"
+		"most, or as told\n"
 		"  --mode NAME           encrypt: CBC, CTR, ...; SP 800-108: CMAC\n"
 		"  --iv-hex HEX          encrypt, feedback: what it begins with\n"
 		"  --use LIST            what it is for: encrypt, decrypt, mac, derive, "

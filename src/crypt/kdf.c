@@ -53,7 +53,7 @@ kf_err kdf_pbkdf2(const struct kdf *k, struct buf *ret)
 	const uint64_t blocks = (k->n + k->hash->size - 1) / k->hash->size;
 
 	KF_TRY(check_size(k->n));
-	if (!k->iterations || k->iterations * blocks > KDF_ITERATIONS_MAX)
+	if (!k->iterations || k->iterations * blocks > k->iterations_max)
 		return kf_fail(INVALID_FIELD, "no such Iteration Count");
 	uint8_t *out = buf_reserve(ret, k->n);
 	EVP_MD *md = EVP_MD_fetch(NULL, k->hash->openssl_name, NULL);

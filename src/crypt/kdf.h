@@ -10,14 +10,12 @@
 enum {
 	KDF_SIZE_MAX = 8192,
 	KDF_DATA_MAX = 1 << 16, /* may be gone over for each block that is made */
-	KDF_ITERATIONS_MAX =
-		2000000, /* a worker is busy for a second or two; blocks of PBKDF2 count */
 };
 
 struct kdf {
 	const struct hash *hash; /* NULL, where CMAC will do: AES-CMAC */
 	struct slice key, data, salt;
-	uint32_t iterations;
+	uint32_t iterations, iterations_max; /* PBKDF2; of all blocks together */
 	size_t n;
 };
 

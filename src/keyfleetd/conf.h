@@ -68,7 +68,7 @@ struct conf {
 	int64_t searches, search_time_ms, search_items;
 	int64_t connection_requests, handshakes, token_handshakes, round_cost_ms, output;
 	char *passwords;
-	int64_t tag_length, password_checks, address_password_checks;
+	int64_t tag_length, derive_iterations, password_checks, address_password_checks;
 	int64_t asynchronous, client_asynchronous, asynchronous_keep_ms,
 		asynchronous_size;
 	int64_t streams, client_streams, stream_timeout_ms, stream_memory;

@@ -247,6 +247,7 @@ static void set_op_server(struct server *s)
 		.parts = s->parts,
 		.allows_legacy = s->conf.legacy_rsa_1024,
 		.tag_min = (size_t)s->conf.tag_length,
+		.iterations_max = (uint32_t)s->conf.derive_iterations,
 		.is_interop_test = s->conf.interop_test,
 		.backup = s->backup,
 		.later = s->later,

@@ -10,7 +10,7 @@
 #include "op/token_use.h"
 #include <openssl/core_names.h>
 
-enum { QUICK_DATA = 1024, QUICK_BYTES = 64, POINT_MAX = 256 };
+enum { QUICK_DATA = 1024, QUICK_BYTES = 64, POINT_MAX = 256, LONG_ITERATIONS = 50000 };
 
 bool op_derive_is_slow(const struct derivation *d)
 {
@@ -22,6 +22,12 @@ bool op_derive_is_slow(const struct derivation *d)
 	       d->method == KMIP_DERIVATION_METHOD_ASYMMETRIC_KEY || d->base[1] ||
 	       d->base[0]->type == OBJECT_SECRET_DATA || data > QUICK_DATA ||
 	       d->n > QUICK_BYTES;
+}
+
+bool op_derive_is_long(const struct derivation *d)
+{
+	return d->method == KMIP_DERIVATION_METHOD_PBKDF2 &&
+	       d->how->iterations >= LONG_ITERATIONS;
 }
 
 bool op_derive_waits_for_tokens(const struct derivation *d)
@@ -207,7 +213,8 @@ static kf_err to_kdf(const struct derivation *d, const struct input *in, struct 
 	*ret = (struct kdf){ .key = in->key,
 		.data = in->data,
 		.salt = d->how->salt,
-		.iterations = d->how->iterations > 0 ? (uint32_t)d->how->iterations : 0 };
+		.iterations = d->how->iterations > 0 ? (uint32_t)d->how->iterations : 0,
+		.iterations_max = d->iterations_max };
 	KF_TRY(hash_of(in, otherwise, &ret->hash));
 	ret->n = d->n ? d->n : ret->hash->size;
 	return KF_OK;

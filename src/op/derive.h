@@ -27,6 +27,7 @@ struct derivation {
 	const struct derivation_parameters *how;
 	const struct object *base[2]; /* the second may be NULL */
 	size_t n;                     /* bytes; 0: as many as the method gives at once */
+	uint32_t iterations_max;      /* of PBKDF2, for all blocks of the key together */
 };
 
 /* Does the method protect data with this base? */
@@ -34,6 +35,8 @@ bool op_derive_protects(const struct derivation *d, const struct object *base);
 
 /* It is work for a worker: by its method, or because nobody knows how much the data are. */
 bool op_derive_is_slow(const struct derivation *d);
+/* It takes a tenth of a second or more. */
+bool op_derive_is_long(const struct derivation *d);
 /* And tokens do it: op_token_work(). */
 bool op_derive_waits_for_tokens(const struct derivation *d);
 /* On the loop: what else the method does with the bases, the client must have leave for, and it counts

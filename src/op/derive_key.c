@@ -12,7 +12,7 @@
 #include "op/usage.h"
 #include <string.h>
 
-enum { BITS_MAX = KDF_SIZE_MAX * 8, LINKS_MAX = 256 };
+enum { BITS_MAX = KDF_SIZE_MAX * 8, LINKS_MAX = 256, ITERATIONS_MAX = 2000000 };
 
 struct derive_call {
 	struct derive_key_request q;
@@ -131,6 +131,9 @@ static struct derivation derivation_of(struct op_call *call)
 		.how = &d->q.how,
 		.base = { call->object, d->other },
 		.n = d->n,
+		.iterations_max = call->server->iterations_max
+					  ? call->server->iterations_max
+					  : ITERATIONS_MAX,
 	};
 }
 
@@ -233,6 +236,7 @@ enum op_next op_derive_key_start(struct op_call *call)
 	const struct derivation what = derivation_of(call);
 	if (op_derive_waits_for_tokens(&what))
 		return op_token_work(call, work);
+	call->is_long = op_derive_is_long(&what);
 	return op_derive_is_slow(&what) ? OP_WORK : work(call);
 }
 

@@ -169,12 +169,13 @@ struct op_server {
 	void (*limits)(void *arg, struct buf *ret);
 	/* The server itself proves by this key (SHA-256 of its public half) who it is; NULL: by none on tokens. */
 	bool (*is_own_key)(void *arg, const uint8_t key_id[KEY_ID_SIZE]);
-	struct pools *pools;    /* NULL: none */
-	struct op_slow *slow;   /* op/slow.h; with pools */
-	bool allows_legacy;     /* keys of algorithms that are too weak (crypt/alg.def) */
-	size_t tag_min;         /* shortest tag of ciphers that have one; 0: 12 bytes */
-	bool is_interop_test;   /* Interop is there, which forgets all objects */
-	struct op_parts *parts; /* op/parts.h; NULL: none */
+	struct pools *pools;  /* NULL: none */
+	struct op_slow *slow; /* op/slow.h; with pools */
+	bool allows_legacy;   /* keys of algorithms that are too weak (crypt/alg.def) */
+	size_t tag_min;       /* shortest tag of ciphers that have one; 0: 12 bytes */
+	uint32_t iterations_max;      /* of PBKDF2 in Derive Key; 0: 2,000,000 */
+	bool is_interop_test;         /* Interop is there, which forgets all objects */
+	struct op_parts *parts;       /* op/parts.h; NULL: none */
 	struct op_backup *backup;     /* op/backup.h; NULL: no backups */
 	struct op_later *later;       /* op/later.h */
 	struct op_cryptoki *cryptoki; /* op/cryptoki.h */

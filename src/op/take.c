@@ -329,6 +329,7 @@ enum op_next take_start(struct op_call *call)
 		return op_then(call, err, OP_FAIL);
 	if (t->unwrapping && unwrapping_waits_for_tokens(t->unwrapping))
 		return op_token_work(call, work);
+	call->is_long = t->file != NULL; /* its password is stretched */
 	if (is_asymmetric(t) || (t->unwrapping && !unwrapping_is_quick(t->unwrapping)))
 		return OP_WORK;
 	return work(call);

@@ -135,11 +135,16 @@ TEST(pbkdf2_makes_a_key_of_a_pass_phrase_in_every_version)
 			.bits = 128 };
 		OK(derives(&w, &wish, "4b007901b765489abead49d926f721d0"));
 		struct id none;
-		wish.how.iterations = KDF_ITERATIONS_MAX + 1;
+		wish.how.iterations = 2000001;
 		OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
-		wish.how.iterations = KDF_ITERATIONS_MAX / 2;
+		wish.how.iterations = 1000000;
 		wish.bits = 512; /* four blocks */
 		wish.algorithm = HMAC_SHA256;
+		OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
+		w.server.iterations_max = 4 * 4096;
+		wish.how.iterations = 4096;
+		OK(kf_ok(derive(&w, &wish, &none)));
+		wish.how.iterations++;
 		OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
 		wish.how.has_iterations = false;
 		OK(kf_is(derive(&w, &wish, &none), KF_E_MISSING));
