@@ -71,6 +71,9 @@ static struct workers *workers_for(const struct op_call *call, const struct serv
 static enum step_result to_worker(struct req *r)
 {
 	r->work.run = run_work;
+	r->work.client = r->call.who->name;
+	/* Those who wait for tokens have places of their own (op/slow.h). */
+	r->work.is_long = r->call.is_long && !r->call.is_slow;
 	r->home.deliver = come_home;
 	r->waits_ns = io_latest_ns(r->io);
 	workers_submit(workers_for(&r->call, r->io->server), &r->work);

@@ -284,6 +284,8 @@ static kf_err admit_check(struct req *r)
 static enum step_result begin_check(struct req *r)
 {
 	r->work.run = check;
+	r->work.client = NULL; /* that is the question */
+	r->work.is_long = false;
 	r->home.deliver = come_home;
 	r->step++;
 	workers_submit(r->io->server->workers, &r->work);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/worker.h"
 #include "base/epoch.h"
+#include "policy/policy.h"
 #include "token/soft/engine.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* A destroyed key leaves a worker's contexts after so many pieces of other work at the latest. */
 enum { FORGET_EVERY = 64 };
@@ -13,39 +16,107 @@ struct worker {
 	struct token_session *token;
 	struct epoch_reader *reader;
 	pthread_t thread;
+	char busy_for[CLIENT_NAME_SIZE]; /* whose long work it does; "": nobody's */
 };
 
 struct workers {
-	pthread_mutex_t lock; /* guards head, tail, queued, is_stopping */
+	pthread_mutex_t lock; /* guards first, queued, is_stopping and all busy_for */
 	pthread_cond_t more;
-	struct work *head, **tail;
+	struct work *first; /* of the client whose turn is next; the others behind it */
 	size_t queued;
 	bool is_stopping;
 	unsigned n;
 	struct worker worker[];
 };
 
-static struct work *take(struct workers *p)
+/* ---- the queue ---- */
+
+static const char *client_of(const struct work *w) { return w->client ? w->client : ""; }
+
+/* What is quick passes what is long of the same client, which may have to wait. */
+static bool are_in_line(const struct work *a, const struct work *b)
 {
-	pthread_mutex_lock(&p->lock);
-	while (!p->head && !p->is_stopping)
-		pthread_cond_wait(&p->more, &p->lock);
-	struct work *w = p->head;
-	if (w) {
-		p->head = w->next;
-		p->queued--;
+	return a->is_long == b->is_long && !strcmp(client_of(a), client_of(b));
+}
+
+/* The first one of its line, or where that would stand: behind all others. */
+static struct work **line_of(struct workers *p, const struct work *w)
+{
+	struct work **at = &p->first;
+	while (*at && !are_in_line(*at, w))
+		at = &(*at)->other;
+	return at;
+}
+
+static void put(struct workers *p, struct work *w)
+{
+	struct work **line = line_of(p, w);
+	w->next = w->other = NULL;
+	w->last = w;
+	if (*line) {
+		(*line)->last->next = w;
+		(*line)->last = w;
+	} else {
+		*line = w;
 	}
-	if (!p->head)
-		p->tail = &p->head;
+	p->queued++;
+}
+
+/* The next one of its line waits behind all other lines. */
+static struct work *take_out(struct workers *p, struct work **line)
+{
+	struct work *w = *line, *next = w->next;
+	*line = w->other;
+	p->queued--;
+	if (!next)
+		return w;
+	next->last = w->last;
+	next->other = NULL;
+	*line_of(p, next) = next;
+	return w;
+}
+
+/* Would all threads be busy for one client? */
+static bool is_last_for(const struct workers *p, const struct work *w)
+{
+	unsigned own = 0;
+	if (!w->is_long || !client_of(w)[0] || p->n < 2 || p->is_stopping)
+		return false;
+	for (unsigned i = 0; i < p->n; i++)
+		own += !strcmp(p->worker[i].busy_for, client_of(w));
+	return own + 1 >= p->n;
+}
+
+static struct work *pick(struct workers *p)
+{
+	struct work **line = &p->first;
+	while (*line && is_last_for(p, *line))
+		line = &(*line)->other;
+	return *line ? take_out(p, line) : NULL;
+}
+
+/* What an idle thread had to leave the one that ends here takes itself: nobody else has to be woken. */
+static struct work *take(struct worker *me)
+{
+	struct workers *p = me->pool;
+	struct work *w;
+	pthread_mutex_lock(&p->lock);
+	me->busy_for[0] = '\0';
+	while (!(w = pick(p)) && !p->is_stopping)
+		pthread_cond_wait(&p->more, &p->lock);
+	if (w && w->is_long)
+		snprintf(me->busy_for, sizeof(me->busy_for), "%s", client_of(w));
 	pthread_mutex_unlock(&p->lock);
 	return w;
 }
+
+/* ---- threads ---- */
 
 static void *run(void *arg)
 {
 	struct worker *me = arg;
 	unsigned done = 0;
-	for (struct work *w = take(me->pool); w; w = take(me->pool)) {
+	for (struct work *w = take(me); w; w = take(me)) {
 		if (me->reader)
 			epoch_online(me->reader);
 		w->run(w, me->token);
@@ -87,7 +158,6 @@ kf_err workers_start(unsigned threads, struct epoch *epoch, struct workers **ret
 		return kf_fail(NOMEM, "workers");
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->more, NULL);
-	p->tail = &p->head;
 
 	kf_err e = KF_OK;
 	while (kf_ok(e) && p->n < threads)
@@ -118,11 +188,8 @@ void workers_stop(struct workers *p)
 
 void workers_submit(struct workers *p, struct work *work)
 {
-	work->next = NULL;
 	pthread_mutex_lock(&p->lock);
-	p->queued++;
-	*p->tail = work;
-	p->tail = &work->next;
+	put(p, work);
 	pthread_cond_signal(&p->more);
 	pthread_mutex_unlock(&p->lock);
 }

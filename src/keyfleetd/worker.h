@@ -2,7 +2,9 @@
  *
  * worker: threads for what would hold up a loop: key generation, large RSA keys, backups.
  *
- * Work is handed over by a queue; whoever runs it sends it home itself (loop_post).
+ * Work is handed over by a queue; whoever runs it sends it home itself (loop_post).  Clients have their turns one
+ * after the other, however much each of them wants.  Where there are several threads, the last one that is free takes
+ * no long work of a client that has all the others: another one need not wait for it.
  */
 #pragma once
 #include "base/buf.h"
@@ -13,8 +15,12 @@ struct workers;
 
 /* Runs between quiescent points: it may read the catalog. */
 struct work {
-	struct work *next;
 	void (*run)(struct work *w, struct token_session *token);
+	const char *client; /* whose it is, as long as it waits; NULL: no client's */
+	bool is_long;       /* a tenth of a second or more */
+
+	/* the queue's: the next one of its line, the last one of it, the first one of the next line */
+	struct work *next, *last, *other;
 };
 
 /* Without an epoch (NULL) the work must not read the catalog, and may take as long as it likes. */

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import select
 import selectors
 import signal
 import socket
@@ -172,6 +173,32 @@ def claim_a_late_item_of_a_batch_is_judged_by_the_time_it_is_then(lab):
         expect(status(first) == 0, first)
         expect(status(second) == 0, second)
     lab.reload(client_rate="0", client_burst="0")
+
+
+def ready(wire):
+    """Is there something to receive?"""
+    return wire.tls.pending() or select.select([wire.tls], [], [], 0)[0]
+
+
+def claim_who_has_many_long_things_done_does_not_hold_up_the_others(lab):
+    """Of two workers one is at the first one's pairs; the other is there for the signature by a large key."""
+    many, other, pairs = lab.client(), lab.client(), 12
+    lab.server.create_key("large", "rsa:3072")
+    large, = [k["id"] for k in lab.server.keyfleet_json("key", "list") if k["name"] == "large"]
+    lab.server.keyfleet("grant", "add", many, "*", "create")
+    lab.server.keyfleet("grant", "add", other, large, "sign")
+    with lab.connect(many) as busy, lab.connect(other) as wire:
+        busy.tls.settimeout(60)
+        busy.send(b"".join(message(new_pair(4096)) for _ in range(pairs)))
+        expect(status(items_of(busy.receive())[0]) == 0, "no pair was made")
+        answer = wire.ask(message(batch_item(SIGN, text(0x420094, large) + struct_(
+            0x42002B, enum(0x420038, 6), enum(0x4200AE, 5)) + octets(0x4200C2, b"data"))))
+        expect(status(answer) == 0, answer)
+        made = 1
+        while ready(busy):
+            busy.receive()
+            made += 1
+        expect(made <= pairs / 2, f"{made} of {pairs} pairs were made before another client's signature")
 
 
 def claim_what_spares_the_server_work_costs_nothing_of_the_rate(lab):
