@@ -193,16 +193,6 @@ const struct object *authority_certificate(const struct op_server *server,
 
 /* --- signing --- */
 
-static kf_err sign_on_token(const struct authority_signer *s, struct sign_job *job)
-{
-	struct pool_job waits = op_token_job(s->call);
-	waits.sign = job;
-	if (!s->call->server->pools)
-		return kf_fail(UNAVAILABLE, "no pool with the authority's key");
-	KF_TRY(token_said(pool_submit_and_wait(s->call->server->pools, &waits)));
-	return token_said(job->err);
-}
-
 static kf_err sign_here(struct sign_job *job)
 {
 	struct token_session *session = NULL;
@@ -234,7 +224,10 @@ kf_err authority_sign(
 	struct authority_signer *s = signer;
 	struct sign_job job = { .key = s->key };
 	KF_TRY(fill(&job, mech, data));
-	const kf_err err = pool_key_is(s->key) ? sign_on_token(s, &job) : sign_here(&job);
+	const kf_err err =
+		pool_key_is(s->key)
+			? token_wait(s->call, &(struct pool_job){ .sign = &job })
+			: sign_here(&job);
 	if (kf_ok(err))
 		buf_add(sig, job.sig, job.sig_n);
 	job.key = NULL; /* the caller's */

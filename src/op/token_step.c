@@ -36,12 +36,6 @@ enum op_next op_token_work(
 	return op_then(call, e, OP_WORK);
 }
 
-struct pool_job op_token_job(const struct op_call *call)
-{
-	return (struct pool_job){ .deadline_ns = call->deadline_ns,
-		.is_given_up = call->is_withdrawn };
-}
-
 /* --- which token --- */
 
 kf_err op_token_rows(

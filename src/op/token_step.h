@@ -17,9 +17,6 @@ kf_err op_token_place(struct op_call *call);
 enum op_next op_token_work(
 	struct op_call *call, enum op_next (*work)(struct op_call *call));
 
-/* For pool_submit_and_wait(), without what is to be done: no token begins it once nobody waits for the answer. */
-struct pool_job op_token_job(const struct op_call *call);
-
 /* All tokens of all pools; the caller frees. */
 kf_err op_token_rows(
 	const struct op_call *call, struct pool_token_status **ret, size_t *ret_n);

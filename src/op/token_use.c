@@ -3,7 +3,6 @@
 #include "crypt/block.h"
 #include "op/parameters.h"
 #include "op/step.h"
-#include "op/token_step.h"
 #include "op/usage.h"
 #include <string.h>
 
@@ -166,12 +165,24 @@ kf_err token_said(kf_err e)
 	return e;
 }
 
+kf_err token_wait(const struct op_call *call, const struct pool_job *job)
+{
+	struct pool_job waits = { .deadline_ns = call->deadline_ns,
+		.is_given_up = call->is_withdrawn,
+		.sign = job->sign,
+		.decrypt = job->decrypt,
+		.use = job->use };
+	if (!call->server->pools)
+		return kf_fail(UNAVAILABLE, "no pool with the key");
+	KF_TRY(token_said(pool_submit_and_wait(call->server->pools, &waits)));
+	return token_said(job->sign      ? job->sign->err
+			  : job->decrypt ? job->decrypt->err
+					 : job->use->err);
+}
+
 kf_err token_use_now(
 	const struct op_call *call, const struct object *key, struct use_job *job)
 {
 	job->key = key->key;
-	struct pool_job waits = op_token_job(call);
-	waits.use = job;
-	KF_TRY(token_said(pool_submit_and_wait(call->server->pools, &waits)));
-	return token_said(job->err);
+	return token_wait(call, &(struct pool_job){ .use = job });
 }

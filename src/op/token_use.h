@@ -25,6 +25,9 @@ kf_err token_mac(struct op_call *call, const struct cryptographic_parameters *p,
 /* What a pool says of a job, as a client is told: UNAVAILABLE for what another key server may do better, FEATURE for what
  * the key's tokens do not do. */
 kf_err token_said(kf_err e);
-/* Waits for a token; appends to job->out.  UNAVAILABLE, BUSY... as pool_submit() has it. */
+/* Waits until a token has done the job, a sign, decrypt or use; none begins it once nobody waits for the answer.
+ * UNAVAILABLE, BUSY... as pool_submit() has it. */
+kf_err token_wait(const struct op_call *call, const struct pool_job *job);
+/* The same of a use by this key; appends to job->out. */
 kf_err token_use_now(
 	const struct op_call *call, const struct object *key, struct use_job *job);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypt/prf.h"
 #include "op/secret.h"
-#include "op/token_step.h"
 #include "op/token_use.h"
 #include "op/token_wrap.h"
 #include "op/wrap_key.h"
@@ -98,15 +97,6 @@ bool unwrapping_is_quick(const struct unwrapping *u)
 
 /* --- RSA --- */
 
-/* On a worker for what takes long: whichever token is free. */
-static kf_err decrypt_on_token(struct op_call *call, struct decrypt_job *job)
-{
-	struct pool_job waits = op_token_job(call);
-	waits.decrypt = job;
-	KF_TRY(token_said(pool_submit_and_wait(call->server->pools, &waits)));
-	return token_said(job->err);
-}
-
 static kf_err decrypt_here(struct decrypt_job *job)
 {
 	struct token_session *session = NULL;
@@ -149,7 +139,9 @@ static kf_err decrypt(struct op_call *call, const struct object *key,
 	KF_TRY(op_check_legacy(call, key->key->alg));
 	job->key = key->key;
 	KF_TRY(fill_job(how, sealed, job));
-	return pool_key_is(key->key) ? decrypt_on_token(call, job) : decrypt_here(job);
+	return pool_key_is(key->key)
+		       ? token_wait(call, &(struct pool_job){ .decrypt = job })
+		       : decrypt_here(job);
 }
 
 static kf_err open_by_private(struct op_call *call, const struct object *key,
