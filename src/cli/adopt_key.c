@@ -158,8 +158,7 @@ static kf_err grant(struct adopt *a, const struct adopt_item *it)
 	autopayload p;
 	payload_init(&p);
 	grant_add_put_request(&p.w, &q);
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	return cli_call(a->cli, KMIP_OPERATION_GRANT_ADD, &p, &answer);
+	return cli_tell(a->cli, KMIP_OPERATION_GRANT_ADD, &p);
 }
 
 /* ---- references ---- */

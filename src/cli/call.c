@@ -72,6 +72,12 @@ kf_err cli_call(
 	return call(c, operation, p, &(struct call_options){ .report = &report }, ret);
 }
 
+kf_err cli_tell(struct cli *c, uint32_t operation, const struct payload *p)
+{
+	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
+	return cli_call(c, operation, p, &answer);
+}
+
 kf_err cli_call_slow(
 	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret)
 {

@@ -20,6 +20,8 @@ void payload_clear(struct payload *p);
 /* Sends the payload; the answer's reader is over ret, which the caller made with buf_new(). */
 kf_err cli_call(
 	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret);
+/* The same where the answer says no more than that it is done. */
+kf_err cli_tell(struct cli *c, uint32_t operation, const struct payload *p);
 /* The same for what tokens do: minutes. */
 kf_err cli_call_slow(
 	struct cli *c, uint32_t operation, const struct payload *p, struct buf *ret);

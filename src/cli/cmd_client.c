@@ -61,8 +61,7 @@ static kf_err enrol(const struct enrolment *e)
 	autopayload p;
 	payload_init(&p);
 	client_add_put_request(&p.w, &q);
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	return cli_call(e->cli, KMIP_OPERATION_CLIENT_ADD, &p, &answer);
+	return cli_tell(e->cli, KMIP_OPERATION_CLIENT_ADD, &p);
 }
 
 static kf_err out_path(
@@ -243,8 +242,7 @@ static kf_err run_revoke(struct cli *c)
 	payload_init(&p);
 	const struct client_revoke_request q = { .name = slice_of(c->argv[0]) };
 	client_revoke_put_request(&p.w, &q);
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	return cli_call(c, KMIP_OPERATION_CLIENT_REVOKE, &p, &answer);
+	return cli_tell(c, KMIP_OPERATION_CLIENT_REVOKE, &p);
 }
 
 const struct command command_client_add = {

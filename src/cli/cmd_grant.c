@@ -189,8 +189,7 @@ static kf_err run_remove(struct cli *c)
 	payload_init(&p);
 	const struct grant_id id = { slice_of(c->argv[0]) };
 	grant_id_put(&p.w, &id);
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	return cli_call(c, KMIP_OPERATION_GRANT_REMOVE, &p, &answer);
+	return cli_tell(c, KMIP_OPERATION_GRANT_REMOVE, &p);
 }
 
 const struct command command_grant_add = {

@@ -77,8 +77,7 @@ static kf_err copy_grant(struct rotation *r, const struct admin_grant *old)
 	autopayload p;
 	payload_init(&p);
 	grant_add_put_request(&p.w, &q);
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	return cli_call(r->cli, KMIP_OPERATION_GRANT_ADD, &p, &answer);
+	return cli_tell(r->cli, KMIP_OPERATION_GRANT_ADD, &p);
 }
 
 /* Grants of the old key's id; those of names, groups and "*" say themselves whom they mean.  The list is read to

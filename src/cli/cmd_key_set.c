@@ -134,8 +134,7 @@ static kf_err ask(struct cli *c, uint32_t operation, enum attribute_change kind,
 	autopayload p;
 	payload_init(&p);
 	change_attribute_put_request(&p.w, kind, q);
-	autobuf answer = buf_new(CALL_PAYLOAD_MAX);
-	return cli_call(c, operation, &p, &answer);
+	return cli_tell(c, operation, &p);
 }
 
 static kf_err parse(
