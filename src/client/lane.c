@@ -294,22 +294,26 @@ static uint64_t mask_of_open(struct kf_async *a)
 
 bool lane_is_any_free(struct kf_async *a) { return mask_of_open(a) != 0; }
 
-struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns)
+typedef struct node *pick_fn(struct route *r, uint64_t now_ns, uint64_t tried);
+
+static struct lane *pick_by(
+	pick_fn *pick, struct kf_async *a, uint64_t tried, uint64_t now_ns)
 {
 	uint64_t open = mask_of_open(a);
 	if (!(open & ~tried))
 		return NULL;
-	struct node *n = route_pick(&a->fleet.route, now_ns, tried | ~open);
+	struct node *n = pick(&a->fleet.route, now_ns, tried | ~open);
 	return n ? best_of(a, n) : NULL;
+}
+
+struct lane *lane_pick(struct kf_async *a, uint64_t tried, uint64_t now_ns)
+{
+	return pick_by(route_pick, a, tried, now_ns);
 }
 
 struct lane *lane_pick_token(struct kf_async *a, uint64_t tried, uint64_t now_ns)
 {
-	uint64_t open = mask_of_open(a);
-	if (!(open & ~tried))
-		return NULL;
-	struct node *n = route_pick_token(&a->fleet.route, now_ns, tried | ~open);
-	return n ? best_of(a, n) : NULL;
+	return pick_by(route_pick_token, a, tried, now_ns);
 }
 
 /* An id of their own keeps the answers to both apart. */

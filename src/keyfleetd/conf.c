@@ -50,19 +50,6 @@ static const struct conf_section sections[] = {
 };
 
 static const struct conf_option options[] = {
-#define ROW(section_, key_, type_, field_, initial_, min_, max_, words_, manual_, late_) \
-	{ .section = section_,                                                           \
-		.key = key_,                                                             \
-		.type = CONF_##type_,                                                    \
-		.offset = offsetof(struct conf, field_),                                 \
-		.initial = initial_,                                                     \
-		.min = min_,                                                             \
-		.max = max_,                                                             \
-		.words = words_,                                                         \
-		.needs_restart = late_,                                                  \
-		.manual = manual_ },
-#define X(...)        ROW(__VA_ARGS__, false)
-#define AT_START(...) ROW(__VA_ARGS__, true)
 #define ENTRY(kind_, late_, offset_, key_, type_, initial_, min_, max_, words_, manual_) \
 	{ .section = kind_,                                                              \
 		.key = key_,                                                             \
@@ -74,6 +61,10 @@ static const struct conf_option options[] = {
 		.words = words_,                                                         \
 		.needs_restart = late_,                                                  \
 		.manual = manual_ },
+#define ROW(late_, section_, key_, type_, field_, ...)                                   \
+	ENTRY(section_, late_, offsetof(struct conf, field_), key_, type_, __VA_ARGS__)
+#define X(...)        ROW(false, __VA_ARGS__)
+#define AT_START(...) ROW(true, __VA_ARGS__)
 #define POOL(key_, type_, field_, ...)                                                   \
 	ENTRY("pool", true, offsetof(struct pool_options, field_), key_, type_,          \
 		__VA_ARGS__)
