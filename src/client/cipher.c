@@ -235,20 +235,37 @@ kf_result kf_cipher_decrypt(struct kf_client *client, const kf_cipher_request *r
 	return result ? result : typed_fill(call, x.a.data, plain);
 }
 
+/* A code, or what one is held against, and the answer, whose memory this is. */
+struct mac_exchange {
+	struct slice mac;
+	void *answer;
+	struct buf memory;
+};
+
+static void mac_exchange_clear(struct mac_exchange *x) { buf_free(&x->memory); }
+
+static kf_result ask_mac(struct kf_client *c, const struct typed *t,
+	const kf_mac_request *request, struct mac_exchange *x, kf_call *call)
+{
+	struct mac_request q;
+	const char *why = mac_plan(request, &q);
+	if (!why)
+		why = typed_fits(c, request->size, x->mac.n);
+	if (why)
+		return status_refuse(call, KF_INVALID_ARGUMENT, why);
+	q.mac = x->mac;
+	x->memory = buf_new(c->fleet.setup.message_max);
+	const struct typed_io io = { &q, &x->memory, x->answer };
+	return typed_call(c, t, &io, call);
+}
+
 kf_result kf_mac(struct kf_client *client, const kf_mac_request *request, kf_buffer *mac,
 	kf_call *call)
 {
 	static const struct typed make = { KMIP_OPERATION_MAC, mac_put, mac_get, 0, 0 };
-	struct mac_request q;
-	const char *why = mac_plan(request, &q);
-	if (!why)
-		why = typed_fits(client, request->size, 0);
-	if (why)
-		return status_refuse(call, KF_INVALID_ARGUMENT, why);
-	autobuf answer = buf_new(client->fleet.setup.message_max);
 	struct mac_response a;
-	struct typed_io io = { &q, &answer, &a };
-	kf_result result = typed_call(client, &make, &io, call);
+	CLEANUP(mac_exchange_clear) struct mac_exchange x = { .answer = &a };
+	kf_result result = ask_mac(client, &make, request, &x, call);
 	if (result)
 		return result;
 	kf_err e = cipher_check_mac(&a);
@@ -261,19 +278,12 @@ kf_result kf_mac_verify(struct kf_client *client, const kf_mac_request *request,
 {
 	static const struct typed verify = { KMIP_OPERATION_MAC_VERIFY, mac_verify_put,
 		mac_verify_get, 0, 0 };
-	struct mac_request q;
-	const char *why = mac_plan(request, &q);
-	if (!why && (!mac->data || !mac->size))
-		why = "mac is missing";
-	if (!why)
-		why = typed_fits(client, request->size, mac->size);
-	if (why)
-		return status_refuse(call, KF_INVALID_ARGUMENT, why);
-	q.mac = slice_at(mac);
-	autobuf answer = buf_new(client->fleet.setup.message_max);
 	struct mac_verify_response a;
-	struct typed_io io = { &q, &answer, &a };
-	kf_result result = typed_call(client, &verify, &io, call);
+	if (!mac->data || !mac->size)
+		return status_refuse(call, KF_INVALID_ARGUMENT, "mac is missing");
+	CLEANUP(mac_exchange_clear)
+	struct mac_exchange x = { .mac = slice_at(mac), .answer = &a };
+	kf_result result = ask_mac(client, &verify, request, &x, call);
 	if (!result)
 		*is_valid = a.validity == KMIP_VALIDITY_INDICATOR_VALID;
 	return result;
