@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/template.h"
 #include "op/step.h"
+#include <string.h>
 
 /* --- registering one --- */
 
@@ -61,18 +62,43 @@ static bool is_concerned(const struct op_call *call)
 	return false;
 }
 
-/* The client's own, or one that it may read. */
+struct seeking {
+	const struct op_call *call;
+	const struct object *own, *admins, *other;
+	size_t others;
+};
+
+static bool may_read(const struct op_call *call, const struct object *o)
+{
+	return policy_decide(
+		catalog_rights(call->server->catalog), call->who, PERM_GET, o)
+		.is_allowed;
+}
+
+static bool sort_in(void *arg, const struct object *o)
+{
+	struct seeking *s = arg;
+	if (o->type != OBJECT_TEMPLATE || !may_read(s->call, o))
+		return true;
+	if (!strcmp(o->owner, s->call->who->name))
+		s->own = o;
+	else if (!strcmp(o->owner, ADMIN_NAME))
+		s->admins = o;
+	else
+		s->other = s->others++ ? NULL : o;
+	return true;
+}
+
+/* The client's own; else the administrator's, or the only one that it may read.  A grant of a name is for whatever has
+ * it: another client could make one with the same name, and so say what others' keys are like. */
 static kf_err find(struct op_call *call, struct slice name, const struct object **ret)
 {
-	const struct catalog *catalog = call->server->catalog;
-	const struct object *o = catalog_find_name(catalog, call->who->name, name);
+	struct seeking s = { .call = call };
+	catalog_each_named(call->server->catalog, name, sort_in, &s);
+	const struct object *o = s.own ? s.own : s.admins ? s.admins : s.other;
 
-	if (!o || o->type != OBJECT_TEMPLATE)
-		o = catalog_find_name(catalog, NULL, name);
-	if (!o || o->type != OBJECT_TEMPLATE ||
-		!policy_decide(catalog_rights(catalog), call->who, PERM_GET, o)
-			 .is_allowed)
-		return kf_fail(NOT_FOUND, "no such template");
+	if (!o)
+		return kf_fail(NOT_FOUND, "no such template, or not one alone");
 	*ret = o;
 	return op_check_present(o);
 }

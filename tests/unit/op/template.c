@@ -145,6 +145,37 @@ TEST(a_template_that_is_not_there_is_not_found)
 	OK(kf_ok(create_by(&w, "t", NULL, 0, &id)));
 }
 
+/* It says what the keys are like, and in which groups: by which others have rights. */
+TEST(nobody_puts_a_template_of_the_same_name_before_a_shared_one)
+{
+	WORLD(w);
+	struct id id;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(add_grant(&w, "carol", "*", PERM_CREATE, 0)));
+	OK(kf_ok(add_grant(&w, "mallory", "*", PERM_REGISTER, 0)));
+	OK(kf_ok(add_grant(&w, "*", "name:disks", PERM_GET, 0)));
+	w.version = KMIP_1_2;
+	be(&w, "alice", false);
+	OK(kf_ok(add_template(&w, "disks", 256, "ours", false)));
+	be(&w, "carol", false);
+	OK(kf_ok(create_by(&w, "disks", NULL, 0, &id)));
+	OK(has_text(&w, &id, TAG_OBJECT_GROUP, "ours"));
+
+	be(&w, "mallory", false);
+	OK(kf_ok(add_template(&w, "disks", 128, "mallory's", false)));
+	be(&w, "carol", false);
+	OK(kf_is(create_by(&w, "disks", NULL, 0, &id), KF_E_NOT_FOUND));
+	be(&w, "alice", false); /* her own is no matter of others' */
+	OK(kf_ok(create_by(&w, "disks", NULL, 0, &id)));
+	OK(has_text(&w, &id, TAG_OBJECT_GROUP, "ours"));
+	be(&w, "root", true);
+	memcpy(w.who.name, ADMIN_NAME, sizeof(ADMIN_NAME));
+	OK(kf_ok(add_template(&w, "disks", 192, "site", false)));
+	be(&w, "carol", false);
+	OK(kf_ok(create_by(&w, "disks", NULL, 0, &id)));
+	OK(has_text(&w, &id, TAG_OBJECT_GROUP, "site"));
+}
+
 TEST(a_name_that_a_template_holds_is_its_own)
 {
 	WORLD(w);
