@@ -10,7 +10,15 @@
 #include "op/step.h"
 #include <string.h>
 
-enum { AT_ONCE_MAX = 128, CLOCK_EVERY = 1024, AHEAD = 4 };
+/* Costs: bytes of an object times bytes of the question, for each field of the one may be compared with each of the
+ * other.  What may be looked at on a loop takes some milliseconds at worst. */
+enum {
+	AT_ONCE_MAX = 128,
+	AT_ONCE_COST = 1 << 28,
+	CLOCK_EVERY = 1024,
+	CLOCK_COST = 1 << 30,
+	AHEAD = 4
+};
 
 struct locate_call {
 	struct locate_request q;
@@ -128,14 +136,21 @@ static void set_placeholder(struct op_call *call, const struct locate_call *l)
 		memcpy(call->placeholder, l->first, sizeof(call->placeholder));
 }
 
-static bool visit_id(struct op_call *call)
+static uint64_t cost_of(struct op_call *call, const struct object *o)
+{
+	const struct locate_request *q = &OP_REQUEST(call, struct locate_call)->q;
+	return o ? (uint64_t)o->attrs.n * q->attributes.n : 0;
+}
+
+/* False: the question names none.  NULL: it is not there. */
+static bool find_by_id(struct op_call *call, const struct object **ret)
 {
 	struct slice id;
 
 	if (!attrs_get_text(OP_REQUEST(call, struct locate_call)->q.attributes,
 		    TAG_UNIQUE_IDENTIFIER, &id))
 		return false;
-	visit(call, catalog_find(call->server->catalog, id));
+	*ret = catalog_find(call->server->catalog, id);
 	return true;
 }
 
@@ -160,22 +175,37 @@ static struct find_question question_of(struct op_call *call)
 		.spaces = spaces_of(q) };
 }
 
+struct clock {
+	uint64_t end_ns; /* 0: never */
+	uint64_t cost;   /* since it was last looked at */
+};
+
+static bool is_over(struct clock *c, uint64_t cost)
+{
+	c->cost += cost + CLOCK_COST / CLOCK_EVERY;
+	if (!c->end_ns || c->cost < CLOCK_COST)
+		return false;
+	c->cost = 0;
+	return clock_monotonic_ns() > c->end_ns;
+}
+
 /* Other work waits for whoever looks at many: it has its time. */
 static kf_err look(struct op_call *call, const struct find_places *places)
 {
 	const struct op_search *s = call->server->search;
-	const uint64_t end_ns =
-		s ? clock_monotonic_ns() + s->time_ms * UINT64_C(1000000) : 0;
+	struct clock clock = {
+		s ? clock_monotonic_ns() + s->time_ms * UINT64_C(1000000) : 0, 0
+	};
 
 	for (size_t i = 0; i < AHEAD && i < places->n; i++)
 		catalog_expect(call->server->catalog, places->at[i]);
 	for (size_t i = 0; i < places->n; i++) {
 		if (i + AHEAD < places->n)
 			catalog_expect(call->server->catalog, places->at[i + AHEAD]);
-		if (!visit(call, catalog_at(call->server->catalog, places->at[i])))
+		const struct object *o = catalog_at(call->server->catalog, places->at[i]);
+		if (!visit(call, o))
 			break;
-		if (s && i % CLOCK_EVERY == CLOCK_EVERY - 1 &&
-			clock_monotonic_ns() > end_ns)
+		if (is_over(&clock, cost_of(call, o)))
 			return kf_fail(LIMIT, "too many objects would have to be looked "
 					      "at: ask for a name or a group, too");
 	}
@@ -207,7 +237,12 @@ static enum op_next search(struct op_call *call)
 	CLEANUP(find_plan_free) struct find_plan plan;
 	CLEANUP(find_places_free) struct find_places places = { 0 };
 	const struct find_question q = question_of(call);
+	const struct object *o = NULL;
 
+	if (find_by_id(call, &o)) {
+		visit(call, o);
+		return done(call, buf_err(&call->scratch));
+	}
 	kf_err err = find_plan(&q, &plan);
 	if (kf_ok(err) && !find_visible(&q, call->who, &plan, &places))
 		err = find_gather(&plan, &places);
@@ -264,25 +299,50 @@ static kf_err check_length(struct op_call *call)
 		"search_items says how many");
 }
 
+static bool is_dear(struct op_call *call, const struct find_places *places)
+{
+	uint64_t cost = 0;
+
+	for (size_t i = 0; i < places->n; i++)
+		cost += cost_of(call, catalog_at(call->server->catalog, places->at[i]));
+	return cost > AT_ONCE_COST;
+}
+
+static enum op_next visit_one(struct op_call *call, const struct object *o)
+{
+	if (cost_of(call, o) > AT_ONCE_COST)
+		return begin_search(call);
+	visit(call, o);
+	return done(call, buf_err(&call->scratch));
+}
+
+static enum op_next visit_few(struct op_call *call, const struct find_plan *plan)
+{
+	CLEANUP(find_places_free) struct find_places places = { 0 };
+	const kf_err err = find_gather(plan, &places);
+
+	if (kf_ok(err) && is_dear(call, &places))
+		return begin_search(call);
+	return done(call, kf_ok(err) ? look(call, &places) : err);
+}
+
 /* Few are looked at on the loop, at once. */
 enum op_next op_locate_start(struct op_call *call)
 {
 	CLEANUP(find_plan_free) struct find_plan plan = { 0 };
-	CLEANUP(find_places_free) struct find_places places = { 0 };
 	struct locate_call *l = OP_REQUEST(call, struct locate_call);
 	const struct find_question q = question_of(call);
+	const struct object *o = NULL;
 
 	l->found = l->given = 0;
 	kf_err err = check_length(call);
-	if (kf_ok(err) && visit_id(call))
-		return done(call, buf_err(&call->scratch));
+	if (kf_ok(err) && find_by_id(call, &o))
+		return visit_one(call, o);
 	if (kf_ok(err))
 		err = find_plan(&q, &plan);
-	if (kf_ok(err) && plan.most > AT_ONCE_MAX)
-		return begin_search(call);
-	if (kf_ok(err))
-		err = find_gather(&plan, &places);
-	return done(call, kf_ok(err) ? look(call, &places) : err);
+	if (!kf_ok(err))
+		return done(call, err);
+	return plan.most > AT_ONCE_MAX ? begin_search(call) : visit_few(call, &plan);
 }
 
 void op_locate_answer(struct op_call *call, struct ttlv_writer *w)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "world.h"
+#include "attributes.h"
 
 struct garden {
 	struct id aes[3];
@@ -274,6 +274,50 @@ TEST(the_placeholder_is_set_by_one_answer_and_emptied_by_several)
 	OK(!strcmp(w.call->placeholder, g.aes[1].text));
 	EQ(located(&w, (struct slice){ 0 }, NULL), 5);
 	OK(!w.call->placeholder[0]);
+}
+
+/* A vendor's attribute that is a structure of so many numbers. */
+static void add_numbers(struct buf *set, int n)
+{
+	struct ttlv_writer w = ttlv_write(set, 0);
+	ttlv_begin(&w, TAG_ATTRIBUTE);
+	ttlv_put_text(&w, TAG_VENDOR_IDENTIFICATION, SLICE_LIT("x"));
+	ttlv_put_text(&w, TAG_ATTRIBUTE_NAME, SLICE_LIT("numbers"));
+	ttlv_begin(&w, TAG_ATTRIBUTE_VALUE);
+	for (int i = n; i > 0; i--)
+		ttlv_put_int(&w, TAG_CRYPTOGRAPHIC_LENGTH, i);
+	ttlv_end(&w);
+	ttlv_end(&w);
+}
+
+static kf_err give_numbers(struct world *w, const struct id *id, int n)
+{
+	autobuf set = buf_new(1 << 20);
+	add_numbers(&set, n);
+	return change_to(w, ATTRIBUTE_ADD, id, &set);
+}
+
+static bool is_worked(struct world *w, const struct buf *attrs, int found)
+{
+	w->worked = false;
+	return located(w, buf_slice(attrs), NULL) == found && w->worked;
+}
+
+TEST(what_takes_long_to_be_compared_is_no_matter_for_a_loop)
+{
+	GARDEN(w, g);
+	autobuf few = buf_new(1 << 16), many = buf_new(1 << 16), by_id = buf_new(1 << 16);
+	OK(kf_ok(give_numbers(&w, &g.aes[0], 20000)));
+	add_numbers(&few, 2);
+	add_numbers(&many, 100);
+	attrs_add_text(&by_id, TAG_UNIQUE_IDENTIFIER, slice_of(g.aes[0].text));
+	w.worked = false;
+	EQ(located(&w, buf_slice(&few), NULL), 1);
+	EQ(located(&w, buf_slice(&by_id), NULL), 1);
+	OK(!w.worked);
+	OK(is_worked(&w, &many, 1));
+	add_numbers(&by_id, 100);
+	OK(is_worked(&w, &by_id, 1));
 }
 
 TEST(destroyed_objects_are_found_when_asked_for)
