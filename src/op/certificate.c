@@ -212,6 +212,15 @@ static void add_part(struct buf *attrs, uint32_t tag, const X509_NAME_ENTRY *ent
 	ossl_forgive(attrs);
 }
 
+/* Each part that has one value takes the place of the one before, among all attributes; on a loop. */
+static kf_err check_parts(const X509_NAME *name)
+{
+	return X509_NAME_entry_count(name) <= ATTRS_COUNT_MAX
+		       ? KF_OK
+		       : kf_fail(LIMIT, "a name of more parts than an object has "
+					"attributes");
+}
+
 static void add_parts(struct buf *attrs, const X509_NAME *name, bool is_subject)
 {
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -293,6 +302,8 @@ static kf_err describe_x509(struct slice der, struct make *m)
 	struct buf *attrs = &m->attrs;
 
 	KF_TRY(parse(der, &item, &x));
+	KF_TRY(check_parts(X509_get_subject_name(x)));
+	KF_TRY(check_parts(X509_get_issuer_name(x)));
 	note_key(m, x);
 	m->format = KMIP_KEY_FORMAT_TYPE_X_509;
 	struct description d = { attrs, &item };
@@ -352,6 +363,7 @@ static kf_err describe_pkcs10(const struct kmip_object *o, struct buf *attrs)
 	KF_TRY(buf_err(&item));
 	if (!request)
 		return kf_fail(INVALID_FIELD, "not one PKCS#10 request");
+	KF_TRY(check_parts(X509_REQ_get_subject_name(request)));
 	add_requested(&(struct description){ attrs, &item }, request);
 	add_parts(attrs, X509_REQ_get_subject_name(request), true);
 	KF_TRY(buf_err(&item));

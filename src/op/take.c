@@ -319,6 +319,18 @@ static enum op_next work(struct op_call *call)
 	return kf_ok(err) ? taking_of(call)->finish(call) : op_then(call, err, OP_FAIL);
 }
 
+/* Certificates of web sites are a few kilobytes; of longer ones each part of a name costs an allocation. */
+enum { CERTIFICATE_INLINE_MAX = 16384 };
+
+static bool is_for_worker(const struct taking *t)
+{
+	const bool is_parsed = t->object.type == OBJECT_CERTIFICATE ||
+			       t->object.type == OBJECT_CERTIFICATE_REQUEST;
+	return is_asymmetric(t) ||
+	       (is_parsed && t->object.value.n > CERTIFICATE_INLINE_MAX) ||
+	       (t->unwrapping && !unwrapping_is_quick(t->unwrapping));
+}
+
 enum op_next take_start(struct op_call *call)
 {
 	struct taking *t = taking_of(call);
@@ -330,7 +342,5 @@ enum op_next take_start(struct op_call *call)
 	if (t->unwrapping && unwrapping_waits_for_tokens(t->unwrapping))
 		return op_token_work(call, work);
 	call->is_long = t->file != NULL; /* its password is stretched */
-	if (is_asymmetric(t) || (t->unwrapping && !unwrapping_is_quick(t->unwrapping)))
-		return OP_WORK;
-	return work(call);
+	return is_for_worker(t) ? OP_WORK : work(call);
 }

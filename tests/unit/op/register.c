@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "../pki.h"
 #include "crypt/keygen.h"
+#include "crypt/ossl.h"
 #include "crypt/x509.h"
 #include "kmip/token_admin.h"
 #include "world.h"
@@ -501,6 +502,39 @@ TEST(a_serial_number_is_told_whole_however_long_it_is)
 }
 
 /* Whoever may sign with a key reads its public key, but not what a stranger says is one. */
+/* Whoever registers a certificate has made it up, perhaps: it is read on the loop. */
+static kf_err register_named(struct world *w, int parts)
+{
+	CLEANUP(ossl_pkey_freep) EVP_PKEY *key = pki_key();
+	CLEANUP(ossl_x509_freep) X509 *x = pki_draft("name", key, 1, 86400);
+	X509_NAME *name = X509_get_subject_name(x);
+	unsigned char *der = NULL;
+	struct id id;
+	for (int i = 0; i < parts; i++)
+		X509_NAME_add_entry_by_txt(name, i % 2 ? "CN" : "OU", MBSTRING_ASC,
+			(const unsigned char *)"a", 1, -1, 0);
+	X509_sign(x, key, EVP_sha256());
+	const int n = i2d_X509(x, &der);
+	const struct kmip_object o = { .type = OBJECT_CERTIFICATE,
+		.certificate_type = 1,
+		.value = { der, (size_t)n } };
+	w->worked = false;
+	const kf_err err = register_object(w, (struct slice){ 0 }, &o, &id);
+	OPENSSL_free(der);
+	return err;
+}
+
+TEST(a_name_of_a_certificate_has_no_more_parts_than_an_object_has_attributes)
+{
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(register_named(&w, 100)));
+	OK(kf_is(register_named(&w, 600), KF_E_LIMIT));
+	OK(!w.worked);
+	OK(kf_is(register_named(&w, 20000), KF_E_LIMIT));
+	OK(w.worked); /* to read it takes long by itself */
+}
+
 TEST(a_stranger_cannot_attach_objects_to_a_key)
 {
 	READY(w, p);
