@@ -62,7 +62,8 @@ static enum op_next start_rsa(struct op_call *call)
 		return op_then(call, err, OP_FAIL);
 	call->work = encrypt_rsa;
 	const enum op_next next = op_spend_usage(call, q->data.n, OP_WORK);
-	return next == OP_WORK ? encrypt_rsa(call) : next;
+	return next == OP_WORK && !op_public_is_long(call->object) ? encrypt_rsa(call)
+								   : next;
 }
 
 enum op_next op_encrypt_start(struct op_call *call)

@@ -16,6 +16,13 @@ static kf_err of_certificate(struct slice material, struct pubkey **ret)
 	return pubkey_from_pem(buf_slice(&pem), ret);
 }
 
+enum { CERTIFICATE_INLINE_MAX = 16384 };
+
+bool op_public_is_long(const struct object *o)
+{
+	return o->type == OBJECT_CERTIFICATE && o->sealed.n > CERTIFICATE_INLINE_MAX;
+}
+
 kf_err op_public_key(struct op_call *call, struct pubkey **ret)
 {
 	return op_public_key_of(call, call->object, ret);

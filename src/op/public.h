@@ -12,3 +12,5 @@ kf_err op_public_key(struct op_call *call, struct pubkey **ret);
 /* The same of another object. */
 kf_err op_public_key_of(
 	struct op_call *call, const struct object *o, struct pubkey **ret);
+/* To read it takes so long that it is for a worker: a certificate that is much longer than those of web sites. */
+bool op_public_is_long(const struct object *o);

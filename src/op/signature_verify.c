@@ -184,7 +184,8 @@ enum op_next op_signature_verify_start(struct op_call *call)
 	if (!kf_ok(err))
 		return op_then(call, err, OP_FAIL);
 	call->work = work;
-	return v->q.data.n <= INLINE_MAX ? work(call) : OP_WORK;
+	return v->q.data.n <= INLINE_MAX && !op_public_is_long(call->object) ? work(call)
+									     : OP_WORK;
 }
 
 static uint32_t validity(const struct verify_call *v)

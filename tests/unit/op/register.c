@@ -3,6 +3,7 @@
 #include "crypt/keygen.h"
 #include "crypt/ossl.h"
 #include "crypt/x509.h"
+#include "kmip/signature_verify.h"
 #include "kmip/token_admin.h"
 #include "world.h"
 
@@ -501,25 +502,26 @@ TEST(a_serial_number_is_told_whole_however_long_it_is)
 	OK(slice_is(field_of(&w, TAG_CERTIFICATE_IDENTIFIER, TAG_SERIAL_NUMBER), hex));
 }
 
-/* Whoever may sign with a key reads its public key, but not what a stranger says is one. */
-/* Whoever registers a certificate has made it up, perhaps: it is read on the loop. */
-static kf_err register_named(struct world *w, int parts)
+/* Whoever registers a certificate has made it up, perhaps: so many parts, each with this value. */
+static kf_err register_named(
+	struct world *w, int parts, const char *value, struct id *ret)
 {
 	CLEANUP(ossl_pkey_freep) EVP_PKEY *key = pki_key();
 	CLEANUP(ossl_x509_freep) X509 *x = pki_draft("name", key, 1, 86400);
-	X509_NAME *name = X509_get_subject_name(x);
+	autobuf attrs = buf_new(1024);
 	unsigned char *der = NULL;
-	struct id id;
 	for (int i = 0; i < parts; i++)
-		X509_NAME_add_entry_by_txt(name, i % 2 ? "CN" : "OU", MBSTRING_ASC,
-			(const unsigned char *)"a", 1, -1, 0);
+		X509_NAME_add_entry_by_txt(X509_get_subject_name(x), i % 2 ? "CN" : "OU",
+			MBSTRING_ASC, (const unsigned char *)value, -1, -1, 0);
 	X509_sign(x, key, EVP_sha256());
 	const int n = i2d_X509(x, &der);
 	const struct kmip_object o = { .type = OBJECT_CERTIFICATE,
 		.certificate_type = 1,
 		.value = { der, (size_t)n } };
+	attrs_add_int(&attrs, TAG_CRYPTOGRAPHIC_USAGE_MASK, 2);
+	attrs_add_date(&attrs, TAG_ACTIVATION_DATE, NOW - 1);
 	w->worked = false;
-	const kf_err err = register_object(w, (struct slice){ 0 }, &o, &id);
+	const kf_err err = register_object(w, buf_slice(&attrs), &o, ret);
 	OPENSSL_free(der);
 	return err;
 }
@@ -527,14 +529,47 @@ static kf_err register_named(struct world *w, int parts)
 TEST(a_name_of_a_certificate_has_no_more_parts_than_an_object_has_attributes)
 {
 	WORLD(w);
+	struct id id;
 	OK(kf_ok(let_alice_create(&w)));
-	OK(kf_ok(register_named(&w, 100)));
-	OK(kf_is(register_named(&w, 600), KF_E_LIMIT));
+	OK(kf_ok(register_named(&w, 100, "a", &id)));
+	OK(kf_is(register_named(&w, 600, "a", &id), KF_E_LIMIT));
 	OK(!w.worked);
-	OK(kf_is(register_named(&w, 20000), KF_E_LIMIT));
+	OK(kf_is(register_named(&w, 20000, "a", &id), KF_E_LIMIT));
 	OK(w.worked); /* to read it takes long by itself */
 }
 
+static kf_err verify_by(struct world *w, const struct id *id)
+{
+	struct ttlv_writer out = question(w);
+	w->worked = false;
+	signature_verify_put_request(&out,
+		&(struct signature_verify_request){ .uid = uid(id),
+			.has_parameters = true,
+			.parameters = { .digital_signature_algorithm =
+						KMIP_DIGITAL_SIGNATURE_ALGORITHM_ECDSA_WITH_SHA256 },
+			.has_data = true,
+			.data = SLICE_LIT("text"),
+			.signature = SLICE_LIT("none") });
+	return ask(w, KMIP_OPERATION_SIGNATURE_VERIFY);
+}
+
+TEST(a_long_certificate_is_read_by_a_worker_each_time)
+{
+	WORLD(w);
+	struct id usual, tall;
+	char value[65] = { 0 };
+	memset(value, 'a', sizeof(value) - 1);
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(register_named(&w, 10, value, &usual)));
+	OK(kf_ok(register_named(&w, 400, value, &tall)));
+	OK(w.worked);
+	OK(kf_ok(verify_by(&w, &usual)));
+	OK(!w.worked);
+	OK(kf_ok(verify_by(&w, &tall)));
+	OK(w.worked);
+}
+
+/* Whoever may sign with a key reads its public key, but not what a stranger says is one. */
 TEST(a_stranger_cannot_attach_objects_to_a_key)
 {
 	READY(w, p);
