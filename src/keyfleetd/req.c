@@ -205,14 +205,8 @@ static enum step_result step_decode(struct req *r)
 		return answer_fail(r, r->auth_err);
 	}
 	e = decode_item(r);
-	if (kf_ok(e))
-		return STEP_NEXT;
-	/* The message is whole, only its content makes no sense.  A connection of keyfleet/1 carries the
-	 * requests of many, who must not pay for the one that wrote it. */
-	bool is_shared = r->peer->answers_out_of_order;
-	if (!is_shared && (kf_is(e, KF_E_MALFORMED) || kf_is(e, KF_E_SHORT)))
-		r->is_last = true;
-	return answer_fail(r, e);
+	/* If a payload makes no sense, the message is whole all the same, and so is the next. */
+	return kf_ok(e) ? STEP_NEXT : answer_fail(r, e);
 }
 
 /* ---- identify, authorise, start ---- */

@@ -84,6 +84,14 @@ static void get_ref(struct ttlv_reader *r, struct change_attribute_request *ret)
 		ttlv_refuse(r, kf_fail(INVALID_FIELD, "unknown attribute"));
 }
 
+/* No object has an attribute that nobody knows: 1.x says just this. */
+static void get_name(struct ttlv_reader *r, struct change_attribute_request *ret)
+{
+	ret->has_ref = attr_ref_get(r, &ret->ref);
+	if (ret->has_ref && !ret->ref.tag)
+		ttlv_refuse(r, kf_fail(NOTHING_TO_DELETE, "unknown attribute"));
+}
+
 static void get_adjustment(struct ttlv_reader *r, struct change_attribute_request *ret)
 {
 	if (!ret->has_ref)
@@ -96,7 +104,7 @@ static void get_adjustment(struct ttlv_reader *r, struct change_attribute_reques
 static void get_1x_delete(struct ttlv_reader *r, struct change_attribute_request *ret)
 {
 	struct attr_index *index = &ret->index;
-	get_ref(r, ret);
+	get_name(r, ret);
 	if (!ret->has_ref)
 		ttlv_refuse(r, kf_fail(MALFORMED, "no Attribute Name"));
 	index->is_given = ttlv_opt_int(r, TAG_ATTRIBUTE_INDEX, &index->value);

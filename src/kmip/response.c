@@ -83,7 +83,7 @@ kf_err kmip_put_response_end(struct ttlv_writer *w)
 /* The version in which we refuse somebody whose version we do not speak. */
 static uint16_t refusal_version(uint16_t version)
 {
-	if (version >> 8 == 2)
+	if (version >> 8 >= 2)
 		return kmip_knows(version) ? version : KMIP_2_1;
 	return kmip_knows(version) ? version : KMIP_1_4;
 }

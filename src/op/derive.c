@@ -226,7 +226,7 @@ static kf_err pbkdf2(const struct derivation *d, const struct input *in, struct 
 {
 	struct kdf k;
 	if (!d->how->has_salt || !d->how->has_iterations)
-		return kf_fail(MISSING, "Salt or Iteration Count");
+		return kf_fail(INVALID_FIELD, "Salt or Iteration Count");
 	if (d->how->data_n)
 		return kf_fail(MALFORMED, "two pass phrases: Derivation Data, an object");
 	KF_TRY(to_kdf(d, in, &k));
@@ -246,7 +246,7 @@ static kf_err hmac(const struct derivation *d, const struct input *in, struct bu
 {
 	struct kdf k;
 	if (!in->data.n)
-		return kf_fail(MISSING, "Derivation Data");
+		return kf_fail(INVALID_FIELD, "Derivation Data");
 	KF_TRY(to_kdf(d, in, &k));
 	return kdf_hmac(&k, ret);
 }
@@ -264,7 +264,7 @@ static kf_err sp800_108(enum kdf_mode mode, const struct derivation *d,
 	struct kdf k = { .key = in->key, .data = in->data, .n = d->n ? d->n : 16 };
 
 	if (!in->data.n)
-		return kf_fail(MISSING, "Derivation Data");
+		return kf_fail(INVALID_FIELD, "Derivation Data");
 	if (!is_cmac(in))
 		KF_TRY(to_kdf(d, in, &k));
 	k.salt = d->how->iv;
@@ -293,7 +293,7 @@ static kf_err aws4(const struct derivation *d, const struct input *in, struct bu
 	size_t n = d->how->data_n;
 
 	if (!in->data.n)
-		return kf_fail(MISSING, "Derivation Data");
+		return kf_fail(INVALID_FIELD, "Derivation Data");
 	for (size_t i = 0; i < n; i++)
 		part[i] = d->how->data[i];
 	if (n < 2)
@@ -337,11 +337,12 @@ static kf_err run_cipher(
 
 static kf_err encrypt(const struct derivation *d, const struct input *in, struct buf *ret)
 {
-	autobuf made = buf_new(in->data.n + 2 * CIPHER_BLOCK_MAX);
+	/* The cipher wants room for two blocks behind the data, and behind the padding. */
+	autobuf made = buf_new(in->data.n + 4 * CIPHER_BLOCK_MAX);
 	struct cipher_setup setup;
 
 	if (!in->data.n)
-		return kf_fail(MISSING, "Derivation Data");
+		return kf_fail(INVALID_FIELD, "Derivation Data");
 	KF_TRY(find_cipher(d, in, &setup));
 	KF_TRY(run_cipher(&setup, in->data, &made));
 	if (made.n < d->n)

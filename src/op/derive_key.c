@@ -47,6 +47,16 @@ static kf_err check_base(const struct op_call *call, const struct object *o)
 			(is_pair ? KMIP_CRYPTOGRAPHIC_USAGE_MASK_KEY_AGREEMENT : 0));
 }
 
+/* What an object lacks for this, KMIP 1.x does not tell apart. */
+static kf_err unfit(const struct op_call *call, kf_err err)
+{
+	const bool is_unfit = kf_is(err, KF_E_USAGE) || kf_is(err, KF_E_STATE) ||
+			      kf_is(err, KF_E_OBJECT_TYPE);
+	return is_unfit && !kmip_is_2(call->version)
+		       ? kf_fail(INVALID_FIELD, "nothing is derived from this object")
+		       : err;
+}
+
 static kf_err find_other(struct op_call *call, struct derive_call *d)
 {
 	const struct object *o = NULL;
@@ -58,7 +68,7 @@ static kf_err find_other(struct op_call *call, struct derive_call *d)
 	KF_TRY(op_find_named(call, &d->q.base[1], &o));
 	KF_TRY(op_use_other(call, o, PERM_DERIVE));
 	d->other = object_ref(o);
-	return check_base(call, o);
+	return unfit(call, check_base(call, o));
 }
 
 /* --- into what --- */
@@ -185,7 +195,7 @@ static kf_err make(struct op_call *call)
 	const struct derivation what = derivation_of(call);
 	size_t data = 0;
 
-	KF_TRY(op_derive(call, &what, &bytes, &data));
+	KF_TRY(unfit(call, op_derive(call, &what, &bytes, &data)));
 	if (!d->make.length)
 		d->make.length = (int32_t)bytes.n * 8;
 	KF_TRY(put_material(&d->make, buf_slice(&bytes)));
@@ -217,7 +227,7 @@ static kf_err prepare(struct op_call *call)
 		return kf_fail(INVALID_FIELD, "no such Derivation Method");
 	call->mechanism = ttlv_value_text(TTLV_KIND_DERIVATION_METHOD, d->q.method);
 	KF_TRY(describe(call, d));
-	KF_TRY(check_base(call, call->object));
+	KF_TRY(unfit(call, check_base(call, call->object)));
 	KF_TRY(find_other(call, d));
 	const struct derivation what = derivation_of(call);
 	KF_TRY(op_derive_check(call, &what));

@@ -31,7 +31,8 @@ enum op_next op_then(struct op_call *call, kf_err err, enum op_next next)
 static kf_err take_placeholder(struct op_call *call)
 {
 	if (!call->placeholder[0])
-		return kf_fail(MISSING, "no Unique Identifier and no ID Placeholder");
+		return kf_fail(
+			NO_IDENTIFIER, "no Unique Identifier and no ID Placeholder");
 	memcpy(call->object_id, call->placeholder, sizeof(call->object_id));
 	memcpy(call->asked_id, call->placeholder, sizeof(call->asked_id));
 	return KF_OK;
@@ -71,7 +72,7 @@ kf_err op_find_named(
 	char id[OBJECT_ID_SIZE] = "-";
 
 	switch (uid->kind) {
-	case KMIP_UID_ABSENT: return kf_fail(MISSING, "no Unique Identifier");
+	case KMIP_UID_ABSENT: return kf_fail(NO_IDENTIFIER, "no Unique Identifier");
 	case KMIP_UID_ENUM:
 		if (uid->number == KMIP_UNIQUE_IDENTIFIER_ID_PLACEHOLDER)
 			memcpy(id, call->placeholder, sizeof(id));

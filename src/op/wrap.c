@@ -99,6 +99,9 @@ static kf_err put_value(struct op_call *call, struct wrapping *w, struct key_blo
 	const struct key_wrapping *how = &w->how;
 	const bool is_bare = how->encoding == KMIP_ENCODING_OPTION_NO_ENCODING;
 
+	if (how->encoding && !is_bare &&
+		how->encoding != KMIP_ENCODING_OPTION_TTLV_ENCODING)
+		return kf_fail(ENCODING_OPTION, "no such Encoding Option");
 	if (is_bare && how->attributes_n)
 		return kf_fail(ENCODING_OPTION,
 			"attributes are wrapped with TTLV Encoding only");
@@ -173,6 +176,14 @@ static kf_err seal_by(struct op_call *call, const struct object *key,
 				  : seal_by_secret(call, key, p, w);
 }
 
+/* KMIP 1.x tells keys that are not for this from what is no key. */
+static kf_err not_for(const struct object *o, kf_err otherwise)
+{
+	const bool is_key = o->type == OBJECT_SYMMETRIC_KEY ||
+			    o->type == OBJECT_PUBLIC_KEY || o->type == OBJECT_PRIVATE_KEY;
+	return is_key ? otherwise : kf_fail(ILLEGAL, "the object is not a key");
+}
+
 static kf_err seal(struct op_call *call, struct wrapping *w)
 {
 	const struct object *key = NULL;
@@ -180,7 +191,8 @@ static kf_err seal(struct op_call *call, struct wrapping *w)
 
 	KF_TRY(wrap_key_find(call, &w->how.encryption.uid, PERM_WRAP, &key));
 	if (key->type != OBJECT_SYMMETRIC_KEY && key->type != OBJECT_PUBLIC_KEY)
-		return kf_fail(OBJECT_TYPE, "keys of this type do not wrap");
+		return not_for(
+			key, kf_fail(OBJECT_TYPE, "keys of this type do not wrap"));
 	KF_TRY(wrap_key_check(
 		key, call->now_s, OP_PROTECT, KMIP_CRYPTOGRAPHIC_USAGE_MASK_WRAP_KEY));
 	KF_TRY(wrap_key_parameters(key, &w->how.encryption, &p));
@@ -197,7 +209,8 @@ static kf_err find_mac_key(struct op_call *call, struct wrapping *w)
 	if (key->type == OBJECT_PRIVATE_KEY)
 		return kf_fail(FEATURE, "wrapped keys with a signature");
 	if (key->type != OBJECT_SYMMETRIC_KEY)
-		return kf_fail(OBJECT_TYPE, "keys of this type do not authenticate");
+		return not_for(key,
+			kf_fail(OBJECT_TYPE, "keys of this type do not authenticate"));
 	KF_TRY(wrap_key_check(key, call->now_s, OP_PROTECT,
 		KMIP_CRYPTOGRAPHIC_USAGE_MASK_MAC_GENERATE));
 	KF_TRY(wrap_key_parameters(key, &w->how.mac, &w->mac_parameters));

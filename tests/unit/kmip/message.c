@@ -297,7 +297,7 @@ TEST(refusal_can_be_read_by_whoever_is_refused)
 {
 	static const struct {
 		uint16_t asked, answered;
-	} cases[] = { { 0, KMIP_1_4 }, { KMIP_1_0, KMIP_1_0 }, { 0x0300, KMIP_1_4 },
+	} cases[] = { { 0, KMIP_1_4 }, { KMIP_1_0, KMIP_1_0 }, { 0x0300, KMIP_2_1 },
 		{ 0x0207, KMIP_2_1 }, { KMIP_2_0, KMIP_2_0 } };
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct kmip_response_header h;

@@ -43,6 +43,19 @@ TEST(attributes_are_added_changed_and_deleted_in_every_version)
 	}
 }
 
+TEST(of_an_attribute_that_nobody_knows_1_x_has_nothing_to_delete)
+{
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	w.version = KMIP_1_3;
+	const struct id id = new_key(&w);
+	struct ttlv_writer q = question(&w);
+	const struct kmip_uid u = uid(&id);
+	kmip_put_uid(&q, TAG_UNIQUE_IDENTIFIER, &u);
+	ttlv_put_text(&q, TAG_ATTRIBUTE_NAME, slice_of("Colour"));
+	OK(kf_is(ask(&w, KMIP_OPERATION_DELETE_ATTRIBUTE), KF_E_NOTHING_TO_DELETE));
+}
+
 TEST(a_change_is_one_new_version_with_its_date)
 {
 	WORLD(w);

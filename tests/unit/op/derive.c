@@ -147,8 +147,28 @@ TEST(pbkdf2_makes_a_key_of_a_pass_phrase_in_every_version)
 		wish.how.iterations++;
 		OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
 		wish.how.has_iterations = false;
-		OK(kf_is(derive(&w, &wish, &none), KF_E_MISSING));
+		OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
 	}
+}
+
+TEST(what_nothing_can_be_derived_from_is_an_invalid_field_in_1_x)
+{
+	WORLD(w);
+	struct id key, none;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(create_aes(&w, NULL, &key))); /* for encryption, and not active */
+	struct wish wish = { .method = KMIP_DERIVATION_METHOD_HMAC,
+		.base = &key,
+		.how = with_hash(KMIP_HASHING_ALGORITHM_SHA_256),
+		.algorithm = AES,
+		.bits = 128 };
+	add_data(&wish.how, "info");
+	w.version = KMIP_1_4;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
+	OK(kf_ok(activate(&w, &key)));
+	OK(kf_is(derive(&w, &wish, &none), KF_E_INVALID_FIELD));
+	w.version = KMIP_2_0;
+	OK(kf_is(derive(&w, &wish, &none), KF_E_USAGE));
 }
 
 TEST(the_derived_key_and_its_base_know_each_other)
@@ -354,7 +374,12 @@ TEST(encrypt_gives_the_ciphertext_of_the_data)
 	OK(derives(&w, &wish, "7649abac8119b246cee98e9b12e9197d")); /* SP 800-38A */
 	wish.bits = 256;
 	OK(kf_is(derive(&w, &wish, &none), KF_E_DATA));
+	wish.how.parameters.padding_method = KMIP_PADDING_METHOD_PKCS5;
+	OK(derives(&w, &wish,
+		"7649abac8119b246cee98e9b12e9197d8964e0b149c10b7b682e6e39aaeb731c"));
 	wish.bits = 128;
+	OK(derives(&w, &wish, "7649abac8119b246cee98e9b12e9197d"));
+	wish.how.parameters.padding_method = 0;
 	wish.how.iv.n = 0;
 	OK(kf_is(derive(&w, &wish, &none), KF_E_MISSING_IV));
 	wish.how.parameters.block_cipher_mode = KMIP_BLOCK_CIPHER_MODE_ECB;

@@ -100,7 +100,7 @@ TEST(what_failed_to_be_made_leaves_no_placeholder)
 
 	note(&w, &ids, KMIP_OPERATION_REGISTER, kf_fail(DENIED, "test"));
 
-	OK(kf_is(activate(&w, NULL), KF_E_MISSING));
+	OK(kf_is(activate(&w, NULL), KF_E_NO_IDENTIFIER));
 	OK(kf_is(activate_as(&w, form(KMIP_UID_ENUM, KMIP_UNIQUE_IDENTIFIER_REGISTER)),
 		KF_E_NOT_FOUND));
 	OK(kf_ok(activate_as(&w, form(KMIP_UID_ENUM, KMIP_UNIQUE_IDENTIFIER_CREATE))));

@@ -344,7 +344,7 @@ TEST(the_placeholder_stands_for_the_object_that_was_made)
 
 	EQ(state_of(&w, &id), STATE_ACTIVE);
 	memset(w.call->placeholder, 0, sizeof(w.call->placeholder));
-	OK(kf_is(activate(&w, NULL), KF_E_MISSING));
+	OK(kf_is(activate(&w, NULL), KF_E_NO_IDENTIFIER));
 }
 
 TEST(the_rule_is_told_for_the_record)

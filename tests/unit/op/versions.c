@@ -452,4 +452,14 @@ TEST(every_error_has_a_reason_in_every_version)
 				kmip_reason(codes[i], versions[v]), versions[v]));
 }
 
+TEST(a_field_that_is_missing_makes_an_invalid_message)
+{
+	for (size_t v = 0; v < VERSIONS; v++) {
+		EQ(kmip_reason(KF_E_MISSING, versions[v]),
+			KMIP_RESULT_REASON_INVALID_MESSAGE);
+		EQ(kmip_reason(KF_E_NO_IDENTIFIER, versions[v]),
+			KMIP_RESULT_REASON_MISSING_DATA);
+	}
+}
+
 TEST_MAIN

@@ -5,6 +5,7 @@
 #include "../hex.h"
 #include "crypt/keygen.h"
 #include "kmip/key_wrapping.h"
+#include "kmip/reason.h"
 #include "op/step.h"
 #include "op/usage.h"
 #include "world.h"
@@ -437,6 +438,38 @@ TEST(only_an_active_key_for_wrapping_wraps)
 	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_STATE));
 	OK(kf_ok(destroy(&w, &kek)));
 	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_WRAP_DESTROYED));
+}
+
+TEST(what_is_no_key_wraps_nothing_and_1_x_calls_that_illegal)
+{
+	WORLD(w);
+	struct id opaque, key;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_key(&w, &key)));
+	const struct kmip_object data = { .type = OBJECT_OPAQUE,
+		.opaque_data_type = 0x80000001,
+		.value = slice_of("no key") };
+	OK(kf_ok(register_object(&w, (struct slice){ 0 }, &data, &opaque)));
+	const struct key_wrapping how = by(&opaque, 0, 0);
+	const kf_err err = get_wrapped(&w, &key, &how, &a);
+	OK(kf_is(err, KF_E_ILLEGAL));
+	EQ(kmip_reason(err.code, KMIP_1_4), KMIP_RESULT_REASON_ILLEGAL_OPERATION);
+	EQ(kmip_reason(err.code, KMIP_2_1), KMIP_RESULT_REASON_INVALID_OBJECT_TYPE);
+}
+
+TEST(an_encoding_that_nobody_knows_is_not_taken_for_ttlv)
+{
+	WORLD(w);
+	struct id kek, key;
+	struct get_response a;
+	OK(kf_ok(let_alice_create(&w)));
+	OK(kf_ok(put_kek(&w, KMIP_BLOCK_CIPHER_MODE_NISTKEYWRAP, &kek)));
+	OK(kf_ok(put_key(&w, &key)));
+	struct key_wrapping how = by(&kek, 0, 9);
+	OK(kf_is(get_wrapped(&w, &key, &how, &a), KF_E_ENCODING_OPTION));
+	how.encoding = KMIP_ENCODING_OPTION_TTLV_ENCODING;
+	OK(kf_ok(get_wrapped(&w, &key, &how, &a)));
 }
 
 static int64_t left(struct world *w, const struct id *id)
