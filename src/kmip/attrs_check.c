@@ -142,7 +142,7 @@ static kf_err check_set(struct slice set, bool is_import)
 			return kf_fail(READ_ONLY, "attribute is set by the server");
 		KF_TRY(attrs_check_shape(&it));
 		if (!info->is_multi && came_before(set, &it))
-			return kf_fail(SINGLE_VALUED, "attribute is given twice");
+			return kf_fail(GIVEN_TWICE, "attribute is given twice");
 	}
 	return r.err;
 }

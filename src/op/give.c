@@ -142,12 +142,21 @@ static kf_err check_secrecy(const struct op_call *call, const struct get_request
 
 /* --- the forms --- */
 
+/* A certificate has one format, and a key the one that it was registered in. */
+static bool is_in(const struct kmip_object *k, uint32_t format)
+{
+	if (k->type == KMIP_OBJECT_TYPE_CERTIFICATE)
+		return format == KMIP_KEY_FORMAT_TYPE_X_509 &&
+		       k->certificate_type == KMIP_CERTIFICATE_TYPE_X_509;
+	return format == k->block.format;
+}
+
 /* The converted key replaces the registered one in the answer. */
 static kf_err convert(struct op_call *call, uint32_t format, struct kmip_object *k)
 {
 	autobuf other = buf_new(call->server->message_max);
 
-	if (!format || format == k->block.format)
+	if (!format || is_in(k, format))
 		return KF_OK;
 	if (!ttlv_value_in(TTLV_KIND_KEY_FORMAT_TYPE, format, call->version))
 		return kf_fail(KEY_FORMAT, "the version has no such Key Format Type");

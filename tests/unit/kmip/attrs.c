@@ -207,7 +207,7 @@ TEST(client_sets_what_is_its_to_set)
 	OK(kf_is(check_new("State = Enumeration Active\n"), KF_E_READ_ONLY));
 	OK(kf_is(check_new("Cryptographic Length = Integer 128\n"
 			   "Cryptographic Length = Integer 256\n"),
-		KF_E_SINGLE_VALUED));
+		KF_E_GIVEN_TWICE));
 	OK(kf_is(check_new("Batch Count = Integer 1\n"), KF_E_INVALID_FIELD));
 }
 

@@ -403,7 +403,7 @@ TEST(attributes_that_lie_are_refused)
 	attrs_add_bool(&attrs, TAG_SENSITIVE, true);
 	attrs_add_bool(&attrs, TAG_SENSITIVE, true);
 	wish.attributes = buf_slice(&attrs);
-	OK(kf_is(import(&w, &wish, &id), KF_E_SINGLE_VALUED));
+	OK(kf_is(import(&w, &wish, &id), KF_E_GIVEN_TWICE));
 	be(&w, "bob", false);
 	OK(kf_is(import(&w, &wish, &id), KF_E_DENIED));
 }

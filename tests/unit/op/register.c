@@ -317,6 +317,9 @@ TEST(a_certificate_is_described)
 
 	OK(kf_ok(get(&w, &id, &a)));
 	OK(slice_eq(a.object.value, buf_slice(&der)));
+	OK(kf_ok(get_as(&w, &id, KMIP_KEY_FORMAT_TYPE_X_509, &a)));
+	OK(slice_eq(a.object.value, buf_slice(&der)));
+	OK(kf_is(get_as(&w, &id, KMIP_KEY_FORMAT_TYPE_RAW, &a), KF_E_KEY_FORMAT));
 	OK(kf_ok(attributes(&w, &id)));
 	OK(attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_SUBJECT, 0, &it));
 	OK(attrs_find(buf_slice(&w.attrs), TAG_X_509_CERTIFICATE_IDENTIFIER, 0, &it));
