@@ -2,19 +2,9 @@
  *
  * Operations whose keys are on tokens: tokens as the tests of the pool have them.
  */
-/* The inside of the pool has names that it shares with nobody but its own tests. */
-#define OP_SIGN    IN_POOL_SIGN
-#define OP_DECRYPT IN_POOL_DECRYPT
-#define OP_USE     IN_POOL_USE
-#include "../pool/fake.h"
-#undef OP_SIGN
-#undef OP_DECRYPT
-#undef OP_USE
-
+#include "beside_pool.h"
 #include "kmip/token_admin.h"
-#include "op/slow.h"
 #include "op/token_key.h"
-#include "world.h"
 
 /* A token holds the P-256 key; `counting`: and counts its uses. */
 static bool pool_beside(struct world *w, unsigned counting)
@@ -22,17 +12,8 @@ static bool pool_beside(struct world *w, unsigned counting)
 	fakes_reset(1, 1 << KEC);
 	fakes[0].counting = counting;
 	fake_conf.overflow_ms = 1000;
-	w->server.pools = pool_up() ? pools : NULL;
 	be(w, "root", true);
-	return w->server.pools && kf_ok(op_slow_new(&w->server.slow));
-}
-
-static void pool_away(struct world *w)
-{
-	op_free(w->call);
-	op_slow_free(w->server.slow);
-	w->server.slow = NULL;
-	pool_down();
+	return pool_begin(w);
 }
 
 static kf_err adopt(struct world *w, const char *name, struct pair *ret)

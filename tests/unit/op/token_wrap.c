@@ -3,24 +3,14 @@
  * Keys wrapped and unwrapped by an AES key that tokens hold: tokens as the tests of the pool have them, that hold
  * nothing else.  What they wrap is opened here by OpenSSL alone.
  */
-/* The inside of the pool has names that it shares with nobody but its own tests. */
-#define OP_SIGN    IN_POOL_SIGN
-#define OP_DECRYPT IN_POOL_DECRYPT
-#define OP_USE     IN_POOL_USE
-#include "../pool/fake.h"
-#undef OP_SIGN
-#undef OP_DECRYPT
-#undef OP_USE
-
+#include "beside_pool.h"
 #include "crypt/keywrap.h"
 #include "crypt/prf.h"
 #include "kmip/import.h"
 #include "kmip/key_wrapping.h"
 #include "kmip/token_admin.h"
-#include "op/slow.h"
 #include "op/usage.h"
 #include "token/use.h"
-#include "world.h"
 
 enum {
 	AES_BIT = 1 << 10, /* of fake.keys */
@@ -110,16 +100,7 @@ static bool pool_beside(struct world *w)
 	aes_driver.wrap_max = 512;
 	aes_driver.blocks_max = USE_DATA_MAX;
 	fake_conf.driver = &aes_driver;
-	w->server.pools = pool_up() ? pools : NULL;
-	return w->server.pools && kf_ok(op_slow_new(&w->server.slow));
-}
-
-static void pool_away(struct world *w)
-{
-	op_free(w->call);
-	op_slow_free(w->server.slow);
-	w->server.slow = NULL;
-	pool_down();
+	return pool_begin(w);
 }
 
 /* ---- objects ---- */

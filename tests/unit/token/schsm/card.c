@@ -8,16 +8,6 @@
 
 static const struct token_driver *const d = &schsm_driver;
 
-static struct vhsm *new_vhsm(void)
-{
-	static bool is_ready;
-	struct vhsm *v = NULL;
-	if ((!is_ready && !is_good(secret_init(1 << 18))) || !is_good(vhsm_new(NULL, &v)))
-		abort();
-	is_ready = true;
-	return v;
-}
-
 static bool generate(
 	struct token *t, enum alg_id alg, const char *label, struct token_key_facts *ret)
 {

@@ -7,16 +7,6 @@
 
 static const struct token_driver *const d = &schsm_driver;
 
-static struct vhsm *new_vhsm(void)
-{
-	static bool is_ready;
-	struct vhsm *v = NULL;
-	if ((!is_ready && !is_good(secret_init(1 << 18))) || !is_good(vhsm_new(NULL, &v)))
-		abort();
-	is_ready = true;
-	return v;
-}
-
 static bool make(struct token *t, const struct alg *alg, bool may_leave,
 	struct token_key_facts *ret)
 {

@@ -9,16 +9,6 @@
 static const struct token_driver *const d = &schsm_driver;
 static const struct token_pin pin = { 6, USER_PIN };
 
-static struct vhsm *new_vhsm(void)
-{
-	static bool is_ready;
-	struct vhsm *v = NULL;
-	if ((!is_ready && !is_good(secret_init(1 << 18))) || !is_good(vhsm_new(NULL, &v)))
-		abort();
-	is_ready = true;
-	return v;
-}
-
 static bool generate(struct token *t, enum alg_id alg, struct token_key_facts *ret)
 {
 	return is_good(d->generate(t,
