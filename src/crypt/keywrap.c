@@ -91,9 +91,14 @@ static kf_err run(const struct cipher_setup *s, struct slice in, struct slice ta
 
 /* --- sealing --- */
 
+static size_t most_of(const struct keywrap *k)
+{
+	return row_of(k)->kind == CIPHER_WRAP ? KEYWRAP_NIST_MAX : KEYWRAP_MAX;
+}
+
 kf_err keywrap_check(const struct keywrap *k, size_t plain_n)
 {
-	if (!plain_n || plain_n > KEYWRAP_MAX)
+	if (!plain_n || plain_n > most_of(k))
 		return kf_fail(BAD_PARAMETERS, "key of an impossible size");
 	if (k->mode == KEYWRAP_NIST && (plain_n < 16 || plain_n % 8))
 		return kf_fail(BAD_PARAMETERS,
@@ -131,7 +136,7 @@ kf_err keywrap_check_sealed(const struct keywrap *k, struct slice iv, struct sli
 	const size_t overhead = kind == CIPHER_WRAP ? 8 : tag_size_of(k);
 
 	KF_TRY(check_sizes(k, iv.n));
-	if (sealed.n <= overhead || sealed.n > KEYWRAP_MAX || sealed.n % unit)
+	if (sealed.n <= overhead || sealed.n > most_of(k) + overhead || sealed.n % unit)
 		return kf_fail(DATA, "a wrapped key of an impossible length");
 	return KF_OK;
 }
