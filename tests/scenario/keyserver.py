@@ -4,10 +4,12 @@
 import os
 import re
 import secrets
+import select
 import signal
 import socket
 import ssl
 import subprocess
+import time
 
 from scenario import expect, run, skip
 from lab import BIN, Lab, Process, wait_until
@@ -15,6 +17,7 @@ from ttlv import (ACTIVATE, CREATE_KEY_PAIR, DISCOVER, GET, QUERY, SIGN, Wire, b
                   items_of, message, octets, reason, request, status, struct_, text)
 
 INVALID_MESSAGE, INVALID_FIELD = 0x04, 0x07
+SIGNATURE_VERIFY = 0x22
 QUERY_OPERATIONS = enum(0x420074, 1)
 
 
@@ -292,6 +295,37 @@ def claim_a_batch_that_is_broken_at_its_end_does_nothing(b):
         answer = w.ask(bytes(broken))
         expect(len(items_of(answer)) == 1 and reason(answer) == INVALID_MESSAGE, answer)
         expect(w.is_closed(), "goes on after a broken message")
+
+
+def claim_others_are_answered_while_a_long_batch_is_worked_on(b):
+    """Its items are verified at once, on the loop, each for a millisecond; on either loop somebody else asks."""
+    attributes = struct_(0x420126, enum(0x420028, 6), struct_(0x42002B, enum(0x420075, 0x0D)), int_(0x42002A, 521))
+    with b.connect() as w:
+        made = w.ask(request(CREATE_KEY_PAIR, attributes + struct_(0x420127, int_(0x42002C, 1)) + struct_(
+            0x420128, int_(0x42002C, 2))))
+        key = find(made, 0x42006F).decode()
+        expect(status(w.ask(request(ACTIVATE, text(0x420094, key)))) == 0, "key is not activated")
+    wrong = octets(0x4200C3, bytes.fromhex("3006020101020101"))
+    parameters = struct_(0x42002B, enum(0x420038, 6), enum(0x4200AE, 0x0E))
+    payload = text(0x420094, key) + parameters + octets(0x4200C2, b"data") + wrong
+    items = [batch_item(SIGNATURE_VERIFY, payload, b"%d" % i) for i in range(300)]
+    with b.connect() as w, b.connect() as one, b.connect() as two:
+        for any_one in (w, one, two):
+            any_one.ask(request(QUERY, QUERY_OPERATIONS))
+        begin = time.monotonic()
+        w.send(message(*items))
+        longest = 0
+        while not select.select([w.tls], [], [], 0)[0]:
+            asked = time.monotonic()
+            for other in (one, two):
+                other.send(request(QUERY, QUERY_OPERATIONS))
+            for other in (one, two):
+                other.receive()
+            longest = max(longest, time.monotonic() - asked)
+        took = time.monotonic() - begin
+        answers = items_of(w.receive())
+        expect(len(answers) == len(items) and not any(status(i) for i in answers), f"not all were verified: {answers[0]}")
+    expect(longest < took / 3, f"somebody waited for {longest:.3f} s of {took:.3f} s")
 
 
 def claim_an_answer_is_no_larger_than_asked_for(b):
