@@ -135,12 +135,10 @@ static kf_err check_under(X509 *authority, X509 *x, const GENERAL_NAMES *names)
 }
 
 /* A certificate with the names and nothing else: it is looked at, and goes. */
-kf_err issue_check_constraints(const struct issue_ca *ca, bool takes_whole_subject,
+static kf_err check_constraints(const struct issue_ca *ca, bool takes_whole_subject,
 	const struct issue_request *r)
 {
 	const struct issue i = { .takes_whole_subject = takes_whole_subject };
-	if (!ca->is_constrained)
-		return KF_OK;
 	CLEANUP(ossl_x509_freep) X509 *x = X509_new();
 	if (!x || !X509_set_version(x, X509_VERSION_3))
 		return ossl_fail(NOMEM, "certificate");
@@ -153,6 +151,48 @@ kf_err issue_check_constraints(const struct issue_ca *ca, bool takes_whole_subje
 	for (int n = 0; n < sk_X509_num(ca->above); n++)
 		KF_TRY(check_under(sk_X509_value(ca->above, n), x, r->names));
 	return KF_OK;
+}
+
+/* Are the first n alternative names, by themselves? */
+static bool are_refused(const struct issue_ca *ca, const GENERAL_NAMES *names, int n)
+{
+	CLEANUP(ossl_name_freep) X509_NAME *nobody = X509_NAME_new();
+	GENERAL_NAMES *some = sk_GENERAL_NAME_new_null();
+	for (int i = 0; i < n; i++)
+		(void)sk_GENERAL_NAME_push(some, sk_GENERAL_NAME_value(names, i));
+	const struct issue_request r = { .subject = nobody, .names = some };
+	const bool are = nobody && sk_GENERAL_NAME_num(some) == n &&
+			 kf_is(check_constraints(ca, false, &r), KF_E_NOT_ISSUED_NAME);
+	sk_GENERAL_NAME_free(some); /* the names stay the request's */
+	return are;
+}
+
+/* The first one that is refused; where none is, it is the subject. */
+static void print_refused(
+	const struct issue_ca *ca, const struct issue_request *r, struct buf *to)
+{
+	int good = 0, bad = sk_GENERAL_NAME_num(r->names);
+	struct slice cn;
+	if (bad > 0 && are_refused(ca, r->names, bad)) {
+		while (bad - good > 1) {
+			const int n = good + (bad - good) / 2;
+			*(are_refused(ca, r->names, n) ? &bad : &good) = n;
+		}
+		issue_print_name(to, sk_GENERAL_NAME_value(r->names, bad - 1));
+	} else if (issue_common_name(r->subject, &cn)) {
+		issue_print_text(to, cn);
+	}
+}
+
+kf_err issue_check_constraints(const struct issue_ca *ca, bool takes_whole_subject,
+	const struct issue_request *r, struct buf *ret_refused)
+{
+	if (!ca->is_constrained)
+		return KF_OK;
+	const kf_err err = check_constraints(ca, takes_whole_subject, r);
+	if (kf_is(err, KF_E_NOT_ISSUED_NAME))
+		print_refused(ca, r, ret_refused);
+	return err;
 }
 
 /* --- the signature --- */

@@ -101,9 +101,9 @@ kf_err issue_check(const struct issue_policy *p, enum cert_role role,
 	const struct issue_request *r, struct buf *ret_refused);
 
 /* NOT_ISSUED_NAME: clients would not accept it, for the authority's certificate, or one above it, permits other names only
- * (RFC 5280, 4.2.1.10). */
+ * (RFC 5280, 4.2.1.10).  It is appended as above. */
 kf_err issue_check_constraints(const struct issue_ca *ca, bool takes_whole_subject,
-	const struct issue_request *r);
+	const struct issue_request *r, struct buf *ret_refused);
 
 /* --- the certificate --- */
 

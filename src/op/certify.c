@@ -284,7 +284,7 @@ static kf_err check_policy(struct op_call *call)
 	autobuf refused = buf_new(ISSUE_REQUEST_MAX);
 	kf_err err = issue_check(&c->by->policy, c->role, c->request, &refused);
 	if (kf_ok(err))
-		err = issue_check_constraints(c->by->ca, is_whole, c->request);
+		err = issue_check_constraints(c->by->ca, is_whole, c->request, &refused);
 	if (!kf_ok(err))
 		describe_refusal(call, buf_slice(&refused));
 	return err;

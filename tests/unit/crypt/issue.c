@@ -171,8 +171,11 @@ TEST(path_lengths_hold)
 
 /* --- name constraints --- */
 
+static char refused[256]; /* which one */
+
 static kf_err ask_names(const struct rig *r, const struct issue_names *names)
 {
+	autobuf which = buf_new(sizeof(refused) - 1);
 	struct issue_ca *ca = NULL;
 	struct issue_request *q = NULL;
 	unsigned char *der = NULL;
@@ -182,7 +185,8 @@ static kf_err ask_names(const struct rig *r, const struct issue_names *names)
 	if (kf_ok(err))
 		err = issue_request_new((struct slice){ der, (size_t)n }, names, &q);
 	if (kf_ok(err))
-		err = issue_check_constraints(ca, false, q);
+		err = issue_check_constraints(ca, false, q, &which);
+	(void)slice_to_text(buf_slice(&which), refused, sizeof(refused));
 	OPENSSL_free(der);
 	issue_request_free(q);
 	issue_ca_free(ca);
@@ -196,13 +200,18 @@ static kf_err ask(const struct rig *r, const char *name)
 	return ask_names(r, &(struct issue_names){ .parts = &part, .parts_n = 1 });
 }
 
+static void add_alternative(struct buf *der, const char *name)
+{
+	buf_add_u8(der, 0x82);
+	buf_add_u8(der, (uint8_t)strlen(name));
+	buf_add_text(der, name);
+}
+
 /* ... as its alternative name only? */
 static kf_err ask_alternative(const struct rig *r, const char *name)
 {
 	autobuf der = buf_new(256);
-	buf_add_u8(&der, 0x82);
-	buf_add_u8(&der, (uint8_t)strlen(name));
-	buf_add_text(&der, name);
+	add_alternative(&der, name);
 	const struct slice names[] = { buf_slice(&der) };
 	return ask_names(r, &(struct issue_names){ .names = names, .n = 1 });
 }
@@ -241,6 +250,42 @@ TEST(an_asterisk_does_not_stand_for_a_name_that_is_excluded)
 	OK(kf_is(ask_alternative(&r, "*.no.example.com"), KF_E_NOT_ISSUED_NAME));
 	OK(kf_ok(ask_alternative(&r, "*.other.example.com")));
 	OK(kf_ok(ask_alternative(&r, "*.yes.example.com")));
+}
+
+enum { MANY = 9 };
+
+/* Of so many names the one at this place is another's. */
+static kf_err ask_many(const struct rig *r, int place)
+{
+	struct buf der[MANY];
+	struct slice names[MANY];
+	char text[32];
+	for (int i = 0; i < MANY; i++) {
+		snprintf(text, sizeof(text), "w%d.example.%s", i,
+			i == place ? "org" : "com");
+		der[i] = buf_new(64);
+		add_alternative(&der[i], text);
+		names[i] = buf_slice(&der[i]);
+	}
+	const kf_err err =
+		ask_names(r, &(struct issue_names){ .names = names, .n = MANY });
+	for (int i = 0; i < MANY; i++)
+		buf_free(&der[i]);
+	return err;
+}
+
+TEST(the_first_name_that_is_not_permitted_is_told)
+{
+	RIG(r, .constraints = "critical,permitted;DNS:example.com");
+	char want[32];
+	OK(kf_ok(ask_many(&r, -1)) && !refused[0]);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(want, sizeof(want), "w%d.example.org", i);
+		OK(kf_is(ask_many(&r, i), KF_E_NOT_ISSUED_NAME));
+		OK(!strcmp(refused, want));
+	}
+	OK(kf_is(ask(&r, "www.example.org"), KF_E_NOT_ISSUED_NAME));
+	OK(!strcmp(refused, "www.example.org"));
 }
 
 TEST(the_constraints_of_those_above_it_hold_too)
