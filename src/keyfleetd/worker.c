@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* A destroyed key leaves a worker's contexts after so many pieces of other work at the latest. */
-enum { FORGET_EVERY = 64 };
+enum { FORGET_EVERY = 64, BUCKETS = 256 };
 
 struct worker {
 	struct workers *pool;
@@ -20,9 +20,11 @@ struct worker {
 };
 
 struct workers {
-	pthread_mutex_t lock; /* guards first, queued, is_stopping and all busy_for */
+	pthread_mutex_t lock; /* guards the queue, is_stopping and all busy_for */
 	pthread_cond_t more;
-	struct work *first; /* of the client whose turn is next; the others behind it */
+	struct work *first,
+		**end; /* of the line whose turn is next; the others behind it */
+	struct work *bucket[BUCKETS]; /* the same, by their clients */
 	size_t queued;
 	bool is_stopping;
 	unsigned n;
@@ -39,40 +41,61 @@ static bool are_in_line(const struct work *a, const struct work *b)
 	return a->is_long == b->is_long && !strcmp(client_of(a), client_of(b));
 }
 
-/* The first one of its line, or where that would stand: behind all others. */
+/* Thousands of clients may wait: whoever hands over work does not look at all of them. */
+static struct work **bucket_of(struct workers *p, const struct work *w)
+{
+	uint32_t hash = 2166136261u + w->is_long; /* FNV-1a */
+	for (const char *c = client_of(w); *c; c++)
+		hash = (hash ^ (uint8_t)*c) * 16777619u;
+	return &p->bucket[hash % BUCKETS];
+}
+
+/* The first one of its line, or where that would stand in its bucket. */
 static struct work **line_of(struct workers *p, const struct work *w)
 {
-	struct work **at = &p->first;
+	struct work **at = bucket_of(p, w);
 	while (*at && !are_in_line(*at, w))
-		at = &(*at)->other;
+		at = &(*at)->neighbour;
 	return at;
+}
+
+/* Its turn comes after those of all other lines. */
+static void begin_line(struct workers *p, struct work **place, struct work *first)
+{
+	first->neighbour = *place;
+	*place = first;
+	first->other = NULL;
+	*p->end = first;
+	p->end = &first->other;
 }
 
 static void put(struct workers *p, struct work *w)
 {
-	struct work **line = line_of(p, w);
-	w->next = w->other = NULL;
+	struct work **line = line_of(p, w), *first = *line;
+	w->next = NULL;
 	w->last = w;
-	if (*line) {
-		(*line)->last->next = w;
-		(*line)->last = w;
+	if (first) {
+		first->last->next = w;
+		first->last = w;
 	} else {
-		*line = w;
+		begin_line(p, line, w);
 	}
 	p->queued++;
 }
 
-/* The next one of its line waits behind all other lines. */
-static struct work *take_out(struct workers *p, struct work **line)
+/* The first one of a line; the next one of it waits behind all other lines. */
+static struct work *take_out(struct workers *p, struct work **turn)
 {
-	struct work *w = *line, *next = w->next;
-	*line = w->other;
+	struct work *w = *turn, **place = line_of(p, w);
+	*turn = w->other;
+	if (!*turn)
+		p->end = turn;
+	*place = w->neighbour;
+	if (w->next) {
+		w->next->last = w->last;
+		begin_line(p, place, w->next);
+	}
 	p->queued--;
-	if (!next)
-		return w;
-	next->last = w->last;
-	next->other = NULL;
-	*line_of(p, next) = next;
 	return w;
 }
 
@@ -89,10 +112,10 @@ static bool is_last_for(const struct workers *p, const struct work *w)
 
 static struct work *pick(struct workers *p)
 {
-	struct work **line = &p->first;
-	while (*line && is_last_for(p, *line))
-		line = &(*line)->other;
-	return *line ? take_out(p, line) : NULL;
+	struct work **turn = &p->first;
+	while (*turn && is_last_for(p, *turn))
+		turn = &(*turn)->other;
+	return *turn ? take_out(p, turn) : NULL;
 }
 
 /* What an idle thread had to leave the one that ends here takes itself: nobody else has to be woken. */
@@ -158,6 +181,7 @@ kf_err workers_start(unsigned threads, struct epoch *epoch, struct workers **ret
 		return kf_fail(NOMEM, "workers");
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->more, NULL);
+	p->end = &p->first;
 
 	kf_err e = KF_OK;
 	while (kf_ok(e) && p->n < threads)

@@ -19,8 +19,9 @@ struct work {
 	const char *client; /* whose it is, as long as it waits; NULL: no client's */
 	bool is_long;       /* a tenth of a second or more */
 
-	/* the queue's: the next one of its line, the last one of it, the first one of the next line */
-	struct work *next, *last, *other;
+	/* the queue's: the next one of its line, and the last one; the first ones of the line whose turn is next, and of
+	 * one in the same bucket */
+	struct work *next, *last, *other, *neighbour;
 };
 
 /* Without an epoch (NULL) the work must not read the catalog, and may take as long as it likes. */

@@ -4,7 +4,7 @@
 #include <semaphore.h>
 #include <stddef.h>
 
-enum { MANY = 16 };
+enum { MANY = 2048 };
 
 /* A piece of work that says that it has begun, and ends when it is told to. */
 struct piece {
@@ -139,6 +139,32 @@ TEST(two_clients_have_a_thread_each)
 	sem_post(&b[1].may_end);
 	workers_stop(w);
 	EQ(seen.n, 4);
+}
+
+/* More clients than buckets, each with three pieces, handed over in any order. */
+TEST(many_clients_each_have_theirs_in_order)
+{
+	enum { CLIENTS = 600, EACH = 3, ALL = CLIENTS * EACH };
+	static struct piece first, p[CLIENTS][EACH];
+	static char name[CLIENTS][8];
+	struct workers *w = begin(1);
+	OK(w);
+	prepare(&first, "first", false, true);
+	workers_submit(w, &first.work);
+	await(1);
+	for (int i = 0; i < ALL; i++) {
+		const int client = i * 7 % CLIENTS, n = i / CLIENTS;
+		snprintf(name[client], sizeof(name[client]), "c%d", client);
+		prepare(&p[client][n], name[client], false, false);
+		workers_submit(w, &p[client][n].work);
+	}
+	EQ(workers_queued(w), ALL);
+	sem_post(&first.may_end);
+	workers_stop(w);
+
+	EQ(seen.n, ALL + 1);
+	for (int i = 0; i < ALL; i++)
+		OK(seen.order[i + 1] == &p[i * 7 % CLIENTS][i / CLIENTS]);
 }
 
 TEST(a_lone_thread_does_all_of_it_and_so_does_a_stop)
