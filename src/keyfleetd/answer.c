@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/answer.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "keyfleetd/admit.h"
 #include "keyfleetd/metrics.h"
@@ -7,6 +8,7 @@
 #include "keyfleetd/server.h"
 #include "keyfleetd/undo.h"
 #include "op/ids.h"
+#include <assert.h>
 #include <string.h>
 
 static struct kmip_response_header header_of(const struct req *r)
@@ -250,6 +252,25 @@ static void note_item(struct req *r, size_t at)
 	op_ids_note(r->ids, &r->call, r->item.operation, item.payload);
 }
 
+static void go_on(struct loop_message *m)
+{
+	struct req *r = container_of(m, struct req, home);
+	assert(r->magic == REQ_MAGIC);
+	req_resume(r);
+}
+
+/* Of a long batch whose items are done at once the rest comes in the next round: others wait for this one's end. */
+static enum step_result next_in_turn(struct req *r)
+{
+	const enum step_result next = req_next_item(r);
+	const uint64_t took = clock_monotonic_ns() - loop_now_ns(r->io->loop);
+	if (took < io_settings(r->io)->round_cost_ns)
+		return next;
+	r->home.deliver = go_on;
+	loop_post(r->io->loop, &r->home);
+	return STEP_PARKED;
+}
+
 static enum step_result end_item(struct req *r)
 {
 	if (r->header.batch_count == 1)
@@ -261,7 +282,7 @@ static enum step_result end_item(struct req *r)
 	note_item(r, at);
 	if (stops(r) || r->items_left == 0 || r->is_last)
 		return end_batch(r);
-	return req_next_item(r);
+	return next_in_turn(r);
 }
 
 enum step_result answer_fail(struct req *r, kf_err e)

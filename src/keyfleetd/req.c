@@ -394,24 +394,6 @@ static const struct step steps[] = {
 	{ "undone", undo_done },
 };
 
-static void go_on(struct loop_message *m)
-{
-	struct req *r = container_of(m, struct req, home);
-	assert(r->magic == REQ_MAGIC);
-	req_resume(r);
-}
-
-/* Of a long batch whose items are done at once the rest comes in the next round: others wait for this one's end. */
-static enum step_result take_turns(struct req *r)
-{
-	const uint64_t took = clock_monotonic_ns() - loop_now_ns(r->io->loop);
-	if (took < io_settings(r->io)->round_cost_ns)
-		return STEP_AGAIN;
-	r->home.deliver = go_on;
-	loop_post(r->io->loop, &r->home);
-	return STEP_PARKED;
-}
-
 enum step_result req_next_item(struct req *r)
 {
 	op_clear(&r->call);
@@ -421,7 +403,7 @@ enum step_result req_next_item(struct req *r)
 	atomic_store_explicit(&r->is_withdrawn, false, memory_order_relaxed);
 	r->waits_ns = io_latest_ns(r->io);
 	r->step = &steps[ROW_DECODE];
-	return take_turns(r);
+	return STEP_AGAIN;
 }
 
 static kf_err copy_message(struct req *r, struct slice message)
