@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keyfleetd/limit.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "keyfleetd/client.h"
 #include "keyfleetd/metrics.h"
@@ -59,6 +60,19 @@ void limit_leave(struct peer *p)
 		loop_disarm(p->io->loop, &part_of(p)->resume);
 	free(p->meters);
 	p->meters = NULL;
+}
+
+/* The clock is read now and then; a round of signatures, which are only begun here, is never so long. */
+enum { MESSAGES_A_LOOK = 16, TURN_ROUNDS = 4 };
+
+bool limit_turn_is_over(struct peer *p, unsigned begun)
+{
+	const uint64_t most_ns = TURN_ROUNDS * io_settings(p->io)->round_cost_ns;
+	if (!begun || begun % MESSAGES_A_LOOK ||
+		clock_monotonic_ns() - now(p->io) < most_ns)
+		return false;
+	peer_touch(p);
+	return true;
 }
 
 /* ---- refusals ---- */

@@ -31,5 +31,8 @@ void limit_end(struct req *r); /* the whole message */
 bool limit_is_paused(const struct peer *p);
 void limit_wait(struct peer *p); /* touched when its pause is over */
 void limit_leave(struct peer *p);
+/* So many messages of a connection were begun at once, and took longer than others should wait: it is touched, for the
+ * rest to come in the next round. */
+bool limit_turn_is_over(struct peer *p, unsigned begun);
 
 void limit_report(struct io *io); /* once a second: what was refused */

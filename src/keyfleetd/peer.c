@@ -179,10 +179,11 @@ static kf_err identify(struct peer *p, bool *ret_is_resumed)
 
 /* ---- reading ---- */
 
-static bool is_full(const struct peer *p)
+static bool is_full(struct peer *p, unsigned cut)
 {
 	return p->in_flight >= settings(p)->connection_requests ||
-	       p->out.n >= settings(p)->output || limit_is_paused(p);
+	       p->out.n >= settings(p)->output || limit_is_paused(p) ||
+	       limit_turn_is_over(p, cut);
 }
 
 static bool is_server_full(const struct peer *p)
@@ -220,7 +221,8 @@ static void cut_messages(struct peer *p)
 {
 	enum frame_result found = FRAME_MORE;
 	struct slice rest = buf_slice(&p->in), message;
-	while (p->state == PEER_OPEN && !(p->is_full = is_full(p))) {
+	unsigned cut = 0;
+	while (p->state == PEER_OPEN && !(p->is_full = is_full(p, cut++))) {
 		found = frame_next(&rest, settings(p)->message_size, &message);
 		if (found != FRAME_READY)
 			break;
@@ -247,9 +249,10 @@ static void read_requests(struct peer *p)
 		count_add(&p->io->metrics->bytes[DIRECTION_IN], p->in.n - before);
 		p->active_ns = now(p);
 		cut_messages(p);
-		if (kf_is(e, KF_E_CLOSED))
+		p->has_ended = kf_is(e, KF_E_CLOSED);
+		if (p->has_ended && !p->is_full)
 			peer_end(p);
-		else if (!kf_ok(e))
+		else if (!kf_ok(e) && !p->has_ended)
 			close_peer(p, "connection lost", stream_why(p->stream));
 		if (!stream_has_more(p->stream))
 			break;
@@ -546,6 +549,8 @@ void peer_settle(struct peer *p)
 		send_answers(p);
 		if (p->state == PEER_OPEN && p->is_full)
 			cut_messages(p);
+		if (p->state == PEER_OPEN && !p->is_full && p->has_ended)
+			peer_end(p);
 		if (p->state == PEER_OPEN && !p->is_full && stream_has_more(p->stream))
 			read_requests(p);
 	}
