@@ -83,6 +83,26 @@ static void add_common(struct buf *into, struct slice common, struct slice own)
 	}
 }
 
+/* RSA keys are kept as PKCS#1, the standard's default for them, if nothing else is said. */
+static kf_err choose_format(struct make *m, const struct alg *alg)
+{
+	static const uint32_t rsa_private[] = { KMIP_KEY_FORMAT_TYPE_PKCS_1,
+		KMIP_KEY_FORMAT_TYPE_PKCS_8, 0 };
+	static const uint32_t rsa_public[] = { KMIP_KEY_FORMAT_TYPE_PKCS_1,
+		KMIP_KEY_FORMAT_TYPE_X_509, 0 };
+	static const uint32_t ec_private[] = { KMIP_KEY_FORMAT_TYPE_PKCS_8,
+		KMIP_KEY_FORMAT_TYPE_ECPRIVATEKEY, 0 };
+	static const uint32_t other_private[] = { KMIP_KEY_FORMAT_TYPE_PKCS_8, 0 };
+	static const uint32_t other_public[] = { KMIP_KEY_FORMAT_TYPE_X_509, 0 };
+
+	if (m->type == OBJECT_PUBLIC_KEY)
+		return make_choose_format(
+			m, alg->family == FAMILY_RSA ? rsa_public : other_public);
+	return make_choose_format(m, alg->family == FAMILY_RSA  ? rsa_private
+				     : alg->family == FAMILY_EC ? ec_private
+								: other_private);
+}
+
 static kf_err describe(
 	struct op_call *call, struct make *m, struct slice own, enum object_type type)
 {
@@ -95,6 +115,7 @@ static kf_err describe(
 	KF_TRY(make_check(call, m));
 	if (m->replaces)
 		replace_describe(call, m);
+	KF_TRY(choose_format(m, p->alg));
 	if (wants_quantum_safe(buf_slice(&m->attrs)))
 		return kf_fail(QUANTUM, "no algorithm of ours is quantum safe");
 	m->curve = p->alg;
@@ -153,18 +174,19 @@ static kf_err finish(struct op_call *call, struct make *m, struct slice der)
 	return make_object(call, m);
 }
 
-/* RSA keys are kept as PKCS#1, the standard's default for them. */
 kf_err pair_finish_public(struct op_call *call, struct slice spki)
 {
 	struct pair_call *p = pair_of(call);
+	struct make *m = &p->public_key;
 	autobuf der = buf_new(SPKI_MAX);
 
-	p->public_key.format = KMIP_KEY_FORMAT_TYPE_X_509;
 	if (p->alg->family != FAMILY_RSA)
-		return finish(call, &p->public_key, spki);
-	p->public_key.format = KMIP_KEY_FORMAT_TYPE_PKCS_1;
+		return finish(call, m, spki);
 	KF_TRY(public_to_format(spki, KEY_PKCS1, &der));
-	return finish(call, &p->public_key, buf_slice(&der));
+	if (m->format == KMIP_KEY_FORMAT_TYPE_PKCS_1)
+		return finish(call, m, buf_slice(&der));
+	make_default_digest(m, buf_slice(&der), KMIP_KEY_FORMAT_TYPE_PKCS_1);
+	return finish(call, m, spki);
 }
 
 kf_err pair_finish_token(struct op_call *call, struct slice material)
@@ -186,14 +208,18 @@ kf_err pair_replace_old(struct op_call *call)
 static kf_err finish_private(struct op_call *call, struct slice pkcs8)
 {
 	struct pair_call *p = pair_of(call);
+	struct make *m = &p->private_key;
+	const bool is_rsa = p->alg->family == FAMILY_RSA;
+	const bool is_pkcs8 = m->format == KMIP_KEY_FORMAT_TYPE_PKCS_8;
 	autobuf der = buf_new(PKCS8_MAX);
 
-	p->private_key.format = KMIP_KEY_FORMAT_TYPE_PKCS_8;
-	if (p->alg->family != FAMILY_RSA)
-		return finish(call, &p->private_key, pkcs8);
-	p->private_key.format = KMIP_KEY_FORMAT_TYPE_PKCS_1;
-	KF_TRY(private_to_format(pkcs8, KEY_PKCS1, &der));
-	return finish(call, &p->private_key, buf_slice(&der));
+	if (is_pkcs8 && !is_rsa)
+		return finish(call, m, pkcs8);
+	KF_TRY(private_to_format(pkcs8, is_rsa ? KEY_PKCS1 : KEY_EC_PRIVATE, &der));
+	if (!is_pkcs8)
+		return finish(call, m, buf_slice(&der));
+	make_default_digest(m, buf_slice(&der), KMIP_KEY_FORMAT_TYPE_PKCS_1);
+	return finish(call, m, pkcs8);
 }
 
 static kf_err generate(struct op_call *call)

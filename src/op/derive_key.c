@@ -87,6 +87,9 @@ static kf_err check_length(const struct derive_call *d, int32_t bits)
 
 static kf_err describe(struct op_call *call, struct derive_call *d)
 {
+	static const uint32_t of_keys[] = { KMIP_KEY_FORMAT_TYPE_RAW, 0 };
+	static const uint32_t of_data[] = { KMIP_KEY_FORMAT_TYPE_OPAQUE,
+		KMIP_KEY_FORMAT_TYPE_RAW, 0 };
 	struct make *m = &d->make;
 	int32_t bits = 0;
 
@@ -105,8 +108,8 @@ static kf_err describe(struct op_call *call, struct derive_call *d)
 		attrs_get_int(d->q.attributes, TAG_CRYPTOGRAPHIC_LENGTH, &bits);
 	if (m->type == OBJECT_SYMMETRIC_KEY && (!m->algorithm || !has_length))
 		return kf_fail(MISSING, "Cryptographic Algorithm or Length");
-	m->format = m->type == OBJECT_SYMMETRIC_KEY ? KMIP_KEY_FORMAT_TYPE_RAW
-						    : KMIP_KEY_FORMAT_TYPE_OPAQUE;
+	KF_TRY(make_choose_format(
+		m, m->type == OBJECT_SYMMETRIC_KEY ? of_keys : of_data));
 	if (has_length)
 		KF_TRY(check_length(d, bits));
 	m->length = bits;

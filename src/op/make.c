@@ -79,6 +79,16 @@ kf_err make_check(const struct op_call *call, struct make *m)
 	return check_names(call, m);
 }
 
+kf_err make_choose_format(struct make *m, const uint32_t *formats)
+{
+	m->format = formats[0];
+	(void)attrs_get_enum(buf_slice(&m->attrs), TAG_KEY_FORMAT_TYPE, &m->format);
+	for (; *formats; formats++)
+		if (*formats == m->format)
+			return KF_OK;
+	return kf_fail(INVALID_FIELD, "it is not made in this Key Format Type");
+}
+
 /* --- what the server adds --- */
 
 static void add_enum_once(struct buf *attrs, uint32_t tag, uint32_t v)

@@ -43,6 +43,10 @@ void make_free(struct make *m);
  * Usage Limits is set. */
 kf_err make_check(const struct op_call *call, struct make *m);
 
+/* m->format of what is made here: the Key Format Type that the client wants, the first of `formats` if it says
+ * nothing.  They end with 0. */
+kf_err make_choose_format(struct make *m, const uint32_t *formats);
+
 /* SHA-256 of the key material, the certificate or the data: the Digest attribute. */
 void make_digest(struct make *m, struct slice bytes);
 /* Another one, of a key that came otherwise, in the format that is the default (KMIP 2.0, Digest). */

@@ -86,24 +86,27 @@ static kf_err check_quantum_safe(struct slice attrs, int32_t bits)
 
 kf_err symmetric_describe(struct make *m)
 {
+	static const uint32_t formats[] = { KMIP_KEY_FORMAT_TYPE_RAW, 0 };
 	const struct slice attrs = buf_slice(&m->attrs);
 
 	if (!attrs_get_enum(attrs, TAG_CRYPTOGRAPHIC_ALGORITHM, &m->algorithm) ||
 		!attrs_get_int(attrs, TAG_CRYPTOGRAPHIC_LENGTH, &m->length))
 		return kf_fail(MISSING, "Cryptographic Algorithm or Length");
-	m->format = KMIP_KEY_FORMAT_TYPE_RAW;
 	m->is_generated = true;
+	KF_TRY(make_choose_format(m, formats));
 	KF_TRY(check_length(m->algorithm, m->length));
 	return check_quantum_safe(attrs, m->length);
 }
 
 kf_err symmetric_describe_data(struct make *m)
 {
+	static const uint32_t formats[] = { KMIP_KEY_FORMAT_TYPE_OPAQUE,
+		KMIP_KEY_FORMAT_TYPE_RAW, 0 };
 	const struct slice attrs = buf_slice(&m->attrs);
 
 	if (!attrs_get_int(attrs, TAG_CRYPTOGRAPHIC_LENGTH, &m->length))
 		return kf_fail(MISSING, "Cryptographic Length");
-	m->format = KMIP_KEY_FORMAT_TYPE_OPAQUE;
 	m->is_generated = true;
+	KF_TRY(make_choose_format(m, formats));
 	return check_bits(m->length);
 }

@@ -305,6 +305,51 @@ static bool keep_certificate(struct world *w, struct id *id, struct buf *der)
 				     id));
 }
 
+static kf_err create_in(struct world *w, uint32_t format, bool is_rsa, struct pair *ret)
+{
+	autobuf extra = buf_new(1024);
+	attrs_add_enum(&extra, TAG_KEY_FORMAT_TYPE, format);
+	attrs_add_bool(&extra, TAG_SENSITIVE, false);
+	attrs_add_bool(&extra, TAG_EXTRACTABLE, true);
+	return create_pair(w,
+		&(struct pair_wish){ .algorithm = is_rsa ? 4 : 6,
+			.bits = is_rsa ? 2048 : 0,
+			.curve = is_rsa ? 0 : 7,
+			.private_extra = buf_slice(&extra) },
+		ret);
+}
+
+TEST(what_is_made_is_in_the_format_that_was_asked_for_or_not_made)
+{
+	static const struct {
+		uint32_t format;
+		bool is_rsa, is_made;
+	} cases[] = { { KMIP_KEY_FORMAT_TYPE_PKCS_1, true, true },
+		{ KMIP_KEY_FORMAT_TYPE_PKCS_8, true, true },
+		{ KMIP_KEY_FORMAT_TYPE_X_509, true, false },
+		{ KMIP_KEY_FORMAT_TYPE_PKCS_8, false, true },
+		{ KMIP_KEY_FORMAT_TYPE_ECPRIVATEKEY, false, true },
+		{ KMIP_KEY_FORMAT_TYPE_PKCS_1, false, false } };
+	WORLD(w);
+	OK(kf_ok(let_alice_create(&w)));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct pair pair;
+		struct get_response a;
+		const kf_err err = create_in(&w, cases[i].format, cases[i].is_rsa, &pair);
+		if (!cases[i].is_made) {
+			OK(kf_is(err, KF_E_INVALID_FIELD));
+			continue;
+		}
+		OK(kf_ok(err));
+		OK(kf_ok(get(&w, &pair.private_key, &a)));
+		EQ(a.object.block.format, cases[i].format);
+		OK(kf_ok(attributes(&w, &pair.private_key)));
+		const bool is_other =
+			cases[i].is_rsa && cases[i].format == KMIP_KEY_FORMAT_TYPE_PKCS_8;
+		EQ(attrs_count(buf_slice(&w.attrs), TAG_DIGEST), is_other ? 2 : 1);
+	}
+}
+
 TEST(a_certificate_is_described)
 {
 	READY(w, p);
