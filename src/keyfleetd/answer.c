@@ -8,7 +8,6 @@
 #include "keyfleetd/server.h"
 #include "keyfleetd/undo.h"
 #include "op/ids.h"
-#include <assert.h>
 #include <string.h>
 
 static struct kmip_response_header header_of(const struct req *r)
@@ -252,13 +251,6 @@ static void note_item(struct req *r, size_t at)
 	op_ids_note(r->ids, &r->call, r->item.operation, item.payload);
 }
 
-static void go_on(struct loop_message *m)
-{
-	struct req *r = container_of(m, struct req, home);
-	assert(r->magic == REQ_MAGIC);
-	req_resume(r);
-}
-
 /* Of a long batch whose items are done at once the rest comes in the next round: others wait for this one's end. */
 static enum step_result next_in_turn(struct req *r)
 {
@@ -266,7 +258,7 @@ static enum step_result next_in_turn(struct req *r)
 	const uint64_t took = clock_monotonic_ns() - loop_now_ns(r->io->loop);
 	if (took < io_settings(r->io)->round_cost_ns)
 		return next;
-	r->home.deliver = go_on;
+	r->home.deliver = req_come_home;
 	loop_post(r->io->loop, &r->home);
 	return STEP_PARKED;
 }

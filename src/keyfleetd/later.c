@@ -3,7 +3,6 @@
 #include "keyfleetd/answer.h"
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
-#include <assert.h>
 #include <string.h>
 
 /* KMIP 2.1, Poll and Cancel: answered at once, as is what asks about such requests or the server. */
@@ -33,19 +32,12 @@ bool later_wants(const struct req *r)
 	}
 }
 
-static void begin(struct loop_message *m)
-{
-	struct req *n = container_of(m, struct req, home);
-	assert(n->magic == REQ_MAGIC);
-	req_resume(n);
-}
-
 /* Not at once: a batch may hold many such items, each of which would stand on the other's stack. */
 static void answer_pending(struct req *n, const uint8_t id[LATER_ID_SIZE])
 {
 	n->call.is_pending = true;
 	memcpy(n->call.later_id, id, LATER_ID_SIZE);
-	n->home.deliver = begin;
+	n->home.deliver = req_come_home;
 	loop_post(n->io->loop, &n->home);
 }
 

@@ -538,6 +538,11 @@ void req_resume(struct req *r)
 	} while (result == STEP_NEXT || result == STEP_AGAIN);
 }
 
+void req_come_home(struct loop_message *m)
+{
+	req_resume(container_of(m, struct req, home));
+}
+
 void req_fail_late(struct req *r)
 {
 	r->next = OP_FAIL;

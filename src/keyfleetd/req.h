@@ -124,6 +124,7 @@ kf_err req_refuse(struct peer *p, enum kf_code code);
 
 /* By whoever had a parked request. */
 void req_resume(struct req *r);
+void req_come_home(struct loop_message *m); /* the same, for req.home.deliver */
 void req_fail_audit(struct req *r); /* instead: its record does not reach the disk */
 
 /* Nobody waits for the result any more: the deadline has passed, or the peer has gone. */

@@ -6,7 +6,6 @@
 #include "keyfleetd/peer.h"
 #include "keyfleetd/server.h"
 #include "op/undo.h"
-#include <assert.h>
 
 bool undo_is_due(const struct req *r)
 {
@@ -24,13 +23,6 @@ static void committed(struct change *c)
 	loop_post(r->io->loop, &r->home);
 }
 
-static void come_home(struct loop_message *m)
-{
-	struct req *r = container_of(m, struct req, home);
-	assert(r->magic == REQ_MAGIC);
-	req_resume(r);
-}
-
 /* The client's own deadline does not count: half of a batch would be worse than a late answer. */
 static kf_err submit(struct req *r)
 {
@@ -39,7 +31,7 @@ static kf_err submit(struct req *r)
 	c->done = committed;
 	c->arg = r;
 	c->deadline_ns = clock_monotonic_ns() + r->io->server->commit_timeout_ns;
-	r->home.deliver = come_home;
+	r->home.deliver = req_come_home;
 	return store_submit(r->io->server->store, c);
 }
 
