@@ -46,10 +46,10 @@ struct peer {
 	unsigned in_flight;
 	bool answers_out_of_order; /* keyfleet/1 */
 	bool is_full;              /* too much in flight: frames wait in `in` */
-	bool has_ended;            /* nothing comes any more; what waits in `in` is still cut */
-	bool has_told_load;        /* since the last flush */
-	bool has_greeted; /* its handshake has begun: finished before others begin */
-	uint64_t turn_ns; /* since when it waits for its turn */
+	bool has_ended;     /* nothing comes any more; what waits in `in` is still cut */
+	bool has_told_load; /* since the last flush */
+	bool has_greeted;   /* its handshake has begun: finished before others begin */
+	uint64_t turn_ns;   /* since when it waits for its turn */
 	uint64_t
 		handshake_by_ns; /* then its time for it is up; what it waits for us does not count */
 
