@@ -116,13 +116,21 @@ static inline bool value_fits(struct ttlv_reader *r, const struct ttlv_item *it)
 	return kf_ok(r->err);
 }
 
+/* What stands in its place decides: a field that the version does not know, or another one, or none. */
+static kf_err lacks(bool has_next, const struct ttlv_item *next, uint16_t version)
+{
+	return has_next && !tag_is_in(tag_info(next->tag), version)
+		       ? kf_fail(INVALID_FIELD, "a field that is not known")
+		       : kf_fail(MISSING, "a required field is missing");
+}
+
 /* Takes the item with this tag, which must have one of these types. */
 static bool take(
 	struct ttlv_reader *r, uint32_t tag, unsigned types, struct ttlv_item *ret)
 {
-	bool is_there = is_next(r, tag);
-	if (!peek(r, ret) || !is_there) {
-		ttlv_refuse(r, kf_fail(MISSING, "a required field is missing"));
+	const bool is_there = is_next(r, tag), has_next = peek(r, ret);
+	if (!has_next || !is_there) {
+		ttlv_refuse(r, lacks(has_next, ret, r->version));
 		return false;
 	}
 	if (!(types & tag_info(tag)->types & 1u << ret->type)) {
