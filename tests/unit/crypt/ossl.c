@@ -15,7 +15,7 @@
 void __real_free(void *p);
 void __wrap_free(void *p);
 
-enum { NEEDLE = 16 };
+enum { NEEDLE = 16, SKIPPED = 8 };
 static uint8_t needle[2][NEEDLE]; /* of a private number, in both orders of bytes */
 static bool is_searching;
 static unsigned found;
@@ -40,13 +40,14 @@ static bool begin(void)
 	return is_done;
 }
 
+/* Its first bytes may be zeros, and are left out. */
 static bool search_for(const EVP_PKEY *pkey, const char *name)
 {
 	autobuf number = buf_new(1024);
-	if (!kf_ok(numbers_get(pkey, name, 0, &number)) || number.n < 2 * NEEDLE)
+	if (!kf_ok(numbers_get(pkey, name, 0, &number)) || number.n < SKIPPED + NEEDLE)
 		return false;
 	for (size_t i = 0; i < NEEDLE; i++)
-		needle[1][NEEDLE - 1 - i] = needle[0][i] = number.p[8 + i];
+		needle[1][NEEDLE - 1 - i] = needle[0][i] = number.p[SKIPPED + i];
 	return is_searching = true;
 }
 
