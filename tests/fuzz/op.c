@@ -21,7 +21,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { OBJECTS = 3 };
+enum {
+	OBJECTS = 3,
+	PATIENCE_MS = 600000 /* a machine that stood still is no failure */
+};
 
 static struct world {
 	struct op_server server;
@@ -117,7 +120,8 @@ static void set_up(void)
 	must(store_open(&(struct store_conf){ .location = "memory:",
 				.keyring = keyring,
 				.epoch = epoch,
-				.load_key = material_load_key },
+				.load_key = material_load_key,
+				.deadline_ms = PATIENCE_MS },
 		&store));
 	w.server = (struct op_server){ .store = store,
 		.catalog = store_catalog(store),

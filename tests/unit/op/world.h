@@ -61,6 +61,8 @@ static void be(struct world *w, const char *name, bool is_admin)
 	snprintf(w->who.name, sizeof(w->who.name), "%s", name);
 }
 
+enum { WORLD_PATIENCE_MS = 600000 }; /* a machine that stood still is no failure */
+
 static kf_err world_open(struct world *w)
 {
 	const char *key =
@@ -76,6 +78,7 @@ static kf_err world_open(struct world *w)
 		.keyring = w->keyring,
 		.epoch = w->epoch,
 		.load_key = material_load_key,
+		.deadline_ms = WORLD_PATIENCE_MS,
 	};
 	KF_TRY(store_open(&conf, &w->store));
 	KF_TRY(soft_open(&w->session));
