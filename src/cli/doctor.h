@@ -136,8 +136,8 @@ struct doctor_line {
 struct doctor_line doctor_first_line(const struct buf *complaints, const char *otherwise);
 
 /* ---- doctor_proc.c ---- */
-/* The process whose program and arguments look like this; of a family the oldest.  0: none, or none that
- * can be seen. */
+/* The process whose program and arguments look like this; of a family the oldest; who names the file before who names
+ * none.  0: none, or none that can be seen. */
 struct proc_wish {
 	const char *comm;     /* "nginx" */
 	const char *argument; /* must be among its arguments; NULL: any */

@@ -98,11 +98,21 @@ static bool names(pid_t pid, const char *path)
 
 static bool fits(pid_t pid, const struct proc_wish *w)
 {
-	if (!has_comm(pid, w->comm))
-		return false;
-	if (!w->argument || names(pid, w->argument))
-		return true;
-	return w->takes_any && !names_a_file(pid);
+	return has_comm(pid, w->comm) && (!w->argument || names(pid, w->argument));
+}
+
+/* One that is ending has no arguments any more: nobody knows which file it had. */
+static bool has_arguments(pid_t pid)
+{
+	autobuf text = buf_new(65536);
+	return kf_ok(read_of(pid, "cmdline", &text)) && text.n;
+}
+
+/* It has the file that it takes if none is named. */
+static bool may_fit(pid_t pid, const struct proc_wish *w)
+{
+	return w->takes_any && has_comm(pid, w->comm) && has_arguments(pid) &&
+	       !names_a_file(pid);
 }
 
 static bool owner_of(pid_t pid, uid_t *ret_uid, gid_t *ret_gid)
@@ -127,14 +137,15 @@ static bool is_likelier(pid_t a, pid_t b)
 	return !of_a == !of_b ? a < b : !of_a;
 }
 
-pid_t proc_find(const struct proc_wish *wish)
+static pid_t find(const struct proc_wish *wish,
+	bool (*is_wanted)(pid_t pid, const struct proc_wish *wish))
 {
 	DIR *dir = opendir("/proc");
 	pid_t found = 0;
 	struct dirent *e;
 	while (dir && (e = readdir(dir))) {
 		pid_t pid = (pid_t)atoi(e->d_name);
-		if (pid <= 0 || !fits(pid, wish))
+		if (pid <= 0 || !is_wanted(pid, wish))
 			continue;
 		bool is_child = has_comm(parent_of(pid), wish->comm);
 		if (!is_child && (!found || is_likelier(pid, found)))
@@ -143,6 +154,13 @@ pid_t proc_find(const struct proc_wish *wish)
 	if (dir)
 		closedir(dir);
 	return found;
+}
+
+/* Who names the file comes first, however many others there are. */
+pid_t proc_find(const struct proc_wish *wish)
+{
+	const pid_t found = find(wish, fits);
+	return found ? found : find(wish, may_fit);
 }
 
 kf_err proc_getenv(pid_t pid, const char *name, char *ret, size_t size)

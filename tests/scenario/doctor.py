@@ -29,11 +29,22 @@ OF_THE_MACHINE = {"clock-synchronised", "agent-memory", "keyserver-memory", "key
 IS_ROOT = os.geteuid() == 0
 
 
+def ghost(name):
+    """A process that has ended, of which only the name is left."""
+    pid = os.fork()
+    if not pid:
+        with open("/proc/self/comm", "w") as f:
+            f.write(name)
+        os._exit(0)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
 class Clinic(Lab):
     """A healthy web host: key server, agent, nginx with one reference."""
 
     def __enter__(self):
         super().__enter__()
+        ghost("keyfleetd")  # older than the server, for which it is not taken
         self.server = KeyServer(self, "kms")
         self.key = self.server.create_key("www", "ec:P-256")
         self.agent = Agent(self, "web1", [self.server])
