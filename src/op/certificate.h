@@ -6,6 +6,9 @@
 #include "kmip/key_block.h"
 #include "op/make.h"
 
+/* Those of web sites have a few kilobytes.  Longer ones are read by a worker: each part of a name costs an allocation. */
+enum { CERTIFICATE_INLINE_MAX = 16384 };
+
 /* Certificate Type and Length, Digest and, of an X.509 certificate, its identifier, how it is signed, and
  * subject and issuer as DER names, with their alternative names, and by their parts.  INVALID_FIELD if an X.509 certificate cannot be
  * read. */

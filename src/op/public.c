@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "op/public.h"
 #include "crypt/x509.h"
+#include "op/certificate.h"
 #include "op/material.h"
 #include "op/step.h"
 
@@ -15,8 +16,6 @@ static kf_err of_certificate(struct slice material, struct pubkey **ret)
 	KF_TRY(cert_from_der(k.value, &pem));
 	return pubkey_from_pem(buf_slice(&pem), ret);
 }
-
-enum { CERTIFICATE_INLINE_MAX = 16384 };
 
 bool op_public_is_long(const struct object *o)
 {

@@ -319,9 +319,6 @@ static enum op_next work(struct op_call *call)
 	return kf_ok(err) ? taking_of(call)->finish(call) : op_then(call, err, OP_FAIL);
 }
 
-/* Certificates of web sites are a few kilobytes; of longer ones each part of a name costs an allocation. */
-enum { CERTIFICATE_INLINE_MAX = 16384 };
-
 static bool is_for_worker(const struct taking *t)
 {
 	const bool is_parsed = t->object.type == OBJECT_CERTIFICATE ||
